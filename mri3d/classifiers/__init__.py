@@ -1,0 +1,1 @@
+"""What fits on rows and gives probabilities."""

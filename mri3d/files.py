@@ -1,0 +1,80 @@
+"""The ground: files that are written whole or not at all, digests, and where the cache lies."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path in the folder of `path`; when the block ends well, it becomes `path` in one step.
+
+    A reader sees the old file or the new one, never half of one, whenever the writer is killed. The temporary file
+    lies in the same folder because a rename across disks is a copy.
+
+    Args:
+        path: The file to write; its folder is made if need be.
+
+    Yields:
+        A path with the same ending as `path`, for libraries that choose the format by the ending.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix="-" + path.name)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner may read
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+    """Write a JSON value atomically, indented; NaN is refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def digest(*parts: bytes | memoryview) -> str:
+    """Hash bytes with SHA-256.
+
+    >>> digest(b"mri", b"3d") == digest(b"mri3d")
+    True
+    """
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()
+
+
+def digest_json(value: Any) -> str:  # noqa: ANN401 (any JSON value)
+    """Hash a JSON value, whatever the order of its keys."""
+    return digest(json.dumps(value, sort_keys=True, allow_nan=False).encode())
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: `$MRI3D_CACHE`, else `mri3d` in the user's cache folder."""
+    if chosen := os.environ.get("MRI3D_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mri3d"

@@ -1,0 +1,1 @@
+"""One scan file: read, guarded, oriented, written."""

@@ -1,0 +1,1 @@
+"""From scans to volumes and back: recipe, resampling, cache, data module."""
