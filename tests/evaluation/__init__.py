@@ -1,0 +1,1 @@
+"""Tests of folds, cross-validation and scores."""

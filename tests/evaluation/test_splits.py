@@ -1,0 +1,181 @@
+"""Splits: disjoint, covering, stratified, grouped, and a function of the seed and the subjects alone."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mri3d.errors import UserError
+from mri3d.evaluation.splits import Holdout, KFold, _partition, fold_texts
+
+CLASSES = ("control", "patient")
+
+
+def alone(num_subjects):
+    """Every subject is its own group."""
+    return np.array([f"s{row:04d}" for row in range(num_subjects)])
+
+
+def cohort(counts, *, seed=0):
+    """Shuffled targets with `counts[k]` subjects of class k."""
+    targets = np.repeat(np.arange(len(counts)), counts)
+    return np.random.default_rng(seed).permutation(targets)
+
+
+def families(num_subjects, seed):
+    """Groups of one to five subjects."""
+    return np.array([f"f{i}" for i in np.random.default_rng(seed).integers(0, num_subjects // 2, num_subjects)])
+
+
+@given(
+    num_subjects=st.integers(60, 90),
+    share=st.floats(0.2, 0.8),
+    seed=st.integers(0, 10_000),
+    splitter=st.sampled_from([Holdout(), KFold(), KFold(folds=3, repeats=2, validation=0.0), Holdout(0.3, 0.4)]),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_split_is_disjoint_covering_and_grouped(num_subjects, share, seed, splitter):
+    targets = (np.random.default_rng(seed).random(num_subjects) < share).astype(np.int64)
+    groups = families(num_subjects, seed)
+    folds = splitter.split(targets, groups, classes=CLASSES, seed=seed)
+    for number, fold in enumerate(folds):
+        sides = [fold.train_rows, fold.validation_rows, fold.test_rows]
+        assert fold.number == number
+        assert np.array_equal(np.sort(np.concatenate(sides)), np.arange(num_subjects))
+        for rows in sides:
+            assert rows.dtype == np.int64
+            assert np.array_equal(rows, np.sort(rows))
+        for one, other in itertools.combinations(sides, 2):
+            assert not set(groups[one]) & set(groups[other])
+
+
+def test_kfold_tests_every_subject_once_in_each_repeat_and_shuffles_anew():
+    targets = cohort([20, 17])
+    folds = KFold(folds=4, repeats=3).split(targets, alone(37), classes=CLASSES, seed=1)
+    assert [(fold.number, fold.repeat) for fold in folds] == [(number, number // 4) for number in range(12)]
+    tested = [np.concatenate([f.test_rows for f in folds if f.repeat == repeat]) for repeat in range(3)]
+    for rows in tested:
+        assert np.array_equal(np.sort(rows), np.arange(37))
+    assert not np.array_equal(tested[0], tested[1])
+
+
+@pytest.mark.parametrize("counts", [[50, 50], [97, 8], [31, 7, 13]])
+def test_without_groups_every_count_is_within_one_of_its_share(counts):
+    targets = cohort(counts)
+    classes = [f"class {k}" for k in range(len(counts))]
+    folds = KFold(folds=5).split(targets, alone(len(targets)), classes=classes, seed=3)
+    folds += Holdout(test=0.25, validation=0.2).split(targets, alone(len(targets)), classes=classes, seed=3)
+    for fold in folds:
+        test = 0.25 if fold is folds[-1] else 0.2
+        for target in range(len(counts)):
+            num_test, num_validation = (
+                (targets[rows] == target).sum() for rows in (fold.test_rows, fold.validation_rows)
+            )
+            assert abs(num_test - test * counts[target]) < 1
+            assert abs(num_validation - 0.2 * (counts[target] - num_test)) < 1
+    sizes = [len(fold.test_rows) for fold in folds[:-1]]
+    assert max(sizes) - min(sizes) <= 1  # the spare subjects of the classes do not pile up in one fold
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_dealing_of_tiny_cohorts_is_near_the_best_of_all_partitions(seed):
+    random = np.random.default_rng(seed)
+    shares = [np.full(2, 0.5), np.full(3, 1 / 3), np.array([0.2, 0.8])][seed % 3]
+    counts = random.integers(0, 4, size=(8 if len(shares) == 2 else 6, 2))
+    counts[0] = 1
+
+    def judge(parts):
+        dealt = np.stack([counts[parts == part].sum(axis=0) for part in range(len(shares))])
+        excess = dealt - shares[:, None] * counts.sum(axis=0)
+        return (dealt == 0).sum(), (excess**2 / counts.sum(axis=0)).sum()
+
+    best = min(judge(np.array(parts)) for parts in itertools.product(range(len(shares)), repeat=len(counts)))
+    num_empty, cost = judge(_partition(counts, shares, np.random.default_rng(seed)))
+    assert num_empty == best[0]
+    assert cost <= best[1] + 1.0
+
+
+def test_no_fold_lacks_a_class_that_could_be_in_it():
+    # Five patients in five large families, and controls in plenty: each fold must get one of them.
+    targets = np.array([1, 0, 0, 0] * 5 + [0] * 60)
+    groups = np.array([f"family {row // 4}" if row < 20 else f"single {row}" for row in range(80)])
+    folds = KFold(folds=5, repeats=4).split(targets, groups, classes=CLASSES, seed=0)
+    assert [int(targets[fold.test_rows].sum()) for fold in folds] == [1] * 20
+    assert all(targets[fold.validation_rows].sum() == 1 for fold in folds)
+
+
+def test_a_rare_class_is_on_every_side_of_a_holdout():
+    targets = cohort([60, 3])
+    (fold,) = Holdout(test=0.05, validation=0.05).split(targets, alone(63), classes=CLASSES, seed=0)
+    assert [int(targets[rows].sum()) for rows in (fold.train_rows, fold.validation_rows, fold.test_rows)] == [1, 1, 1]
+
+
+def test_the_order_of_the_rows_changes_nothing_and_the_seed_does():
+    targets, groups = cohort([30, 25]), families(55, 0)
+    order = np.random.default_rng(9).permutation(55)
+
+    def names(targets, groups, ids, seed):
+        return [set(ids[f.test_rows]) for f in KFold().split(targets, groups, classes=CLASSES, seed=seed)]
+
+    ids = alone(55)
+    here = names(targets, groups, ids, 5)
+    assert here == names(targets[order], groups[order], ids[order], 5)
+    assert here != names(targets, groups, ids, 6)
+
+
+def test_fold_texts_say_the_side_or_the_folds_that_test():
+    targets = cohort([12, 12])
+    (fold,) = Holdout().split(targets, alone(24), classes=CLASSES, seed=0)
+    texts = np.array(fold_texts([fold], 24))
+    assert np.array_equal(np.flatnonzero(texts == "validation"), fold.validation_rows)
+    assert np.array_equal(np.flatnonzero(texts == "test"), fold.test_rows)
+    folds = KFold(folds=3, repeats=2).split(targets, alone(24), classes=CLASSES, seed=0)
+    for row, text in enumerate(fold_texts(folds, 24)):
+        assert text == " ".join(str(fold.number) for fold in folds if row in fold.test_rows)
+        assert len(text.split()) == 2
+
+
+@pytest.mark.parametrize(
+    ("splitter", "message"),
+    [
+        (Holdout(test=0.0), r"evaluation.test=0.0 is no share .* between 0 and 1, such as 0.2"),
+        (Holdout(test=1.0), r"evaluation.test=1.0"),
+        (Holdout(test="a fifth"), r"evaluation.test=a fifth is no share"),
+        (Holdout(validation=-0.1), r"evaluation.validation=-0.1 .* at least 0 and below 1"),
+        (KFold(folds=1), r"evaluation.folds=1: give a whole number of at least 2"),
+        (KFold(folds=2.5), r"evaluation.folds=2.5"),
+        (KFold(repeats=0), r"evaluation.repeats=0: give a whole number of at least 1"),
+        (KFold(validation=1.5), r"evaluation.validation=1.5"),
+        (
+            KFold(folds=5),
+            r"class 'patient' has 4 subjects: fewer than the 5 that evaluation.folds=5 needs. Ask for fewer",
+        ),
+    ],
+)
+def test_bad_arguments_are_told_with_their_value(splitter, message):
+    with pytest.raises(UserError, match=message):
+        splitter.split(cohort([20, 4]), alone(24), classes=CLASSES, seed=0)
+
+
+def test_a_class_in_too_few_groups_is_told():
+    groups = np.array(["one family"] * 12 + [f"s{row}" for row in range(12)])
+    with pytest.raises(
+        UserError, match=r"class 'control' has 12 subjects in 1 group: fewer than the 3 that a hold-out"
+    ):
+        Holdout().split(np.repeat([0, 1], 12), groups, classes=CLASSES, seed=0)
+    with pytest.raises(UserError, match=r"at least two classes, and the cohort has 1 \(control\)"):
+        Holdout().split(np.zeros(9, dtype=np.int64), alone(9), classes=("control",), seed=0)
+
+
+def test_a_side_without_a_class_is_warned_of_and_training_without_one_refused(caplog):
+    # Three patients in two folds: where two are tested, one is left for training and none for validation.
+    KFold(folds=2).split(cohort([20, 3]), alone(23), classes=CLASSES, seed=0)
+    assert caplog.text.count("the validation set of fold") == 1
+    assert "has no subject of class 'patient': some of its scores cannot be computed" in caplog.text
+    # Three hospitals, each without one of three classes: whichever stands alone, a side lacks a class.
+    targets = np.array([0] * 4 + [1] * 4 + [1] * 4 + [2] * 4 + [0] * 4 + [2] * 4)
+    groups = np.repeat(["north", "south", "west"], 8)
+    with pytest.raises(UserError, match=r"training set of fold \d has no subject of class '.', because the groups"):
+        KFold(folds=2, validation=0.0).split(targets, groups, classes=("a", "b", "c"), seed=0)
