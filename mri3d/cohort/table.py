@@ -1,0 +1,160 @@
+"""Cohorts from a table (CSV or TSV) and a pattern that finds each subject's scan."""
+
+import bisect
+import fnmatch
+import glob
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mri3d.cohort.cohort import Cohort, list_text
+from mri3d.cohort.text_table import TextTable, contents, find_root, read_text_table
+from mri3d.errors import UserError
+from mri3d.scans.scan import SCAN_ENDINGS
+
+_WILDCARD = re.compile(r"[*?[]")
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of a special character
+
+
+@dataclass(frozen=True)
+class Table:
+    """Subjects in a table, one row each, and their scans in a folder.
+
+    Attributes:
+        root: Folder of the study.
+        table: CSV or TSV file (comma, semicolon or tab), relative to `root`. Cells are taken as text, as they stand.
+        id: Column that names the subject.
+        label: Column of classes.
+        scan: Glob that finds a subject's scan, relative to `root`; `{id}` and any `{column}` are filled in.
+        unlabelled: Label values that mean "no label"; an empty cell always does, and `n/a` in a TSV file.
+        group: Column of those who must stay together (family, participant).
+        site: Column that says where the scan was made.
+        covariates: Further columns to keep.
+        skip_bad: Leave out scans that cannot be used instead of ending the run.
+    """
+
+    root: str
+    table: str
+    id: str = "subject"
+    label: str = "label"
+    scan: str = "{id}.nii*"
+    unlabelled: Sequence[object] = ()
+    group: str | None = None
+    site: str | None = None
+    covariates: Sequence[str] = ()
+    skip_bad: bool = False
+
+    def read(self) -> Cohort:
+        """Read the table and look for the scans, without opening them.
+
+        Raises:
+            UserError: The folder, the table or a column is missing; ids repeat; the labels are not classes; no scan
+                at all is found. A subject whose own scan is missing or ambiguous gets a `problem` instead.
+        """
+        root = find_root(self.root)
+        table = read_text_table(root / Path(self.table).expanduser())
+        ids = table.ids(self.id, "data.id")
+        subjects = table.subjects(
+            ids,
+            label=self.label,
+            unlabelled=self.unlabelled,
+            group=self.group,
+            site=self.site,
+            covariates=self.covariates,
+        )
+        finder = _ScanFinder(root, self.scan, table)
+        patterns = [finder.fill(row, id) for row, id in enumerate(ids)]
+        found = [finder.find(pattern) for pattern in patterns]
+        if not any(found):
+            tried = Path(_unescape(patterns[0]))
+            raise UserError(
+                f"data.scan={self.scan!r} finds no scan for any of the {len(ids)} rows of {table.path.name}; "
+                f"looked for {tried}. {contents(tried.parent)} Set data.scan to fit."
+            )
+        return Cohort(
+            tuple(
+                replace(subject, scan=scans[0])
+                if len(scans) == 1
+                else replace(subject, problem=_problem(_unescape(pattern), scans))
+                for subject, pattern, scans in zip(subjects, patterns, found, strict=True)
+            )
+        )
+
+
+class _ScanFinder:
+    """Finds the files that match one pattern per subject, listing each folder once: linear in the subjects."""
+
+    def __init__(self, root: Path, pattern: str, table: TextTable) -> None:
+        fields = set(_FIELD.findall(pattern))
+        if not fields:
+            raise UserError(f"data.scan={pattern!r} is the same for every subject. Put {{id}} or a {{column}} into it.")
+        self._cells = {name: table.column(name, "the {...} of data.scan") for name in fields - {"id"}}
+        self._pattern = pattern
+        self._root = root
+        self._names: dict[Path, list[str]] = {}
+
+    def fill(self, row: int, id: str) -> str:
+        """Put the cells of a row into the pattern; the result is absolute, and a glob only where the pattern is."""
+
+        def cell(match: re.Match[str]) -> str:
+            return glob.escape(id if match[1] == "id" else self._cells[match[1]][row])
+
+        return str(Path(glob.escape(str(self._root))) / Path(_FIELD.sub(cell, self._pattern)).expanduser())
+
+    def find(self, pattern: str) -> list[Path]:
+        """List the NIfTI files that match, sorted; a pattern without wildcards may name a file of any ending."""
+        anchor, *parts = Path(pattern).parts
+        found = {path for path in self._walk(Path(anchor), parts) if path.is_file()}
+        return sorted(p for p in found if p.name.lower().endswith(SCAN_ENDINGS) or str(p) == _unescape(pattern))
+
+    def _walk(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+        """Give what matches the parts of a pattern below a folder."""
+        if not parts:
+            yield folder
+            return
+        part, rest = parts[0], parts[1:]
+        if part == "**":
+            yield from self._walk(folder, rest)
+            inner = [folder / name for name in self._list(folder) if not name.startswith(".")]
+            for path in inner:
+                if path.is_dir() and not path.is_symlink():
+                    yield from self._walk(path, parts)
+        elif not _WILDCARD.search(_ESCAPED.sub("", part)):
+            yield from self._walk(folder / _unescape(part), rest)
+        else:
+            for name in self._match(folder, part):
+                yield from self._walk(folder / name, rest)
+
+    def _match(self, folder: Path, part: str) -> list[str]:
+        """Match one level; only names that begin as the pattern does are compared, so that large folders are quick."""
+        names = self._list(folder)
+        start = _WILDCARD.search(_ESCAPED.sub("___", part))
+        prefix = _unescape(part[: start.start()]) if start else part
+        first = bisect.bisect_left(names, prefix)
+        matches = re.compile(fnmatch.translate(part)).match
+        begin_alike = itertools.takewhile(lambda name: name.startswith(prefix), names[first:])
+        return [name for name in begin_alike if matches(name) and (prefix or not name.startswith("."))]
+
+    def _list(self, folder: Path) -> list[str]:
+        if folder not in self._names:
+            try:
+                self._names[folder] = sorted(path.name for path in folder.iterdir())
+            except OSError:
+                self._names[folder] = []
+        return self._names[folder]
+
+
+def _problem(tried: str, scans: Sequence[Path]) -> str:
+    """Say why a subject has no scan: none was found, or more than one."""
+    if not scans:
+        return f"no scan matches {tried}"
+    if len({str(path).removesuffix(".gz") for path in scans}) == 1:
+        return f"{scans[0]} lies beside its twin {scans[1].name}: remove one, or let data.scan name the ending"
+    return f"{len(scans)} scans match {tried}: {list_text([p.name for p in scans], ', ')}; make data.scan narrower"
+
+
+def _unescape(pattern: str) -> str:
+    return _ESCAPED.sub(r"\1", pattern)

@@ -1,0 +1,201 @@
+"""Tables of text (CSV, TSV), read as they stand: no cell becomes a number, none is guessed to be missing."""
+
+import csv
+import io
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mri3d.cohort.cohort import NO_LABEL, Cohort, Subject, list_text, means_no_label, require_classes
+from mri3d.errors import UserError, did_you_mean
+
+log = logging.getLogger(__name__)
+
+# Labels that are classes as far as a CSV file says, but that somebody may have meant as missing.
+_LOOKS_MISSING = frozenset({"na", "n/a", "nan", "null", "none", "missing", "unknown", "?", "."})
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of text.
+
+    Attributes:
+        path: Where it was read from.
+        columns: Names, in order; a name may stand twice.
+        rows: Cells of each row, trimmed; in a TSV file, `n/a` is empty.
+        lines: Line of the file on which each row ends.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+
+    def column(self, name: str, key: str) -> list[str]:
+        """Give the cells of one column.
+
+        Args:
+            name: The column.
+            key: The setting that names it, for the message.
+
+        Raises:
+            UserError: There is no such column, or more than one.
+        """
+        name = str(name)
+        if name not in self.columns:
+            raise UserError(
+                f"column {name!r} is not in {self.path.name} (columns: {list_text(self.columns, ', ', most=30)}). "
+                f"Set {key} to one of them.{did_you_mean(name, self.columns)}"
+            )
+        if self.columns.count(name) > 1:
+            raise UserError(f"{self.path} has several columns {name!r} ({key}). Rename or remove all but one.")
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+    def ids(self, name: str, key: str) -> list[str]:
+        """Give the column that names the rows.
+
+        Raises:
+            UserError: A cell is empty, or a name stands twice.
+        """
+        ids = self.column(name, key)
+        if empty := [str(line) for line, id in zip(self.lines, ids, strict=True) if not id]:
+            raise UserError(f"column {name!r} of {self.path} is empty on line {list_text(empty, ', ')}. Name each row.")
+        lines: dict[str, list[int]] = {}
+        for line, id in zip(self.lines, ids, strict=True):
+            lines.setdefault(id, []).append(line)
+        repeated = [f"{id!r} (lines {', '.join(map(str, at))})" for id, at in lines.items() if len(at) > 1]
+        if repeated:
+            raise UserError(
+                f"{len(repeated)} ids stand more than once in column {name!r} of {self.path}: {list_text(repeated)}. "
+                f"Remove the copies; for repeated visits, set {key} to a column that differs from row to row and "
+                "data.group to the column that names the participant."
+            )
+        return ids
+
+    def subjects(
+        self,
+        ids: Sequence[str],
+        *,
+        label: str,
+        unlabelled: object,
+        group: str | None,
+        site: str | None,
+        covariates: object,
+    ) -> list[Subject]:
+        """Make one subject of each row, still without a scan.
+
+        Args:
+            ids: Names of the rows.
+            label: Column of classes.
+            unlabelled: Label values, or the one, that mean "no label".
+            group: Column of those who must stay together.
+            site: Column that says where the scan was made.
+            covariates: Further columns, or the one, to keep.
+
+        Raises:
+            UserError: A column is missing, or the labels are not classes.
+        """
+        labels = self.column(label, "data.label")
+        groups = self.column(group, "data.group") if group is not None else [""] * len(ids)
+        sites = self.column(site, "data.site") if site is not None else [""] * len(ids)
+        kept = {str(name): self.column(str(name), "data.covariates") for name in _as_list(covariates)}
+        ignored = _as_list(unlabelled)
+        self._warn_of_labels(label, labels, ignored)
+        subjects = []
+        for row, id in enumerate(ids):
+            subject_label = None if means_no_label(labels[row], ignored) else labels[row]
+            subjects.append(
+                Subject(
+                    id=id,
+                    scan=None,
+                    label=subject_label,
+                    group=groups[row] or None,
+                    site=sites[row] or None,
+                    covariates={name: cells[row] for name, cells in kept.items()},
+                    left_out="" if subject_label is not None else NO_LABEL,
+                )
+            )
+        require_classes(Cohort(tuple(subjects)), f"column {label!r} of {self.path.name}")
+        return subjects
+
+    def _warn_of_labels(self, name: str, labels: Sequence[str], ignored: Sequence[object]) -> None:
+        """Say which settings and cells may not mean what they seem to."""
+        for value in ignored:
+            if not any(cell and means_no_label(cell, [value]) for cell in labels):
+                log.warning("data.unlabelled names %r, which is not in column %r of %s", value, name, self.path.name)
+        for cell in sorted({c for c in labels if c.casefold() in _LOOKS_MISSING and not means_no_label(c, ignored)}):
+            log.warning(
+                "label %r of column %r is taken as a class; if not, set data.unlabelled=['%s']", cell, name, cell
+            )
+
+
+def read_text_table(path: Path) -> TextTable:
+    """Read a CSV or TSV file: comma, semicolon or tab, with or without a byte order mark, any line ends.
+
+    Raises:
+        UserError: It is missing, not text in UTF-8, without rows, or ragged.
+    """
+    if not path.is_file():
+        raise UserError(f"table {path} does not exist. {contents(path.parent)} Set data.table to one of them.")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"table {path} is not text in UTF-8 ({error}). Save it as CSV in UTF-8.") from error
+    is_tsv = path.suffix.lower() == ".tsv"
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if is_tsv else _delimiter(text), strict=True)
+    rows: list[tuple[str, ...]] = []
+    lines: list[int] = []
+    try:
+        for cells in reader:
+            row = tuple("" if is_tsv and cell.strip() == "n/a" else cell.strip() for cell in cells)
+            if any(row):
+                rows.append(row)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise UserError(f"table {path} cannot be read at line {reader.line_num}: {error}. Mend the quotes.") from error
+    if len(rows) < 2:
+        raise UserError(f"table {path} has no rows: it needs a line of column names and a line for each subject.")
+    width = len(rows[0])
+    for line, row in zip(lines, rows, strict=True):
+        if any(row[width:]):
+            raise UserError(f"line {line} of {path} has {len(row)} cells where the column names are {width}. Mend it.")
+    padded = [(row + ("",) * width)[:width] for row in rows]
+    return TextTable(path, padded[0], tuple(padded[1:]), tuple(lines[1:]))
+
+
+def find_root(root: str | Path) -> Path:
+    """Give the folder of a study as an absolute path.
+
+    Raises:
+        UserError: There is no such folder; the message shows what is there instead.
+    """
+    path = Path(root).expanduser().absolute()
+    if not path.is_dir():
+        is_file = " is a file, not a folder." if path.exists() else " does not exist."
+        raise UserError(f"data.root={str(root)!r}: {path}{is_file} {contents(path.parent)} Set data.root to the study.")
+    return path
+
+
+def contents(folder: Path) -> str:
+    """Say in a sentence what lies in a folder, or in the nearest one above it that exists."""
+    while not folder.is_dir():
+        folder = folder.parent
+    try:
+        names = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError as error:
+        return f"{folder} cannot be listed ({error.strerror})."
+    return f"{folder} holds {list_text(names, ', ', most=8)}." if names else f"{folder} is empty."
+
+
+def _delimiter(text: str) -> str:
+    """Choose what separates cells by counting in the first line, outside quotes."""
+    header = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
+    return max(",;\t", key=header.count)
+
+
+def _as_list(value: object) -> list[object]:
+    """Take `age` as well as `[age]`: a setting of one value is easily written without brackets."""
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]

@@ -1,0 +1,195 @@
+"""Tables as people write them, patterns that find scans, and mistakes that are told."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from mri3d.cohort.table import Table
+from mri3d.errors import UserError
+
+IXI = Path(__file__).parents[3] / "shared" / "data" / "ixi"
+
+
+def study(folder: Path, text: str | bytes, scans: list[str], name: str = "subjects.csv") -> Path:
+    """Write a table and empty files in the place of scans: `read` never opens one."""
+    (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
+    for scan in scans:
+        (folder / scan).parent.mkdir(parents=True, exist_ok=True)
+        (folder / scan).touch()
+    return folder
+
+
+def test_seed_layout_works_as_it_is(tmp_path):
+    text = "Subject,class\n100307,1\n100408,-1\n100610,0\n000012,1\n"
+    root = study(tmp_path, text, [f"brain_nii/{id}.nii" for id in ("100307", "100408", "100610", "000012")])
+    table = Table(str(root), "subjects.csv", id="Subject", label="class", scan="brain_nii/{id}.nii*", unlabelled=[0])
+    cohort = table.read()
+    assert cohort.ids == ("100307", "100408", "000012")
+    assert cohort.classes == ("-1", "1")
+    assert cohort.subjects[3].scan == root / "brain_nii" / "000012.nii"
+    assert cohort.subjects[2].left_out == "no label"
+    assert cohort.subjects[2].scan == root / "brain_nii" / "100610.nii"
+    assert cohort.describe() == "4 subjects: 3 take part (-1 1, 1 2), 1 without a label"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbfsubject,label,note\r\n007,F,\r\n 008 ,M ,x\r\n\r\n,,\r\n",
+        b'"subject";"label";"note, long; or short"\n"007";"F";"a;b"\n"008";"M";"two\nlines"\n',
+        b"subject\tlabel\n007\tF\n008\tM",
+        b"label,subject,dup,dup\nF,007,1,2\nM,008,3,4\n",
+        b"subject,label,a\n007,F\n008,M,,,\n",
+    ],
+    ids=["byte-order-mark", "semicolons", "tabs", "repeated-column", "ragged-blanks"],
+)
+def test_spellings_of_one_table_read_alike(tmp_path, text):
+    root = study(tmp_path, text, ["007.nii", "008.nii.gz"])
+    subjects = Table(str(root), "subjects.csv").read().subjects
+    assert [(s.id, s.label, s.scan and s.scan.name) for s in subjects] == [
+        ("007", "F", "007.nii"),
+        ("008", "M", "008.nii.gz"),
+    ]
+
+
+def test_not_available_is_missing_in_tsv_and_a_class_with_a_warning_in_csv(tmp_path, caplog):
+    rows = [("subject", "label"), ("a", "F"), ("b", "M"), ("c", "n/a"), *((f"d{i}", "FM"[i % 2]) for i in range(6))]
+    root = study(tmp_path, "\n".join("\t".join(r) for r in rows), ["a.nii", "b.nii", "c.nii"], "t.tsv")
+    study(tmp_path, "\n".join(",".join(r) for r in rows), [], "t.csv")
+    assert Table(str(root), "t.tsv").read().classes == ("F", "M")
+    assert not caplog.records
+    assert Table(str(root), "t.csv").read().classes == ("F", "M", "n/a")
+    assert "label 'n/a' of column 'label' is taken as a class" in caplog.text
+
+
+def test_columns_are_kept_as_text(tmp_path):
+    text = "subject,label,family,hospital,age,when\na,F,1,Oslo,007.50,2020-01-01\nb,M,,,,\n"
+    root = study(tmp_path, text, ["a.nii", "b.nii"])
+    first, second = (
+        Table(str(root), "subjects.csv", group="family", site="hospital", covariates=["age", "when"]).read().subjects
+    )
+    assert (first.group, first.site, first.covariates) == ("1", "Oslo", {"age": "007.50", "when": "2020-01-01"})
+    assert (second.group, second.site, second.covariates) == (None, None, {"age": "", "when": ""})
+
+
+def test_one_value_needs_no_brackets(tmp_path):
+    root = study(tmp_path, "subject,label,age\na,F,1\nb,M,2\nc,NA,3\n", ["a.nii", "b.nii", "c.nii"])
+    cohort = Table(str(root), "subjects.csv", unlabelled="NA", covariates="age").read()
+    assert cohort.classes == ("F", "M")
+    assert cohort.subjects[2].covariates == {"age": "3"}
+
+
+def test_unlabelled_value_that_no_row_has_is_said(tmp_path, caplog):
+    root = study(tmp_path, "subject,label\na,F\nb,M\n", ["a.nii", "b.nii"])
+    with caplog.at_level(logging.WARNING):
+        Table(str(root), "subjects.csv", unlabelled=[0]).read()
+    assert "data.unlabelled names 0, which is not in column 'label'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "scan"),
+    [
+        ("{id}.nii*", "a[1]*.nii.gz"),
+        ("{sex}/{id}_T1.nii", "F/a[1]*_T1.nii"),
+        ("*/{id}_T1.nii", "deep/a[1]*_T1.nii"),
+        ("**/{id}.nii", "one/two/three/a[1]*.nii"),
+        ("s[0-9]/*_{id}.nii.gz", "s3/x_a[1]*.nii.gz"),
+        ("{file}", "odd name {id}.nii"),
+        ("{id}.img", "a[1]*.img"),
+    ],
+)
+def test_pattern_finds_the_scan_of_an_id_full_of_wildcards(tmp_path, pattern, scan):
+    root = tmp_path / "st[u]dy {id}"
+    root.mkdir()
+    text = "subject,label,sex,file\na[1]*,F,F,odd name {id}.nii\nb,M,M,b.nii\n"
+    study(root, text, [scan, "a1x.nii", "F/a1x_T1.nii", ".hidden/a[1]*_T1.nii", "a[1]*.nii.gz.bak"])
+    first, second = Table(str(root), "subjects.csv", scan=pattern).read().subjects
+    assert (first.scan, first.problem) == (root / scan, "")
+    assert second.scan is None
+    assert second.problem.startswith("no scan matches ")
+
+
+def test_absolute_patterns_leave_the_root(tmp_path):
+    study(tmp_path, "", ["elsewhere/a.nii", "elsewhere/b.nii"], "ignored")
+    root = tmp_path / "tables"
+    root.mkdir()
+    study(root, "subject,label\na,F\nb,M\n", [])
+    cohort = Table(str(root), "subjects.csv", scan=f"{tmp_path}/elsewhere/{{id}}.nii").read()
+    assert cohort.scans == (tmp_path / "elsewhere" / "a.nii", tmp_path / "elsewhere" / "b.nii")
+
+
+def test_missing_and_ambiguous_scans_are_problems_of_their_subjects(tmp_path):
+    scans = ["a.nii", "b.nii", "b.nii.gz", "c_1.nii", "c_2.nii"]
+    root = study(tmp_path, "subject,label\na,F\nb,M\nc,F\nd,M\n", scans)
+    twins = Table(str(root), "subjects.csv", scan="{id}*.nii*").read().subjects
+    assert [s.scan for s in twins] == [root / "a.nii", None, None, None]
+    assert twins[0].problem == ""
+    assert (
+        twins[1].problem == f"{root}/b.nii lies beside its twin b.nii.gz: remove one, or let data.scan name the ending"
+    )
+    assert twins[2].problem == f"2 scans match {root}/c*.nii*: c_1.nii, c_2.nii; make data.scan narrower"
+    assert twins[3].problem == f"no scan matches {root}/d*.nii*"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"root": "/no/such/study"},
+            r"data.root='/no/such/study': .*study does not exist. / holds .*Set data.root",
+        ),
+        (
+            {"table": "subject.csv"},
+            r"subject.csv does not exist. .* holds a.nii, .*subjects.csv.* Set data.table",
+        ),
+        (
+            {"label": "dx"},
+            r"^column 'dx' is not in subjects.csv \(columns: subject, sex, one, twin, twin, age\). Set data.label to ",
+        ),
+        ({"label": "Sex"}, "Did you mean 'sex'"),
+        ({"id": "Subjekt"}, "Set data.id to one of them. Did you mean 'subject'"),
+        ({"group": "family"}, "column 'family' .* Set data.group"),
+        ({"site": "hospital"}, "column 'hospital' .* Set data.site"),
+        ({"covariates": ["age", "icv"]}, "column 'icv' .* Set data.covariates"),
+        ({"covariates": ["twin"]}, r"several columns 'twin' \(data.covariates\)"),
+        ({"label": "one"}, r"column 'one' of subjects.csv holds one class \(x 3\)"),
+        ({"id": "sex"}, r"1 ids stand more than once in column 'sex' of .*: 'F' \(lines 2, 3\). .*data.group"),
+        ({"id": "age"}, "column 'age' of .* is empty on line 3, 4"),
+        ({"scan": "{session}.nii"}, "column 'session' is not in subjects.csv"),
+        ({"scan": "T1.nii"}, "data.scan='T1.nii' is the same for every subject"),
+        (
+            {"scan": "T1/{id}.nii"},
+            r"no scan for any of the 3 rows of subjects.csv; looked for .*/T1/a.nii. .* holds",
+        ),
+    ],
+)
+def test_mistakes_name_the_value_and_the_way_out(tmp_path, changes, message):
+    text = "subject,sex,one,twin,twin,age\na,F,x,1,1,7\nb,F,x,2,2,\nc,M,x,3,3,\n"
+    root = study(tmp_path, text, ["a.nii", "b.nii", "c.nii"])
+    arguments = {"root": str(root), "table": "subjects.csv", "label": "sex"} | changes
+    with pytest.raises(UserError, match=message):
+        Table(**arguments).read()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "has no rows"),
+        (b"subject,label\n", "has no rows"),
+        (b"PK\x03\x04\xff\xfe", "is not text in UTF-8 .* Save it as CSV"),
+        (b'subject,label\na,"F\nb,M\n', "cannot be read at line 3: unexpected end of data"),
+        (b"subject,label\na,F,x\nb,M\n", "line 2 of .* has 3 cells where the column names are 2"),
+    ],
+)
+def test_broken_tables_are_refused(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        Table(str(study(tmp_path, text, [])), "subjects.csv").read()
+
+
+@pytest.mark.skipif(not IXI.is_dir(), reason=f"the real scans are not at {IXI}")
+def test_ixi_has_the_documented_counts():
+    cohort = Table(str(IXI), "subjects.csv", label="sex", scan="T1/{id}_T1.nii.gz", covariates=["icv_mm3"]).read()
+    assert cohort.class_counts == {"F": 68, "M": 63}
+    assert [s.left_out for s in cohort.subjects].count("no label") == 4
+    assert not any(s.problem for s in cohort.subjects)
