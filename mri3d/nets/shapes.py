@@ -1,0 +1,77 @@
+"""Find out what shapes a network's layers give, without computing anything."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from mri3d.nets.arguments import too_small
+
+REMEDY = "Choose a larger resolution, or smaller strides and pooling."
+MIN_CAM_VOXELS = 4
+"""A heatmap of fewer voxels on an axis says little about where the evidence lies."""
+
+
+def output_shapes(net: nn.Module, volume_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Trace one volume through a network on the meta device, where tensors have shapes but no values.
+
+    Args:
+        net: A network that takes [B, 1, X, Y, Z]; it is left as it was.
+        volume_shape: X, Y, Z.
+
+    Returns:
+        For each named module that was called, in order of completion, the shape of its output without the batch axis.
+
+    Raises:
+        RuntimeError: The volume is too small for the network (from torch, about one of the layers).
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def record(name: str) -> RemovableHandle:
+        def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+            shapes[name] = tuple(output.shape[1:])
+
+        handle: RemovableHandle = modules[name].register_forward_hook(hook)
+        return handle
+
+    modules = dict(net.named_modules())
+    training = [module for module in modules.values() if module.training]
+    tensors = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    weights = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
+    handles = [record(name) for name in modules if name]
+    net.eval()  # batch norm refuses to train on one volume whose last map is one voxel
+    try:
+        with torch.no_grad():
+            torch.func.functional_call(net, weights, (torch.empty(1, 1, *volume_shape, device="meta"),))
+    finally:
+        for module in training:
+            module.training = True
+        for handle in handles:
+            handle.remove()
+    return shapes
+
+
+def deepest_map(network: str, net: nn.Module, stages: Sequence[str], volume_shape: Sequence[int]) -> str:
+    """Choose the stage whose output class-activation maps are made of.
+
+    Args:
+        network: What the user calls the network, for the message.
+        net: The network.
+        stages: Names of modules of `net` that give maps [B, C, X, Y, Z], from the input to the output.
+        volume_shape: X, Y, Z.
+
+    Returns:
+        The name of the last stage whose map has at least `MIN_CAM_VOXELS` on each axis.
+
+    Raises:
+        UserError: No stage has such a map, or nothing of the volume is left at some layer.
+    """
+    try:
+        shapes = output_shapes(net, volume_shape)
+    except RuntimeError as error:
+        raise too_small(network, volume_shape, REMEDY) from error
+    large = [stage for stage in stages if min(shapes[stage][1:]) >= MIN_CAM_VOXELS]
+    if not large:
+        raise too_small(network, volume_shape, REMEDY)
+    return large[-1]
