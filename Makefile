@@ -1,0 +1,38 @@
+# `make demo` and `make test` each do all the set-up by themselves.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+# Several test processes share the cores; more threads in each would only get in each other's way.
+TEST_ENV := OMP_NUM_THREADS=1
+
+.PHONY: demo test lint fast slow clean
+
+demo: .venv/.installed
+	$(BIN)/python train.py name=demo
+
+test: lint fast
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fast: .venv/.installed-dev
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
+
+slow: .venv/.installed-dev
+	$(TEST_ENV) $(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf .venv
+
+# torch goes first and by itself: a looser requirement than its pin brings gigabytes of CUDA libraries.
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@

@@ -1,0 +1,105 @@
+"""What TensorBoard shows beside the curves: the network, volumes as they are fed, the confusion matrix, memory."""
+
+import resource
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from mri3d.volumes.datamodule import Batch
+
+NUM_PICTURED = 4
+
+
+class Board(pl.Callback):
+    """Write text and pictures into the run's event files.
+
+    Args:
+        summary: Text table of the network.
+        classes: Label texts.
+    """
+
+    def __init__(self, summary: str, classes: tuple[str, ...]) -> None:
+        self.summary, self.classes = summary, classes
+        self.confusion = np.zeros((len(classes), len(classes)), dtype=int)
+
+    def on_fit_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        """Write the network's table."""
+        if writer := _writer(trainer):
+            writer.add_text("network", f"```\n{self.summary}\n```")
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, learner: pl.LightningModule, batch: Batch, batch_index: int
+    ) -> None:
+        """Picture the first volumes of the first epoch, augmentation and all."""
+        writer = _writer(trainer)
+        if writer and trainer.current_epoch == 0 and batch_index == 0:
+            writer.add_image("training volumes", middle_slices(batch["volume"][:NUM_PICTURED, 0].cpu().numpy()), 0)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        learner: pl.LightningModule,
+        outputs: Tensor,
+        batch: Batch,
+        batch_index: int,
+        dataloader_index: int = 0,
+    ) -> None:
+        """Count predictions against labels."""
+        np.add.at(self.confusion, (batch["target"].cpu().numpy(), outputs.argmax(dim=1).cpu().numpy()), 1)
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        """Forget the last epoch's counts."""
+        self.confusion[:] = 0
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        """Log memory and the validation confusion matrix (of this rank)."""
+        learner.log("memory_mb", peak_memory_mb(), rank_zero_only=True)
+        if writer := _writer(trainer):
+            head = "| label \\ prediction | " + " | ".join(self.classes) + " |\n|" + " --- |" * (len(self.classes) + 1)
+            rows = [
+                f"| **{name}** | " + " | ".join(str(count) for count in counts) + " |"
+                for name, counts in zip(self.classes, self.confusion, strict=True)
+            ]
+            writer.add_text("validation confusion matrix", "\n".join([head, *rows]), trainer.current_epoch)
+
+
+def middle_slices(volumes: np.ndarray) -> np.ndarray:
+    """Lay the middle slices of three planes side by side, a row per volume.
+
+    Args:
+        volumes: [B, X, Y, Z], any unit.
+
+    Returns:
+        Grey picture [1, H, W], 0 to 1, first the slice across X, then Y, then Z.
+
+    >>> middle_slices(np.zeros((2, 7, 8, 9))).shape
+    (1, 18, 24)
+    """
+    rows = []
+    for volume in volumes:
+        low, high = float(volume.min()), float(volume.max())
+        planes = [np.take(volume, size // 2, axis=axis).T[::-1] for axis, size in enumerate(volume.shape)]
+        height = max(plane.shape[0] for plane in planes)
+        padded = [np.pad(plane, ((0, height - plane.shape[0]), (0, 0)), constant_values=low) for plane in planes]
+        rows.append((np.concatenate(padded, axis=1) - low) / (high - low or 1.0))
+    return np.concatenate(rows, axis=0)[None]
+
+
+def peak_memory_mb() -> float:
+    """Give the most memory this process has held, in MiB; on a GPU the most allocated there instead."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _writer(trainer: pl.Trainer) -> SummaryWriter | None:
+    """Return the event writer on the first rank, None on the others."""
+    logger = trainer.logger
+    if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+        writer: SummaryWriter = logger.experiment
+        return writer
+    return None

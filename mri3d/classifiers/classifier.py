@@ -1,0 +1,62 @@
+"""The one seam: what fits on rows and gives probabilities, be it a CNN or a PCA pipeline."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+
+from mri3d.model_folder import Card, Model
+from mri3d.volumes.cache import Volumes
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What one fit learns from; rows index into the volumes.
+
+    Args:
+        volumes: All volumes of the cohort, test rows included; a fit reads only its own rows.
+        targets: Class of each volume, int64 [N], an index into `classes`.
+        groups: Who belongs together (family, repeated visits), [N]; a fit that splits its rows keeps groups whole.
+        classes: Label texts; for two, the second is the positive one.
+        train_rows: Rows to learn from.
+        validation_rows: Rows to choose by (early stopping, calibration); may be empty for fits that choose otherwise.
+        seed: Everything random in the fit follows from it.
+        folder: The run; a fit may leave checkpoints and logs in it.
+        name: Of the fit within the run, such as `fold_3`; empty where there is but one.
+    """
+
+    volumes: Volumes
+    targets: np.ndarray
+    groups: np.ndarray
+    classes: tuple[str, ...]
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+    seed: int
+    folder: Path
+    name: str = ""
+
+
+class Classifier(Protocol):
+    """Fits on rows, gives probabilities. The constructor only stores; `fit` builds everything afresh."""
+
+    def fit(self, task: Task) -> None:
+        """Learn from the training and validation rows of a task, and from nothing else."""
+        ...
+
+    def predict_proba(self, volumes: Volumes, rows: np.ndarray) -> np.ndarray:
+        """Give the probability of each class, float64 [len(rows), K]; rows sum to 1. On every rank, all rows."""
+        ...
+
+    def history(self) -> list[dict[str, float]]:
+        """Tell the last fit epoch by epoch (`epoch`, `train_loss`, ...); empty where there are no epochs."""
+        ...
+
+    def save(self, folder: Path, card: Card) -> None:
+        """Write the fitted classifier as a model folder."""
+        ...
+
+    @classmethod
+    def load(cls, model: Model) -> Self:
+        """Build the fitted classifier from the contents of a model folder."""
+        ...

@@ -1,0 +1,229 @@
+"""A convolutional network as a classifier: training by Lightning, prediction, model folder."""
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
+from torch import nn
+
+from mri3d.classifiers.board import Board
+from mri3d.classifiers.checkpoints import AtomicCheckpointIO
+from mri3d.classifiers.classifier import Task
+from mri3d.classifiers.learner import Learner, OptimizerMaker, class_logits
+from mri3d.classifiers.progress import EpochLines, quiet_libraries
+from mri3d.errors import UserError
+from mri3d.model_folder import Card, Model, write_model
+from mri3d.nets.networks import NETWORKS
+from mri3d.nets.sfcn import SFCN
+from mri3d.nets.summary import summarize
+from mri3d.volumes.augmentation import Augmentation
+from mri3d.volumes.cache import Volumes
+from mri3d.volumes.datamodule import VolumeDataModule, named_worker_deaths, volume_loader
+
+log = logging.getLogger(__name__)
+
+OURS = ("callbacks", "logger", "plugins", "use_distributed_sampler", "default_root_dir", "num_sanity_val_steps")
+"""Arguments of the Trainer that are not the user's: results depend on them."""
+
+
+ADAMW = functools.partial(torch.optim.AdamW, lr=3e-3, weight_decay=1e-2)
+AUGMENTATION = Augmentation()
+
+
+class CNN:
+    """Train a network with early stopping and keep the weights of the best epoch.
+
+    Args:
+        network: A network class of `mri3d.nets` with its options bound; called with the volume's shape and the number
+            of logits.
+        trainer: Lightning's Trainer with the user's options bound.
+        optimizer: An optimizer class with its options bound; its learning rate is the peak of the one-cycle schedule.
+        batch_size: Subjects per batch and device.
+        patience: Epochs without a better validation loss before training stops.
+        augmentation: Random changes of the training volumes, or None.
+        num_workers: Processes that load volumes; None chooses: none on a CPU, whose cores are busy with the network,
+            and up to 8 beside a GPU.
+
+    Raises:
+        UserError: An option is out of range, or the trainer has one that is not the user's.
+    """
+
+    def __init__(
+        self,
+        network: Callable[..., nn.Module] = SFCN,
+        *,
+        trainer: Callable[..., pl.Trainer] = pl.Trainer,
+        optimizer: OptimizerMaker = ADAMW,
+        batch_size: int = 8,
+        patience: int = 10,
+        augmentation: Augmentation | None = AUGMENTATION,
+        num_workers: int | None = None,
+    ) -> None:
+        for name, value in (("batch_size", batch_size), ("patience", patience)):
+            if value < 1:
+                raise UserError(f"model.{name}={value} is too small. Give 1 or more.")
+        if num_workers is not None and num_workers < 0:
+            raise UserError(
+                f"model.num_workers={num_workers} is negative. Give 0 or more, or null to let it be chosen."
+            )
+        if taken := sorted(set(OURS) & set(getattr(trainer, "keywords", {}))):
+            raise UserError(f"trainer.{taken[0]} is set by mri3d itself, because results depend on it. Leave it out.")
+        self.network, self.trainer, self.optimizer = network, trainer, optimizer
+        self.batch_size, self.patience = batch_size, patience
+        self.augmentation, self.num_workers = augmentation, num_workers
+
+    def fit(self, task: Task) -> None:
+        """Train on the training rows, stop by the validation rows.
+
+        Raises:
+            UserError: There are too few rows for the ranks, training diverged, or a loader process was killed.
+        """
+        if not len(task.validation_rows):
+            raise UserError("a CNN stops by its validation rows, and there are none. Raise evaluation.validation.")
+        torch.manual_seed(task.seed)
+        shape = task.volumes.shape[1:]
+        network = self.network(shape, 1 if len(task.classes) == 2 else len(task.classes))
+        summary = summarize(network, shape)
+        log.info("network\n%s", summary)
+        counts = np.bincount(task.targets[task.train_rows], minlength=len(task.classes))
+        weights = torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32)
+        learner = Learner(network, class_weights=weights, optimizer=self.optimizer)
+        data = VolumeDataModule(
+            task.volumes,
+            task.targets,
+            train_rows=task.train_rows,
+            validation_rows=task.validation_rows,
+            batch_size=self.batch_size,
+            num_workers=self._workers(),
+            augmentation=self.augmentation,
+            seed=task.seed,
+        )
+        best = ModelCheckpoint(
+            task.folder / "checkpoints" / task.name,
+            filename="best",
+            monitor="val_loss",
+            save_last=True,
+            enable_version_counter=False,
+        )
+        trainer = self._build_trainer(task, best, Board(summary, task.classes))
+        if len(task.train_rows) < trainer.world_size:
+            raise UserError(
+                f"{len(task.train_rows)} training subjects cannot be shared by {trainer.world_size} devices."
+            )
+        last = task.folder / "checkpoints" / task.name / "last.ckpt"
+        with quiet_libraries(), named_worker_deaths():
+            trainer.fit(learner, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        trainer.strategy.barrier()
+        state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
+        learner.load_state_dict(state)
+        self.network_, self.history_ = network.eval(), learner.history
+        self.arguments_ = {
+            "network": next(name for name, kind in NETWORKS.items() if isinstance(network, kind)),
+            "options": dict(getattr(self.network, "keywords", {})),
+            "volume_shape": list(shape),
+            "num_outputs": 1 if len(task.classes) == 2 else len(task.classes),
+            "batch_size": self.batch_size,
+        }
+
+    def predict_proba(self, volumes: Volumes, rows: np.ndarray) -> np.ndarray:
+        """Give the probability of each class, float64 [len(rows), K]; the ranks share the work and all get all rows."""
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        rank, num_ranks = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if distributed else (0, 1)
+        device = _device()
+        network = self.network_.to(device)
+        loader = volume_loader(
+            volumes,
+            np.zeros(len(volumes), dtype=np.int64),
+            rows,
+            batch_size=self.batch_size,
+            num_workers=self._workers() if len(rows) > self.batch_size else 0,
+            rank=rank,
+            num_ranks=num_ranks,
+        )
+        parts: list[tuple[np.ndarray, np.ndarray]] = []
+        with torch.inference_mode(), named_worker_deaths():
+            for batch in loader:
+                logits = class_logits(network(batch["volume"].to(device)).double())
+                parts.append((batch["row"].numpy(), logits.softmax(dim=1).cpu().numpy()))
+        if distributed:
+            gathered: list[Any] = [None] * num_ranks
+            torch.distributed.all_gather_object(gathered, parts)
+            parts = [part for rank_parts in gathered for part in rank_parts]
+        by_row = {int(row): proba for part in parts for row, proba in zip(*part, strict=True)}
+        return np.stack([by_row[int(row)] for row in rows])
+
+    def history(self) -> list[dict[str, float]]:
+        """Tell the last fit epoch by epoch."""
+        return self.history_
+
+    def save(self, folder: Path, card: Card) -> None:
+        """Write the network as a model folder."""
+        tensors = {name: tensor.cpu().numpy() for name, tensor in self.network_.state_dict().items()}
+        write_model(folder, Model("cnn", self.arguments_, tensors, card))
+
+    @classmethod
+    def load(cls, model: Model) -> Self:
+        """Build the fitted network from the contents of a model folder.
+
+        Raises:
+            UserError: The card names a network that this version does not know.
+        """
+        arguments = model.arguments
+        if arguments["network"] not in NETWORKS:
+            raise UserError(
+                f"the model's network {arguments['network']!r} is unknown here (known: {', '.join(NETWORKS)})."
+            )
+        maker = functools.partial(NETWORKS[arguments["network"]], **arguments["options"])
+        classifier = cls(maker, batch_size=arguments["batch_size"])
+        network = maker(tuple(arguments["volume_shape"]), arguments["num_outputs"])
+        network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()})
+        classifier.network_, classifier.history_, classifier.arguments_ = network.eval(), [], arguments
+        return classifier
+
+    def _workers(self) -> int:
+        if self.num_workers is not None:
+            return self.num_workers
+        return min(8, (os.cpu_count() or 2) // 2) if torch.cuda.is_available() else 0
+
+    def _build_trainer(self, task: Task, best: ModelCheckpoint, board: Board) -> pl.Trainer:
+        options = dict(getattr(self.trainer, "keywords", {}))
+        several = options.get("devices", 1) != 1 or options.get("num_nodes", 1) != 1
+        if several and options.get("strategy", "auto") in ("auto", "ddp"):
+            # The learner averages running statistics itself, see Learner.on_validation_start.
+            options["strategy"] = DDPStrategy(broadcast_buffers=False)
+        callbacks = [
+            best,
+            EarlyStopping("val_loss", patience=self.patience),
+            LearningRateMonitor("step"),
+            board,
+        ]
+        if sys.stderr.isatty() and options.get("enable_progress_bar", True):
+            callbacks.append(TQDMProgressBar())
+        else:
+            options["enable_progress_bar"] = False
+            callbacks.append(EpochLines())
+        return self.trainer(
+            **options,
+            callbacks=callbacks,
+            logger=TensorBoardLogger(task.folder, name="tensorboard", version=task.name),
+            plugins=[AtomicCheckpointIO()],
+            use_distributed_sampler=False,
+            default_root_dir=task.folder,
+            num_sanity_val_steps=0,
+        )
+
+
+def _device() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")

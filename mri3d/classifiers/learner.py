@@ -1,0 +1,148 @@
+"""The LightningModule: one network, one loss, one schedule."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchmetrics import MetricCollection
+from torchmetrics.aggregation import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
+
+from mri3d.errors import UserError
+from mri3d.volumes.datamodule import Batch
+
+OptimizerMaker = Callable[[Iterable[Any]], torch.optim.Optimizer]
+
+
+def class_logits(logits: Tensor) -> Tensor:
+    """Turn a network's output into one logit per class.
+
+    A binary network gives one logit, of the second class; against 0 for the first, softmax is the sigmoid.
+
+    Args:
+        logits: [B, 1] or [B, K].
+
+    Returns:
+        [B, K], K >= 2.
+
+    >>> class_logits(torch.tensor([[2.0]]))
+    tensor([[0., 2.]])
+    """
+    return torch.cat([torch.zeros_like(logits), logits], dim=1) if logits.shape[1] == 1 else logits
+
+
+class Learner(pl.LightningModule):
+    """Train a network by class-weighted cross-entropy on a one-cycle schedule.
+
+    Args:
+        network: Volumes [B, 1, X, Y, Z] to logits [B, 1] or [B, K].
+        class_weights: Weight of each class in the loss, float32 [K].
+        optimizer: Called with the parameters; its learning rate is the peak of the cycle.
+    """
+
+    class_weights: Tensor
+
+    def __init__(self, network: nn.Module, *, class_weights: Tensor, optimizer: OptimizerMaker) -> None:
+        super().__init__()
+        self.network = network
+        self.optimizer_maker = optimizer
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        num_classes = len(class_weights)
+        self.train_loss = MeanMetric()
+        self.val_loss = MeanMetric()
+        self.val_scores = MetricCollection(
+            {
+                "val_auc": MulticlassAUROC(num_classes),
+                "val_accuracy": MulticlassAccuracy(num_classes, average="micro"),
+            }
+        )
+        self.history: list[dict[str, float]] = []
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Give one logit per class, [B, K], for volumes [B, 1, X, Y, Z]."""
+        return class_logits(self.network(volume))
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Give the loss of a batch."""
+        loss = functional.cross_entropy(self(batch["volume"]), batch["target"], weight=self.class_weights)
+        self.train_loss.update(loss.detach(), weight=len(batch["target"]))
+        return loss
+
+    def on_validation_start(self) -> None:
+        """Make the ranks judge one and the same network: running statistics are averaged over them.
+
+        DDP could copy rank 0's before every forward pass instead, but then ranks with unequal numbers of validation
+        batches wait for each other for ever.
+        """
+        if self.trainer.world_size > 1:
+            for buffer in self.network.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.trainer.strategy.reduce(buffer.clone(), reduce_op="mean"))
+
+    def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Gather loss and scores of a batch; give its logits, [B, K]."""
+        logits = self(batch["volume"]).float()
+        weights = self.class_weights[batch["target"]]
+        losses = functional.cross_entropy(logits, batch["target"], reduction="none")
+        self.val_loss.update(losses, weight=weights)
+        self.val_scores.update(logits.softmax(dim=1), batch["target"])
+        return logits
+
+    def on_train_epoch_start(self) -> None:
+        """Start the clock."""
+        self._epoch_start = time.perf_counter()
+        self._num_seen = 0
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:  # noqa: ANN401
+        """Count volumes."""
+        self._num_seen += len(batch["target"])
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch; Lightning has run the validation before."""
+        seconds = time.perf_counter() - self._epoch_start
+        train_loss = self.train_loss.compute()
+        self.train_loss.reset()
+        if not torch.isfinite(train_loss):
+            raise UserError(
+                f"training diverged: the loss is {float(train_loss)} in epoch {self.current_epoch}. "
+                "Lower model.optimizer.lr, set trainer.gradient_clip_val=1, or use trainer.precision=32-true."
+            )
+        self.log("train_loss", train_loss)
+        self.log("volumes_per_second", self._num_seen * self.trainer.world_size / seconds)
+        known = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        epoch = {"epoch": float(self.current_epoch), "train_loss": float(train_loss), "seconds": seconds}
+        epoch |= {name: known[name] for name in ("val_loss", "val_auc", "val_accuracy") if name in known}
+        epoch["learning_rate"] = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        self.history.append(epoch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the loss and the scores over all validation rows."""
+        self.log("val_loss", self.val_loss.compute())
+        self.log_dict(self.val_scores.compute())
+        self.val_loss.reset()
+        self.val_scores.reset()
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's own union of eight types)
+        """Build the optimizer and its one-cycle schedule, stepped every batch."""
+        decayed = [parameter for parameter in self.network.parameters() if parameter.ndim > 1]
+        plain = [parameter for parameter in self.network.parameters() if parameter.ndim <= 1]
+        # Biases and normalisation gains have no scale to shrink towards.
+        optimizer = self.optimizer_maker([{"params": decayed}, {"params": plain, "weight_decay": 0.0}])
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in optimizer.param_groups],
+            total_steps=int(self.trainer.estimated_stepping_batches),
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the history for a run that is resumed."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the history up again."""
+        self.history = checkpoint["history"]

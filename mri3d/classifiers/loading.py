@@ -1,0 +1,31 @@
+"""Load a fitted classifier from its model folder, by an explicit table: no code is run that is not here."""
+
+from pathlib import Path
+
+from mri3d.classifiers.classifier import Classifier
+from mri3d.classifiers.cnn import CNN
+from mri3d.errors import UserError
+from mri3d.model_folder import Card, read_model
+
+CLASSIFIERS: dict[str, type[Classifier]] = {"cnn": CNN}
+
+
+def load_classifier(folder: Path) -> tuple[Classifier, Card]:
+    """Load what a training left.
+
+    Args:
+        folder: A model folder.
+
+    Returns:
+        The fitted classifier, and what surrounds it.
+
+    Raises:
+        UserError: The folder holds no whole model, or one of a kind that this version does not know.
+    """
+    model = read_model(folder)
+    if model.classifier not in CLASSIFIERS:
+        raise UserError(
+            f"{folder} holds a classifier {model.classifier!r}, unknown here (known: {', '.join(CLASSIFIERS)}). "
+            f"It was written by mri3d {model.card.facts.get('mri3d', '?')}: use that version or a newer one."
+        )
+    return CLASSIFIERS[model.classifier].load(model), model.card

@@ -1,0 +1,210 @@
+"""One run: cohort, folds, classifier, evaluation, model folders, report."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import yaml
+from pytorch_lightning.utilities import rank_zero_only
+
+import mri3d
+from mri3d.classifiers.board import peak_memory_mb
+from mri3d.classifiers.classifier import Classifier
+from mri3d.cohort.audit import audit
+from mri3d.cohort.cohort import NO_LABEL, Cohort, CohortSource
+from mri3d.errors import UserError
+from mri3d.evaluation.crossvalidation import Evaluation, FoldResult, cross_validate
+from mri3d.evaluation.splits import Fold, fold_texts
+from mri3d.files import write_json, write_text
+from mri3d.model_folder import Card
+from mri3d.volumes.cache import Volumes
+from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.reference import Reference
+
+log = logging.getLogger(__name__)
+
+
+class Evaluator(Protocol):
+    """Who trains and who is tested: `_target_` of the options of `evaluation`."""
+
+    def split(self, targets: np.ndarray, groups: np.ndarray, *, classes: tuple[str, ...], seed: int) -> list[Fold]:
+        """Deal the rows into folds."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ends with.
+
+    Args:
+        lines: The metric, where the run lies, where the report lies.
+        evaluation: Predictions and scores.
+    """
+
+    lines: tuple[str, str, str]
+    evaluation: Evaluation
+
+
+def run(
+    data: CohortSource,
+    recipe: Recipe,
+    classifier: Classifier,
+    evaluation: Evaluator,
+    *,
+    seed: int,
+    folder: Path,
+    configuration: dict[str, Any],
+) -> Outcome:
+    """Train and judge a classifier; leave a run directory as DESIGN.md's contract has it.
+
+    Every process of a run on several devices calls this with the same arguments; the first one writes.
+
+    Args:
+        data: Where the cohort comes from.
+        recipe: How a scan becomes a volume.
+        classifier: What to judge; it is copied for each fold.
+        evaluation: How to split the cohort.
+        seed: Everything random follows from it.
+        folder: The run directory; made once it is known that there is something to run.
+        configuration: What to keep as `config.yaml`.
+
+    Raises:
+        UserError: Something that the user can mend; told before the run directory exists wherever that is possible.
+    """
+    clock = Clock()
+    with clock("cohort"):
+        cohort = audit(data.read(), oriented=recipe.orientation == "ras", skip_bad=data.skip_bad)
+        log.info("%s", cohort.describe())
+        folds = evaluation.split(cohort.targets, cohort.groups, classes=cohort.classes, seed=seed)
+        recipe = recipe.for_cohort(cohort.scans)
+        volumes = Volumes(cohort.scans, cohort.digests, recipe, ids=cohort.ids)
+    writes = rank_zero_only.rank == 0
+    with _log_file(folder) if writes else _nothing():
+        if writes:
+            write_text(folder / "config.yaml", yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True))
+            texts = dict(zip(cohort.ids, fold_texts(folds, len(cohort.ids)), strict=True))
+            cohort.write_csv(folder / "cohort.csv", texts)
+        with clock("volumes"):
+            volumes.fill()
+        keeper = ModelKeeper(folder, volumes, cohort, several=len(folds) > 1, seed=seed)
+        with clock("training and testing"), _process_group():
+            result = cross_validate(
+                classifier,
+                volumes,
+                cohort.targets,
+                cohort.groups,
+                folds,
+                classes=cohort.classes,
+                folder=folder,
+                seed=seed,
+                after_fold=keeper if writes else lambda result, classifier: None,
+            )
+        if writes:
+            _write_results(folder, cohort, result, clock, configuration)
+    return Outcome((headline(result), f"run    {folder}", f"report {folder / 'report.html'}"), result)
+
+
+@dataclass(frozen=True)
+class ModelKeeper:
+    """Saves the fitted classifier of each fold with what it needs to meet new scans.
+
+    Args:
+        folder: The run.
+        volumes: All volumes of the cohort.
+        cohort: Who they are.
+        several: Whether there is more than one fold.
+        seed: Of the run.
+    """
+
+    folder: Path
+    volumes: Volumes
+    cohort: Cohort
+    several: bool
+    seed: int
+
+    def __call__(self, result: FoldResult, classifier: Classifier) -> None:
+        """Write the model folder of a fold."""
+        fold = result.fold
+        facts = {
+            "mri3d": mri3d.__version__,
+            "torch": str(torch.__version__),
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seed": self.seed,
+            "fold": fold.number,
+            "num_train": len(fold.train_rows),
+            "num_validation": len(fold.validation_rows),
+            "test_scores": result.scores,
+            "train_subjects": [self.cohort.ids[row] for row in np.union1d(fold.train_rows, fold.validation_rows)],
+        }
+        card = Card(self.cohort.classes, self.volumes.recipe, Reference.fit(self.volumes, fold.train_rows), facts)
+        model = self.folder / "model"
+        classifier.save(model / f"fold_{fold.number}" if self.several else model, card)
+
+
+class Clock:
+    """Adds up the seconds of named parts of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Time the block."""
+        start = time.perf_counter()
+        yield
+        self.seconds[part] = round(time.perf_counter() - start, 3)
+
+    def total(self) -> dict[str, float]:
+        """Give the parts and the whole so far."""
+        return self.seconds | {"total": round(time.perf_counter() - self._start, 3)}
+
+
+def headline(result: Evaluation) -> str:
+    """Say how well the classes are told apart, in one line."""
+    scores = {name: value for name, value in result.scores.items() if value is not None}
+    shown = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
+    text = ", ".join(f"{label} {scores[name]:.3f}" for name, label in shown.items() if name in scores)
+    return f"test   {text} ({len(result.rows)} tests of {len(np.unique(result.rows))} subjects)"
+
+
+@contextmanager
+def _log_file(folder: Path) -> Iterator[None]:
+    """Keep what the run says in `log.txt` too: a job's standard error is easily lost."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    except UserError as error:
+        log.error("%s", error)
+        raise
+    except Exception:
+        log.exception("the run ended by an error")
+        raise
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _process_group() -> Iterator[None]:
+    """Part from the other devices' processes at the end, or the next run of a sweep would wait for them."""
+    try:
+        yield
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

@@ -1,0 +1,150 @@
+"""Save and load what prediction needs, in formats whose reading runs no code."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from mri3d.errors import UserError
+from mri3d.files import digest, write_bytes, write_json
+from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.reference import Reference
+
+FORMAT = 1
+CARD, WEIGHTS, HEAD = "card.json", "weights.safetensors", "head.skops"
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """What surrounds a classifier when it meets a new scan.
+
+    Args:
+        classes: Label texts; column k of the probabilities belongs to class k.
+        recipe: How a scan becomes a volume.
+        reference: What the training volumes look like.
+        facts: What a reader wants to know: when, on whom, how well. JSON types.
+    """
+
+    classes: tuple[str, ...]
+    recipe: Recipe
+    reference: Reference
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The contents of a model folder.
+
+    Args:
+        classifier: Name of the classifier in the table of `mri3d.classifiers.loading`.
+        arguments: What the classifier needs to be built again, JSON types.
+        tensors: Its weights by name.
+        card: What surrounds it.
+        head: A scikit-learn estimator as skops bytes; empty where there is none.
+    """
+
+    classifier: str
+    arguments: dict[str, Any]
+    tensors: dict[str, np.ndarray]
+    card: Card
+    head: bytes = b""
+
+
+def write_model(folder: Path, model: Model) -> None:
+    """Write a model folder; the card comes last, so a folder with a card is whole.
+
+    Args:
+        folder: Made if need be.
+        model: What to write.
+    """
+    reference = model.card.reference
+    weights = safetensors.numpy.save(
+        {f"classifier.{name}": np.ascontiguousarray(tensor) for name, tensor in model.tensors.items()}
+        | {"reference.mean": reference.mean.astype(np.float16)}
+    )
+    (folder / CARD).unlink(missing_ok=True)
+    write_bytes(folder / WEIGHTS, weights)
+    if model.head:
+        write_bytes(folder / HEAD, model.head)
+    else:
+        (folder / HEAD).unlink(missing_ok=True)
+    write_json(
+        folder / CARD,
+        {
+            "format": FORMAT,
+            "classifier": model.classifier,
+            "arguments": model.arguments,
+            "classes": list(model.card.classes),
+            "recipe": model.card.recipe.arguments(),
+            "reference": {"lowest": reference.lowest, "highest": reference.highest},
+            "sha256": {WEIGHTS: digest(weights)} | ({HEAD: digest(model.head)} if model.head else {}),
+            "facts": model.card.facts,
+        },
+    )
+
+
+def read_model(folder: Path) -> Model:
+    """Read a model folder and check every byte of it against the card.
+
+    Args:
+        folder: What `write_model` wrote.
+
+    Raises:
+        UserError: No model lies there, it is damaged, or a newer version wrote it.
+    """
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} is no model folder: it has no {CARD}. Give a run or its model folder.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{folder / CARD} is damaged ({error}). Copy the model folder again.") from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        found = card.get("format") if isinstance(card, dict) else None
+        raise UserError(
+            f"{folder / CARD} has format {found!r}; this version reads {FORMAT}. "
+            "Use the version of mri3d that wrote it."
+        )
+    contents = {}
+    for name, expected in card["sha256"].items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            raise UserError(f"{path} is missing. Copy the model folder again, whole.")
+        contents[name] = path.read_bytes()
+        if digest(contents[name]) != expected:
+            raise UserError(f"{path} is not the file that {CARD} describes (SHA-256 differs). Copy the folder again.")
+    tensors = safetensors.numpy.load(contents[WEIGHTS])
+    mean = tensors.pop("reference.mean").astype(np.float32)
+    return Model(
+        classifier=card["classifier"],
+        arguments=card["arguments"],
+        tensors={name.removeprefix("classifier."): tensor for name, tensor in tensors.items()},
+        card=Card(
+            classes=tuple(card["classes"]),
+            recipe=Recipe(**card["recipe"]),
+            reference=Reference(mean, **card["reference"]),
+            facts=card["facts"],
+        ),
+        head=contents.get(HEAD, b""),
+    )
+
+
+def model_folders(path: Path) -> list[Path]:
+    """Find the model folders of a run: one after a hold-out, one per fold under k-fold.
+
+    Args:
+        path: A run, its `model` folder, or one `fold_<k>` beneath it.
+
+    Raises:
+        UserError: There is none.
+    """
+    if not path.is_dir():
+        raise UserError(f"{path} is no folder. Set model to a run, such as runs/demo-sfcn-50/<timestamp>.")
+    for folder in (path, path / "model"):
+        if (folder / CARD).is_file():
+            return [folder]
+        if folds := [card.parent for card in folder.glob(f"fold_*/{CARD}")]:
+            return sorted(folds, key=lambda fold: int(fold.name.removeprefix("fold_")))
+    raise UserError(f"{path} holds no model: no {CARD} in it, in its model folder or in fold_<k> beneath.")

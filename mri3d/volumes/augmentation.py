@@ -1,0 +1,82 @@
+"""Random changes of a training volume: a pure function of the volume and one integer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.transforms import (
+    Compose,
+    RandAffine,
+    RandFlip,
+    RandGaussianNoise,
+    RandScaleIntensity,
+    RandShiftIntensity,
+)
+
+from mri3d.errors import UserError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Small changes that leave the class of a head as it is.
+
+    Args:
+        rotate_degrees: Largest rotation about each axis.
+        scale: Largest relative change of size along each axis.
+        shift_voxels: Largest translation along each axis.
+        intensity: Largest relative change of contrast and largest shift of the mean, in standard deviations.
+        noise: Standard deviation of the Gaussian noise; the volume has unit variance.
+        flip: Whether left and right are exchanged in every second volume. Off by default: brains are not symmetric.
+        probability: How often each of the changes is made, 0 to 1.
+    """
+
+    rotate_degrees: float = 5.0
+    scale: float = 0.05
+    shift_voxels: float = 1.5
+    intensity: float = 0.1
+    noise: float = 0.05
+    flip: bool = False
+    probability: float = 0.7
+
+    def __post_init__(self) -> None:
+        for name in ("rotate_degrees", "scale", "shift_voxels", "intensity", "noise"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"augmentation.{name}={getattr(self, name)} is negative. Give 0 or more.")
+        if not 0 <= self.probability <= 1:
+            raise UserError(f"augmentation.probability={self.probability} is not a probability. Give 0 to 1.")
+
+    def transform(self) -> Compose:
+        """Build the MONAI transform of a volume [C, X, Y, Z]."""
+        affine = RandAffine(
+            prob=self.probability,
+            rotate_range=[float(np.deg2rad(self.rotate_degrees))] * 3,
+            scale_range=[self.scale] * 3,
+            translate_range=[self.shift_voxels] * 3,
+            padding_mode="border",
+        )
+        steps = [affine] if self.rotate_degrees or self.scale or self.shift_voxels else []
+        if self.intensity:
+            steps += [
+                RandScaleIntensity(factors=self.intensity, prob=self.probability),
+                RandShiftIntensity(offsets=self.intensity, prob=self.probability),
+            ]
+        if self.noise:
+            steps.append(RandGaussianNoise(std=self.noise, prob=self.probability))
+        if self.flip:
+            steps.append(RandFlip(prob=0.5, spatial_axis=0))
+        return Compose(steps)
+
+
+def augment(transform: Compose, volume: np.ndarray, seed: int) -> torch.Tensor:
+    """Apply a random transform whose draw depends on `seed` alone, in whichever process this runs.
+
+    Args:
+        transform: What `Augmentation.transform` built.
+        volume: float32 [C, X, Y, Z].
+        seed: Any integer of 32 bits.
+
+    Returns:
+        float32 [C, X, Y, Z].
+    """
+    transform.set_random_state(seed=seed)
+    return torch.as_tensor(np.asarray(transform(torch.from_numpy(volume)), dtype=np.float32))

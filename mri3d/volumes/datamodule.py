@@ -1,0 +1,200 @@
+"""Feed volumes to Lightning: which sample comes when depends on (seed, epoch) alone, never on workers or ranks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypedDict
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mri3d.errors import UserError
+from mri3d.volumes.augmentation import Augmentation, augment
+from mri3d.volumes.cache import Volumes
+
+WORKER_TIMEOUT_S = 600
+"""A loader process that gives nothing for so long is stuck; torch would wait for ever."""
+
+
+class Batch(TypedDict):
+    """What the data module yields: volume float32 [B, 1, X, Y, Z], target int64 [B], row int64 [B]."""
+
+    volume: torch.Tensor
+    target: torch.Tensor
+    row: torch.Tensor
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yield (row, epoch) pairs of one rank.
+
+    Shuffled, the order is a permutation drawn from (seed, epoch), cut to a whole number of batches for every rank:
+    ranks must make the same number of steps, and a subject must not come twice to even them out. Those left over
+    differ from epoch to epoch. Unshuffled, every row comes once on exactly one rank.
+
+    Args:
+        rows: Rows of the volumes, int64 [N].
+        batch_size: Subjects per batch and rank.
+        shuffle: Whether this feeds training.
+        seed: Of the run.
+        rank: Of this process among `num_ranks`.
+        num_ranks: Number of processes that train together.
+    """
+
+    def __init__(
+        self, rows: np.ndarray, *, batch_size: int, shuffle: bool, seed: int, rank: int = 0, num_ranks: int = 1
+    ) -> None:
+        self.rows, self.shuffle, self.seed, self.rank, self.num_ranks = rows, shuffle, seed, rank, num_ranks
+        step = batch_size * num_ranks
+        if not shuffle:
+            self.num_used = len(rows)
+        elif len(rows) >= step:
+            self.num_used = len(rows) // step * step
+        else:
+            self.num_used = len(rows) // num_ranks * num_ranks
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows) if self.shuffle else self.rows
+        for row in order[: self.num_used][self.rank :: self.num_ranks]:
+            yield int(row), self.epoch
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.num_used, self.num_ranks))
+
+
+class VolumeDataset(Dataset[Batch]):
+    """Volumes with their targets, addressed by (row, epoch).
+
+    Args:
+        volumes: All volumes of the cohort.
+        targets: Class of each, int64 [N].
+        augmentation: What to change at random, or None.
+        seed: Of the run; together with epoch and row it fixes each random change.
+    """
+
+    def __init__(self, volumes: Volumes, targets: np.ndarray, *, augmentation: Augmentation | None, seed: int) -> None:
+        self.volumes, self.targets, self.seed = volumes, targets, seed
+        self.transform = augmentation.transform() if augmentation else None
+
+    def __getitem__(self, index: tuple[int, int]) -> Batch:
+        row, epoch = index
+        volume = self.volumes[row]
+        if self.transform:
+            draw = int(np.random.SeedSequence([self.seed, epoch, row]).generate_state(1)[0])
+            tensor = augment(self.transform, volume, draw)
+        else:
+            tensor = torch.from_numpy(volume)
+        return {"volume": tensor, "target": torch.tensor(int(self.targets[row])), "row": torch.tensor(row)}
+
+
+def volume_loader(
+    volumes: Volumes,
+    targets: np.ndarray,
+    rows: np.ndarray,
+    *,
+    batch_size: int,
+    num_workers: int = 0,
+    training: bool = False,
+    augmentation: Augmentation | None = None,
+    seed: int = 0,
+    rank: int = 0,
+    num_ranks: int = 1,
+) -> DataLoader[Batch]:
+    """Build the loader of one rank.
+
+    Args:
+        volumes: All volumes of the cohort.
+        targets: Class of each, int64 [N].
+        rows: Which of them to load.
+        batch_size: Subjects per batch and rank.
+        num_workers: Processes that load; 0 loads in this one.
+        training: Shuffle, augment, and keep batches whole; otherwise each row comes once, in order.
+        augmentation: Random changes, or None; used in training only.
+        seed: Of the run.
+        rank: Of this process.
+        num_ranks: Number of processes that share the rows.
+    """
+    return DataLoader(
+        VolumeDataset(volumes, targets, augmentation=augmentation if training else None, seed=seed),
+        batch_size=batch_size,
+        sampler=EpochSampler(  # type: ignore[arg-type]  # torch's stubs want Iterable[int]; any index will do
+            rows, batch_size=batch_size, shuffle=training, seed=seed, rank=rank, num_ranks=num_ranks
+        ),
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0 and training,
+        timeout=WORKER_TIMEOUT_S if num_workers else 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+@contextmanager
+def named_worker_deaths() -> Iterator[None]:
+    """Say what it means when a loader process dies or hangs; torch's own words name a process number."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader" not in str(error) or isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"a process that loads volumes died or hung: {error} Most often the machine ran out of memory, or of "
+            "shared memory (/dev/shm). Set model.num_workers=0, or lower model.batch_size or resolution."
+        ) from error
+
+
+class VolumeDataModule(pl.LightningDataModule):
+    """The training and validation volumes of one fold.
+
+    Args:
+        volumes: All volumes of the cohort, cached on disk.
+        targets: Class of each, int64 [N].
+        train_rows: Rows to learn from.
+        validation_rows: Rows to stop early by.
+        batch_size: Subjects per batch and device.
+        num_workers: Processes that load; 0 loads in the training process.
+        augmentation: Random changes of the training volumes, or None.
+        seed: Of the run.
+    """
+
+    def __init__(
+        self,
+        volumes: Volumes,
+        targets: np.ndarray,
+        *,
+        train_rows: np.ndarray,
+        validation_rows: np.ndarray,
+        batch_size: int,
+        num_workers: int,
+        augmentation: Augmentation | None,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.volumes, self.targets = volumes, targets
+        self.train_rows, self.validation_rows = train_rows, validation_rows
+        self.batch_size, self.num_workers, self.augmentation, self.seed = batch_size, num_workers, augmentation, seed
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Give shuffled, augmented batches of whole size."""
+        return self._loader(self.train_rows, training=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Give the validation volumes, each once over all ranks."""
+        return self._loader(self.validation_rows, training=False)
+
+    def _loader(self, rows: np.ndarray, *, training: bool) -> DataLoader[Batch]:
+        return volume_loader(
+            self.volumes,
+            self.targets,
+            rows,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            training=training,
+            augmentation=self.augmentation,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            num_ranks=self.trainer.world_size if self.trainer else 1,
+        )

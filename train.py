@@ -1,0 +1,112 @@
+"""Train and judge a classifier: `python train.py --help`."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mri3d.command_line import exit_status, hydra_overrides, tell
+from mri3d.errors import UserError
+
+GROUPS = ("data", "preprocess", "model", "trainer", "evaluation")
+RUN = "MRI3D_RUN"  # tells the processes that Lightning starts for the other devices which run they belong to
+
+
+@dataclass
+class Schema:
+    """The keys at the top of a configuration; anything else is refused."""
+
+    data: Any = None
+    preprocess: Any = None
+    model: Any = None
+    trainer: Any = None
+    evaluation: Any = None
+    resolution: Any = 50
+    seed: int = 0
+    name: str = "${hydra:runtime.choices.data}-${hydra:runtime.choices.model}-${resolution}"
+    resume: str | None = None
+    debug: bool = False
+
+
+def execute(configuration: dict[str, Any], folder: Path) -> int:
+    """Run one configuration; return its exit status."""
+    from hydra.utils import instantiate
+
+    from mri3d import experiment
+    from mri3d.configuration import complete
+
+    configuration = complete(configuration)
+    parts = {group: instantiate(configuration[group], _convert_="all") for group in GROUPS if group != "trainer"}
+    os.environ[RUN] = str(folder.resolve())
+    outcome = experiment.run(
+        data=parts["data"],
+        recipe=parts["preprocess"],
+        classifier=parts["model"],
+        evaluation=parts["evaluation"],
+        seed=configuration["seed"],
+        folder=folder,
+        configuration=configuration,
+    )
+    print(*outcome.lines, sep="\n", flush=True)
+    return 0
+
+
+def resume(folder: Path) -> int:
+    """Run the configuration that lies in a run: after it was cut off, or beside its first process."""
+    import logging
+
+    import yaml
+
+    try:
+        configuration = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"resume={folder} is no run that began: {error}. Give a folder of runs/.") from error
+    logging.basicConfig(level="WARNING" if RUN in os.environ else "INFO", stream=sys.stderr)
+    return execute(configuration, folder)
+
+
+def compose(arguments: list[str]) -> int:
+    """Let Hydra make the configuration, or with -m several, and run each."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, so that all errors look alike
+    import hydra
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    ConfigStore.instance().store("schema", Schema)
+    statuses = [0]
+
+    @hydra.main(version_base="1.3", config_path="conf", config_name="train")
+    def job(config: DictConfig) -> None:
+        configuration = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(configuration, dict)
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        folder.rmdir()  # Hydra makes it; the run makes it again once it is known that there is anything to run
+        statuses.append(exit_status(lambda: execute(configuration, folder), debug=config.debug))
+
+    keys = [key for key in Schema.__dataclass_fields__ if key not in GROUPS]
+    sys.argv[1:] = hydra_overrides(arguments, groups=GROUPS, keys=keys)
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(" ".join(str(error).split())) from error
+    return max(statuses)
+
+
+def main() -> int:
+    """Run the command line; return its exit status."""
+    arguments = sys.argv[1:]
+    if RUN in os.environ:  # a process for another device: the command line is the first one's
+        return exit_status(lambda: resume(Path(os.environ[RUN])), debug=True)
+    run = next((argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")), "")
+    if run and len(arguments) > 1:
+        tell(UserError("resume=... takes everything from the run it continues. Leave the other options out."))
+        return 2
+    return exit_status(lambda: resume(Path(run)) if run else compose(arguments), debug="debug=true" in arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
