@@ -1,0 +1,185 @@
+"""The volumes of a cohort: made from the scans once, then read from the cache folder, checked at every read.
+
+A cached volume is a `.npy` file with its CRC-32 as four more bytes. Its name is the hash of the scan (header and
+voxels) and of the recipe, so it is never stale; it is written whole or not at all, and made again should it be damaged.
+"""
+
+import io
+import logging
+import os
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from isal import isal_zlib
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from mri3d import files
+from mri3d.errors import UserError
+from mri3d.progress import progress
+from mri3d.scans.scan import read_scan
+from mri3d.volumes.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+CRC_BYTES = 4
+FLOAT = np.dtype("<f4")  # on disk, whatever the machine
+
+
+class Volumes:
+    """The preprocessed volumes of a cohort, one per row; picklable, and safe in several processes at once.
+
+    Args:
+        scans: File of each subject's scan.
+        digests: Digest of each scan as the audit read it.
+        recipe: How a scan becomes a volume; a native one must know its shape.
+        ids: Name of each subject, for messages; without, the files alone are named.
+        folder: Where the volumes are kept; in the cache folder unless told.
+    """
+
+    def __init__(
+        self,
+        scans: Sequence[Path],
+        digests: Sequence[str],
+        recipe: Recipe,
+        *,
+        ids: Sequence[str] = (),
+        folder: Path | None = None,
+    ) -> None:
+        self.scans = tuple(scans)
+        self.digests = tuple(digests)
+        self.recipe = recipe
+        self.ids = tuple(ids)
+        self.folder = folder or files.cache_folder() / "volumes"
+        self._checked_rows: set[int] = set()
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of every volume, [C, X, Y, Z]."""
+        return (1, *self.recipe.volume_shape)
+
+    def __len__(self) -> int:
+        return len(self.scans)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """Return one volume, made if need be.
+
+        Args:
+            row: Which one.
+
+        Returns:
+            Intensities [C, X, Y, Z], float32, writable.
+
+        Raises:
+            UserError: The scan cannot be used, or is no longer the one that the audit read; subject and file are named.
+        """
+        volume = self._read(row)
+        return self._make(row) if volume is None else volume
+
+    def fill(self, num_workers: int | None = None) -> None:
+        """Make all volumes that are not there yet.
+
+        Args:
+            num_workers: Threads; one per processor core, but no more than 8, unless told.
+
+        Raises:
+            UserError: As for one volume.
+        """
+        missing = list({self._path(row): row for row in range(len(self)) if not self._path(row).exists()}.values())
+        if not missing:
+            return
+        log.info("preprocessing %d of %d scans into %s", len(missing), len(self), self.folder)
+        random.Random(os.getpid()).shuffle(missing)  # processes that fill at the same time share the work
+        pool = ThreadPoolExecutor(num_workers or min(8, os.cpu_count() or 1))  # each holds a scan or two in memory
+        with threadpool_limits(1):  # else every thread's matrix products would ask for all cores
+            try:
+                jobs = [pool.submit(self._make_if_missing, row) for row in missing]
+                for job in progress(jobs, total=len(jobs), title="preprocessing"):
+                    job.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def block(self, rows: Sequence[int] | np.ndarray, voxels: slice) -> np.ndarray:
+        """Return the same voxels of many volumes without holding the volumes.
+
+        Args:
+            rows: Which volumes, [N].
+            voxels: Which voxels of the flattened volume, without a step.
+
+        Returns:
+            Intensities [N, V], float32. The checksum of a volume is compared when its first block is read.
+        """
+        first, end, step = voxels.indices(int(np.prod(self.shape)))
+        assert step == 1, f"{voxels} has a step"
+        block = np.empty((len(rows), max(0, end - first)), FLOAT)
+        for values, row in zip(block, map(int, rows), strict=True):
+            if row not in self._checked_rows or not self._read_part(row, first, values):
+                values[:] = self[row].reshape(-1)[first:end]
+                self._checked_rows.add(row)
+        return block
+
+    @cached_property
+    def _header(self) -> bytes:
+        """The bytes before the voxels, the same in every file."""
+        buffer = io.BytesIO()
+        np.lib.format.write_array_header_1_0(buffer, {"descr": FLOAT.str, "fortran_order": False, "shape": self.shape})
+        return buffer.getvalue()
+
+    def _path(self, row: int) -> Path:
+        return self.folder / f"{files.digest_json([self.digests[row], self.recipe.digest()])}.npy"
+
+    def _read(self, row: int) -> np.ndarray | None:
+        """Read a volume from the cache: None where there is none, or only a damaged one."""
+        path = self._path(row)
+        try:
+            data = np.fromfile(path, np.uint8)
+        except FileNotFoundError:
+            return None
+        start, num_bytes = len(self._header), int(np.prod(self.shape)) * FLOAT.itemsize
+        whole = len(data) == start + num_bytes + CRC_BYTES and data[:start].tobytes() == self._header
+        if whole and _crc(data[:-CRC_BYTES].data) == data[-CRC_BYTES:].tobytes():
+            return data[start:-CRC_BYTES].view(FLOAT).reshape(self.shape)
+        log.warning("%s is damaged; it is made again from %s", path, self.scans[row])
+        return None
+
+    def _read_part(self, row: int, first: int, values: np.ndarray) -> bool:
+        """Read some voxels of a volume known to be whole; False where the file is gone."""
+        try:
+            with self._path(row).open("rb", buffering=0) as file:
+                file.seek(len(self._header) + first * FLOAT.itemsize)
+                return file.readinto(values.data.cast("B")) == values.nbytes
+        except FileNotFoundError:
+            return False
+
+    def _make_if_missing(self, row: int) -> None:
+        if not self._path(row).exists():
+            self._make(row)
+
+    def _make(self, row: int) -> np.ndarray:
+        """Make a volume from its scan and keep it."""
+        who = f"subject {self.ids[row]}: " if self.ids else ""
+        try:
+            scan = read_scan(self.scans[row])
+            if scan.digest != self.digests[row]:
+                raise UserError(f"{scan.path} has changed since the cohort was read. Start again.")
+            volume = self.recipe.volume(scan)
+        except UserError as error:
+            raise UserError(f"{who}{error}") from error
+        for warning in self.recipe.warnings(scan):
+            log.warning("%s%s: %s", who, scan.path, warning)
+        assert volume.shape == self.shape, f"{scan.path} gives {volume.shape}, not {self.shape}"
+        data = self._header + volume.astype(FLOAT).tobytes()
+        try:
+            files.write_bytes(self._path(row), data + _crc(data))
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.folder}: {error.strerror}. Make room, or choose another folder by MRI3D_CACHE."
+            ) from error
+        return volume
+
+
+def _crc(data: bytes | memoryview) -> bytes:
+    return isal_zlib.crc32(data).to_bytes(CRC_BYTES, "little")
