@@ -1,0 +1,196 @@
+"""Fit and test a classifier on every fold, whatever it is made of."""
+
+import copy
+import csv
+import io
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from mri3d.classifiers.classifier import Classifier, Task
+from mri3d.evaluation.metrics import Scores, scores
+from mri3d.evaluation.splits import Fold
+from mri3d.files import write_text
+from mri3d.volumes.cache import Volumes
+
+log = logging.getLogger(__name__)
+
+
+ClassifierT = TypeVar("ClassifierT", bound=Classifier)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldResult:
+    """What one fold gave.
+
+    Attributes:
+        fold: Who trained and who was tested.
+        proba: Probabilities of the test rows [len(fold.test_rows), K].
+        scores: Scores of the test rows.
+        history: The fit epoch by epoch, as the classifier tells it; empty where there are no epochs.
+        seconds: Time that fitting took.
+    """
+
+    fold: Fold
+    proba: np.ndarray
+    scores: Scores
+    history: list[dict[str, float]]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What all folds gave. T counts tests: a subject is there once for each time it was tested.
+
+    Attributes:
+        classes: Names of the K classes.
+        targets: Index of the class of every subject of the cohort [N].
+        folds: The folds in order.
+    """
+
+    classes: tuple[str, ...]
+    targets: np.ndarray
+    folds: tuple[FoldResult, ...]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Tested rows of the cohort [T], fold by fold."""
+        return np.concatenate([result.fold.test_rows for result in self.folds])
+
+    @property
+    def fold_numbers(self) -> np.ndarray:
+        """Fold of each test [T]."""
+        return np.concatenate([np.full(len(result.fold.test_rows), result.fold.number) for result in self.folds])
+
+    @property
+    def proba(self) -> np.ndarray:
+        """Probabilities of each test [T, K]."""
+        return np.concatenate([result.proba for result in self.folds])
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Scores of all tests together."""
+        return scores(self.targets[self.rows], self.proba, self.classes)
+
+    def metrics_json(
+        self,
+        *,
+        num_subjects: Mapping[str, int],
+        seconds: Mapping[str, float],
+        peak_memory_mb: float | None = None,
+    ) -> dict[str, Any]:
+        """Give the content of metrics.json.
+
+        Args:
+            num_subjects: Counts of the cohort, for example tested, unlabelled, left out.
+            seconds: Time of each step of the run.
+            peak_memory_mb: Largest memory of the run.
+
+        Returns:
+            `test` (each score with its interval, null until it is computed), `folds` (each with `fold`, `repeat`,
+            `num_train`, `num_validation`, `num_test`, `epochs`, `seconds` and its `scores`), `classes` and the
+            arguments.
+        """
+        return {
+            "test": {name: {"value": value, "low": None, "high": None} for name, value in self.scores.items()},
+            "folds": [
+                {
+                    "fold": result.fold.number,
+                    "repeat": result.fold.repeat,
+                    "num_train": len(result.fold.train_rows),
+                    "num_validation": len(result.fold.validation_rows),
+                    "num_test": len(result.fold.test_rows),
+                    "epochs": len(result.history),
+                    "seconds": round(result.seconds, 3),
+                    "scores": result.scores,
+                }
+                for result in self.folds
+            ],
+            "classes": list(self.classes),
+            "num_subjects": dict(num_subjects),
+            "seconds": dict(seconds),
+            "peak_memory_mb": peak_memory_mb,
+        }
+
+    def write_predictions(self, path: Path, ids: Sequence[str]) -> None:
+        """Write predictions.csv: subject, fold, split, label, prediction, p_<class> ..., one row for each test.
+
+        Args:
+            path: The file.
+            ids: Identifier of every subject of the cohort [N].
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["subject", "fold", "split", "label", "prediction", *(f"p_{name}" for name in self.classes)])
+        for row, number, proba in zip(self.rows, self.fold_numbers, self.proba, strict=True):
+            label, prediction = self.classes[self.targets[row]], self.classes[proba.argmax()]
+            writer.writerow([ids[row], number, "test", label, prediction, *(f"{p:.9g}" for p in proba)])
+        write_text(path, text.getvalue())
+
+
+def cross_validate(
+    prototype: ClassifierT,
+    volumes: Volumes,
+    targets: np.ndarray,
+    groups: np.ndarray,
+    folds: Sequence[Fold],
+    *,
+    classes: tuple[str, ...],
+    folder: Path,
+    seed: int,
+    after_fold: Callable[[FoldResult, ClassifierT], None] = lambda result, classifier: None,
+) -> Evaluation:
+    """Fit a copy of the classifier on every fold and test it there.
+
+    Nothing is written here, and every process of a distributed run may call it and gets the same answer.
+
+    Args:
+        prototype: Copied for each fold and never fitted itself, so that no fold inherits from another.
+        volumes: All volumes of the cohort [N].
+        targets: Index of each subject's class [N].
+        groups: Who must stay together [N].
+        folds: From `Holdout.split` or `KFold.split`.
+        classes: Names of the K classes.
+        folder: The run, where a fit may leave files; with several folds each fit is named `fold_<number>` in it.
+        seed: Of the first fold; each further fold adds its number.
+        after_fold: Called with each fold's result and fitted classifier, for example to save it.
+
+    Raises:
+        ValueError: The classifier gave something else than probabilities.
+    """
+    results = []
+    for fold in folds:
+        classifier = copy.deepcopy(prototype)
+        task = Task(
+            volumes=volumes,
+            targets=targets,
+            groups=groups,
+            classes=classes,
+            train_rows=fold.train_rows,
+            validation_rows=fold.validation_rows,
+            seed=seed + fold.number,
+            folder=folder,
+            name=f"fold_{fold.number}" if len(folds) > 1 else "",
+        )
+        start = time.perf_counter()
+        classifier.fit(task)
+        seconds = time.perf_counter() - start
+        proba = classifier.predict_proba(volumes, fold.test_rows)
+        fold_scores = scores(targets[fold.test_rows], proba, classes)
+        result = FoldResult(fold, proba, fold_scores, classifier.history(), seconds)
+        log.info("%s", _summary(result, len(folds)))
+        after_fold(result, classifier)
+        results.append(result)
+    return Evaluation(classes, targets, tuple(results))
+
+
+def _summary(result: FoldResult, num_folds: int) -> str:
+    named = [f"{name} {value:.3f}" for name, value in result.scores.items() if value is not None][:3]
+    where = f"fold {result.fold.number} ({result.fold.number + 1} of {num_folds})"
+    return f"{where}: {', '.join(named)} on {len(result.fold.test_rows)} subjects after {result.seconds:.0f} s"
