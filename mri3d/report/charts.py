@@ -1,0 +1,176 @@
+"""Charts of a run: ROC curve, probabilities, calibration, training."""
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import roc_curve
+
+from mri3d.report.figures import Picture
+
+# Okabe and Ito (2008): told apart by every colour vision. More classes repeat them with other dashes.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_DASHES = ("solid", "dashed", "dotted", "dashdot")
+_GRAY = "#777777"
+_STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text: small, and shown in letters that our font lacks
+    "svg.hashsalt": "mri3d",  # the same run gives the same bytes
+    "text.parse_math": False,  # a class may be called $x$
+}
+
+
+def roc_chart(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Picture:
+    """Draw how many are found against how many are falsely called, for the positive class of two or each of more.
+
+    Args:
+        targets: Index of the true class of each test [T].
+        proba: Probability of each class [T, K].
+        classes: Names of the K classes.
+    """
+    with _figure() as figure:
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":", linewidth=1.2, label="chance")
+        for target in [1] if len(classes) == 2 else range(len(classes)):
+            truth = targets == target
+            if truth.any() and not truth.all():
+                alarms, found, _ = roc_curve(truth, proba[:, target])
+                axes.plot(alarms, found, **_look(target), linewidth=2, clip_on=False, label=_label(classes[target]))
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="share of the others called so by mistake")
+        axes.set_ylabel("share of the class found")
+        axes.legend(loc="lower right")
+        alt = "ROC curve: the share of the class that is found against the share of the others called so by mistake."
+        return _picture(figure, alt, "ROC curve. The further to the upper left, the better.")
+
+
+def probability_chart(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Picture:
+    """Draw how the probabilities are spread, by true class; arguments as for `roc_chart`.
+
+    Two classes: the probability of the positive one. More: the probability of the true one.
+    """
+    binary = len(classes) == 2
+    with _figure() as figure:
+        axes = figure.add_subplot()
+        bins = np.linspace(0, 1, 21)
+        for target, name in enumerate(classes):
+            values = proba[targets == target, 1 if binary else target]
+            counts, _ = np.histogram(values, bins)
+            axes.stairs(counts, bins, fill=True, alpha=0.25, color=_look(target)["color"])
+            axes.stairs(counts, bins, **_look(target), linewidth=1.8, label=_label(name))
+        axes.set(xlim=(0, 1), ylabel="number of tests")
+        axes.set_xlabel(f"probability of {_label(classes[1])}" if binary else "probability of the true class")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="best", title="true class")
+        alt = "Histogram of the probabilities, one for each true class."
+        better = "The less the classes overlap, the better." if binary else "The further to the right, the better."
+        return _picture(figure, alt, f"Probabilities by true class. {better}")
+
+
+def calibration_chart(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Picture:
+    """Draw how often what was given a probability came true; arguments as for `roc_chart`.
+
+    Two classes: the probability of the positive one. More: of the predicted one. Bars are 95 % Wilson intervals.
+    """
+    binary = len(classes) == 2
+    said = proba[:, 1] if binary else proba.max(axis=1)
+    came_true = targets == (1 if binary else proba.argmax(axis=1))
+    bins = np.minimum((said * 10).astype(int), 9)
+    with _figure() as figure:
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":", linewidth=1.2)
+        for number in np.unique(bins):
+            here = bins == number
+            share, (low, high) = came_true[here].mean(), wilson_interval(int(came_true[here].sum()), int(here.sum()))
+            middle = said[here].mean()
+            axes.plot([middle, middle], [low, high], color=_COLOURS[0], alpha=0.45, linewidth=1.5)
+            area = 15 + 240 * here.mean()
+            axes.scatter(middle, share, s=area, color=_COLOURS[0], edgecolors="white", zorder=3, clip_on=False)
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.set_xlabel(f"probability of {_label(classes[1])}" if binary else "probability of the predicted class")
+        axes.set_ylabel("share that was so")
+        alt = "Calibration: for groups of tests, the share that came true against the mean probability."
+        return _picture(
+            figure, alt, "Calibration. On the dotted line 0.8 means 8 of 10; a larger mark stands for more tests."
+        )
+
+
+def training_chart(histories: Sequence[Sequence[Mapping[str, float]]]) -> Picture:
+    """Draw training epoch by epoch, a line for each fold.
+
+    Args:
+        histories: For each fold its epochs, each with `epoch` and some of `train_loss`, `val_loss`, `val_auc`,
+            `val_accuracy`.
+    """
+    panels = {"loss": ("train_loss", "val_loss"), "validation score": ("val_auc", "val_accuracy")}
+    names = {"train_loss": "training", "val_loss": "validation", "val_auc": "AUC", "val_accuracy": "accuracy"}
+    width = 1.8 if len(histories) == 1 else 1.0
+    with _figure(9.4, 3.0) as figure:
+        for place, (title, keys) in enumerate(panels.items(), start=1):
+            axes = figure.add_subplot(1, 2, place)
+            for colour, key in zip(_COLOURS, keys, strict=False):
+                label: str | None = names[key]
+                for history in histories:
+                    points = [(epoch["epoch"], epoch[key]) for epoch in history if key in epoch]
+                    if points:
+                        axes.plot(*zip(*points, strict=True), color=colour, linewidth=width, alpha=0.85, label=label)
+                        label = None
+            axes.set(xlabel="epoch", ylabel=title)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if axes.lines:
+                axes.legend(loc="upper right" if title == "loss" else "lower right")
+        folds = "" if len(histories) == 1 else f" A line for each of {len(histories)} folds."
+        alt = "Training and validation loss, and validation scores, by epoch."
+        return _picture(
+            figure, alt, f"Training. Validation loss that rises while training loss falls is over-fitting.{folds}"
+        )
+
+
+def wilson_interval(num_hits: int, num_trials: int) -> tuple[float, float]:
+    """Give the 95 % interval of a share (Wilson 1927).
+
+    >>> [round(limit, 3) for limit in wilson_interval(8, 10)]
+    [0.49, 0.943]
+    """
+    z = 1.959964
+    share, spread = num_hits / num_trials, z * z / num_trials
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * np.sqrt(share * (1 - share) / num_trials + spread / num_trials / 4)
+    return float(middle - half), float(middle + half)
+
+
+def _look(target: int) -> dict[str, Any]:
+    """Colour and dash of a class."""
+    return {"color": _COLOURS[target % len(_COLOURS)], "linestyle": _DASHES[target // len(_COLOURS) % len(_DASHES)]}
+
+
+def _label(text: str) -> str:
+    """Make any text fit for a chart; a legend would leave out what begins with an underscore."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    text = text if len(text) <= 24 else text[:23] + "…"
+    return f" {text}" if text.startswith("_") else text
+
+
+@contextmanager
+def _figure(width: float = 4.6, height: float = 3.6) -> Iterator[Figure]:
+    """Give a figure in our style, sizes in inches, for drawing and rendering within the block."""
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has it
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def _picture(figure: Figure, alt: str, caption: str) -> Picture:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    data = buffer.getvalue().replace(b"'DejaVu Sans'", b"system-ui, 'DejaVu Sans'")  # the letters of the page around it
+    return Picture(data, "image/svg+xml", alt, caption)

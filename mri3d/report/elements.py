@@ -1,0 +1,88 @@
+"""Small pieces of HTML in which every text is escaped, and the page that they make."""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from mri3d.files import write_text
+from mri3d.report.figures import Picture
+
+_PICTURE_BYTES = 2_000_000  # of all pictures of a page together; text in base64 is a third longer
+
+
+class Html(str):
+    """Text that is HTML already; every other text is escaped when it becomes part of an element."""
+
+    __slots__ = ()
+
+
+def element(name: str, *children: str, css: str = "", style: str = "") -> Html:
+    """Put children into an element.
+
+    >>> element("p", "a < b", element("b", "!"), css="note")
+    '<p class="note">a &lt; b<b>!</b></p>'
+    """
+    attributes = (f' class="{html.escape(css)}"' if css else "") + (f' style="{html.escape(style)}"' if style else "")
+    inside = "".join(child if isinstance(child, Html) else html.escape(child) for child in children)
+    return Html(f"<{name}{attributes}>{inside}</{name}>")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = "") -> Html:
+    """Make a table that scrolls sideways when it is too wide; the first cell of each row is its header."""
+    head = element("thead", element("tr", *(element("th", cell) for cell in header)))
+    body = [element("tr", element("th", row[0]), *(element("td", cell) for cell in row[1:])) for row in rows]
+    return element("div", element("table", head, element("tbody", *body), css=css), css="scroll")
+
+
+def image(picture: Picture) -> Html:
+    """Embed a picture, so that the page needs no other file."""
+    data = base64.b64encode(picture.data).decode()
+    kind = "chart" if picture.media_type == "image/svg+xml" else "photo"
+    alt = html.escape(picture.alt)
+    return Html(f'<img class="{kind}" alt="{alt}" src="data:{picture.media_type};base64,{data}">')
+
+
+def figure(picture: Picture) -> Html:
+    """Embed a picture with its caption."""
+    return element("figure", image(picture), element("figcaption", picture.caption))
+
+
+def details(summary: str, *children: str) -> Html:
+    """Fold children away under a line to click on."""
+    return element("details", element("summary", summary), *children)
+
+
+def num_within_budget(pictures: Sequence[Picture | None]) -> int:
+    """Count how many of the first entries fit into one page of moderate size."""
+    total = 0
+    for number, picture in enumerate(pictures):
+        total += len(picture.data) if picture else 0
+        if total > _PICTURE_BYTES:
+            return number
+    return len(pictures)
+
+
+def heading(title: str, facts: Mapping[str, str]) -> Html:
+    """Open a page: its title, and below it what to know first, name to text."""
+    parts = [element("div", element("b", name), f" {text}") for name, text in facts.items()]
+    return element("header", element("h1", title), element("div", *parts, css="facts"))
+
+
+def headline(number: str, sentence: str) -> Html:
+    """Give the result: its number first."""
+    return element("div", element("div", number, css="number"), element("p", sentence), css="result")
+
+
+def write_page(path: Path, *, title: str, sections: Sequence[Html]) -> None:
+    """Write a page that is one file and asks nothing of the network.
+
+    Args:
+        path: The file.
+        title: Plain text.
+        sections: From top to bottom.
+    """
+    template = Template((files("mri3d.report") / "page.html").read_text(encoding="utf-8"))
+    write_text(path, template.substitute(title=html.escape(title), body="\n".join(sections)))

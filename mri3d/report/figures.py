@@ -1,0 +1,227 @@
+"""Pictures of heads: slices on three planes, with the evidence and an outline on top."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from mri3d.files import write_bytes
+
+# Both are told apart by every colour vision, and end bright: anatomy beneath is grey.
+_FOR = LinearSegmentedColormap.from_list("for", ["#3b0f00", "#c43c00", "#ff9e1b", "#fff3b0"])
+_AGAINST_AND_FOR = LinearSegmentedColormap.from_list(
+    "against and for", ["#b0e4ff", "#3aa5ff", "#0b3a8c", "#101010", "#c43c00", "#ff9e1b", "#fff3b0"]
+)
+_OUTLINE = "#35e0c0"
+_DPI = 100  # sizes below are in pixels
+_TEXT: dict[str, Any] = {"color": "#d0d0d0", "ha": "center", "va": "center", "parse_math": False}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image file in memory, with the words that belong to it.
+
+    Attributes:
+        data: The file's bytes.
+        media_type: Such as "image/png".
+        alt: What a person who cannot see it should know.
+        caption: What everybody should know.
+    """
+
+    data: bytes
+    media_type: str
+    alt: str
+    caption: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """What one picture of a head is drawn from.
+
+    Attributes:
+        volume: Intensities [X, Y, Z] in any stored order, finite, arbitrary unit.
+        affine: Voxel to RAS+ world, mm [4, 4]; the picture is turned to RAS+ by it.
+        heatmap: Evidence on the same grid [X, Y, Z]: 0 is none, negative speaks against; or None.
+        outline: Region on the same grid [X, Y, Z], true inside; or None.
+        title: Short text above, or empty.
+    """
+
+    volume: np.ndarray
+    affine: np.ndarray
+    heatmap: np.ndarray | None = None
+    outline: np.ndarray | None = None
+    title: str = ""
+
+
+def slices(head: Head, *, alt: str, caption: str = "", height: int = 260) -> Picture:
+    """Draw one head on a sagittal, a coronal and an axial plane, left and right marked.
+
+    The planes meet at the peak of the heatmap, else in the middle of the outline, else of the head.
+
+    Args:
+        head: The head.
+        alt: See `Picture`.
+        caption: See `Picture`.
+        height: Of the image in pixels; below 200 the scale of the heatmap is left away.
+
+    Returns:
+        A JPEG.
+    """
+    view = _View.of(head)
+    gap, top, bar = 12, 28 if head.title else 12, 72 if head.heatmap is not None and height >= 200 else 0
+    scale = (height - gap - top) / max(view.size_mm[1:])  # pixels per mm, the same on all planes
+    sizes = [np.array(view.plane_mm(axis)) * scale for axis in range(3)]
+    figure = _figure(sum(size[0] for size in sizes) + 4 * gap + bar, height)
+    left = float(gap)
+    for axis, (width, tall) in enumerate(sizes):
+        view.draw(_axes(figure, left, gap + (height - gap - top - tall) / 2, width, tall), axis)
+        left += width + gap
+    if bar:
+        _draw_scale(_axes(figure, left + gap, 0.3 * height, 7, 0.4 * height), signed=view.signed, size=8)
+    if head.title:
+        figure.text(0.5, 1 - 13 / height, head.title, size=9, **_TEXT)
+    return Picture(_render(figure, "jpeg"), "image/jpeg", alt, caption)
+
+
+def heads_picture(path: Path, heads: Sequence[Head], *, width: int = 1600) -> None:
+    """Write a wide PNG of several heads side by side, axial above coronal.
+
+    Args:
+        path: The file.
+        heads: From left to right. Each heatmap is scaled to its own maximum.
+        width: Of the image in pixels.
+    """
+    views = [_View.of(head) for head in heads]
+    planes = (2, 1)
+    gap, top, bar = 16, 48, 100 if any(head.heatmap is not None for head in heads) else 0
+    column = (width - bar - gap * (len(heads) + 1)) / len(heads)
+    scale = column / max(view.size_mm[0] for view in views)
+    rows = [max(view.plane_mm(axis)[1] for view in views) * scale for axis in planes]
+    height = top + sum(rows) + gap * len(rows)
+    figure = _figure(width, height)
+    for number, view in enumerate(views):
+        left, bottom = gap + number * (column + gap), height - top
+        figure.text((left + column / 2) / width, 1 - top / 2 / height, view.title, size=14, **_TEXT)
+        for axis, row in zip(planes, rows, strict=True):
+            bottom -= row
+            across, tall = np.array(view.plane_mm(axis)) * scale
+            view.draw(_axes(figure, left + (column - across) / 2, bottom + (row - tall) / 2, across, tall), axis)
+            bottom -= gap
+    if bar:
+        signed = any(view.signed for view in views)
+        _draw_scale(_axes(figure, width - bar + 8, 0.3 * height, 12, 0.4 * height), signed=signed, size=12)
+    write_bytes(path, _render(figure, "png"))
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """A head turned to RAS+ and cut to its bounding box."""
+
+    gray: np.ndarray  # [X, Y, Z], 0 black to 1 white
+    evidence: np.ndarray | None  # [X, Y, Z], -1 to 1
+    outline: np.ndarray | None  # [X, Y, Z], bool
+    size_mm: np.ndarray  # [3]
+    point: np.ndarray  # [3], the voxel where the planes meet
+    title: str
+
+    @classmethod
+    def of(cls, head: Head) -> "_View":
+        orientation = nib.io_orientation(head.affine)
+        spacing_mm = np.empty(3)
+        spacing_mm[orientation[:, 0].astype(int)] = np.linalg.norm(head.affine[:3, :3], axis=0)
+        gray = _window(nib.apply_orientation(head.volume, orientation))
+        box = _bounding_box(gray)
+        gray = gray[box]
+        point = np.array(gray.shape) // 2
+        outline = evidence = None
+        if head.outline is not None:
+            outline = nib.apply_orientation(head.outline, orientation)[box] > 0
+            point = np.argwhere(outline).mean(axis=0).round().astype(int) if outline.any() else point
+        if head.heatmap is not None:
+            heatmap = nib.apply_orientation(head.heatmap, orientation)[box]
+            evidence = heatmap / (float(np.abs(heatmap).max()) or 1.0)
+            point = np.array(np.unravel_index(np.abs(evidence).argmax(), gray.shape)) if evidence.any() else point
+        size_mm = np.array(gray.shape) * spacing_mm
+        return cls(gray, evidence, outline, size_mm, point, head.title)
+
+    @property
+    def signed(self) -> bool:
+        return self.evidence is not None and bool((self.evidence < 0).any())
+
+    def plane_mm(self, axis: int) -> np.ndarray:
+        """Width and height [2] of the plane across an axis."""
+        return np.asarray(np.delete(self.size_mm, axis))
+
+    def draw(self, axes: Axes, axis: int) -> None:
+        """Draw the plane across an axis: its first remaining axis to the right, its second upwards."""
+
+        def plane(volume: np.ndarray) -> np.ndarray:
+            return np.asarray(np.take(volume, self.point[axis], axis=axis).T)
+
+        def show(image: np.ndarray) -> None:
+            axes.imshow(image, origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
+
+        extent = (0.0, 1.0, 0.0, 1.0)
+        show(np.repeat(plane(self.gray)[..., None] * 0.85, 3, axis=-1))
+        if self.evidence is not None:
+            values = plane(self.evidence)
+            colours = _AGAINST_AND_FOR((values + 1) / 2) if self.signed else _FOR(values)
+            colours[..., 3] = 0.9 * np.abs(values) ** 0.7  # weak evidence leaves the anatomy visible
+            show(colours)
+        if self.outline is not None and (region := plane(self.outline)).any():
+            axes.contour(region, levels=[0.5], origin="lower", extent=extent, colors=_OUTLINE, linewidths=1.3)
+        for letter, across in zip("PLL"[axis] + "ARR"[axis], (0.03, 0.97), strict=True):
+            axes.text(across, 0.95, letter, size=9, **_TEXT)
+
+
+def _window(volume: np.ndarray) -> np.ndarray:
+    """Map intensities to 0..1 so that a spike voxel or a wide background does not matter."""
+    sample = volume[::2, ::2, ::2].astype(np.float32)
+    low, high = np.percentile(sample, [1, 99.5])
+    inside = sample[sample > low + 0.1 * (high - low)]
+    high = np.percentile(inside, 99.5) if inside.size else high
+    return np.asarray(((volume - low) / ((high - low) or 1.0)).clip(0, 1))
+
+
+def _bounding_box(gray: np.ndarray) -> tuple[slice, ...]:
+    """Find the head: on each axis from the first to the last plane of which a hundredth is bright."""
+    box = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        bright = np.flatnonzero((gray > 0.1).mean(axis=others) > 0.01)
+        box.append(slice(max(bright[0] - 2, 0), bright[-1] + 3) if len(bright) else slice(None))
+    return tuple(box)
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="black")
+
+
+def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Add bare axes at a place given in pixels from the lower left corner."""
+    across, tall = figure.get_size_inches() * _DPI
+    axes = figure.add_axes((left / across, bottom / tall, width / across, height / tall))
+    axes.set_axis_off()
+    return axes
+
+
+def _draw_scale(axes: Axes, *, signed: bool, size: int) -> None:
+    """Draw what the colours of the evidence mean."""
+    colours = _AGAINST_AND_FOR if signed else _FOR
+    axes.imshow(np.linspace(0, 1, 256)[:, None], cmap=colours, origin="lower", aspect="auto")
+    for height, word in ((1.0, "for"), (0.0, "against" if signed else "none")):
+        axes.text(1.6, height, word, transform=axes.transAxes, size=size, **(_TEXT | {"ha": "left"}))
+
+
+def _render(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    arguments = {"quality": 88, "optimize": True} if kind == "jpeg" else {"optimize": True}
+    figure.savefig(buffer, format=kind, pil_kwargs=arguments)
+    return buffer.getvalue()
