@@ -42,7 +42,7 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class HeadView:
     """What one picture of a head is drawn from.
 
     Attributes:
@@ -60,7 +60,7 @@ class Head:
     title: str = ""
 
 
-def slices(head: Head, *, alt: str, caption: str = "", height: int = 260) -> Picture:
+def slices(head: HeadView, *, alt: str, caption: str = "", height: int = 260) -> Picture:
     """Draw one head on a sagittal, a coronal and an axial plane, left and right marked.
 
     The planes meet at the peak of the heatmap, else in the middle of the outline, else of the head.
@@ -74,7 +74,7 @@ def slices(head: Head, *, alt: str, caption: str = "", height: int = 260) -> Pic
     Returns:
         A JPEG.
     """
-    view = _View.of(head)
+    view = _Canonical.of(head)
     gap, top, bar = 12, 28 if head.title else 12, 72 if head.heatmap is not None and height >= 200 else 0
     scale = (height - gap - top) / max(view.size_mm[1:])  # pixels per mm, the same on all planes
     sizes = [np.array(view.plane_mm(axis)) * scale for axis in range(3)]
@@ -90,7 +90,7 @@ def slices(head: Head, *, alt: str, caption: str = "", height: int = 260) -> Pic
     return Picture(_render(figure, "jpeg"), "image/jpeg", alt, caption)
 
 
-def heads_picture(path: Path, heads: Sequence[Head], *, width: int = 1600) -> None:
+def heads_picture(path: Path, heads: Sequence[HeadView], *, width: int = 1600) -> None:
     """Write a wide PNG of several heads side by side, axial above coronal.
 
     Args:
@@ -98,7 +98,7 @@ def heads_picture(path: Path, heads: Sequence[Head], *, width: int = 1600) -> No
         heads: From left to right. Each heatmap is scaled to its own maximum.
         width: Of the image in pixels.
     """
-    views = [_View.of(head) for head in heads]
+    views = [_Canonical.of(head) for head in heads]
     planes = (2, 1)
     gap, top, bar = 16, 48, 100 if any(head.heatmap is not None for head in heads) else 0
     column = (width - bar - gap * (len(heads) + 1)) / len(heads)
@@ -121,7 +121,7 @@ def heads_picture(path: Path, heads: Sequence[Head], *, width: int = 1600) -> No
 
 
 @dataclass(frozen=True, eq=False)
-class _View:
+class _Canonical:
     """A head turned to RAS+ and cut to its bounding box."""
 
     gray: np.ndarray  # [X, Y, Z], 0 black to 1 white
@@ -132,7 +132,7 @@ class _View:
     title: str
 
     @classmethod
-    def of(cls, head: Head) -> "_View":
+    def of(cls, head: HeadView) -> "_Canonical":
         orientation = nib.io_orientation(head.affine)
         spacing_mm = np.empty(3)
         spacing_mm[orientation[:, 0].astype(int)] = np.linalg.norm(head.affine[:3, :3], axis=0)

@@ -8,7 +8,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
-from mri3d.report.figures import Head, heads_picture, slices
+from mri3d.report.figures import HeadView, heads_picture, slices
 
 SHAPE, SPACING_MM = (36, 44, 40), (2.0, 1.5, 1.0)  # 72 x 66 x 40 mm
 
@@ -55,13 +55,13 @@ def test_every_stored_order_gives_the_same_picture(codes):
     head, heat = ellipsoid(), ball((8, 30, 25), 8)
     (volume, heatmap), affine = stored_as(codes, [head, heat])
     assert nib.aff2axcodes(affine) == tuple(codes)
-    expected = slices(Head(head, ras_affine(), heat), alt="")
-    assert slices(Head(volume, affine, heatmap), alt="").data == expected.data
+    expected = slices(HeadView(head, ras_affine(), heat), alt="")
+    assert slices(HeadView(volume, affine, heatmap), alt="").data == expected.data
 
 
 def test_left_is_at_the_left_and_the_letters_say_so():
     # Heat at low x (left), high y (front), high z (top), so that the planes meet there.
-    image = pixels(slices(Head(ellipsoid(), ras_affine(), ball((10, 30, 26), 7)), alt=""))
+    image = pixels(slices(HeadView(ellipsoid(), ras_affine(), ball((10, 30, 26), 7)), alt=""))
     hot = image[..., 0] - image[..., 2] > 60
     rows, columns = image.shape[0], []
     for left, right in panels(image)[:3]:
@@ -75,7 +75,7 @@ def test_left_is_at_the_left_and_the_letters_say_so():
 
 
 def test_the_planes_keep_the_proportions_of_the_head_in_mm():
-    image = pixels(slices(Head(ellipsoid(), ras_affine()), alt="", height=400))
+    image = pixels(slices(HeadView(ellipsoid(), ras_affine()), alt="", height=400))
     widths = [right - left for left, right in panels(image)]
     expected = np.array([44 * 1.5, 36 * 2.0, 36 * 2.0])  # sagittal shows Y; coronal and axial show X
     assert len(widths) == 3
@@ -84,7 +84,7 @@ def test_the_planes_keep_the_proportions_of_the_head_in_mm():
 
 def test_evidence_against_is_blue_and_for_is_orange():
     heat = ball((10, 22, 20), 7) - ball((26, 22, 20), 7)
-    image = pixels(slices(Head(ellipsoid(), ras_affine(), heat), alt=""))
+    image = pixels(slices(HeadView(ellipsoid(), ras_affine(), heat), alt=""))
     left, right = panels(image)[1]
     middle = (left + right) // 2
     warmth = image[..., 0] - image[..., 2]
@@ -96,13 +96,15 @@ def test_evidence_against_is_blue_and_for_is_orange():
 def test_a_spike_voxel_does_not_darken_the_head():
     spiked = ellipsoid()
     spiked[18, 22, 20] = 65535.0
-    plain = pixels(slices(Head(ellipsoid(), ras_affine()), alt=""))
-    assert np.abs(pixels(slices(Head(spiked, ras_affine()), alt="")) - plain).mean() < 2
+    plain = pixels(slices(HeadView(ellipsoid(), ras_affine()), alt=""))
+    assert np.abs(pixels(slices(HeadView(spiked, ras_affine()), alt="")) - plain).mean() < 2
 
 
 def test_a_heatmap_of_zeros_and_an_empty_outline_are_drawn():
     nothing = np.zeros(SHAPE, dtype=np.float32)
-    picture = slices(Head(ellipsoid(), ras_affine(), nothing, nothing, title="no $evidence"), alt="none", caption="c")
+    picture = slices(
+        HeadView(ellipsoid(), ras_affine(), nothing, nothing, title="no $evidence"), alt="none", caption="c"
+    )
     warmth = pixels(picture)[..., 0] - pixels(picture)[..., 2]
     left, right = panels(pixels(picture))[0]
     assert np.abs(warmth[:, left:right]).max() < 20
@@ -111,7 +113,7 @@ def test_a_heatmap_of_zeros_and_an_empty_outline_are_drawn():
 
 def test_heads_picture_is_wide_and_outlines_the_region(tmp_path):
     region = ball((12, 28, 24), 9)
-    heads = [Head(ellipsoid(), ras_affine(), region * heat, region, f"head {heat}") for heat in (0.5, 1.0, 2.0)]
+    heads = [HeadView(ellipsoid(), ras_affine(), region * heat, region, f"head {heat}") for heat in (0.5, 1.0, 2.0)]
     heads_picture(tmp_path / "heads.png", heads, width=900)
     image = np.asarray(Image.open(tmp_path / "heads.png").convert("RGB")).astype(int)
     assert image.shape[1] == 900

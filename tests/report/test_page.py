@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from mri3d.report.figures import Head, Picture, slices
+from mri3d.report.figures import HeadView, Picture, slices
 from mri3d.report.page import write_report
 from mri3d.report.prediction_page import ScanResult, write_prediction_report
 
@@ -76,7 +76,7 @@ def report(tmp_path, content, num_tests=80, **more):
 @pytest.fixture(scope="module")
 def heatmap():
     volume = np.random.default_rng(0).random((21, 24, 27)).astype(np.float32)
-    return slices(Head(volume, np.diag([2.0, 2.0, 2.0, 1.0]), volume**4), alt=HOSTILE, caption=HOSTILE)
+    return slices(HeadView(volume, np.diag([2.0, 2.0, 2.0, 1.0]), volume**4), alt=HOSTILE, caption=HOSTILE)
 
 
 def test_nothing_is_fetched_and_nothing_runs(tmp_path, heatmap):
