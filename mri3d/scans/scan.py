@@ -116,6 +116,8 @@ def _read(path: Path, stream: BinaryIO, max_bytes: int) -> Scan:
     try:
         header = HEADERS[num_header_bytes](start, check=False)
         header.check_fix(logger=_SILENT)
+        if header["magic"] != header.single_magic:
+            raise ScanError(f"{path} is one half of a .hdr/.img pair. Convert the pair to .nii.gz.")
         dtype, shape = _dtype(path, header), _shape(path, header)
         offset = int(header.get_data_offset())
         slope, inter = header.get_slope_inter()
