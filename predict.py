@@ -4,7 +4,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mri3d.command_line import exit_status, hydra_overrides
 from mri3d.errors import UserError
@@ -33,12 +33,11 @@ def compose(arguments: list[str]) -> int:
     ConfigStore.instance().store("schema", Schema)
     statuses = [0]
 
-    @hydra.main(version_base="1.3", config_path="conf", config_name="predict")
+    @hydra.main(version_base="1.3", config_path="conf", config_name="predict")  # type: ignore[untyped-decorator]
     def job(config: DictConfig) -> None:
         from mri3d import inference
 
-        options = OmegaConf.to_container(config, throw_on_missing=True)
-        assert isinstance(options, dict)
+        options = cast(dict[str, Any], OmegaConf.to_container(config, throw_on_missing=True))
         scans = options["scans"] if isinstance(options["scans"], list) else str(options["scans"])
         out = Path(options["out"])
         statuses.append(inference.run(Path(options["model"]), scans, out, heatmap=options["heatmap"]))

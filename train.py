@@ -1,10 +1,11 @@
 """Train and judge a classifier: `python train.py --help`."""
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mri3d.command_line import exit_status, hydra_overrides, tell
 from mri3d.errors import UserError
@@ -79,12 +80,13 @@ def compose(arguments: list[str]) -> int:
     ConfigStore.instance().store("schema", Schema)
     statuses = [0]
 
-    @hydra.main(version_base="1.3", config_path="conf", config_name="train")
+    @hydra.main(version_base="1.3", config_path="conf", config_name="train")  # type: ignore[untyped-decorator]
     def job(config: DictConfig) -> None:
-        configuration = OmegaConf.to_container(config, resolve=True)
-        assert isinstance(configuration, dict)
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        folder.rmdir()  # Hydra makes it; the run makes it again once it is known that there is anything to run
+        configuration = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+        folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
+        for empty in (folder, *folder.parents[:2]):  # Hydra made them; the run does, once there is something to run
+            with contextlib.suppress(OSError):
+                empty.rmdir()
         statuses.append(exit_status(lambda: execute(configuration, folder), debug=config.debug))
 
     keys = [key for key in Schema.__dataclass_fields__ if key not in GROUPS]

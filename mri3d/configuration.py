@@ -13,7 +13,7 @@ MARKS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 
 
 def complete(node: Any, where: str = "") -> Any:  # noqa: ANN401 (any JSON value)
-    """Check a configuration and write out the defaults of every constructor in it.
+    """Check a configuration and write out the defaults of every constructor of mri3d in it.
 
     Args:
         node: Dictionaries, lists and plain values; a dictionary with `_target_` is a call of what that names.
@@ -51,11 +51,11 @@ def _check_call(node: dict[str, Any], where: str) -> dict[str, Any]:
         if not _is_call(value) and not fits(value, hints.get(key, Any)):
             raise UserError(f"{where}.{key}={value!r} is not {_describe(hints[key])}.")
     if not node.get("_partial_"):
-        missing = [
-            name for name in options if parameters[name].default is inspect.Parameter.empty and name not in node
-        ]
+        missing = [name for name in options if parameters[name].default is inspect.Parameter.empty and name not in node]
         if missing:
             raise UserError(f"{where}.{missing[0]} is not set. Give {where}.{missing[0]}=...")
+    if not node["_target_"].startswith("mri3d."):  # a library's forty defaults are that library's version
+        return node
     defaults = {name: parameters[name].default for name in options if name not in node}
     return node | {name: _plain(value) for name, value in defaults.items() if _is_plain(value)}
 

@@ -2,9 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,13 +17,18 @@ from pytorch_lightning.utilities import rank_zero_only
 import mri3d
 from mri3d.classifiers.board import peak_memory_mb
 from mri3d.classifiers.classifier import Classifier
+from mri3d.classifiers.cnn import CNN
 from mri3d.cohort.audit import audit
 from mri3d.cohort.cohort import NO_LABEL, Cohort, CohortSource
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import Evaluation, FoldResult, cross_validate
 from mri3d.evaluation.splits import Fold, fold_texts
+from mri3d.explain.attribution import grad_cam
 from mri3d.files import write_json, write_text
 from mri3d.model_folder import Card
+from mri3d.report.figures import HeadView, Picture, slices
+from mri3d.report.page import write_report
+from mri3d.scans.scan import read_scan
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
@@ -85,7 +90,7 @@ def run(
         folds = evaluation.split(cohort.targets, cohort.groups, classes=cohort.classes, seed=seed)
         recipe = recipe.for_cohort(cohort.scans)
         volumes = Volumes(cohort.scans, cohort.digests, recipe, ids=cohort.ids)
-    writes = rank_zero_only.rank == 0
+    writes = getattr(rank_zero_only, "rank", 0) == 0
     with _log_file(folder) if writes else _nothing():
         if writes:
             write_text(folder / "config.yaml", yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True))
@@ -93,7 +98,7 @@ def run(
             cohort.write_csv(folder / "cohort.csv", texts)
         with clock("volumes"):
             volumes.fill()
-        keeper = ModelKeeper(folder, volumes, cohort, several=len(folds) > 1, seed=seed)
+        keeper = Keeper(folder, volumes, cohort, several=len(folds) > 1, seed=seed)
         with clock("training and testing"), _process_group():
             result = cross_validate(
                 classifier,
@@ -107,13 +112,13 @@ def run(
                 after_fold=keeper if writes else lambda result, classifier: None,
             )
         if writes:
-            _write_results(folder, cohort, result, clock, configuration)
+            _write_results(folder, cohort, result, clock, configuration, keeper.pictures)
     return Outcome((headline(result), f"run    {folder}", f"report {folder / 'report.html'}"), result)
 
 
 @dataclass(frozen=True)
-class ModelKeeper:
-    """Saves the fitted classifier of each fold with what it needs to meet new scans.
+class Keeper:
+    """Keeps of each fold the fitted classifier with what it needs to meet new scans, and of the first fold pictures.
 
     Args:
         folder: The run.
@@ -128,6 +133,7 @@ class ModelKeeper:
     cohort: Cohort
     several: bool
     seed: int
+    pictures: list[Picture] = field(default_factory=list)
 
     def __call__(self, result: FoldResult, classifier: Classifier) -> None:
         """Write the model folder of a fold."""
@@ -146,6 +152,25 @@ class ModelKeeper:
         card = Card(self.cohort.classes, self.volumes.recipe, Reference.fit(self.volumes, fold.train_rows), facts)
         model = self.folder / "model"
         classifier.save(model / f"fold_{fold.number}" if self.several else model, card)
+        if not self.pictures:
+            self.pictures.extend(self._picture(result, classifier))
+
+    def _picture(self, result: FoldResult, classifier: Classifier) -> Iterator[Picture]:
+        """Draw, for each class, the tested subject that the classifier was surest of."""
+        rows = result.fold.test_rows
+        for k, name in enumerate(self.cohort.classes):
+            mine = np.flatnonzero(self.cohort.targets[rows] == k)
+            if not len(mine):
+                continue
+            surest = mine[result.proba[mine, k].argmax()]
+            row, proba = int(rows[surest]), result.proba[surest, k]
+            volume, affine = self.volumes[row], self.volumes.recipe.affine(read_scan(self.cohort.scans[row]))
+            heat = grad_cam(classifier, volume, target=k) if isinstance(classifier, CNN) else None
+            evidence = f", with the evidence for {name} (Grad-CAM)" if heat is not None else ""
+            caption = (
+                f"Subject {self.cohort.ids[row]} of class {name}, predicted with probability {proba:.2f}{evidence}."
+            )
+            yield slices(HeadView(volume[0], affine, heatmap=heat), alt=caption, caption=caption)
 
 
 class Clock:
@@ -165,6 +190,46 @@ class Clock:
     def total(self) -> dict[str, float]:
         """Give the parts and the whole so far."""
         return self.seconds | {"total": round(time.perf_counter() - self._start, 3)}
+
+
+def _write_results(
+    folder: Path,
+    cohort: Cohort,
+    result: Evaluation,
+    clock: Clock,
+    configuration: dict[str, Any],
+    pictures: list[Picture],
+) -> None:
+    """Write predictions, scores and the report."""
+    result.write_predictions(folder / "predictions.csv", cohort.ids)
+    unlabelled = sum(subject.left_out == NO_LABEL for subject in cohort.subjects)
+    counts = {
+        "total": len(cohort.subjects),
+        "participants": len(cohort.ids),
+        "unlabelled": unlabelled,
+        "left_out": len(cohort.subjects) - len(cohort.ids) - unlabelled,
+        "tested": len(np.unique(result.rows)),
+    }
+    metrics = result.metrics_json(num_subjects=counts, seconds=clock.total(), peak_memory_mb=round(peak_memory_mb(), 1))
+    write_json(folder / "metrics.json", metrics)
+    write_report(
+        folder / "report.html",
+        title=str(configuration.get("name", folder.name)),
+        facts={
+            "cohort": cohort.describe(),
+            "model": str(configuration["model"].get("network", configuration["model"])["_target_"]).rpartition(".")[2],
+            "resolution": str(configuration.get("resolution", "")),
+            "time": f"{clock.total()['total']:.0f} s",
+            "run": str(folder),
+        },
+        metrics=metrics,
+        targets=result.targets[result.rows],
+        proba=result.proba,
+        cohort=cohort.to_rows(),
+        histories=[fold.history for fold in result.folds],
+        pictures=pictures,
+        configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
+    )
 
 
 def headline(result: Evaluation) -> str:

@@ -1,12 +1,12 @@
 """What TensorBoard shows beside the curves: the network, volumes as they are fed, the confusion matrix, memory."""
 
 import resource
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from mri3d.volumes.datamodule import Batch
@@ -43,7 +43,7 @@ class Board(pl.Callback):
         self,
         trainer: pl.Trainer,
         learner: pl.LightningModule,
-        outputs: Tensor,
+        outputs: Any,  # noqa: ANN401 (the learner's logits [B, K]; the base class says what any step may give)
         batch: Batch,
         batch_index: int,
         dataloader_index: int = 0,

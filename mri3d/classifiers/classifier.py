@@ -8,6 +8,7 @@ import numpy as np
 
 from mri3d.model_folder import Card, Model
 from mri3d.volumes.cache import Volumes
+from mri3d.volumes.sequence import VolumeSequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Classifier(Protocol):
         """Learn from the training and validation rows of a task, and from nothing else."""
         ...
 
-    def predict_proba(self, volumes: Volumes, rows: np.ndarray) -> np.ndarray:
+    def predict_proba(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Give the probability of each class, float64 [len(rows), K]; rows sum to 1. On every rank, all rows."""
         ...
 

@@ -20,15 +20,15 @@ from mri3d.classifiers.board import Board
 from mri3d.classifiers.checkpoints import AtomicCheckpointIO
 from mri3d.classifiers.classifier import Task
 from mri3d.classifiers.learner import Learner, OptimizerMaker, class_logits
-from mri3d.classifiers.progress import EpochLines, quiet_libraries
+from mri3d.classifiers.progress import History, quiet_libraries
 from mri3d.errors import UserError
 from mri3d.model_folder import Card, Model, write_model
 from mri3d.nets.networks import NETWORKS
 from mri3d.nets.sfcn import SFCN
 from mri3d.nets.summary import summarize
 from mri3d.volumes.augmentation import Augmentation
-from mri3d.volumes.cache import Volumes
 from mri3d.volumes.datamodule import VolumeDataModule, named_worker_deaths, volume_loader
+from mri3d.volumes.sequence import VolumeSequence
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,12 @@ class CNN:
             save_last=True,
             enable_version_counter=False,
         )
-        trainer = self._build_trainer(task, best, Board(summary, task.classes))
+        bar = sys.stderr.isatty() and getattr(self.trainer, "keywords", {}).get("enable_progress_bar", True)
+        history = History(lines=not bar)
+        callbacks = [history, best, EarlyStopping("val_loss", patience=self.patience), LearningRateMonitor("step")]
+        callbacks += [Board(summary, task.classes), *([TQDMProgressBar()] if bar else [])]
+        with quiet_libraries():
+            trainer = self._build_trainer(task, callbacks, bar=bar)
         if len(task.train_rows) < trainer.world_size:
             raise UserError(
                 f"{len(task.train_rows)} training subjects cannot be shared by {trainer.world_size} devices."
@@ -128,7 +133,7 @@ class CNN:
         trainer.strategy.barrier()
         state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
         learner.load_state_dict(state)
-        self.network_, self.history_ = network.eval(), learner.history
+        self.network_, self.history_ = network.eval(), history.epochs
         self.arguments_ = {
             "network": next(name for name, kind in NETWORKS.items() if isinstance(network, kind)),
             "options": dict(getattr(self.network, "keywords", {})),
@@ -137,7 +142,7 @@ class CNN:
             "batch_size": self.batch_size,
         }
 
-    def predict_proba(self, volumes: Volumes, rows: np.ndarray) -> np.ndarray:
+    def predict_proba(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Give the probability of each class, float64 [len(rows), K]; the ranks share the work and all get all rows."""
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         rank, num_ranks = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if distributed else (0, 1)
@@ -197,23 +202,13 @@ class CNN:
             return self.num_workers
         return min(8, (os.cpu_count() or 2) // 2) if torch.cuda.is_available() else 0
 
-    def _build_trainer(self, task: Task, best: ModelCheckpoint, board: Board) -> pl.Trainer:
+    def _build_trainer(self, task: Task, callbacks: list[pl.Callback], *, bar: bool) -> pl.Trainer:
         options = dict(getattr(self.trainer, "keywords", {}))
         several = options.get("devices", 1) != 1 or options.get("num_nodes", 1) != 1
         if several and options.get("strategy", "auto") in ("auto", "ddp"):
             # The learner averages running statistics itself, see Learner.on_validation_start.
             options["strategy"] = DDPStrategy(broadcast_buffers=False)
-        callbacks = [
-            best,
-            EarlyStopping("val_loss", patience=self.patience),
-            LearningRateMonitor("step"),
-            board,
-        ]
-        if sys.stderr.isatty() and options.get("enable_progress_bar", True):
-            callbacks.append(TQDMProgressBar())
-        else:
-            options["enable_progress_bar"] = False
-            callbacks.append(EpochLines())
+        options["enable_progress_bar"] = bar
         return self.trainer(
             **options,
             callbacks=callbacks,

@@ -1,6 +1,5 @@
 """The LightningModule: one network, one loss, one schedule."""
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,7 +11,6 @@ from torchmetrics import MetricCollection
 from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
-from mri3d.errors import UserError
 from mri3d.volumes.datamodule import Batch
 
 OptimizerMaker = Callable[[Iterable[Any]], torch.optim.Optimizer]
@@ -60,7 +58,6 @@ class Learner(pl.LightningModule):
                 "val_accuracy": MulticlassAccuracy(num_classes, average="micro"),
             }
         )
-        self.history: list[dict[str, float]] = []
 
     def forward(self, volume: Tensor) -> Tensor:
         """Give one logit per class, [B, K], for volumes [B, 1, X, Y, Z]."""
@@ -85,39 +82,12 @@ class Learner(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Gather loss and scores of a batch; give its logits, [B, K]."""
-        logits = self(batch["volume"]).float()
+        logits: Tensor = self(batch["volume"]).float()
         weights = self.class_weights[batch["target"]]
         losses = functional.cross_entropy(logits, batch["target"], reduction="none")
         self.val_loss.update(losses, weight=weights)
         self.val_scores.update(logits.softmax(dim=1), batch["target"])
         return logits
-
-    def on_train_epoch_start(self) -> None:
-        """Start the clock."""
-        self._epoch_start = time.perf_counter()
-        self._num_seen = 0
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:  # noqa: ANN401
-        """Count volumes."""
-        self._num_seen += len(batch["target"])
-
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch; Lightning has run the validation before."""
-        seconds = time.perf_counter() - self._epoch_start
-        train_loss = self.train_loss.compute()
-        self.train_loss.reset()
-        if not torch.isfinite(train_loss):
-            raise UserError(
-                f"training diverged: the loss is {float(train_loss)} in epoch {self.current_epoch}. "
-                "Lower model.optimizer.lr, set trainer.gradient_clip_val=1, or use trainer.precision=32-true."
-            )
-        self.log("train_loss", train_loss)
-        self.log("volumes_per_second", self._num_seen * self.trainer.world_size / seconds)
-        known = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        epoch = {"epoch": float(self.current_epoch), "train_loss": float(train_loss), "seconds": seconds}
-        epoch |= {name: known[name] for name in ("val_loss", "val_auc", "val_accuracy") if name in known}
-        epoch["learning_rate"] = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-        self.history.append(epoch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the loss and the scores over all validation rows."""
@@ -138,11 +108,3 @@ class Learner(pl.LightningModule):
             total_steps=int(self.trainer.estimated_stepping_batches),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the history for a run that is resumed."""
-        checkpoint["history"] = self.history
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history up again."""
-        self.history = checkpoint["history"]

@@ -1,33 +1,84 @@
-"""What a training shows of itself: plain lines where there is no terminal, and no chatter from libraries."""
+"""What a training tells of itself, and no chatter from libraries."""
 
 import logging
+import math
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytorch_lightning as pl
 
 from mri3d.classifiers.learner import Learner
+from mri3d.errors import UserError
+from mri3d.volumes.datamodule import Batch
 
 log = logging.getLogger(__name__)
 
 
-class EpochLines(pl.Callback):
-    """One log line per epoch, for batch logs and files."""
+class History(pl.Callback):
+    """Tell a training epoch by epoch: into TensorBoard, into the run's report, and as lines where there is no bar.
+
+    Args:
+        lines: Whether each epoch is a line of the log.
+    """
+
+    def __init__(self, *, lines: bool) -> None:
+        self.lines = lines
+        self.epochs: list[dict[str, float]] = []
+        self._start, self._num_volumes = 0.0, 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start, self._num_volumes = time.perf_counter(), 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, learner: pl.LightningModule, outputs: object, batch: Batch, batch_index: int
+    ) -> None:
+        """Count volumes."""
+        self._num_volumes += len(batch["target"]) * trainer.world_size
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        """Tell the epoch that ended."""
-        if trainer.is_global_zero and isinstance(learner, Learner):
-            epoch = learner.history[-1]
-            scores = "  ".join(
-                f"{name} {epoch[name]:.3f}" for name in ("train_loss", "val_loss", "val_auc") if name in epoch
+        """Note the epoch; its validation has run.
+
+        Raises:
+            UserError: The loss is not finite any more.
+        """
+        assert isinstance(learner, Learner)
+        seconds = time.perf_counter() - self._start
+        train_loss = float(learner.train_loss.compute())
+        learner.train_loss.reset()
+        if not math.isfinite(train_loss):
+            raise UserError(
+                f"training diverged: the loss is {train_loss} in epoch {trainer.current_epoch}. "
+                "Lower model.optimizer.lr, set trainer.gradient_clip_val=1, or use trainer.precision=32-true."
             )
-            log.info("epoch %d of %s  %s  %.1f s", epoch["epoch"] + 1, trainer.max_epochs, scores, epoch["seconds"])
+        learner.log("train_loss", train_loss, rank_zero_only=True)
+        learner.log("volumes_per_second", self._num_volumes / seconds, rank_zero_only=True)
+        validation = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val_")}
+        rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        epoch = {"epoch": trainer.current_epoch, "train_loss": train_loss, **validation}
+        self.epochs.append(epoch | {"learning_rate": rate, "seconds": seconds})
+        if self.lines and trainer.is_global_zero:
+            scores = "  ".join(f"{name} {value:.3f}" for name, value in epoch.items() if name != "epoch")
+            log.info("epoch %d of %s  %s  %.1f s", trainer.current_epoch + 1, trainer.max_epochs, scores, seconds)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a checkpoint keeps."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the history of the run that is resumed."""
+        self.epochs = state["epochs"]
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Drop what Lightning says about choices that are made here on purpose."""
+    """Drop what Lightning says about itself and about choices that are made here on purpose."""
+    lightning = logging.getLogger("pytorch_lightning")
+    level = lightning.level
+    lightning.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for message in (
             ".*does not have many workers.*",  # on a CPU the cores are busy with the network
@@ -37,4 +88,7 @@ def quiet_libraries() -> Iterator[None]:
             ".*isinstance.treespec, LeafSpec.* is deprecated.*",
         ):
             warnings.filterwarnings("ignore", message)
-        yield
+        try:
+            yield
+        finally:
+            lightning.setLevel(level)

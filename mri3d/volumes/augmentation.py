@@ -45,14 +45,16 @@ class Augmentation:
         if not 0 <= self.probability <= 1:
             raise UserError(f"augmentation.probability={self.probability} is not a probability. Give 0 to 1.")
 
-    def transform(self) -> Compose:
-        """Build the MONAI transform of a volume [C, X, Y, Z]."""
+    def transform(self, shape: tuple[int, int, int]) -> Compose:
+        """Build the MONAI transform of volumes [C, X, Y, Z] whose sides X, Y, Z are `shape`."""
         affine = RandAffine(
             prob=self.probability,
             rotate_range=[float(np.deg2rad(self.rotate_degrees))] * 3,
             scale_range=[self.scale] * 3,
             translate_range=[self.shift_voxels] * 3,
             padding_mode="border",
+            spatial_size=shape,
+            cache_grid=True,
         )
         steps = [affine] if self.rotate_degrees or self.scale or self.shift_voxels else []
         if self.intensity:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mri3d.errors import UserError
 from mri3d.volumes.augmentation import Augmentation, augment
-from mri3d.volumes.cache import Volumes
+from mri3d.volumes.sequence import VolumeSequence
 
 WORKER_TIMEOUT_S = 600
 """A loader process that gives nothing for so long is stuck; torch would wait for ever."""
@@ -77,9 +77,11 @@ class VolumeDataset(Dataset[Batch]):
         seed: Of the run; together with epoch and row it fixes each random change.
     """
 
-    def __init__(self, volumes: Volumes, targets: np.ndarray, *, augmentation: Augmentation | None, seed: int) -> None:
+    def __init__(
+        self, volumes: VolumeSequence, targets: np.ndarray, *, augmentation: Augmentation | None, seed: int
+    ) -> None:
         self.volumes, self.targets, self.seed = volumes, targets, seed
-        self.transform = augmentation.transform() if augmentation else None
+        self.transform = augmentation.transform(volumes.shape[1:]) if augmentation else None
 
     def __getitem__(self, index: tuple[int, int]) -> Batch:
         row, epoch = index
@@ -93,7 +95,7 @@ class VolumeDataset(Dataset[Batch]):
 
 
 def volume_loader(
-    volumes: Volumes,
+    volumes: VolumeSequence,
     targets: np.ndarray,
     rows: np.ndarray,
     *,
@@ -122,9 +124,7 @@ def volume_loader(
     return DataLoader(
         VolumeDataset(volumes, targets, augmentation=augmentation if training else None, seed=seed),
         batch_size=batch_size,
-        sampler=EpochSampler(  # type: ignore[arg-type]  # torch's stubs want Iterable[int]; any index will do
-            rows, batch_size=batch_size, shuffle=training, seed=seed, rank=rank, num_ranks=num_ranks
-        ),
+        sampler=EpochSampler(rows, batch_size=batch_size, shuffle=training, seed=seed, rank=rank, num_ranks=num_ranks),
         num_workers=num_workers,
         persistent_workers=num_workers > 0 and training,
         timeout=WORKER_TIMEOUT_S if num_workers else 0,
@@ -162,7 +162,7 @@ class VolumeDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        volumes: Volumes,
+        volumes: VolumeSequence,
         targets: np.ndarray,
         *,
         train_rows: np.ndarray,
