@@ -52,7 +52,7 @@ def find_head(data: np.ndarray) -> Head:
         return Head(tuple((0, side) for side in data.shape), air, threshold, limits)
     largest = int(np.bincount(pieces.ravel())[1:].argmax())
     box = tuple(
-        (max(0, piece.start * step - step // 2), min(side, (piece.stop - 1) * step + step // 2 + 1))
+        (max(0, (piece.start - 1) * step), min(side, piece.stop * step + 1))  # one sample more on either side
         for piece, step, side in zip(ndimage.find_objects(pieces)[largest], steps, data.shape, strict=True)
     )
     return Head(box, air, threshold, limits)

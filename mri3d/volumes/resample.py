@@ -25,8 +25,9 @@ def shrinking_matrix(num_in: int, num_out: int, start: float, step: float) -> np
         Matrix [num_out, num_in], float32. A row sums to 1 where its kernel lies on the axis; where the voxels after
         reach beyond the axis (padding) the missing weight belongs to what is outside.
 
-    >>> shrinking_matrix(4, 2, start=0.5, step=2.0).sum(axis=1)
-    array([1., 1.], dtype=float32)
+    >>> shrinking_matrix(4, 2, start=0.5, step=2.0).round(2)
+    array([[0.49, 0.45, 0.05, 0.  ],
+           [0.  , 0.05, 0.45, 0.49]], dtype=float32)
     """
     beyond = -0.5 - (start - step / 2), (start + step * (num_out - 0.5)) - (num_in - 0.5)
     before, after = (max(0, int(np.ceil(round(b, 6)))) for b in beyond)

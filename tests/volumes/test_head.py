@@ -1,0 +1,85 @@
+"""Finding the head: planted ellipsoids in silence, in noise, with spikes, beside other things."""
+
+import numpy as np
+import pytest
+
+from mri3d.volumes.head import find_head
+
+SHAPE = (60, 72, 66)
+CENTRE = np.array([28.0, 38.0, 30.0])
+RADII = np.array([18.0, 25.0, 21.0])
+
+
+def distance(centre: np.ndarray = CENTRE, radii: np.ndarray = RADII) -> np.ndarray:
+    grid = np.moveaxis(np.indices(SHAPE), 0, -1)
+    return np.linalg.norm((grid - centre) / radii, axis=-1)
+
+
+@pytest.fixture
+def head() -> np.ndarray:
+    """An ellipsoid of tissue, 60 at its rim and 160 in its core, in zeros."""
+    return np.where(distance() < 1, np.where(distance() < 0.7, 160, 60), 0).astype(np.float32)
+
+
+def assert_box(box: tuple[tuple[int, int], ...], margin: int = 3) -> None:
+    """The box holds the planted head and little more."""
+    found = np.array(box)
+    low, high = np.ceil(CENTRE - RADII), np.floor(CENTRE + RADII) + 1
+    assert (found[:, 0] <= low).all()
+    assert (found[:, 1] >= high).all()
+    assert (np.abs(found - np.stack([low, high], axis=1)) <= margin).all(), found
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_finds_a_skull_stripped_brain(head, dtype):
+    found = find_head(head.astype(dtype))
+    assert_box(found.box)
+    assert found.air == 0
+    assert 0 < found.threshold < 60
+    assert found.limits == (0, 160)
+    assert found.limits[0].dtype == dtype
+
+
+def test_finds_a_head_in_noise(head):
+    random = np.random.default_rng(0)
+    noisy = np.hypot(head + random.normal(0, 8, SHAPE), random.normal(0, 8, SHAPE)).astype(np.float32)
+    found = find_head(noisy)
+    assert_box(found.box)
+    assert found.air == pytest.approx(8 * np.sqrt(np.pi / 2), rel=0.1)  # mean of Rayleigh noise
+    assert found.air < found.threshold < 60
+
+
+@pytest.mark.parametrize("spike", [65535.0, -32768.0])
+@pytest.mark.parametrize("at", [(0, 0, 0), (28, 38, 30), (59, 70, 2)])
+def test_a_spike_changes_nothing(head, spike, at):
+    spiked = head.copy()
+    spiked[at] = spike
+    found, expected = find_head(spiked), find_head(head)
+    assert found.box == expected.box
+    assert found.limits == expected.limits
+    assert found.threshold == pytest.approx(expected.threshold, rel=0.01)
+
+
+def test_what_lies_beside_the_head_is_left_out(head):
+    head[distance(np.array([55.0, 5.0, 60.0]), np.full(3, 4.0)) < 1] = 160
+    assert_box(find_head(head).box)
+
+
+def test_an_offset_of_all_intensities_moves_air_with_it(head):
+    found = find_head(head - 1000)
+    assert_box(found.box)
+    assert found.air == -1000
+
+
+def test_large_scans_are_sampled_to_within_a_few_voxels():
+    grid = np.moveaxis(np.indices((200, 150, 30)), 0, -1)
+    image = 100 * (np.linalg.norm((grid - [90, 70, 14]) / [60, 50, 10], axis=-1) < 1).astype(np.uint8)
+    np.testing.assert_allclose(find_head(image).box, [(30, 151), (20, 121), (4, 25)], atol=8)
+
+
+def test_one_bright_voxel_among_zeros_is_no_reason_to_fail():
+    image = np.zeros((70, 80, 90), np.int16)
+    image[3, 5, 7] = 100
+    found = find_head(image)
+    assert found.box == ((0, 70), (0, 80), (0, 90))
+    assert found.limits == (0, 100)
