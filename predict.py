@@ -21,6 +21,40 @@ class Schema:
     debug: bool = False
 
 
+HELP = """Predict new scans with a trained model.
+
+  model=runs/x/y      a run, its model folder, or one fold's folder
+  scans='/new/*.nii'  a file, a glob, a folder (searched through), a BIDS root, or a list '[a.nii,b.nii]'
+  out=results         where to write predictions.csv, heatmaps/ and report.html
+  heatmap=gradcam     or none
+  debug=false         show the traceback of an error
+
+Examples:
+  python predict.py model=runs/demo-sfcn-50/2030-01-31_12-00-00 scans='/new/*.nii.gz' out=results
+  python predict.py model=runs/x/y scans=/bids out=results heatmap=none
+"""
+HYDRA = {  # in Python and not in conf/, where `model` is a group
+    "defaults": ["schema", {"override hydra/job_logging": "stdout"}, "_self_"],
+    "hydra": {
+        "run": {"dir": "."},
+        "output_subdir": None,
+        "job_logging": {"handlers": {"console": {"stream": "ext://sys.stderr"}}},
+        "help": {"app_name": "mri3d", "template": HELP},
+    },
+}
+
+
+def predict(options: dict[str, Any]) -> int:
+    """Predict with the options; return the exit status."""
+    from mri3d import inference
+
+    scans = options["scans"] if isinstance(options["scans"], list) else str(options["scans"])
+    out = Path(options["out"])
+    status = inference.run(Path(options["model"]), scans, out, heatmap=options["heatmap"])
+    print(f"predictions {out / 'predictions.csv'}", f"report      {out / 'report.html'}", sep="\n", flush=True)
+    return status
+
+
 def compose(arguments: list[str]) -> int:
     """Let Hydra read the options, and predict."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, so that all errors look alike
@@ -31,24 +65,22 @@ def compose(arguments: list[str]) -> int:
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     ConfigStore.instance().store("schema", Schema)
+    ConfigStore.instance().store("predict", HYDRA)
     statuses = [0]
 
-    @hydra.main(version_base="1.3", config_path="conf", config_name="predict")  # type: ignore[untyped-decorator]
+    @hydra.main(version_base="1.3", config_path=None, config_name="predict")  # type: ignore[untyped-decorator]
     def job(config: DictConfig) -> None:
-        from mri3d import inference
+        def execute() -> int:
+            try:
+                return predict(cast(dict[str, Any], OmegaConf.to_container(config, throw_on_missing=True)))
+            except MissingMandatoryValue as error:
+                raise UserError(f"{error.full_key} is not set. Give {error.full_key}=...") from error
 
-        options = cast(dict[str, Any], OmegaConf.to_container(config, throw_on_missing=True))
-        scans = options["scans"] if isinstance(options["scans"], list) else str(options["scans"])
-        out = Path(options["out"])
-        statuses.append(inference.run(Path(options["model"]), scans, out, heatmap=options["heatmap"]))
-        print(f"predictions {out / 'predictions.csv'}")
-        print(f"report      {out / 'report.html'}")
+        statuses.append(exit_status(execute, debug=config.debug))
 
     sys.argv[1:] = hydra_overrides(arguments, groups=[], keys=Schema.__dataclass_fields__)
     try:
         job()
-    except MissingMandatoryValue as error:
-        raise UserError(f"{error.full_key} is not set. Give {error.full_key}=...") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(" ".join(str(error).split())) from error
     return max(statuses)
