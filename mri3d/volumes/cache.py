@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from isal import isal_zlib
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from mri3d import files
 from mri3d.errors import UserError
@@ -138,6 +138,8 @@ class Volumes:
             data = np.fromfile(path, np.uint8)
         except FileNotFoundError:
             return None
+        except OSError:
+            data = np.empty(0, np.uint8)  # as good as damaged
         start, num_bytes = len(self._header), int(np.prod(self.shape)) * FLOAT.itemsize
         whole = len(data) == start + num_bytes + CRC_BYTES and data[:start].tobytes() == self._header
         if whole and _crc(data[:-CRC_BYTES].data) == data[-CRC_BYTES:].tobytes():
@@ -146,12 +148,12 @@ class Volumes:
         return None
 
     def _read_part(self, row: int, first: int, values: np.ndarray) -> bool:
-        """Read some voxels of a volume known to be whole; False where the file is gone."""
+        """Read some voxels of a volume known to be whole; False where that fails."""
         try:
             with self._path(row).open("rb", buffering=0) as file:
                 file.seek(len(self._header) + first * FLOAT.itemsize)
                 return file.readinto(values.data.cast("B")) == values.nbytes
-        except FileNotFoundError:
+        except OSError:
             return False
 
     def _make_if_missing(self, row: int) -> None:
