@@ -10,6 +10,7 @@ import numpy as np
 
 from mri3d import files
 from mri3d.errors import UserError, did_you_mean
+from mri3d.progress import progress
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
 from mri3d.volumes.head import Head, find_head
 from mri3d.volumes.resample import interpolation_matrix, resample, shrinking_matrix
@@ -87,7 +88,7 @@ class Recipe:
             raise UserError("resolution=native has no shape yet. Set preprocess.shape, or take it from the cohort.")
         return self.shape
 
-    def for_cohort(self, scans: Iterable[Scan | Path]) -> "Recipe":
+    def for_cohort(self, scans: Sequence[Scan | Path]) -> "Recipe":
         """Freeze what depends on the cohort: a native volume is as large as the cohort's largest crop.
 
         Args:
@@ -101,8 +102,8 @@ class Recipe:
         """
         if self.resolution != "native" or self.shape is not None:
             return self
-        with ThreadPoolExecutor() as pool:
-            sizes = list(pool.map(self._size, scans))
+        with ThreadPoolExecutor(8) as pool:  # each holds a scan in memory
+            sizes = list(progress(pool.map(self._size, scans), total=len(scans), title="measuring the crops"))
         sides = np.max([sides for sides, _ in sizes], axis=0)
         spacing_mm = np.median([spacing_mm for _, spacing_mm in sizes], axis=0)
         return replace(self, shape=tuple(sides.tolist()), spacing_mm=tuple(np.round(spacing_mm, 4).tolist()))
