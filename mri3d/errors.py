@@ -14,10 +14,13 @@ class UserError(ValueError):
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """Name the closest candidate as a sentence to append to a message, or nothing when none is close.
 
+    Capital letters do not count: they are what people get wrong most often.
+
     >>> did_you_mean("dx", ["diagnosis", "sex"])
     " Did you mean 'sex'?"
     >>> did_you_mean("folds", ["x"])
     ''
     """
-    close = difflib.get_close_matches(name.lower(), [str(c) for c in candidates], n=1, cutoff=0.4)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    spellings = {candidate.casefold(): candidate for candidate in candidates}
+    close = difflib.get_close_matches(name.casefold(), spellings, n=1, cutoff=0.4)
+    return f" Did you mean {spellings[close[0]]!r}?" if close else ""
