@@ -1,22 +1,28 @@
 """What the scripts share: overrides that need no quoting tricks, and the exit status of a user's mistake."""
 
+import itertools
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mri3d.errors import UserError, did_you_mean
 
 USER_ERROR = 2
 _OVERRIDE = re.compile(r"(?P<mark>\+\+|\+|~)?(?P<key>[\w./@:-]+)=(?P<value>.*)", re.DOTALL)
-_NEEDS_QUOTES = re.compile(r"[(){}\s=;&!\"']")
+_PLAIN = re.compile(r"[\w/+.$%*@?|:-]*", re.ASCII)
+_QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
+_FUNCTION = re.compile(
+    r"(choice|range|interval|glob|shuffle|sort|tag|extend_list|int|float|str|bool|json_str)\(.*\)", re.DOTALL
+)
 
 
 def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: Iterable[str]) -> list[str]:
     r"""Turn what users type into what Hydra's grammar takes.
 
     An option of a group may be set whether or not its file names it (`++`; the constructor's signature is checked
-    later), and a value with braces, blanks or brackets, as paths and globs have them, is quoted.
+    later). Text that Hydra would not take as it stands is quoted: blanks, braces, brackets, quotes, accents, as paths
+    and globs have them. A comma separates values in a list and under `-m`; elsewhere it is part of the text.
 
     Args:
         arguments: The command line without the program's name.
@@ -24,12 +30,14 @@ def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: It
         keys: Plain keys.
 
     Raises:
-        UserError: A key that is neither, named with the closest one that exists.
+        UserError: A key that is neither, named with the closest one that exists; several options of a group, without
+            `-m`.
 
     >>> hydra_overrides(["trainer.devices=2", "data.scan=T1/{id}.nii", "-m"], groups=["trainer", "data"], keys=[])
     ['++trainer.devices=2', "++data.scan='T1/{id}.nii'", '-m']
     """
     groups, known = list(groups), [*groups, *keys]
+    sweep = "-m" in arguments or "--multirun" in arguments
     overrides = []
     for argument in arguments:
         match = _OVERRIDE.fullmatch(argument)
@@ -44,8 +52,11 @@ def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: It
         first, dot, _ = match["key"].partition(".")
         if first not in known:
             raise UserError(f"there is no key {first!r} (keys: {', '.join(known)}).{did_you_mean(first, known)}")
+        values = _elements(match["value"]) if sweep else [match["value"]]
+        if not sweep and match["key"] in groups and "," in match["value"]:
+            raise UserError(f"{argument} names several options. Add -m to run each of them.")
         mark = "++" if dot and first in groups and match["mark"] != "~" else match["mark"] or ""
-        overrides.append(f"{mark}{match['key']}={_quoted(match['value'])}")
+        overrides.append(f"{mark}{match['key']}={','.join(map(_quoted, values))}")
     return overrides
 
 
@@ -83,8 +94,43 @@ def _user_error(error: BaseException | None) -> UserError | None:
 
 
 def _quoted(value: str) -> str:
-    plain = not _NEEDS_QUOTES.search(value)
-    if plain or value[:1] in "'\"[" or (value.startswith("{") and ":" in value) or value.startswith("${"):
+    """Give text that Hydra reads as that text, and leave alone what is of Hydra's own syntax."""
+    if any(syntax.fullmatch(value) for syntax in (_PLAIN, _QUOTED, _FUNCTION)):
         return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    inside, brackets = value[1:-1], value[0] + value[-1]
+    if brackets == "[]" and _balanced(inside):
+        return f"[{','.join(_quoted(element.strip()) for element in _elements(inside))}]"
+    if brackets == "{}" and ":" in inside and _balanced(inside):
+        return value
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)  # a backslash is special before a quote only
+    escaped = re.sub(r"(\\+)\Z", r"\1\1", escaped)
     return f"'{escaped}'"
+
+
+def _elements(text: str) -> list[str]:
+    """Split at the commas that stand outside brackets and quotes."""
+    elements, depth = [""], 0
+    for part in _parts(text):
+        depth += (part in "([{") - (part in ")]}")
+        if part == "," and depth == 0:
+            elements.append("")
+        else:
+            elements[-1] += part
+    return elements
+
+
+def _balanced(text: str) -> bool:
+    """Tell whether each bracket has its counterpart: that of `[ab]*[cd]` without its ends has not."""
+    depths = list(itertools.accumulate((part in "([{") - (part in ")]}") for part in _parts(text)))
+    return not depths or (min(depths) >= 0 and depths[-1] == 0)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Cut into single characters and quoted strings; a quote within a word, as in O'Brien, is a character."""
+    position, before = 0, ","
+    while position < len(text):
+        quoted = _QUOTED.match(text, position) if before in ",([{:=" else None
+        part = quoted.group() if quoted else text[position]
+        yield part
+        position += len(part)
+        before = part if part.strip() else before
