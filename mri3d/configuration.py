@@ -4,12 +4,15 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from mri3d.errors import UserError, did_you_mean
 
 MARKS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
+MISSING = "???"  # OmegaConf's word for a value that must be given
+UNIONS = (typing.Union, types.UnionType)
+SEQUENCES = (list, tuple, Sequence)
 
 
 def complete(node: Any, where: str = "") -> Any:  # noqa: ANN401 (any JSON value)
@@ -23,7 +26,8 @@ def complete(node: Any, where: str = "") -> Any:  # noqa: ANN401 (any JSON value
         A copy with all options that have a plain default.
 
     Raises:
-        UserError: An option that the constructor does not take, or a value that is not of its type.
+        UserError: An option that the constructor does not take, that is missing, or whose value is not of its type; a
+            call within a `_partial_` that is not `_partial_` itself.
     """
     if isinstance(node, list):
         return [complete(item, f"{where}[{i}]") for i, item in enumerate(node)]
@@ -31,29 +35,36 @@ def complete(node: Any, where: str = "") -> Any:  # noqa: ANN401 (any JSON value
         return node
     if "_target_" in node:
         node = _check_call(node, where)
-    return {key: complete(value, f"{where}.{key}".lstrip(".")) for key, value in node.items()}
+    return {key: complete(value, _join(where, key)) for key, value in node.items()}
 
 
 def _check_call(node: dict[str, Any], where: str) -> dict[str, Any]:
+    """Check the options of one call; give it with its defaults."""
     target = _locate(node["_target_"], where)
-    parameters = inspect.signature(target).parameters
+    parameters = _parameters(target, where)
     hints = _hints(target)
     any_option = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    options = [name for name, parameter in parameters.items() if parameter.kind in (1, 3) and name != "self"]
-    for key, value in node.items():
-        if key in MARKS:
-            continue
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    options = [name for name, parameter in parameters.items() if parameter.kind in by_name and name != "self"]
+    given = {key: value for key, value in node.items() if key not in MARKS and value != MISSING}
+    for key, value in given.items():
         if key not in options and not any_option:
             raise UserError(
-                f"{where}.{key} is no option of {node['_target_'].rpartition('.')[2]} "
+                f"{_join(where, key)} is no option of {node['_target_'].rpartition('.')[2]} "
                 f"(options: {', '.join(options)}).{did_you_mean(key, options)}"
             )
         if not _is_call(value) and not fits(value, hints.get(key, Any)):
-            raise UserError(f"{where}.{key}={value!r} is not {_describe(hints[key])}.")
-    if not node.get("_partial_"):
-        missing = [name for name in options if parameters[name].default is inspect.Parameter.empty and name not in node]
-        if missing:
-            raise UserError(f"{where}.{missing[0]} is not set. Give {where}.{missing[0]}=...")
+            raise UserError(f"{_join(where, key)}={value!r} is not {_describe(hints[key])}.")
+        if node.get("_partial_") and (shared := _built_once(value, _join(where, key))):
+            raise UserError(
+                f"{shared} would be built once and shared by all folds, because {where} is built afresh for each. "
+                f"Set {shared}._partial_=true, or leave it out."
+            )
+    required = [name for name in options if parameters[name].default is inspect.Parameter.empty]
+    marked = [key for key, value in node.items() if value == MISSING]
+    missing = marked + [name for name in required if name not in given and not node.get("_partial_")]
+    if missing:
+        raise UserError(f"{_join(where, missing[0])} is not set. Give {_join(where, missing[0])}=...")
     if not node["_target_"].startswith("mri3d."):  # a library's forty defaults are that library's version
         return node
     defaults = {name: parameters[name].default for name in options if name not in node}
@@ -67,7 +78,7 @@ def fits(value: Any, hint: Any) -> bool:  # noqa: ANN401 (any value, any annotat
     (True, False, True, True)
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
+    if origin in UNIONS:
         return any(fits(value, argument) for argument in arguments)
     if origin is Literal:
         return value in arguments
@@ -79,10 +90,29 @@ def fits(value: Any, hint: Any) -> bool:  # noqa: ANN401 (any value, any annotat
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in (bool, str):
         return isinstance(value, hint)
-    if origin in (list, tuple, Sequence):
-        inner = arguments[0] if arguments and (origin is not tuple or arguments[1:] == (...,)) else Any
-        return isinstance(value, list | tuple) and all(fits(item, inner) for item in value)
+    if origin in SEQUENCES and not isinstance(value, list | tuple):
+        return False
+    if origin is tuple and arguments[1:] != (...,):
+        return len(value) == len(arguments) and all(map(fits, value, arguments))
+    if origin in SEQUENCES:
+        return all(fits(item, arguments[0]) for item in value)
     return True
+
+
+def _built_once(value: Any, where: str) -> str:  # noqa: ANN401 (any JSON value)
+    """Name the first call in a value that would be made at once, or nothing."""
+    if _is_call(value):
+        return "" if value.get("_partial_") else where
+    items: list[tuple[str, Any]] = []
+    if isinstance(value, dict):
+        items = [(_join(where, key), item) for key, item in value.items()]
+    elif isinstance(value, list):
+        items = [(f"{where}[{i}]", item) for i, item in enumerate(value)]
+    return next((found for path, item in items if (found := _built_once(item, path))), "")
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
 
 
 def _locate(name: str, where: str) -> Callable[..., Any]:
@@ -90,8 +120,15 @@ def _locate(name: str, where: str) -> Callable[..., Any]:
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{where}._target_={name} cannot be imported: {error}.") from error
+        raise UserError(f"{_join(where, '_target_')}={name} cannot be imported: {error}.") from error
     return found
+
+
+def _parameters(target: Callable[..., Any], where: str) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(target).parameters
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{_join(where, '_target_')}: {error}. Name a class or a function.") from error
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
@@ -116,10 +153,14 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
 
 
 def _describe(hint: Any) -> str:  # noqa: ANN401 (any annotation)
-    arguments = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
         return "one of " + ", ".join(map(str, arguments))
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join("null" if argument is type(None) else _describe(argument) for argument in arguments)
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    if origin in UNIONS:
+        return " or ".join(map(_describe, arguments))
+    if origin is tuple and arguments[1:] != (...,):
+        return f"[{', '.join(map(_describe, arguments))}]"
+    if origin in SEQUENCES:
+        return f"a list, each item {_describe(arguments[0])}"
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
     return names.get(hint, str(hint))
