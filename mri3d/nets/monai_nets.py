@@ -10,6 +10,7 @@ from torch import nn
 
 from mri3d.errors import UserError
 from mri3d.nets.arguments import positive_integers, probability, volume_and_outputs
+from mri3d.nets.fft_conv import FFTConv3d
 from mri3d.nets.shapes import deepest_map
 
 B0_STAGES = [  # r repeats, k kernel, s strides, e expansion, i and o channels, se squeeze-and-excitation
@@ -24,14 +25,14 @@ B0_STAGES = [  # r repeats, k kernel, s strides, e expansion, i and o channels, 
 
 
 def first_convolution(num_channels: int, kernel_size: int, stride: int) -> nn.Conv3d:
-    """Make a first layer of another kernel or stride than the one MONAI fixes.
+    """Make a first layer of any stride, and of a kernel of any size.
 
     Raises:
         UserError: Kernel or stride below 1.
     """
     (kernel_size,) = positive_integers("kernel_size", kernel_size, length=1)
     (stride,) = positive_integers("stride", stride, length=1)
-    conv = nn.Conv3d(1, num_channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False)
+    conv = FFTConv3d(1, num_channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv
 
@@ -109,11 +110,10 @@ class ResNet(MonaiNet):
             list(positive_integers("widths", widths, length=4)),
             spatial_dims=3,
             n_input_channels=1,
-            conv1_t_size=positive_integers("kernel_size", kernel_size, length=1)[0],
-            conv1_t_stride=positive_integers("stride", stride, length=1)[0],
             no_max_pool=not max_pool,
             num_classes=num_outputs,
         )
+        net.conv1 = first_convolution(net.conv1.out_channels, kernel_size, stride)
         net.fc = nn.Sequential(nn.Dropout(dropout), net.fc)
         super().__init__(self.name, net, ["layer1", "layer2", "layer3", "layer4"], volume_shape)
 

@@ -6,24 +6,15 @@ from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from mri3d.errors import UserError
 from mri3d.nets.arguments import at_least_one, positive_integers, probability, too_small, volume_and_outputs
+from mri3d.nets.fft_conv import FFTConv3d
 from mri3d.nets.shapes import deepest_map
 
 STUDY_VOLUME = (155, 165, 195)
 STUDY_KERNELS = (60, 25, 15, 10, 5)
 MIN_SCALED_KERNEL = 3
-
-
-class SameConv3d(nn.Conv3d):
-    """A convolution whose output is as large as its input; an even kernel pads one more voxel on the high side."""
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Map [B, C, X, Y, Z] to [B, D, X, Y, Z]."""
-        padding = [side for size in reversed(self.kernel_size) for side in ((size - 1) // 2, size // 2)]
-        return functional.conv3d(functional.pad(input, padding), self.weight, self.bias)
 
 
 def scaled_kernels(volume_shape: Sequence[int]) -> tuple[int, ...]:
@@ -84,7 +75,9 @@ class Seed(nn.Module):
 
         self.stages = nn.Sequential()
         for num_in, num_out, kernel, window in zip((1, *channels), channels, kernels, windows, strict=False):
-            self.stages.append(nn.Sequential(SameConv3d(num_in, num_out, kernel), nn.ReLU(), nn.MaxPool3d(window)))
+            self.stages.append(
+                nn.Sequential(FFTConv3d(num_in, num_out, kernel, padding="same"), nn.ReLU(), nn.MaxPool3d(window))
+            )
         self.head = nn.Sequential(nn.Flatten())
         num_features = channels[-1] * prod(size // prod(windows) for size in volume_shape)
         if num_features == 0:

@@ -8,6 +8,7 @@ from torch import nn
 
 from mri3d.errors import UserError
 from mri3d.nets.arguments import at_least_one, positive_integers, probability, volume_and_outputs
+from mri3d.nets.fft_conv import FFTConv3d
 from mri3d.nets.shapes import deepest_map
 
 Norm = Literal["batch", "instance", "group", "none"]
@@ -79,7 +80,7 @@ class SFCN(nn.Module):
         num_in = 1
         for width, kernel, window in zip(widths, kernels, windows, strict=True):
             step = 1 if self.blocks else stride
-            conv = nn.Conv3d(num_in, width, kernel, stride=step, padding=kernel // 2, bias=norm == "none")
+            conv = FFTConv3d(num_in, width, kernel, stride=step, padding=kernel // 2, bias=norm == "none")
             self.blocks.append(nn.Sequential(conv, norm_layer(norm, width), nn.ReLU(), nn.MaxPool3d(window)))
             num_in = width
         self.blocks.append(
