@@ -1,164 +1,199 @@
-"""The audit: every scan is read in full before anything is trained, and all that is wrong is told at once."""
+"""The audit: every scan is read in full before anything is learnt, and all that is wrong is told at once."""
 
+import dataclasses
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from mri3d.cohort.cohort import Cohort, Subject, list_text, require_classes
+import nibabel
+
+from mri3d.cohort.cohort import Cohort, Subject, count_text, list_text
 from mri3d.errors import UserError
-from mri3d.files import cache_folder, write_json
+from mri3d.files import cache_folder, digest, write_bytes
 from mri3d.parallel import map_threads
-from mri3d.scans.scan import canonical_digest, read_scan
+from mri3d.scans import scan as reader
+from mri3d.scans.scan import ScanError, canonical_digest, read_scan
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1  # of what is remembered: one more when the reader begins to judge otherwise
-_MAX_REMEMBERED = 100_000
-_RACY_NS = 2_000_000_000  # a file this young may change again within the tick of its time stamp
+_State = tuple[int, ...]
+_Memory = dict[str, tuple[_State, "_Findings"]]  # by absolute path
+
+_MAX_REMEMBERED = 200_000  # scans, about 60 MB
+_SETTLED_SECONDS = 2.0  # a file that changes twice within one tick of its disk's clock keeps its time
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What reading a scan showed.
-
-    Attributes:
-        digest: SHA-256 of header and voxels; empty if the scan cannot be used.
-        canonical: SHA-256 of the image turned to RAS+; equal for two files that hold the same image.
-        oriented: Whether the scan says which way it points.
-        warnings: What the reader says of it.
-        problem: Why it cannot be used; empty if it can.
-    """
+class _Findings:
+    """What one reading of a scan's file tells."""
 
     digest: str = ""
-    canonical: str = ""
-    oriented: bool = True
+    voxels: str = ""  # `canonical_digest`
+    oriented: bool = False
     warnings: tuple[str, ...] = ()
-    problem: str = ""
+    error: str = ""
 
 
 def audit(cohort: Cohort, *, oriented: bool, skip_bad: bool) -> Cohort:
-    """Read the scan of everybody who takes part, and settle who does.
+    """Read every scan, and judge who can take part.
 
-    What was found of an unchanged file (path, size, time stamps, inode) is remembered in the cache folder.
+    What was found in a file is remembered in the cache folder until the file changes.
 
     Args:
-        cohort: As a source has read it.
-        oriented: Whether a scan must say which way it points.
-        skip_bad: Leave out scans that cannot be used instead of raising.
+        cohort: As a source gave it.
+        oriented: Whether scans must say which way their axes point.
+        skip_bad: Leave out what cannot be used instead of refusing the cohort.
 
     Returns:
-        The cohort with `digest` and `warnings` of those who take part, and `left_out` of those who do not.
+        The cohort with digests and warnings; who cannot be used is left out, with the reason. An unlabelled subject
+        whose scan is bad never stops anyone.
 
     Raises:
-        UserError: Scans cannot be used (all are counted, the first five named), or fewer than two classes are left.
+        UserError: Scans cannot be used and `skip_bad` is off, or fewer than two classes are left.
     """
-    present = [subject for subject in cohort.subjects if not subject.left_out and subject.scan and not subject.problem]
-    findings = dict(zip((s.id for s in present), _findings([s.scan for s in present if s.scan]), strict=True))
-    subjects = [_judged(subject, findings, oriented=oriented) for subject in cohort.subjects]
-    copies = _copies(subjects, findings)
-    subjects = [replace(s, problem=s.problem or copies.get(s.id, "")) for s in subjects]
+    findings = _read_all([s.scan for s in cohort.subjects if s.scan is not None])
+    subjects = [_judge(s, findings[s.scan] if s.scan else _Findings(), oriented) for s in cohort.subjects]
+    subjects = _judge_copies(subjects, findings)
     bad = [s for s in subjects if s.problem and not s.left_out]
     if bad:
-        told = list_text([f"{s.id}: {s.problem}" for s in bad], "\n  ")
-        count = f"{len(bad)} of {sum(not s.left_out for s in subjects)} scans cannot be used"
+        told = f"{len(bad)} of {len(cohort.participants.subjects)} scans cannot be used"
         if not skip_bad:
-            raise UserError(f"{count}:\n  {told}\nMend them, or set data.skip_bad=true to leave them out.")
-        log.warning("%s and are left out:\n  %s", count, told)
-    strange = [f"{s.id}: {warning}" for s in subjects if not s.problem for warning in s.warnings]
-    if strange:
-        log.warning("%d warnings about scans:\n  %s", len(strange), list_text(strange, "\n  "))
-    audited = Cohort(tuple(replace(s, left_out=s.left_out or s.problem) for s in subjects))
-    if bad:
-        require_classes(audited, "what data.skip_bad=true leaves")
-    log.info("%s", audited.describe())
+            raise UserError(f"{told}:{_lines(bad)}\nMend them, or set data.skip_bad=true to leave them out.")
+        log.warning("%s and are left out:%s", told, _lines(bad))
+    if unlabelled := [s for s in subjects if s.problem and s.left_out]:
+        log.warning("%d scans without a label cannot be used either:%s", len(unlabelled), _lines(unlabelled))
+    if warned := [f"{s.id}: {'; '.join(s.warnings)}" for s in subjects if s.warnings]:
+        log.warning("%d scans have warnings:%s", len(warned), _indented(warned))
+    audited = Cohort(tuple(_leave_out(s) for s in subjects))
+    if len(audited.classes) < 2:
+        left = f"one class ({count_text(audited.class_counts)})" if audited.classes else "no class"
+        raise UserError(f"{left} is left of the subjects whose scans can be used; a classifier needs two or more.")
     return audited
 
 
-def _judged(subject: Subject, findings: Mapping[str, Finding], *, oriented: bool) -> Subject:
-    """Put down what reading the scan showed."""
-    if subject.left_out or subject.problem:
-        return subject
-    if subject.scan is None:
-        return replace(subject, problem="it has no scan")
-    finding = findings[subject.id]
-    problem = finding.problem
-    if oriented and not finding.oriented and not problem:
+def _judge(subject: Subject, found: _Findings, oriented: bool) -> Subject:
+    """Write into a subject what was found in its file."""
+    problem = subject.problem or found.error
+    if not problem and subject.scan and oriented and not found.oriented:
         problem = (
-            f"{subject.scan} does not say which way it points (sform and qform codes are 0): set its sform, or take "
-            "all scans in their stored order by preprocess.orientation=stored"
+            f"{subject.scan} does not say which way its axes point (neither sform nor qform is set). Set it in the "
+            "file, or keep the stored order: preprocess.orientation=stored"
         )
-    return replace(subject, digest=finding.digest, warnings=finding.warnings, problem=problem)
+    return dataclasses.replace(subject, problem=problem, digest=found.digest, warnings=found.warnings)
 
 
-def _copies(subjects: Iterable[Subject], findings: Mapping[str, Finding]) -> dict[str, str]:
-    """Name subjects whose image another has too: the later ones, or all where the labels contradict each other."""
-    same: dict[str, list[Subject]] = {}
+def _judge_copies(subjects: Sequence[Subject], findings: Mapping[Path, _Findings]) -> list[Subject]:
+    """Refuse scans that two participants share: the later copy, or all where their labels differ."""
+    copies: dict[str, list[Subject]] = {}
     for subject in subjects:
-        if not subject.left_out and not subject.problem:
-            same.setdefault(findings[subject.id].canonical, []).append(subject)
+        if subject.scan and not subject.problem and not subject.left_out:
+            copies.setdefault(findings[subject.scan].voxels, []).append(subject)
     problems = {}
-    for first, *others in same.values():
-        contradiction = any(other.label != first.label for other in others)
-        for subject in [first, *others] if contradiction else others:
-            twin = next(other for other in [first, *others] if other is not subject)
-            labels = f", with label {subject.label} here and {twin.label} there" if subject.label != twin.label else ""
-            problems[subject.id] = f"{subject.scan} is the same image as {twin.scan} of {twin.id}{labels}"
-    return problems
+    for first, *others in copies.values():
+        labels = sorted({s.label or "" for s in (first, *others)})
+        note = f", but their labels differ ({', '.join(labels)})" if len(labels) > 1 else ""
+        for subject in others:
+            problems[subject.id] = f"{subject.scan} holds the same voxels as {first.scan} of {first.id}{note}"
+        if note:
+            problems[first.id] = f"{first.scan} holds the same voxels as {others[0].scan} of {others[0].id}{note}"
+    return [dataclasses.replace(s, problem=s.problem or problems.get(s.id, "")) for s in subjects]
 
 
-def _findings(paths: list[Path]) -> list[Finding]:
-    """Read scans, except those that are known."""
-    store = cache_folder() / "audit.json"
-    known = _remembered(store)
-    keys = [_key(path) for path in paths]
-    new = list({key: path for key, path in zip(keys, paths, strict=True) if key not in known}.items())
-    read = map_threads(lambda item: _read(item[1]), new, what="reading scans")
-    fresh = {key: finding for (key, _), finding in zip(new, read, strict=True)}
-    lasting = {key: finding for key, finding in fresh.items() if not finding.problem and not _is_racy(key)}
-    if lasting:
-        merged = _remembered(store) | lasting
-        kept = dict(list(merged.items())[-_MAX_REMEMBERED:])
-        try:
-            write_json(store, {"version": _VERSION, "scans": {key: asdict(found) for key, found in kept.items()}})
-        except OSError as error:
-            log.warning("cannot remember what was read in %s: %s", store, error)
-    found = known | fresh
-    return [found[key] for key in keys]
+def _leave_out(subject: Subject) -> Subject:
+    """Turn a problem into the reason for which a subject takes no part."""
+    if not subject.problem:
+        return subject
+    reason = f"{subject.left_out}; {subject.problem}" if subject.left_out else subject.problem
+    return dataclasses.replace(subject, left_out=reason, problem="")
 
 
-def _read(path: Path) -> Finding:
+def _read_all(paths: Sequence[Path]) -> dict[Path, _Findings]:
+    """Find out about each file, by remembering or by reading it."""
+    began = time.monotonic()
+    file = cache_folder() / "audit" / "scans.json"
+    remembered = _recall(file)
+    states = {path: _state(path) for path in paths}
+    findings, unread = {}, []
+    for path, state in states.items():
+        past_state, past_findings = remembered.get(str(path.absolute()), ((), _Findings()))
+        if state and state == past_state:
+            findings[path] = past_findings
+        else:
+            unread.append(path)
+    new: _Memory = {}
+    for path, found in zip(unread, map_threads(_read, unread, what="reading scans"), strict=True):
+        findings[path] = found
+        if not found.error and _is_settled(states[path]) and states[path] == _state(path):
+            new[str(path.absolute())] = (states[path], found)
+    if new:
+        _remember(file, new)
+    log.info(
+        "audit: %d scans read in %.0f s, %d known", len(unread), time.monotonic() - began, len(paths) - len(unread)
+    )
+    return findings
+
+
+def _read(path: Path) -> _Findings:
     try:
         scan = read_scan(path)
-    except UserError as error:
-        return Finding(problem=str(error))
-    return Finding(scan.digest, canonical_digest(scan), scan.oriented, scan.warnings)
+    except ScanError as error:
+        return _Findings(error=str(error))
+    return _Findings(scan.digest, canonical_digest(scan), scan.oriented, scan.warnings)
 
 
-def _key(path: Path) -> str:
-    """Name the state of a file: writing to it, or putting another in its place, gives another name."""
+def _state(path: Path) -> _State:
+    """Give size, times of change in ns, and inode: what differs once a file has been written to; empty if missing."""
     try:
         stat = path.stat()
     except OSError:
-        return f"missing|{path}"
-    return f"{path.absolute()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
+        return ()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
-def _is_racy(key: str) -> bool:
-    times = [int(text) for text in key.split("|")[-3:-1]]
-    return time.time_ns() - max(times) < _RACY_NS
+def _is_settled(state: _State) -> bool:
+    """Tell whether the file was old enough when it was read that a later change must show in its times."""
+    return bool(state) and time.time() - max(state[1:3]) / 1e9 > _SETTLED_SECONDS
 
 
-def _remembered(store: Path) -> dict[str, Finding]:
-    """Read what is remembered: nothing where the file is missing, damaged or of another version."""
+def _recall(file: Path) -> _Memory:
+    """Give what was found before, by the reader as it is now."""
     try:
-        content = json.loads(store.read_text(encoding="utf-8"))
-        if content["version"] != _VERSION:
+        memory = json.loads(file.read_bytes())
+        if memory["reader"] != _reader_digest():
             return {}
         return {
-            key: Finding(**{**found, "warnings": tuple(found["warnings"])}) for key, found in content["scans"].items()
+            path: (tuple(state), _Findings(warnings=tuple(warnings), **found))
+            for path, (state, warnings, found) in memory["scans"].items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or not ours: it can be made again
         return {}
+
+
+def _remember(file: Path, new: _Memory) -> None:
+    """Add to what is remembered, of which the oldest is forgotten."""
+    scans = list((_recall(file) | new).items())[-_MAX_REMEMBERED:]
+    memory = {
+        "reader": _reader_digest(),
+        "scans": {
+            path: (state, found.warnings, {"digest": found.digest, "voxels": found.voxels, "oriented": found.oriented})
+            for path, (state, found) in scans
+        },
+    }
+    write_bytes(file, json.dumps(memory).encode())
+
+
+def _reader_digest() -> str:
+    """Identify the reader by its source, so that nothing is remembered past a change of what it refuses."""
+    return digest(Path(reader.__file__).read_bytes(), nibabel.__version__.encode())
+
+
+def _lines(subjects: Sequence[Subject]) -> str:
+    """List the first subjects with their problems, one a line."""
+    return _indented([f"{s.id}: {s.problem}" for s in subjects])
+
+
+def _indented(lines: Sequence[str]) -> str:
+    return "\n  " + list_text(lines, "\n  ")

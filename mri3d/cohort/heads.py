@@ -17,16 +17,16 @@ Array = npt.NDArray[np.float32]
 Axes = tuple[Array, Array, Array]  # world positions R, A, S in mm of the planes of a grid
 
 MASK_LEVEL = 0.2  # the effect's mask is where at least this share of the full effect acts
-MAX_STRENGTH = 0.7  # at 0.75 the shrinking folds space over itself
+MAX_STRENGTH = 0.8  # at 0.875 the shrinking folds space over itself
 
 _BRAIN_LEVEL = 0.1  # the template is 0 around the brain
 _TEMPLATE_CENTER_MM = np.array((0.0, -17.0, 5.0), np.float32)  # of the brain's bounding box
 _HEAD_CENTER_MM = np.array((1.0, -1.0, -14.0), np.float32)  # of the seed study's crop
 
 # Spread between heads (standard deviations).
-_SIZE, _AXIS_SIZE, _TURN_DEGREES, _SHIFT_MM = 0.04, 0.02, 4.0, 3.0
-_DEFORMATIONS_MM = ((48.0, 2.5), (24.0, 1.6), (12.0, 1.0))  # distance of control points, displacement: shape to folds
-_BIAS_FIELD = (60.0, 0.07)  # distance of control points in mm, logarithm of the gain
+_SIZE, _AXIS_SIZE, _TURN_DEGREES, _SHIFT_MM = 0.04, 0.02, 2.5, 3.0
+_DEFORMATIONS_MM = ((60.0, 2.0), (30.0, 1.2), (15.0, 0.6))  # distance of control points, displacement: shape to folds
+_BIAS_FIELD = (80.0, 0.04)  # distance of control points in mm, logarithm of the gain
 _GAIN = 0.08
 _CONTRAST = ((-0.12, 0.03), (-0.09, 0.02), (0.0, 0.02))  # mean and spread added to CSF, grey, white (template: 0 to 1)
 _NOISE = (0.02, 0.05)  # range, as a share of white matter
@@ -73,7 +73,7 @@ class Effect:
     """What the affected heads have.
 
     Attributes:
-        strength: Share by which tissue at the centre is shrunk along each axis, and grey matter darkened; 0 is none.
+        strength: Share by which grey matter is darkened, and twice that by which tissue is shrunk; 0 is none.
         center_mm: Centre in MNI152 space, R, A, S.
         radius_mm: Distance at which it has faded to nothing.
     """
@@ -177,16 +177,16 @@ class _SmoothField:
 
 
 def _effect_weight(positions: Array, effect: Effect) -> Array:
-    """Share of the effect at template positions [3, ...]: 1 at its centre, smoothly 0 from its radius on."""
+    """Share of the effect at template positions [3, R, A, S]: 1 around its centre, smoothly 0 from its radius on."""
     center_mm = np.array(effect.center_mm, np.float32)[:, None, None, None]
     distance2 = ((positions - center_mm) ** 2).sum(0) / np.float32(effect.radius_mm**2)
-    return np.asarray((1 - distance2).clip(0) ** 2)
+    return np.asarray((1 - distance2**2).clip(0) ** 2)
 
 
 def _shrink(positions: Array, weight: Array, effect: Effect) -> Array:
     """Look further from the centre, so that what is seen there is smaller."""
     center_mm = np.array(effect.center_mm, np.float32)[:, None, None, None]
-    return np.asarray(center_mm + (positions - center_mm) / (1 - np.float32(effect.strength) * weight))
+    return np.asarray(center_mm + (positions - center_mm) / (1 - np.float32(effect.strength / 2) * weight))
 
 
 def _tissue(name: str, positions: Array, *, where: npt.NDArray[np.bool_] | None) -> Array:

@@ -17,6 +17,10 @@ from mri3d.scans.scan import SCAN_ENDINGS
 _WILDCARD = re.compile(r"[*?[]")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of a special character
+_ABOUT_REPEATED_IDS = (
+    "Remove the copies; for repeated visits, set data.id to a column that differs from row to row, and data.group to "
+    "the column that names the participant."
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Table:
         """
         root = find_root(self.root)
         table = read_text_table(root / Path(self.table).expanduser())
-        ids = table.ids(self.id, "data.id")
+        ids = table.ids(self.id, key="data.id", advice=_ABOUT_REPEATED_IDS)
         subjects = table.subjects(
             ids,
             label=self.label,

@@ -54,8 +54,13 @@ class TextTable:
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
 
-    def ids(self, name: str, key: str) -> list[str]:
+    def ids(self, name: str, *, key: str, advice: str) -> list[str]:
         """Give the column that names the rows.
+
+        Args:
+            name: The column.
+            key: The setting that names it, for the message.
+            advice: What to do about a name that stands twice.
 
         Raises:
             UserError: A cell is empty, or a name stands twice.
@@ -70,8 +75,7 @@ class TextTable:
         if repeated:
             raise UserError(
                 f"{len(repeated)} ids stand more than once in column {name!r} of {self.path}: {list_text(repeated)}. "
-                f"Remove the copies; for repeated visits, set {key} to a column that differs from row to row and "
-                "data.group to the column that names the participant."
+                f"{advice}"
             )
         return ids
 

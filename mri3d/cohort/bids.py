@@ -1,0 +1,164 @@
+"""Cohorts from a BIDS tree: a walk over its folders and the entities in the names of its files."""
+
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mri3d.cohort.cohort import Cohort, Subject, list_text
+from mri3d.cohort.text_table import contents, find_root, read_text_table
+from mri3d.errors import UserError
+from mri3d.scans.scan import SCAN_ENDINGS, scan_name
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """The files of one name (`.nii`, `.nii.gz` or both) and what the name says."""
+
+    participant: str
+    name: str
+    entities: Mapping[str, str]
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Bids:
+    """Participants of a BIDS study and their scans: `sub-<id>/[ses-<session>/]anat/<entities>_<suffix>.nii[.gz]`.
+
+    A participant with several scans is several subjects of one group, so that no split ever parts them.
+
+    Attributes:
+        root: Folder of the study (or of one derivative).
+        label: Column of classes in the table.
+        table: TSV file of participants, relative to `root`.
+        suffix: Kind of scan, as names end: T1w, T2w, FLAIR.
+        session: Take this session only.
+        entities: Take scans with these entities only, e.g. `{acq: mprage, run: 1}`; null asks for their absence.
+        unlabelled: Label values that mean "no label"; an empty cell and `n/a` always do.
+        group: Column of those who must stay together (family); the participant otherwise.
+        site: Column that says where the scan was made.
+        covariates: Further columns to keep.
+        skip_bad: Leave out scans that cannot be used instead of ending the run.
+    """
+
+    root: str
+    label: str
+    table: str = "participants.tsv"
+    suffix: str = "T1w"
+    session: str | None = None
+    entities: Mapping[str, object] = field(default_factory=dict)
+    unlabelled: Sequence[object] = ()
+    group: str | None = None
+    site: str | None = None
+    covariates: Sequence[str] = ()
+    skip_bad: bool = False
+
+    def read(self) -> Cohort:
+        """Read the participants and list their scans, without opening them.
+
+        Raises:
+            UserError: The folder, the table or a column is missing; participants repeat; the labels are not classes; no
+                scan at all is found. A participant without a scan gets a `problem` instead.
+        """
+        root = find_root(self.root)
+        participants = self._participants(root)
+        scans = list(_list_scans(root, self.suffix))
+        if not scans:
+            raise UserError(
+                f"data.root={self.root!r} has no scan sub-*/[ses-*/]anat/*_{self.suffix}.nii[.gz]. {contents(root)} "
+                "Set data.root to the root of the BIDS tree, or data.suffix to the kind of scan it has."
+            )
+        chosen = [scan for scan in scans if _matches(scan.entities, self._wanted())]
+        if not chosen:
+            raise UserError(
+                f"none of the {len(scans)} {self.suffix} scans of {root} has {_text(self._wanted())}; the first is "
+                f"{scans[0].paths[0].name}. Set data.session and data.entities to what the names say."
+            )
+        return Cohort(tuple(self._subjects(participants, scans, chosen)))
+
+    def _participants(self, root: Path) -> dict[str, Subject]:
+        """Read the table: participant, without `sub-`, to the subject that its scans are made from."""
+        table = read_text_table(root / self.table)
+        if "participant_id" not in table.columns:
+            raise UserError(f"{table.path} has no column participant_id (columns: {list_text(table.columns, ', ')}).")
+        ids = table.ids("participant_id", key="participant_id", advice="Give each participant one row.")
+        ids = [id.removeprefix("sub-") for id in ids]
+        subjects = table.subjects(
+            [f"sub-{id}" for id in ids],
+            label=self.label,
+            unlabelled=self.unlabelled,
+            group=self.group,
+            site=self.site,
+            covariates=self.covariates,
+        )
+        return dict(zip(ids, subjects, strict=True))
+
+    def _wanted(self) -> dict[str, str | None]:
+        """Give the entities that are asked for; None where one must be absent."""
+        wanted = {name: None if value is None else str(value) for name, value in self.entities.items()}
+        return wanted if self.session is None else wanted | {"ses": str(self.session).removeprefix("ses-")}
+
+    def _subjects(
+        self, participants: Mapping[str, Subject], scans: Sequence[_Scan], chosen: Sequence[_Scan]
+    ) -> Iterator[Subject]:
+        """Give each chosen scan as a subject, then the participants that have none; say what does not fit together."""
+        visits = Counter((scan.participant, scan.entities.get("ses")) for scan in chosen)
+        for scan in chosen:
+            session = scan.entities.get("ses")
+            id = f"sub-{scan.participant}" + (f"_ses-{session}" if session is not None else "")
+            if visits[scan.participant, session] > 1:
+                id = scan.name
+            row = participants.get(scan.participant, Subject(id, None, None, left_out=f"no row in {self.table}"))
+            group = row.group or f"sub-{scan.participant}"
+            if len(scan.paths) == 1:
+                yield replace(row, id=id, scan=scan.paths[0], group=group)
+            else:
+                twins = f"{scan.paths[0]} lies beside its twin {scan.paths[1].name}: remove one"
+                yield replace(row, id=id, group=group, problem=twins)
+        scanned, taken = {scan.participant for scan in scans}, {scan.participant for scan in chosen}
+        for participant, row in participants.items():
+            if participant not in scanned:
+                yield replace(row, problem=f"no scan sub-{participant}/[ses-*/]anat/*_{self.suffix}.nii[.gz]")
+            elif participant not in taken:
+                yield replace(row, left_out=row.left_out or f"no scan with {_text(self._wanted())}")
+        repeated = [id for id, count in Counter(scan.participant for scan in chosen).items() if count > 1]
+        if repeated:
+            log.info("%d participants have several scans; each takes part, and no split parts them", len(repeated))
+        _warn("scanned participants have no row in the table and are left out", taken - set(participants))
+        _warn(f"participants have no scan with {_text(self._wanted())} and are left out", scanned - taken)
+
+
+def _list_scans(root: Path, suffix: str) -> Iterator[_Scan]:
+    """Walk over the participants' folders; derivatives and source data lie elsewhere and are not looked at."""
+    for subject in _folders(root, "sub-*"):
+        for visit in (subject, *_folders(subject, "ses-*")):
+            paths = sorted(p for ending in SCAN_ENDINGS for p in (visit / "anat").glob(f"*_{suffix}{ending}"))
+            for name, twins in itertools.groupby(paths, scan_name):
+                entities = dict(part.partition("-")[::2] for part in name.split("_")[:-1])
+                yield _Scan(subject.name.removeprefix("sub-"), name.removesuffix(f"_{suffix}"), entities, tuple(twins))
+
+
+def _folders(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if path.is_dir())
+
+
+def _matches(entities: Mapping[str, str], wanted: Mapping[str, str | None]) -> bool:
+    """Tell whether a name has the entities that are asked for; run-01 is run-1."""
+    return all(_index(entities.get(name)) == _index(value) for name, value in wanted.items())
+
+
+def _index(value: str | None) -> str | None:
+    return value.lstrip("0") or "0" if value is not None and value.isdigit() else value
+
+
+def _text(wanted: Mapping[str, str | None]) -> str:
+    return " and ".join(f"no {name}" if value is None else f"{name}-{value}" for name, value in wanted.items())
+
+
+def _warn(what: str, participants: Collection[str]) -> None:
+    if participants:
+        log.warning("%d %s: %s", len(participants), what, list_text([f"sub-{id}" for id in sorted(participants)], ", "))
