@@ -85,8 +85,8 @@ class Bids:
         table = read_text_table(root / self.table)
         if "participant_id" not in table.columns:
             raise UserError(f"{table.path} has no column participant_id (columns: {list_text(table.columns, ', ')}).")
-        ids = table.ids("participant_id", key="participant_id", advice="Give each participant one row.")
-        ids = [id.removeprefix("sub-") for id in ids]
+        advice = "Give each participant one row."
+        ids = table.ids("participant_id", key="participant_id", advice=advice, prefix="sub-")
         subjects = table.subjects(
             [f"sub-{id}" for id in ids],
             label=self.label,

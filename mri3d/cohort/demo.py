@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip
 
+from mri3d.cohort import heads
 from mri3d.cohort.cohort import Cohort
 from mri3d.cohort.heads import MAX_STRENGTH, Effect, Grid, Head, load_template
 from mri3d.cohort.table import Table
 from mri3d.errors import UserError
-from mri3d.files import cache_folder, digest_json, write_bytes
+from mri3d.files import cache_folder, digest, digest_json, write_bytes
 from mri3d.parallel import map_threads
 from mri3d.scans.scan import scan_name
 
@@ -34,7 +35,6 @@ _GRIDS = {
     "small": Grid((84, 90, 104), 2.0, (1.0, -1.0, -14.0)),
     "seed": Grid((256, 256, 256), 1.0, (0.5, -0.5, 0.5)),
 }
-_VERSION = 1  # of the generator: one more, and cohorts from older ones are not served any longer
 _STALE_SECONDS = 24 * 3600  # a half-built folder this old was left by a process that was killed
 
 
@@ -47,8 +47,8 @@ class DemoStudy:
 
     Attributes:
         num_subjects: Heads; half of them in each class.
-        effect: Share by which tissue at the effect's centre is shrunk along each axis, and grey matter darkened;
-            0 makes the classes exchangeable.
+        effect: Share by which grey matter around the effect's centre is darkened; the tissue there is shrunk by half
+            that share along each axis. From 0, which makes the classes exchangeable, to 0.8.
         effect_center_mm: Centre of the effect in MNI152 space, R, A, S; the default is the left hippocampus.
         effect_radius_mm: Distance at which the effect has faded to nothing.
         grid: "small" (2 mm, 84 x 90 x 104) or "seed" (1 mm, 256 x 256 x 256); both uint8, stored LIA.
@@ -72,7 +72,7 @@ class DemoStudy:
             UserError: An argument is out of range.
         """
         self._check()
-        folder = cache_folder() / "demo" / digest_json([_VERSION, self._arguments()])[:16]
+        folder = cache_folder() / "demo" / digest_json([_generator_digest(), self._arguments()])[:16]
         if not self._is_complete(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             _remove_stale(folder.parent)
@@ -183,6 +183,11 @@ def effect_mask_path(scan: Path) -> Path:
     'study/effect_mask/demo001.nii.gz'
     """
     return scan.parents[1] / "effect_mask" / f"{scan_name(scan)}.nii.gz"
+
+
+def _generator_digest() -> str:
+    """Identify the generator by its source, so that no head of an older one is served."""
+    return digest(Path(__file__).read_bytes(), Path(heads.__file__).read_bytes())
 
 
 def _write_uint8(path: Path, values: npt.NDArray[np.uint8], affine: npt.NDArray[np.float64]) -> None:

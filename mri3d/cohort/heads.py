@@ -73,7 +73,7 @@ class Effect:
     """What the affected heads have.
 
     Attributes:
-        strength: Share by which grey matter is darkened, and twice that by which tissue is shrunk; 0 is none.
+        strength: Share by which grey matter is darkened; tissue is shrunk by half of it along each axis.
         center_mm: Centre in MNI152 space, R, A, S.
         radius_mm: Distance at which it has faded to nothing.
     """

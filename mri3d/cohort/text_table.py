@@ -54,18 +54,19 @@ class TextTable:
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
 
-    def ids(self, name: str, *, key: str, advice: str) -> list[str]:
+    def ids(self, name: str, *, key: str, advice: str, prefix: str = "") -> list[str]:
         """Give the column that names the rows.
 
         Args:
             name: The column.
             key: The setting that names it, for the message.
             advice: What to do about a name that stands twice.
+            prefix: What to take off the names that begin with it.
 
         Raises:
             UserError: A cell is empty, or a name stands twice.
         """
-        ids = self.column(name, key)
+        ids = [id.removeprefix(prefix) for id in self.column(name, key)]
         if empty := [str(line) for line, id in zip(self.lines, ids, strict=True) if not id]:
             raise UserError(f"column {name!r} of {self.path} is empty on line {list_text(empty, ', ')}. Name each row.")
         lines: dict[str, list[int]] = {}

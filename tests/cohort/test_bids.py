@@ -1,0 +1,140 @@
+"""BIDS trees: sessions, runs, entities, and what does not fit together."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from mri3d.cohort.bids import Bids
+from mri3d.errors import UserError
+
+DEPRESSION = Path(__file__).parents[3] / "shared" / "data" / "depression-bids"
+
+
+def tree(root: Path, table: str, *scans: str) -> str:
+    """Write a table, its cells parted by spaces, and empty files in the place of scans."""
+    lines = [line.strip().replace(" ", "\t") for line in table.strip().splitlines()]
+    (root / "participants.tsv").write_text("\n".join(lines) + "\n")
+    for scan in scans:
+        (root / scan).parent.mkdir(parents=True, exist_ok=True)
+        (root / scan).touch()
+    return str(root)
+
+
+def test_one_scan_each(tmp_path):
+    table = """
+        participant_id dx age
+        sub-01 F 20
+        02 M n/a
+        sub-03 n/a 40"""
+    others = ["sub-01/anat/sub-01_T2w.nii.gz", "sub-01/func/sub-01_task-x_bold.nii.gz", "sub-01/anat/sub-01_T1w.json"]
+    others += ["derivatives/x/sub-01/anat/sub-01_T1w.nii.gz", "sourcedata/sub-01/anat/sub-01_T1w.nii.gz"]
+    scans = [f"sub-0{i}/anat/sub-0{i}_acq-mprage_T1w.nii.gz" for i in (1, 2, 3)]
+    cohort = Bids(tree(tmp_path, table, *scans, *others), "dx", covariates=["age"]).read()
+    assert [s.id for s in cohort.subjects] == ["sub-01", "sub-02", "sub-03"]
+    assert [s.scan for s in cohort.subjects] == [tmp_path / scan for scan in scans]
+    assert [s.label for s in cohort.subjects] == ["F", "M", None]
+    assert [s.covariates["age"] for s in cohort.subjects] == ["20", "", "40"]
+    assert cohort.subjects[2].left_out == "no label"
+
+
+def test_visits_and_runs_are_subjects_of_one_group(tmp_path, caplog):
+    table = """
+        participant_id dx family
+        sub-A F smith
+        sub-B M n/a
+        sub-C M smith"""
+    scans = [
+        "sub-A/ses-1/anat/sub-A_ses-1_T1w.nii.gz",
+        "sub-A/ses-2/anat/sub-A_ses-2_run-1_T1w.nii.gz",
+        "sub-A/ses-2/anat/sub-A_ses-2_run-2_T1w.nii.gz",
+        "sub-B/ses-1/anat/sub-B_ses-1_run-01_T1w.nii",
+        "sub-C/anat/sub-C_T1w.nii",
+    ]
+    root = tree(tmp_path, table, *scans)
+    with caplog.at_level(logging.INFO):
+        cohort = Bids(root, "dx").read()
+    assert "1 participants have several scans" in caplog.text
+    assert cohort.ids == ("sub-A_ses-1", "sub-A_ses-2_run-1", "sub-A_ses-2_run-2", "sub-B_ses-1", "sub-C")
+    assert [s.group for s in cohort.subjects] == ["sub-A", "sub-A", "sub-A", "sub-B", "sub-C"]
+    groups = [s.group for s in Bids(root, "dx", group="family").read().subjects]
+    assert groups == ["smith", "smith", "smith", "sub-B", "smith"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "ids", "left_out"),
+    [
+        ({"session": "1"}, ["sub-A_ses-1", "sub-B_ses-1"], {"sub-C": "no scan with ses-1"}),
+        ({"session": "ses-01"}, ["sub-A_ses-1", "sub-B_ses-1"], {"sub-C": "no scan with ses-01"}),
+        ({"session": 2}, ["sub-A_ses-2"], {"sub-B": "no scan with ses-2", "sub-C": "no scan with ses-2"}),
+        ({"entities": {"run": 1}}, ["sub-A_ses-2"], {"sub-B": "no scan with run-1", "sub-C": "no scan with run-1"}),
+        (
+            {"entities": {"run": None}, "session": 1},
+            ["sub-A_ses-1", "sub-B_ses-1"],
+            {"sub-C": "no scan with no run and ses-1"},
+        ),
+        ({"suffix": "T2w"}, ["sub-B"], {}),
+    ],
+)
+def test_choices_leave_out_by_name(tmp_path, choice, ids, left_out):
+    table = """
+        participant_id dx
+        sub-A F
+        sub-B M
+        sub-C M"""
+    scans = ["sub-A/ses-1/anat/sub-A_ses-1_T1w.nii.gz", "sub-A/ses-2/anat/sub-A_ses-2_run-01_T1w.nii.gz"]
+    scans += ["sub-B/ses-1/anat/sub-B_ses-1_T1w.nii.gz", "sub-C/anat/sub-C_T1w.nii", "sub-B/anat/sub-B_T2w.nii"]
+    cohort = Bids(tree(tmp_path, table, *scans), "dx", **choice).read()
+    assert [s.id for s in cohort.subjects if s.scan] == ids
+    assert {s.id: s.left_out for s in cohort.subjects if s.left_out} == left_out
+
+
+def test_what_does_not_fit_together_is_told(tmp_path, caplog):
+    table = """
+        participant_id dx
+        sub-A F
+        sub-B M
+        sub-C M
+        sub-D M"""
+    scans = [f"sub-{name}/anat/sub-{name}_T1w.nii" for name in ("A", "B", "X", "Y")]
+    root = tree(tmp_path, table, *scans, "sub-B/anat/sub-B_T1w.nii.gz", "sub-C/anat/sub-C_T2w.nii")
+    subjects = {s.id: s for s in Bids(root, "dx").read().subjects}
+    assert set(subjects) == {"sub-A", "sub-B", "sub-C", "sub-D", "sub-X", "sub-Y"}
+    assert subjects["sub-B"].problem.endswith("sub-B_T1w.nii lies beside its twin sub-B_T1w.nii.gz: remove one")
+    assert subjects["sub-C"].problem == "no scan sub-C/[ses-*/]anat/*_T1w.nii[.gz]"
+    assert subjects["sub-X"].left_out == "no row in participants.tsv"
+    assert subjects["sub-X"].scan == tmp_path / "sub-X/anat/sub-X_T1w.nii"
+    assert "2 scanned participants have no row in the table and are left out: sub-X, sub-Y" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "message"),
+    [
+        ("sub-A F, sub-A M", {}, "'A' .lines 2, 3.. Give each participant one row"),
+        ("sub-A F, A M", {}, "'A' .lines 2, 3.. Give each participant one row"),
+        ("sub-A F, sub-B M", {"label": "sex"}, "^column 'sex' is not in participants.tsv .* Set data.label"),
+        ("sub-A F, sub-B F", {}, "column 'dx' of participants.tsv holds one class .F 2."),
+        ("sub-A F, sub-B M", {"suffix": "FLAIR"}, "has no scan sub-.*FLAIR.* holds .*sub-A/"),
+        ("sub-A F, sub-B M", {"session": 3}, "none of the 2 T1w scans of .* has ses-3; the first is sub-A_T1w.nii"),
+        ("sub-A F, sub-B M", {"table": "people.tsv"}, "people.tsv does not exist. .*participants.tsv"),
+    ],
+)
+def test_mistakes_name_the_value_and_the_way_out(tmp_path, rows, changes, message):
+    table = "\n".join(["participant_id dx", *rows.split(", ")])
+    root = tree(tmp_path, table, "sub-A/anat/sub-A_T1w.nii", "sub-B/anat/sub-B_T1w.nii")
+    with pytest.raises(UserError, match=message):
+        Bids(**({"root": root, "label": "dx"} | changes)).read()
+
+
+def test_a_table_of_something_else_is_refused(tmp_path):
+    root = tree(tmp_path, "subject dx\nsub-A F\nsub-B M", "sub-A/anat/sub-A_T1w.nii")
+    with pytest.raises(UserError, match=r"participants.tsv has no column participant_id \(columns: subject, dx\)"):
+        Bids(root, "dx").read()
+
+
+@pytest.mark.skipif(not DEPRESSION.is_dir(), reason=f"the real scans are not at {DEPRESSION}")
+def test_depression_study_has_the_documented_counts():
+    cohort = Bids(str(DEPRESSION), "group", covariates=["IQ_Raven"]).read()
+    assert cohort.class_counts == {"control": 5, "depr": 7}
+    assert cohort.subjects[10].id == "sub-55"
+    assert cohort.subjects[10].covariates == {"IQ_Raven": ""}
