@@ -25,7 +25,7 @@ class Augmentation:
         scale: Largest relative change of size along each axis.
         shift_voxels: Largest translation along each axis.
         intensity: Largest relative change of contrast and largest shift of the mean, in standard deviations.
-        noise: Standard deviation of the Gaussian noise; the volume has unit variance.
+        noise: Largest standard deviation of the Gaussian noise; the volume has unit variance.
         flip: Whether left and right are exchanged in every second volume. Off by default: brains are not symmetric.
         probability: How often each of the changes is made, 0 to 1.
     """

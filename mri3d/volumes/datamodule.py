@@ -1,5 +1,7 @@
 """Feed volumes to Lightning: which sample comes when depends on (seed, epoch) alone, never on workers or ranks."""
 
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypedDict
@@ -39,10 +41,19 @@ class EpochSampler(Sampler[tuple[int, int]]):
         seed: Of the run.
         rank: Of this process among `num_ranks`.
         num_ranks: Number of processes that train together.
+        epoch: The first one.
     """
 
     def __init__(
-        self, rows: np.ndarray, *, batch_size: int, shuffle: bool, seed: int, rank: int = 0, num_ranks: int = 1
+        self,
+        rows: np.ndarray,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        rank: int = 0,
+        num_ranks: int = 1,
+        epoch: int = 0,
     ) -> None:
         self.rows, self.shuffle, self.seed, self.rank, self.num_ranks = rows, shuffle, seed, rank, num_ranks
         step = batch_size * num_ranks
@@ -52,10 +63,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
             self.num_used = len(rows) // step * step
         else:
             self.num_used = len(rows) // num_ranks * num_ranks
-        self.epoch = 0
+        self.epoch = epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this."""
+        """Choose the epoch; Lightning calls this before each but the first."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
@@ -106,6 +117,7 @@ def volume_loader(
     seed: int = 0,
     rank: int = 0,
     num_ranks: int = 1,
+    epoch: int = 0,
 ) -> DataLoader[Batch]:
     """Build the loader of one rank.
 
@@ -120,11 +132,15 @@ def volume_loader(
         seed: Of the run.
         rank: Of this process.
         num_ranks: Number of processes that share the rows.
+        epoch: The first one.
     """
     return DataLoader(
         VolumeDataset(volumes, targets, augmentation=augmentation if training else None, seed=seed),
         batch_size=batch_size,
-        sampler=EpochSampler(rows, batch_size=batch_size, shuffle=training, seed=seed, rank=rank, num_ranks=num_ranks),
+        sampler=EpochSampler(
+            rows, batch_size=batch_size, shuffle=training, seed=seed, rank=rank, num_ranks=num_ranks, epoch=epoch
+        ),
+        generator=torch.Generator(),  # else each iteration takes a number from torch's own, which dropout draws from
         num_workers=num_workers,
         persistent_workers=num_workers > 0 and training,
         timeout=WORKER_TIMEOUT_S if num_workers else 0,
@@ -134,16 +150,36 @@ def volume_loader(
 
 @contextmanager
 def named_worker_deaths() -> Iterator[None]:
-    """Say what it means when a loader process dies or hangs; torch's own words name a process number."""
+    """Say what a loader process ended by in words that help; torch's own give a process number, or a traceback.
+
+    Raises:
+        UserError: A process was killed or hung, or met a mistake of the user's.
+    """
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader" not in str(error) or isinstance(error, UserError):
+    except UserError as error:
+        if "in DataLoader worker process" not in str(error):
             raise
-        raise UserError(
-            f"a process that loads volumes died or hung: {error} Most often the machine ran out of memory, or of "
-            "shared memory (/dev/shm). Set model.num_workers=0, or lower model.batch_size or resolution."
-        ) from error
+        *_, message = re.split(r"^\S*Error: ", str(error), flags=re.MULTILINE)  # the traceback's last lines
+        raise UserError(message.strip()) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader "):
+            raise
+        raise _death(error) from error
+    except (ConnectionError, EOFError) as error:  # it died while it handed a batch over
+        reason: Exception = error
+        try:
+            time.sleep(1.0)  # torch's signal handler is about to raise wherever we are: let it be here
+        except RuntimeError as told:
+            reason = told
+        raise _death(reason) from error
+
+
+def _death(reason: Exception) -> UserError:
+    return UserError(
+        f"a process that loads volumes died or hung: {str(reason).strip().rstrip('.')}. Most often the machine ran out "
+        "of memory, or of shared memory (/dev/shm). Set model.num_workers=0, or lower model.batch_size or resolution."
+    )
 
 
 class VolumeDataModule(pl.LightningDataModule):
@@ -197,4 +233,5 @@ class VolumeDataModule(pl.LightningDataModule):
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             num_ranks=self.trainer.world_size if self.trainer else 1,
+            epoch=self.trainer.current_epoch if self.trainer else 0,  # of a resumed run
         )
