@@ -23,7 +23,11 @@ class Seconds:
     multiply_add: float
     """Of direct convolution, with channels filled up to a multiple of `lanes`."""
     slow_multiply_add: float
-    """Where torch has no fast way: see `direct_seconds`."""
+    """In oneDNN's reference code."""
+    unfolded_multiply_add: float
+    """Where torch unfolds the volume and multiplies matrices."""
+    unfold: float
+    """Of a number unfolded; twice this beyond 32 MiB, for which memory is fetched from the system each time."""
     lanes: int
     call: float
     """What a block of work costs beside its size."""
@@ -42,6 +46,8 @@ SECONDS = {
     "cpu": Seconds(
         multiply_add=1 / 105e9,
         slow_multiply_add=1 / 16e9,
+        unfolded_multiply_add=1 / 50e9,
+        unfold=1.2e-9,
         lanes=16,
         call=90e-6,
         transform_z=3.7e-9,
@@ -54,6 +60,8 @@ SECONDS = {
 OTHER_SECONDS = Seconds(
     multiply_add=1 / 10e12,
     slow_multiply_add=1 / 10e12,
+    unfolded_multiply_add=1 / 10e12,
+    unfold=0.0,
     lanes=1,
     call=200e-6,
     transform_z=2e-11,
@@ -86,16 +94,18 @@ def direct_seconds(geometry: Geometry, device: str, *, weight_gradient: bool, in
     num_outputs, inputs_per_group, *taps = geometry.weight_shape
     work = batch_size * num_outputs * inputs_per_group * _num_taps_inside(geometry)
     wide_outputs = work * -(-num_outputs // unit.lanes) * unit.lanes / num_outputs
-    wide_inputs = work * -(-num_inputs // unit.lanes) * unit.lanes / num_inputs
     if max(taps) <= 3 and batch_size == 1 and num_inputs * size[0] * size[1] <= 20480:
-        # Here torch unfolds the volume instead of calling oneDNN (its `use_mkldnn`), in every pass.
-        return unit.call + wide_outputs * unit.slow_multiply_add * (1 + weight_gradient + input_gradient)
+        # Here torch does not call oneDNN (its `use_mkldnn`) but unfolds the volume, in every pass.
+        unfolded = num_inputs * prod(taps) * prod(geometry.output_size)
+        unfold = unit.unfold * (1 if unfolded * 4 <= 32 * 2**20 else 2)
+        return (unfolded * unfold + work * unit.unfolded_multiply_add) * (1 + weight_gradient + input_gradient)
     seconds = unit.call + wide_outputs * unit.multiply_add
     if weight_gradient:  # oneDNN's reference code takes over where channels or rows of taps do not fit its registers
         slow = taps[2] > 14 or (num_inputs > 1 and num_inputs % unit.lanes)
         seconds += wide_outputs * (unit.slow_multiply_add if slow else unit.multiply_add)
     if input_gradient:
-        seconds += max(wide_inputs, wide_outputs) * unit.multiply_add
+        wide = wide_outputs * -(-num_inputs // unit.lanes) * unit.lanes / num_inputs
+        seconds += wide * unit.multiply_add
     return seconds
 
 

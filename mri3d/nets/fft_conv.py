@@ -92,7 +92,8 @@ def fast_conv3d(
         UserError: Tensors and arguments do not go together.
     """
     geometry = Geometry.of(input.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    if input.is_meta or method == "direct" or (method == "auto" and not expects_fft(input, weight, geometry)):
+    by_shape_only = input.is_meta or torch.compiler.is_exporting()  # a graph for others says what, not how
+    if by_shape_only or method == "direct" or (method == "auto" and not expects_fft(input, weight, geometry)):
         return _directly(input, weight, bias, geometry)
     return _by_fft(input, weight, bias, geometry, keep_spectrum, memory_budget)
 

@@ -44,7 +44,7 @@ def test_the_choice_is_followed(monkeypatch):
     monkeypatch.setattr(fft_conv, "_by_fft", lambda *_: taken.append("fft"))
     monkeypatch.setattr(fft_conv, "_directly", lambda *_: taken.append("direct"))
     small, large = torch.zeros(8, 8, 3, 3, 3), torch.zeros(8, 8, 25, 25, 25)
-    volume = torch.zeros(1, 8, 32, 33, 34)
+    volume = torch.zeros(2, 8, 32, 33, 34)
     for weight in (small, large):
         fast_conv3d(volume, weight, padding="same")
     fast_conv3d(volume, large, padding="same", method="direct")

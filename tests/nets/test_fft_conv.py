@@ -229,6 +229,16 @@ def test_compile_leaves_it_a_black_box():
     assert net[0].weight.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's export warns about itself
+def test_an_exported_graph_holds_a_plain_convolution():
+    layer = FFTConv3d(1, 2, 4, padding="same", method="fft")
+    volume = torch.randn(1, 1, 7, 8, 9)
+    exported = torch.export.export(layer, (volume,))
+    assert any("conv3d" in str(node.target) for node in exported.graph.nodes)
+    assert torch.allclose(exported.module()(volume), layer(volume), atol=1e-5)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_the_values_of_the_cpu():
