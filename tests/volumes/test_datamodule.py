@@ -212,10 +212,19 @@ def test_killed_worker_is_a_mistake_that_the_user_can_mend():
         read_all(Failing(lambda: os.kill(os.getpid(), signal.SIGKILL)), num_workers=1)
 
 
-@pytest.mark.parametrize("error", [ConnectionResetError("by peer"), EOFError("no more"), RuntimeError("DataLoader")])
-def test_other_signs_of_a_death_are_told_alike(error):
-    with pytest.raises(UserError, match=rf"died or hung: {error}\. Most often"), named_worker_deaths():
+@pytest.mark.parametrize("error", [ConnectionResetError("by peer"), EOFError("no more")])
+def test_death_while_a_batch_was_handed_over_is_told_alike(monkeypatch, error):
+    def sleep(seconds):
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")  # torch's signal handler
+
+    monkeypatch.setattr("mri3d.volumes.datamodule.time.sleep", sleep)
+    with pytest.raises(UserError, match=r"hung: DataLoader worker .* Killed\. Most often"), named_worker_deaths():
         raise error
+
+
+def test_hanging_worker_is_told_alike():
+    with pytest.raises(UserError, match="hung: DataLoader timed out after 600 seconds"), named_worker_deaths():
+        raise RuntimeError("DataLoader timed out after 600 seconds")
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
