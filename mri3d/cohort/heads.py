@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import map_coordinates, maximum_filter
 from scipy.spatial.transform import Rotation
 
 Array = npt.NDArray[np.float32]
@@ -23,8 +23,9 @@ _BRAIN_LEVEL = 0.1  # the template is 0 around the brain
 _TEMPLATE_CENTER_MM = np.array((0.0, -17.0, 5.0), np.float32)  # of the brain's bounding box
 _HEAD_CENTER_MM = np.array((1.0, -1.0, -14.0), np.float32)  # of the seed study's crop
 
-# Spread between heads (standard deviations).
-_SIZE, _AXIS_SIZE, _TURN_DEGREES, _SHIFT_MM = 0.04, 0.02, 2.5, 3.0
+# How heads differ, where nothing else is said as standard deviations.
+_MEAN_SIZE = 0.93  # the template is larger than most heads
+_SIZE, _AXIS_SIZE, _TURN_DEGREES, _SHIFT_MM = 0.035, 0.02, 2.5, 2.0
 _DEFORMATIONS_MM = ((60.0, 2.0), (30.0, 1.2), (15.0, 0.6))  # distance of control points, displacement: shape to folds
 _BIAS_FIELD = (80.0, 0.04)  # distance of control points in mm, logarithm of the gain
 _GAIN = 0.08
@@ -90,7 +91,7 @@ class Head:
         def normal(num: int) -> npt.NDArray[np.float64]:
             return rng.standard_normal(num).clip(-2.5, 2.5)
 
-        size = (1 + _SIZE * normal(1)) * (1 + _AXIS_SIZE * normal(3))
+        size = _MEAN_SIZE * (1 + _SIZE * normal(1)) * (1 + _AXIS_SIZE * normal(3))
         turn = Rotation.from_euler("xyz", _TURN_DEGREES * normal(3), degrees=True).as_matrix()
         self._to_template = np.linalg.inv(turn * size).astype(np.float32)
         self._center_mm = (_HEAD_CENTER_MM + _SHIFT_MM * normal(3)).astype(np.float32)
@@ -143,7 +144,7 @@ class Head:
         self, axes: Axes, positions: Array, darkening: Array | None, noise: np.random.Generator
     ) -> npt.NDArray[np.uint8]:
         """Give the stored intensities [R, A, S] of the tissue at template positions."""
-        t1 = _tissue("t1", positions, where=None)
+        t1 = _tissue("t1", positions, where=_may_be_brain(positions))
         brain = t1 > _BRAIN_LEVEL
         grey, white = (_tissue(name, positions, where=brain) for name in ("grey", "white"))
         fluid_contrast, grey_contrast, white_contrast = self._contrast
@@ -189,15 +190,20 @@ def _shrink(positions: Array, weight: Array, effect: Effect) -> Array:
     return np.asarray(center_mm + (positions - center_mm) / (1 - np.float32(effect.strength / 2) * weight))
 
 
-def _tissue(name: str, positions: Array, *, where: npt.NDArray[np.bool_] | None) -> Array:
-    """Interpolate a map of the template at positions in mm [3, ...]; 0 where not asked for."""
+def _tissue(name: str, positions: Array, *, where: npt.NDArray[np.bool_]) -> Array:
+    """Interpolate a map of the template at positions in mm [3, R, A, S]; 0 where not asked for."""
     volume, origin_mm = load_template()[name]
-    if where is None:
-        voxels = positions - origin_mm[:, None, None, None]
-        return np.asarray(map_coordinates(volume, voxels, np.float32, order=1))
     values = np.zeros(where.shape, np.float32)
     values[where] = map_coordinates(volume, positions[:, where] - origin_mm[:, None], np.float32, order=1)
     return values
+
+
+def _may_be_brain(positions: Array) -> npt.NDArray[np.bool_]:
+    """Tell cheaply which positions [3, R, A, S] may lie in the template's brain: interpolating is the costly part."""
+    brain, origin_mm = load_template()["dilated brain"]
+    voxels = np.rint(positions - origin_mm[:, None, None, None]).astype(np.intp)
+    x, y, z = (v.clip(0, side - 1) for v, side in zip(voxels, brain.shape, strict=True))
+    return np.asarray(brain[x, y, z] > 0)
 
 
 @functools.cache
@@ -207,10 +213,6 @@ def load_template() -> dict[str, tuple[Array, Array]]:
 
     loaders = {"t1": load_mni152_template, "grey": load_mni152_gm_template, "white": load_mni152_wm_template}
     images = {name: loader(resolution=1) for name, loader in loaders.items()}
-    return {
-        name: (
-            np.asarray(image.dataobj, np.float32),
-            np.asarray(image.affine[:3, 3], np.float32),
-        )
-        for name, image in images.items()
-    }
+    origin_mm = np.asarray(images["t1"].affine[:3, 3], np.float32)  # of all three
+    maps = {name: (np.asarray(image.dataobj, np.float32), origin_mm) for name, image in images.items()}
+    return maps | {"dilated brain": (maximum_filter(maps["t1"][0], 5), origin_mm)}
