@@ -1,5 +1,7 @@
 """Find scans on disk, and name them so that no two share a name."""
 
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
@@ -18,13 +20,14 @@ def find_scans(places: Sequence[str]) -> list[Path]:
     Raises:
         UserError: A place that holds no scan.
     """
-    found: dict[Path, None] = {}
+    found: dict[str, Path] = {}
     for place in places:
         paths = list(_scans_at(place))
         if not paths:
             raise UserError(f"scans={place}: no file that ends in {' or '.join(SCAN_ENDINGS)} is there.")
-        found |= dict.fromkeys(paths)
-    return list(found)
+        for path in paths:
+            found.setdefault(os.path.abspath(path), path)  # noqa: PTH100 (resolve would follow links)
+    return list(found.values())
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
@@ -39,25 +42,33 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     >>> unique_names([Path("/a/sub-1/T1.nii"), Path("/a/sub-2/T1.nii.gz"), Path("/a/x.nii")])
     ['sub-1_T1', 'sub-2_T1', 'x']
     """
-    parts = [[*path.absolute().parts[1:-1], scan_name(path)] for path in paths]
+    places = [path.absolute() for path in paths]
+    stems = Counter(place.parent / scan_name(place) for place in places)
+    parts = [
+        [*place.parts[1:-1], place.name if stems[place.parent / scan_name(place)] > 1 else scan_name(place)]
+        for place in places
+    ]
     depths = [1] * len(paths)
     while True:
         names = ["_".join(part[-depth:]) for part, depth in zip(parts, depths, strict=True)]
-        seen: dict[str, list[int]] = {}
+        same: dict[str, list[int]] = {}
         for number, name in enumerate(names):
-            seen.setdefault(name, []).append(number)
-        clashing = [number for numbers in seen.values() if len(numbers) > 1 for number in numbers]
-        if not clashing:
+            same.setdefault(name, []).append(number)
+        if len(same) == len(names):
             return names
-        for number in clashing:
-            if depths[number] < len(parts[number]):
-                depths[number] += 1
-            else:  # the whole path is the same up to the ending, or up to `_` where another has `/`
-                parts[number][-1] = f"{paths[number].name}-{number + 1}"
+        for numbers in same.values():
+            if len(numbers) == 1:
+                continue
+            with_more = [number for number in numbers if depths[number] < len(parts[number])]
+            for number in with_more or numbers:
+                if with_more:
+                    depths[number] += 1
+                else:  # whole paths that are the same but for `_` where another has `/`
+                    parts[number][-1] = f"{scan_name(places[number])}-{number + 1}"
 
 
 def _scans_at(place: str) -> Iterator[Path]:
-    path = Path(place).expanduser()
+    path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's own fails where ~name is no user)
     if path.is_dir():
         bids = (path / "dataset_description.json").is_file()
         for file in sorted(path.rglob("*")):
@@ -69,5 +80,6 @@ def _scans_at(place: str) -> Iterator[Path]:
     elif path.exists() or not has_magic(str(path)):
         yield path  # a single file is taken whatever its ending; if it is missing, reading it says so
     else:
-        names = sorted(glob(str(path), recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
-        yield from (Path(name) for name in names if name.endswith(SCAN_ENDINGS))
+        for name in sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no absolute pattern)
+            if name.endswith(SCAN_ENDINGS) and Path(name).is_file():
+                yield Path(name)
