@@ -63,7 +63,7 @@ def write_model(folder: Path, model: Model) -> None:
     reference = model.card.reference
     weights = safetensors.numpy.save(
         {f"classifier.{name}": np.ascontiguousarray(tensor) for name, tensor in model.tensors.items()}
-        | {"reference.mean": reference.mean.astype(np.float16)}
+        | {"reference.mean": reference.mean}
     )
     (folder / CARD).unlink(missing_ok=True)
     write_bytes(folder / WEIGHTS, weights)
@@ -107,28 +107,38 @@ def read_model(folder: Path) -> Model:
             f"{folder / CARD} has format {found!r}; this version reads {FORMAT}. "
             "Use the version of mri3d that wrote it."
         )
-    contents = {}
-    for name, expected in card["sha256"].items():
-        path = folder / Path(name).name
-        if not path.is_file():
-            raise UserError(f"{path} is missing. Copy the model folder again, whole.")
-        contents[name] = path.read_bytes()
-        if digest(contents[name]) != expected:
-            raise UserError(f"{path} is not the file that {CARD} describes (SHA-256 differs). Copy the folder again.")
-    tensors = safetensors.numpy.load(contents[WEIGHTS])
-    mean = tensors.pop("reference.mean").astype(np.float32)
-    return Model(
-        classifier=card["classifier"],
-        arguments=card["arguments"],
-        tensors={name.removeprefix("classifier."): tensor for name, tensor in tensors.items()},
-        card=Card(
-            classes=tuple(card["classes"]),
-            recipe=Recipe(**card["recipe"]),
-            reference=Reference(mean, **card["reference"]),
-            facts=card["facts"],
-        ),
-        head=contents.get(HEAD, b""),
-    )
+    try:
+        contents = {name: _checked(folder / name, expected) for name, expected in card["sha256"].items()}
+        tensors = safetensors.numpy.load(contents[WEIGHTS])
+        mean = tensors.pop("reference.mean")
+        return Model(
+            classifier=card["classifier"],
+            arguments=card["arguments"],
+            tensors={name.removeprefix("classifier."): tensor for name, tensor in tensors.items()},
+            card=Card(
+                classes=tuple(card["classes"]),
+                recipe=Recipe(**card["recipe"]),
+                reference=Reference(mean, **card["reference"]),
+                facts=card["facts"],
+            ),
+            head=contents.get(HEAD, b""),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{folder / CARD} does not describe a model that this version reads ({type(error).__name__}: {error}). "
+            "Copy the model folder again, or use the version of mri3d that wrote it."
+        ) from error
+
+
+def _checked(path: Path, expected: str) -> bytes:
+    """Read a file of a model folder if it is the one that the card describes."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing. Copy the model folder again, whole.") from None
+    if digest(data) != expected:
+        raise UserError(f"{path} is not the file that {CARD} describes (SHA-256 differs). Copy the folder again.")
+    return data
 
 
 def model_folders(path: Path) -> list[Path]:
@@ -145,6 +155,7 @@ def model_folders(path: Path) -> list[Path]:
     for folder in (path, path / "model"):
         if (folder / CARD).is_file():
             return [folder]
-        if folds := [card.parent for card in folder.glob(f"fold_*/{CARD}")]:
-            return sorted(folds, key=lambda fold: int(fold.name.removeprefix("fold_")))
+        folds = {card.parent.name.removeprefix("fold_"): card.parent for card in folder.glob(f"fold_*/{CARD}")}
+        if numbers := sorted(int(number) for number in folds if number.isdecimal()):  # a copy may be fold_3_old
+            return [folds[str(number)] for number in numbers]
     raise UserError(f"{path} holds no model: no {CARD} in it, in its model folder or in fold_<k> beneath.")

@@ -28,4 +28,11 @@ def load_classifier(folder: Path) -> tuple[Classifier, Card]:
             f"{folder} holds a classifier {model.classifier!r}, unknown here (known: {', '.join(CLASSIFIERS)}). "
             f"It was written by mri3d {model.card.facts.get('mri3d', '?')}: use that version or a newer one."
         )
-    return CLASSIFIERS[model.classifier].load(model), model.card
+    try:
+        return CLASSIFIERS[model.classifier].load(model), model.card
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")  # torch tells of every tensor
+        raise UserError(
+            f"{folder} does not fit this version of mri3d ({type(error).__name__}: {reason}). "
+            f"It was written by {model.card.facts.get('mri3d', '?')}: use that version."
+        ) from error

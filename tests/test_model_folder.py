@@ -1,0 +1,243 @@
+"""What is saved comes back, what is damaged or foreign is refused by name, and nothing in it is run."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from mri3d.classifiers.loading import load_classifier
+from mri3d.errors import UserError
+from mri3d.model_folder import CARD, HEAD, WEIGHTS, Card, Model, model_folders, read_model, write_model
+from mri3d.nets.sfcn import SFCN
+from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.reference import Reference
+from mri3d.volumes.sequence import InMemory
+
+SHAPE = (7, 8, 9)
+RECIPE = Recipe("native", crop=[[1, 8], [2, 10], [0, 9]], intensity="none", shape=SHAPE, spacing_mm=(1.5, 1.0, 2.5))
+
+
+def card(**facts: object):
+    """Give a card whose average volume has values beyond half precision."""
+    mean = np.random.default_rng(0).standard_normal((1, *SHAPE)).astype(np.float32) * 90_000
+    return Card(("control", "Zoë's"), RECIPE, Reference(mean, 0.1 + 0.2, 0.9), {"seed": 3} | facts)
+
+
+def model(*, head=b""):
+    rng = np.random.default_rng(1)
+    tensors = {
+        "weight": rng.standard_normal((3, 4)).astype(np.float32),
+        "transposed": rng.standard_normal((3, 4)).T,
+        "num_batches": np.array(7),
+    }
+    return Model("cnn", {"network": "sfcn", "options": {"channels": [2, 2]}}, tensors, card(), head)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give a written model folder with all its files."""
+    write_model(tmp_path / "model", model(head=b"an estimator"))
+    return tmp_path / "model"
+
+
+def change_card(folder, **entries: object):
+    """Change entries of a card; None takes one out."""
+    content = json.loads((folder / CARD).read_text(encoding="utf-8")) | entries
+    content = {key: value for key, value in content.items() if value is not None}
+    (folder / CARD).write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_what_is_saved_comes_back(folder):
+    before, after = model(head=b"an estimator"), read_model(folder)
+    assert (after.classifier, after.arguments, after.head) == (before.classifier, before.arguments, before.head)
+    assert list(after.tensors) == sorted(before.tensors)
+    for name, tensor in before.tensors.items():
+        np.testing.assert_array_equal(after.tensors[name], tensor)
+        assert after.tensors[name].dtype == tensor.dtype
+    assert after.card.classes == before.card.classes
+    assert after.card.recipe == before.card.recipe == RECIPE
+    assert after.card.recipe.digest() == RECIPE.digest()
+    assert after.card.facts == {"seed": 3}
+    np.testing.assert_array_equal(after.card.reference.mean, before.card.reference.mean)
+    assert (after.card.reference.lowest, after.card.reference.highest) == (0.1 + 0.2, 0.9)
+
+
+def test_folder_holds_the_files_of_the_contract(tmp_path):
+    write_model(tmp_path / "with", model(head=b"an estimator"))
+    write_model(tmp_path / "without", model())
+    assert sorted(path.name for path in (tmp_path / "with").iterdir()) == [CARD, HEAD, WEIGHTS]
+    assert sorted(path.name for path in (tmp_path / "without").iterdir()) == [CARD, WEIGHTS]
+
+
+def test_writing_again_replaces_the_model(folder):
+    write_model(folder, model())
+    assert read_model(folder).head == b""
+    assert not (folder / HEAD).exists()
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, HEAD])
+def test_every_flipped_byte_is_noticed(folder, file):
+    data = (folder / file).read_bytes()
+    for position in range(0, len(data), max(1, len(data) // 500)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << position % 8
+        (folder / file).write_bytes(damaged)
+        with pytest.raises(UserError, match=rf"{file} is not the file that card\.json describes"):
+            read_model(folder)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, HEAD, CARD])
+@pytest.mark.parametrize("length", [0, 1, -1])
+def test_truncated_files_are_refused_by_name(folder, file, length):
+    data = (folder / file).read_bytes()
+    (folder / file).write_bytes(data[:length] if length >= 0 or file != CARD else data.rstrip()[:length])
+    with pytest.raises(UserError, match=file.replace(".", r"\.") + r" is (damaged|not the file)"):
+        read_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [(WEIGHTS, r"weights\.safetensors is missing"), (HEAD, r"head\.skops is missing"), (CARD, "is no model folder")],
+)
+def test_missing_files_are_refused_by_name(folder, file, message):
+    (folder / file).unlink()
+    with pytest.raises(UserError, match=message):
+        read_model(folder)
+
+
+def test_card_is_written_last(tmp_path, monkeypatch):
+    write_model(tmp_path, model())
+    replaced = []
+
+    def fail(path, data):
+        replaced.append(path.name)
+        if path.name == HEAD:
+            raise OSError("disk full")
+
+    monkeypatch.setattr("mri3d.model_folder.write_bytes", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_model(tmp_path, model(head=b"an estimator"))
+    assert replaced == [WEIGHTS, HEAD]
+    with pytest.raises(UserError, match=r"has no card\.json"):  # and not the old card with the new weights
+        read_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"format": 2}, r"card\.json has format 2; this version reads 1\. Use the version of mri3d that wrote it"),
+        ({"format": None}, r"card\.json has format None"),
+        ({"recipe": None}, r"does not describe a model that this version reads \(KeyError: 'recipe'\)"),
+        ({"sha256": {}}, r"does not describe a model that this version reads \(KeyError: 'weights\.safetensors'\)"),
+        ({"recipe": {"resolution": 50, "future": 1}}, r"this version reads \(TypeError: .*future"),
+        ({"recipe": {"orientation": "lia"}}, r"orientation is 'lia'"),
+        ({"reference": {}}, r"this version reads \(TypeError: .*lowest"),
+        ({"sha256": "abc"}, r"this version reads \(AttributeError"),
+    ],
+)
+def test_cards_of_other_versions_are_refused(folder, entries, message):
+    change_card(folder, **entries)
+    with pytest.raises(UserError, match=message):
+        read_model(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '"card"', "null"])
+def test_cards_that_are_no_objects_are_refused(folder, text):
+    (folder / CARD).write_text(text)
+    with pytest.raises(UserError, match=r"card\.json has format None"):
+        read_model(folder)
+
+
+def make_models(root, *folders: str):
+    for name in folders:
+        write_model(root / name, model())
+    return root
+
+
+def test_model_of_a_holdout_is_found_from_the_run_and_from_itself(tmp_path):
+    run = make_models(tmp_path, "model")
+    assert model_folders(run) == model_folders(run / "model") == [run / "model"]
+
+
+def test_models_of_folds_are_found_in_the_order_of_their_numbers(tmp_path):
+    run = make_models(tmp_path, *(f"model/fold_{k}" for k in (10, 2, 0, 1)))
+    shutil.copytree(run / "model" / "fold_2", run / "model" / "fold_2_old")
+    (run / "model" / "fold_3").mkdir()  # its training was cut off
+    folds = [run / "model" / f"fold_{k}" for k in (0, 1, 2, 10)]
+    assert model_folders(run) == model_folders(run / "model") == folds
+    assert model_folders(folds[2]) == [folds[2]]
+
+
+def test_folders_without_a_model_are_named(tmp_path):
+    (tmp_path / "model" / "fold_1").mkdir(parents=True)
+    with pytest.raises(UserError, match=f"{tmp_path} holds no model"):
+        model_folders(tmp_path)
+    with pytest.raises(UserError, match="nowhere is no folder"):
+        model_folders(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Give the model folder of a network, and the network."""
+    torch.manual_seed(0)
+    network = SFCN(SHAPE, 1, channels=[2, 2], pooling=1, dropout=0.0).eval()
+    arguments = {
+        "network": "sfcn",
+        "options": {"channels": [2, 2], "pooling": 1, "dropout": 0.0},
+        "volume_shape": list(SHAPE),
+        "num_outputs": 1,
+        "batch_size": 2,
+    }
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    write_model(tmp_path / "model", Model("cnn", arguments, tensors, card(mri3d="9.9")))
+    return tmp_path / "model", network
+
+
+def test_loaded_network_gives_the_same_probabilities(trained):
+    folder, network = trained
+    classifier, found = load_classifier(folder)
+    volumes = np.random.default_rng(2).standard_normal((5, 1, *SHAPE)).astype(np.float32)
+    proba = classifier.predict_proba(InMemory(volumes), np.arange(5))
+    with torch.no_grad():
+        expected = network(torch.from_numpy(volumes)).double().sigmoid().numpy()[:, 0]
+    np.testing.assert_allclose(proba[:, 1], expected, rtol=1e-6)
+    assert found.recipe == RECIPE
+    classifier.save(folder.parent / "again", found)  # byte for byte the same model
+    assert (folder.parent / "again" / WEIGHTS).read_bytes() == (folder / WEIGHTS).read_bytes()
+    assert (folder.parent / "again" / CARD).read_bytes() == (folder / CARD).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"classifier": "os.system"}, r"classifier 'os\.system', unknown here \(known: .*cnn.* by mri3d 9\.9"),
+        ({"arguments": {"network": "torch.hub.load"}}, r"network 'torch\.hub\.load' is unknown here \(known: seed"),
+        ({"arguments": {}}, r"does not fit this version of mri3d \(KeyError: 'network'\)"),
+    ],
+)
+def test_names_that_are_not_in_the_tables_are_refused(trained, entries, message):
+    folder, _ = trained
+    change_card(folder, **entries)
+    with pytest.raises(UserError, match=message):
+        load_classifier(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": [2, 2], "future": 1}, r"does not fit this version of mri3d \(TypeError: .*'future'"),
+        (
+            {"channels": [2, 3], "pooling": 1},
+            r"does not fit this version of mri3d \(RuntimeError: .*state_dict for SFCN\)",
+        ),
+        ({"channels": [0]}, r"channels=\[0\] is not made of whole numbers"),
+    ],
+)
+def test_options_that_do_not_fit_the_weights_are_refused(trained, options, message):
+    folder, _ = trained
+    arguments = json.loads((folder / CARD).read_text(encoding="utf-8"))["arguments"]
+    change_card(folder, arguments=arguments | {"options": options})
+    with pytest.raises(UserError, match=message):
+        load_classifier(folder)
