@@ -52,7 +52,7 @@ def change_card(folder, **entries: object):
 def test_what_is_saved_comes_back(folder):
     before, after = model(head=b"an estimator"), read_model(folder)
     assert (after.classifier, after.arguments, after.head) == (before.classifier, before.arguments, before.head)
-    assert list(after.tensors) == sorted(before.tensors)
+    assert after.tensors.keys() == before.tensors.keys()
     for name, tensor in before.tensors.items():
         np.testing.assert_array_equal(after.tensors[name], tensor)
         assert after.tensors[name].dtype == tensor.dtype
@@ -230,7 +230,7 @@ def test_names_that_are_not_in_the_tables_are_refused(trained, entries, message)
         ({"channels": [2, 2], "future": 1}, r"does not fit this version of mri3d \(TypeError: .*'future'"),
         (
             {"channels": [2, 3], "pooling": 1},
-            r"does not fit this version of mri3d \(RuntimeError: .*state_dict for SFCN\)",
+            r"does not fit this version of mri3d \(RuntimeError: .* for SFCN\)",
         ),
         ({"channels": [0]}, r"channels=\[0\] is not made of whole numbers"),
     ],
