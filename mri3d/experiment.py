@@ -86,7 +86,6 @@ def run(
     clock = Clock()
     with clock("cohort"):
         cohort = audit(data.read(), oriented=recipe.orientation == "ras", skip_bad=data.skip_bad)
-        log.info("%s", cohort.describe())
         folds = evaluation.split(cohort.targets, cohort.groups, classes=cohort.classes, seed=seed)
         recipe = recipe.for_cohort(cohort.scans)
         volumes = Volumes(cohort.scans, cohort.digests, recipe, ids=cohort.ids)

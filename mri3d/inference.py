@@ -64,7 +64,7 @@ class Ensemble:
             heat = self.recipe.to_scan(self.explain(volume, best), scan)
             if not heat.any():
                 warnings.append("the heatmap is empty: no part of the last feature map speaks for the prediction")
-            write_map(heatmaps / f"{name}_heatmap.nii.gz", heat, scan.affine)
+            write_map(heatmaps / f"{name}_heatmap.nii.gz", heat, scan.affine, code=scan.code)
             picture = slices(
                 HeadView(scan.data, scan.affine, heatmap=heat),
                 alt=f"{name} on three planes with the evidence for {self.classes[best]}",
