@@ -55,7 +55,7 @@ class RBFHead:
 
 @dataclass(frozen=True, eq=False)
 class NeighboursHead:
-    """The classes of the nearest training rows; equally near ones count in the order of the rows.
+    """The classes of the nearest training rows.
 
     Attributes:
         neighbours: Scores of the training rows, [M, P].
@@ -70,7 +70,7 @@ class NeighboursHead:
     def decide(self, scores: np.ndarray, beyond: np.ndarray) -> np.ndarray:
         """Give shares of votes [N, 1 or K]; `beyond` is the same for all neighbours."""
         distances = squared_distances(scores, self.neighbours)
-        nearest = np.argsort(distances, axis=1, kind="stable")[:, : self.k.item()]
+        nearest = np.argpartition(distances, self.k.item() - 1, axis=1)[:, : self.k.item()]
         shares: np.ndarray = self.members[nearest].mean(axis=1)  # [N, k, K] -> [N, K]
         return shares
 
