@@ -1,10 +1,13 @@
-"""What all tests share: a cache folder of their own."""
+"""What all tests share: a cache folder of their own, and a small demo cohort."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from mri3d.cohort.cohort import Cohort
+from mri3d.cohort.demo import Demo, DemoStudy
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,3 +21,9 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["MRI3D_CACHE"]
     else:
         os.environ["MRI3D_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def demo_cohort(cache_folder: Path) -> Cohort:
+    """Twelve small heads, six of each class, as they come before the audit."""
+    return Demo(DemoStudy(num_subjects=12)).read()

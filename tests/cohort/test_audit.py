@@ -1,0 +1,240 @@
+"""The audit: bad scans are told all at once or left out by name, copies are found, files are read once."""
+
+import os
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mri3d.cohort import audit as audit_module
+from mri3d.cohort.audit import audit
+from mri3d.cohort.bids import Bids
+from mri3d.cohort.cohort import NO_LABEL, Cohort, Subject
+from mri3d.cohort.table import Table
+from mri3d.errors import UserError
+from mri3d.scans.scan import canonical_digest, read_scan
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+AFFINE = np.array([[-2.0, 0.1, 0, 9], [0, 0.2, 2.5, -8], [0.1, -3.0, 0, 7], [0, 0, 0, 1]])
+
+
+def write_scan(path: Path, seed: int, *, affine: np.ndarray = AFFINE, code: int = 1) -> Path:
+    image = nib.Nifti1Image(np.random.default_rng(seed).integers(0, 200, (7, 8, 9)).astype(np.uint8), affine)
+    image.set_sform(affine, code)
+    image.set_qform(None, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(image, path)
+    os.utime(path, (time.time() - 100,) * 2)
+    return path
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch) -> Cohort:
+    """Eight subjects of two classes, a to h, each with a scan; an audit memory of its own."""
+    monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / "cache"))
+    return Cohort(
+        tuple(
+            Subject(id, write_scan(tmp_path / "scans" / f"{id}.nii.gz", seed), "FM"[seed % 2])
+            for seed, id in enumerate("abcdefgh")
+        )
+    )
+
+
+def changed(cohort: Cohort, **problems: str) -> Cohort:
+    """Take the scans of some subjects away, for a reason that the source found."""
+    return Cohort(
+        tuple(Subject(s.id, None, s.label, problem=problems[s.id]) if s.id in problems else s for s in cohort.subjects)
+    )
+
+
+def test_good_scans_are_given_their_digests(study, caplog):
+    audited = audit(study, oriented=True, skip_bad=False)
+    assert audited.digests == tuple(read_scan(path).digest for path in study.scans)
+    assert len(set(audited.digests)) == 8
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def damage(study: Cohort) -> Cohort:
+    """Spoil six of the eight scans, each in its own way."""
+    scans = {s.id: s.scan for s in study.subjects}
+    scans["a"].write_bytes(b"")
+    scans["b"].write_bytes(scans["b"].read_bytes()[:-40])
+    whole = np.ones((7, 8, 9, 2), np.float32)
+    nib.save(nib.Nifti1Image(whole, AFFINE), scans["c"])
+    whole[3, 4, 5] = np.nan
+    nib.save(nib.Nifti1Image(whole[..., 0], AFFINE), scans["d"])
+    scans["e"].unlink()
+    return changed(study, f="no scan matches f*.nii")
+
+
+def test_all_problems_are_told_at_once(study):
+    with pytest.raises(UserError) as caught:
+        audit(damage(study), oriented=True, skip_bad=False)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "6 of 8 scans cannot be used:"
+    scans = {s.id: str(s.scan) for s in study.subjects}
+    for line, id, what in zip(lines[1:6], "abcde", ("empty", "", "frames", "NaN", "does not exist"), strict=True):
+        assert line.startswith(f"  {id}: {scans[id]} ")
+        assert what in line
+    assert lines[6] == "  and 1 more"
+    assert lines[7] == "Mend them, or set data.skip_bad=true to leave them out."
+
+
+def test_bad_scans_can_be_left_out_by_name(study, caplog):
+    audited = audit(damage(study), oriented=True, skip_bad=True)
+    assert audited.ids == ("g", "h")
+    assert len(audited.subjects) == 8
+    assert "NaN" in audited.subjects[3].left_out
+    assert audited.subjects[5].left_out == "no scan matches f*.nii"
+    assert "6 of 8 scans cannot be used and are left out:\n  a: " in caplog.text
+
+
+def test_two_classes_must_be_left(study):
+    bad = changed(study, b="x", d="x", f="x", h="x")
+    with pytest.raises(UserError, match=r"one class \(F 4\) is left of the subjects whose scans can be used"):
+        audit(bad, oriented=True, skip_bad=True)
+
+
+def test_a_scan_without_orientation_is_refused_only_where_it_matters(study):
+    write_scan(study.subjects[0].scan, 0, code=0)
+    with pytest.raises(UserError, match=r"1 of 8 scans cannot be used:\n  a: .* does not say which way its axes point"):
+        audit(study, oriented=True, skip_bad=False)
+    audited = audit(study, oriented=False, skip_bad=False)
+    assert len(audited.ids) == 8
+    assert "neither sform nor qform is set" in audited.subjects[0].warnings[0]
+
+
+def test_a_copy_in_another_axis_order_and_ending_is_found(study, tmp_path):
+    first = study.subjects[0]
+    image = nib.load(first.scan)
+    turned = image.as_reoriented(nib.orientations.axcodes2ornt(("S", "L", "P")))
+    nib.save(turned, tmp_path / "other.nii")
+    subjects = (*study.subjects, Subject("copy", tmp_path / "other.nii", first.label, group="x"))
+    with pytest.raises(UserError, match=r"1 of 9 .*\n  copy: .*other.nii holds the same voxels as .*a.nii.gz of a\n"):
+        audit(Cohort(subjects), oriented=True, skip_bad=False)
+    audited = audit(Cohort(subjects), oriented=True, skip_bad=True)
+    assert audited.ids == tuple("abcdefgh")
+
+
+def test_copies_under_two_labels_are_all_left_out(study):
+    subjects = list(study.subjects)
+    subjects[1] = Subject("b", subjects[0].scan, "M")
+    audited = audit(Cohort(tuple(subjects)), oriented=True, skip_bad=True)
+    assert audited.ids == tuple("cdefgh")
+    assert audited.subjects[0].left_out.endswith("of b, but their labels differ (F, M)")
+    assert audited.subjects[1].left_out.endswith("of a, but their labels differ (F, M)")
+
+
+def test_unlabelled_scans_are_read_but_stop_nobody(study, caplog):
+    unlabelled = [Subject(s.id, s.scan, None, left_out=NO_LABEL) for s in study.subjects[:3]]
+    unlabelled[1].scan.write_bytes(b"no scan")
+    unlabelled[2].scan.write_bytes(study.subjects[3].scan.read_bytes())
+    audited = audit(Cohort((*unlabelled, *study.subjects[3:])), oriented=True, skip_bad=False)
+    assert audited.ids == tuple("defgh")
+    assert audited.subjects[0].left_out == NO_LABEL
+    assert audited.subjects[0].digest
+    assert audited.subjects[1].left_out.startswith("no label; ")
+    assert "is not a NIfTI file" in audited.subjects[1].left_out
+    assert "1 scans without a label cannot be used either:\n  b: " in caplog.text
+
+
+def count_readings(monkeypatch) -> list[Path]:
+    readings: list[Path] = []
+
+    def read(path: Path):
+        readings.append(path)
+        return read_scan(path)
+
+    monkeypatch.setattr(audit_module, "read_scan", read)
+    return readings
+
+
+def test_a_file_is_read_once_until_it_changes(study, monkeypatch):
+    monkeypatch.setattr(audit_module, "_SETTLED_SECONDS", 0.0)
+    readings = count_readings(monkeypatch)
+    first = audit(study, oriented=True, skip_bad=False)
+    assert sorted(readings) == sorted(study.scans)
+    readings.clear()
+    assert audit(study, oriented=True, skip_bad=False) == first
+    assert readings == []
+    path = study.scans[3]
+    old = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))  # only the time of change of the inode tells
+    with pytest.raises(UserError, match="1 of 8 scans cannot be used:\n  d: "):
+        audit(study, oriented=True, skip_bad=False)
+    assert readings == [path]
+    with pytest.raises(UserError):
+        audit(study, oriented=True, skip_bad=False)
+    assert readings == [path, path]  # what failed is tried again
+
+
+def test_a_file_that_was_just_written_is_not_remembered(study, monkeypatch):
+    readings = count_readings(monkeypatch)
+    audit(study, oriented=True, skip_bad=False)  # written less than two seconds ago
+    audit(study, oriented=True, skip_bad=False)
+    assert len(readings) == 16
+
+
+@pytest.mark.parametrize("memory", [b"", b"[]", b'{"reader": "", "scans": 3}', b'{"scans": {}}'])
+def test_a_broken_memory_is_made_anew(study, tmp_path, monkeypatch, memory):
+    monkeypatch.setattr(audit_module, "_SETTLED_SECONDS", 0.0)
+    first = audit(study, oriented=True, skip_bad=False)
+    (tmp_path / "cache" / "audit" / "scans.json").write_bytes(memory)
+    assert audit(study, oriented=True, skip_bad=False) == first
+
+
+def test_nothing_is_remembered_past_a_change_of_the_reader(study, monkeypatch):
+    monkeypatch.setattr(audit_module, "_SETTLED_SECONDS", 0.0)
+    audit(study, oriented=True, skip_bad=False)
+    readings = count_readings(monkeypatch)
+    monkeypatch.setattr(audit_module, "_reader_digest", lambda: "another")
+    audit(study, oriented=True, skip_bad=False)
+    assert len(readings) == 8
+
+
+def test_demo_cohort_passes(demo_cohort):
+    audited = audit(demo_cohort, oriented=True, skip_bad=False)
+    assert audited.class_counts == {"-1": 6, "1": 6}
+    assert not any(s.warnings for s in audited.subjects)
+
+
+needs_real_scans = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real scans are not at {SHARED}")
+
+
+@needs_real_scans
+def test_sixteen_axis_orders_of_one_head_are_one_image():
+    scans = sorted((SHARED / "odd-scans" / "axis-orders").glob("*.nii*"))
+    assert len(scans) == 16
+    assert len({canonical_digest(read_scan(path)) for path in scans}) == 1
+    cohort = Cohort(tuple(Subject(path.name, path, "FM"[i % 2]) for i, path in enumerate(scans)))
+    with pytest.raises(UserError, match=r"16 of 16 scans cannot be used:\n.* but their labels differ \(F, M\)"):
+        audit(cohort, oriented=True, skip_bad=False)
+
+
+@needs_real_scans
+def test_broken_scans_are_told_together(tmp_path):
+    broken = sorted(p for p in (SHARED / "odd-scans" / "broken").iterdir() if ".nii" in p.name)
+    good = sorted((SHARED / "ixi" / "T1").glob("*.nii.gz"))[:2]
+    rows = [f"{path.name},{'FM'[i % 2]},{path}" for i, path in enumerate([*good, *broken])]
+    (tmp_path / "t.csv").write_text("\n".join(["subject,label,file", *rows]))
+    cohort = Table(str(tmp_path), "t.csv", scan="{file}").read()
+    with pytest.raises(UserError, match=f"^{len(broken)} of {len(broken) + 2} scans cannot be used:"):
+        audit(cohort, oriented=True, skip_bad=False)
+    assert audit(cohort, oriented=True, skip_bad=True).scans == tuple(good)
+
+
+@needs_real_scans
+@pytest.mark.slow
+def test_real_studies_pass_with_the_warnings_that_are_known(caplog):
+    depression = audit(Bids(str(SHARED / "depression-bids"), "group").read(), oriented=True, skip_bad=False)
+    assert "qform and sform disagree" in depression.subjects[6].warnings[0]
+    assert depression.subjects[6].id == "sub-21"
+    assert "  sub-21: qform and sform disagree" in caplog.text
+    table = Table(str(SHARED / "ixi"), "subjects.csv", label="sex", scan="T1/{id}_T1.nii.gz")
+    ixi = audit(table.read(), oriented=True, skip_bad=False)
+    assert ixi.describe() == "135 subjects: 131 take part (F 68, M 63), 4 without a label"
