@@ -39,17 +39,23 @@ def execute(configuration: dict[str, Any], folder: Path) -> int:
 
     configuration = complete(configuration)
     parts = {group: instantiate(configuration[group], _convert_="all") for group in GROUPS if group != "trainer"}
+    environment = dict(os.environ)
     os.environ[RUN] = str(folder.resolve())
-    outcome = experiment.run(
-        data=parts["data"],
-        recipe=parts["preprocess"],
-        classifier=parts["model"],
-        evaluation=parts["evaluation"],
-        seed=configuration["seed"],
-        folder=folder,
-        configuration=configuration,
-    )
-    print(*outcome.lines, sep="\n", flush=True)
+    try:
+        outcome = experiment.run(
+            data=parts["data"],
+            recipe=parts["preprocess"],
+            classifier=parts["model"],
+            evaluation=parts["evaluation"],
+            seed=configuration["seed"],
+            folder=folder,
+            configuration=configuration,
+        )
+    finally:  # Lightning says in the environment which device this process has: not for the next run of a sweep
+        os.environ.clear()
+        os.environ.update(environment)
+    for line in outcome.lines:
+        print(line, flush=True)
     return 0
 
 
@@ -63,7 +69,8 @@ def resume(folder: Path) -> int:
         configuration = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"resume={folder} is no run that began: {error}. Give a folder of runs/.") from error
-    logging.basicConfig(level="WARNING" if RUN in os.environ else "INFO", stream=sys.stderr)
+    level = "WARNING" if RUN in os.environ else "INFO"
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s")
     return execute(configuration, folder)
 
 

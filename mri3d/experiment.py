@@ -49,11 +49,11 @@ class Outcome:
     """What a run ends with.
 
     Args:
-        lines: The metric, where the run lies, where the report lies.
+        lines: The metric, where the run lies, where the report lies; none beside the first process.
         evaluation: Predictions and scores.
     """
 
-    lines: tuple[str, str, str]
+    lines: tuple[str, ...]
     evaluation: Evaluation
 
 
@@ -112,7 +112,8 @@ def run(
             )
         if writes:
             _write_results(folder, cohort, result, clock, configuration, keeper.pictures)
-    return Outcome((headline(result), f"run    {folder}", f"report {folder / 'report.html'}"), result)
+    lines = (headline(result), f"run    {folder}", f"report {folder / 'report.html'}") if writes else ()
+    return Outcome(lines, result)
 
 
 @dataclass(frozen=True)

@@ -158,17 +158,23 @@ def test_sweep_runs_each_configuration_once(tmp_path):
     assert found == {20: "demo-sfcn-20", 24: "demo-sfcn-24"}
 
 
-def test_resume_continues_a_run_that_was_cut_off(tmp_path):
-    run("train", *SMALL, "trainer.max_epochs=1", cwd=tmp_path)
-    folder = the_run(tmp_path)
-    config = yaml.safe_load((folder / "config.yaml").read_text())
-    config["trainer"]["max_epochs"] = config["model"]["trainer"]["max_epochs"] = 3
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    (folder / "metrics.json").unlink()
+def test_run_that_was_killed_is_resumed_to_the_same_bits(tmp_path):
+    options = (*SMALL, "trainer.max_epochs=6")
+    run("train", *options, "name=whole", cwd=tmp_path)
+    whole = the_run(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, ROOT / "train.py", *options, "name=cut"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    ) as cut:  # fmt: skip
+        assert any("epoch 3 of 6" in line for line in cut.stderr), "it never came to the third epoch"
+        cut.kill()
+    (folder,) = tmp_path.glob("runs/cut/*")
+    assert not (folder / "metrics.json").exists()
     done = run("train", f"resume={folder}", cwd=tmp_path)
-    assert "epoch 2 of 3" in done.stderr
-    assert "epoch 1 of 3" not in done.stderr
-    assert json.loads((folder / "metrics.json").read_text())["folds"][0]["epochs"] == 3
+    assert "epoch 1 of 6" not in done.stderr
+    assert (folder / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+    assert (folder / "model/weights.safetensors").read_bytes() == (whole / "model/weights.safetensors").read_bytes()
+    assert json.loads((folder / "metrics.json").read_text())["folds"][0]["epochs"] == 6
 
 
 @pytest.mark.parametrize(
