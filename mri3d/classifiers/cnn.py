@@ -11,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
@@ -20,7 +21,7 @@ from mri3d.classifiers.board import Board
 from mri3d.classifiers.checkpoints import AtomicCheckpointIO
 from mri3d.classifiers.classifier import Task
 from mri3d.classifiers.learner import Learner, OptimizerMaker, class_logits
-from mri3d.classifiers.progress import History, quiet_libraries
+from mri3d.classifiers.progress import History, Patience, quiet_libraries
 from mri3d.errors import UserError
 from mri3d.model_folder import Card, Model, write_model
 from mri3d.nets.networks import NETWORKS
@@ -32,9 +33,18 @@ from mri3d.volumes.sequence import VolumeSequence
 
 log = logging.getLogger(__name__)
 
-OURS = ("callbacks", "logger", "plugins", "use_distributed_sampler", "default_root_dir", "num_sanity_val_steps")
+OURS = (
+    "callbacks",
+    "logger",
+    "plugins",
+    "use_distributed_sampler",
+    "default_root_dir",
+    "num_sanity_val_steps",
+    "enable_checkpointing",
+    "fast_dev_run",
+    "barebones",
+)
 """Arguments of the Trainer that are not the user's: results depend on them."""
-
 
 ADAMW = functools.partial(torch.optim.AdamW, lr=3e-3, weight_decay=1e-2)
 AUGMENTATION = Augmentation()
@@ -86,61 +96,42 @@ class CNN:
         """Train on the training rows, stop by the validation rows.
 
         Raises:
-            UserError: There are too few rows for the ranks, training diverged, or a loader process was killed.
+            UserError: There are too few rows for the devices, the trainer cannot be used as it is set, training
+                diverged, or a loader process was killed.
         """
         if not len(task.validation_rows):
             raise UserError("a CNN stops by its validation rows, and there are none. Raise evaluation.validation.")
         torch.manual_seed(task.seed)
-        shape = task.volumes.shape[1:]
-        network = self.network(shape, 1 if len(task.classes) == 2 else len(task.classes))
-        summary = summarize(network, shape)
-        log.info("network\n%s", summary)
-        counts = np.bincount(task.targets[task.train_rows], minlength=len(task.classes))
-        weights = torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32)
-        learner = Learner(network, class_weights=weights, optimizer=self.optimizer)
-        data = VolumeDataModule(
-            task.volumes,
-            task.targets,
-            train_rows=task.train_rows,
-            validation_rows=task.validation_rows,
-            batch_size=self.batch_size,
-            num_workers=self._workers(),
-            augmentation=self.augmentation,
-            seed=task.seed,
-        )
-        best = ModelCheckpoint(
-            task.folder / "checkpoints" / task.name,
-            filename="best",
-            monitor="val_loss",
-            save_last=True,
-            enable_version_counter=False,
-        )
-        bar = sys.stderr.isatty() and getattr(self.trainer, "keywords", {}).get("enable_progress_bar", True)
-        history = History(lines=not bar)
-        callbacks = [history, best, EarlyStopping("val_loss", patience=self.patience), LearningRateMonitor("step")]
-        callbacks += [Board(summary, task.classes), *([TQDMProgressBar()] if bar else [])]
-        with quiet_libraries():
-            trainer = self._build_trainer(task, callbacks, bar=bar)
-        if len(task.train_rows) < trainer.world_size:
-            raise UserError(
-                f"{len(task.train_rows)} training subjects cannot be shared by {trainer.world_size} devices."
-            )
-        last = task.folder / "checkpoints" / task.name / "last.ckpt"
-        with quiet_libraries(), named_worker_deaths():
-            trainer.fit(learner, data, ckpt_path=last if last.is_file() else None, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        trainer.strategy.barrier()
-        state = torch.load(best.best_model_path, weights_only=True, map_location="cpu")["state_dict"]
-        learner.load_state_dict(state)
-        self.network_, self.history_ = network.eval(), history.epochs
+        shape, num_outputs = task.volumes.shape[1:], 1 if len(task.classes) == 2 else len(task.classes)
+        network = self.network(shape, num_outputs)
         self.arguments_ = {
-            "network": next(name for name, kind in NETWORKS.items() if isinstance(network, kind)),
+            "network": _name(network),
             "options": dict(getattr(self.network, "keywords", {})),
             "volume_shape": list(shape),
-            "num_outputs": 1 if len(task.classes) == 2 else len(task.classes),
+            "num_outputs": num_outputs,
             "batch_size": self.batch_size,
         }
+        summary = summarize(network, shape)
+        log.info("network\n%s", summary)
+        learner = Learner(network, class_weights=class_weights(task), optimizer=self.optimizer, seed=task.seed)
+        folder = task.folder / "checkpoints" / task.name
+        best = _checkpoint(folder, "best", monitor="val_loss")
+        bar = sys.stderr.isatty() and getattr(self.trainer, "keywords", {}).get("enable_progress_bar", True)
+        history = History(lines=not bar)
+        callbacks = [history, Patience(self.patience), LearningRateMonitor("step")]
+        callbacks += [Board(summary, task.classes), *([TQDMProgressBar()] if bar else [])]
+        trainer = self._build_trainer(task, [*callbacks, best, _checkpoint(folder, "last")], bar=bar)
+        last = folder / "last.ckpt"
+        with quiet_libraries(), named_worker_deaths():
+            trainer.fit(learner, self._data(task), ckpt_path=last if last.is_file() else None, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        if not best.best_model_path:
+            raise UserError(f"no epoch was completed with trainer.max_epochs={trainer.max_epochs}. Give 1 or more.")
+        trainer.strategy.barrier()
+        state = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")["state_dict"]
+        learner.load_state_dict(state)
+        self.network_, self.history_ = network.eval(), history.epochs
 
     def predict_proba(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Give the probability of each class, float64 [len(rows), K]; the ranks share the work and all get all rows."""
@@ -202,6 +193,18 @@ class CNN:
             return self.num_workers
         return min(8, (os.cpu_count() or 2) // 2) if torch.cuda.is_available() else 0
 
+    def _data(self, task: Task) -> VolumeDataModule:
+        return VolumeDataModule(
+            task.volumes,
+            task.targets,
+            train_rows=task.train_rows,
+            validation_rows=task.validation_rows,
+            batch_size=self.batch_size,
+            num_workers=self._workers(),
+            augmentation=self.augmentation,
+            seed=task.seed,
+        )
+
     def _build_trainer(self, task: Task, callbacks: list[pl.Callback], *, bar: bool) -> pl.Trainer:
         options = dict(getattr(self.trainer, "keywords", {}))
         several = options.get("devices", 1) != 1 or options.get("num_nodes", 1) != 1
@@ -209,15 +212,53 @@ class CNN:
             # The learner averages running statistics itself, see Learner.on_validation_start.
             options["strategy"] = DDPStrategy(broadcast_buffers=False)
         options["enable_progress_bar"] = bar
-        return self.trainer(
-            **options,
-            callbacks=callbacks,
-            logger=TensorBoardLogger(task.folder, name="tensorboard", version=task.name),
-            plugins=[AtomicCheckpointIO()],
-            use_distributed_sampler=False,
-            default_root_dir=task.folder,
-            num_sanity_val_steps=0,
-        )
+        try:
+            with quiet_libraries():
+                trainer = self.trainer(
+                    **options,
+                    callbacks=callbacks,
+                    logger=TensorBoardLogger(task.folder, name="tensorboard", version=task.name),
+                    plugins=[AtomicCheckpointIO()],
+                    use_distributed_sampler=False,
+                    default_root_dir=task.folder,
+                    num_sanity_val_steps=0,
+                )
+        except (MisconfigurationException, TypeError, ValueError) as error:
+            raise UserError(f"the trainer cannot be used as it is set: {' '.join(str(error).split())}") from error
+        if not trainer.limit_val_batches:
+            raise UserError("trainer.limit_val_batches=0 leaves nothing to stop by. Leave it out.")
+        for side, rows in (("training", task.train_rows), ("validation", task.validation_rows)):
+            if len(rows) < trainer.world_size:  # a rank without rows would wait for the others for ever
+                raise UserError(
+                    f"{len(rows)} {side} subjects cannot be shared by {trainer.world_size} devices. "
+                    "Lower trainer.devices."
+                )
+        return trainer
+
+
+def class_weights(task: Task) -> torch.Tensor:
+    """Weight classes so that each counts the same in the loss whatever its number of training rows; float32 [K]."""
+    counts = np.bincount(task.targets[task.train_rows], minlength=len(task.classes))
+    assert counts.all(), "a class is not among the training rows"
+    return torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32)
+
+
+def _name(network: nn.Module) -> str:
+    """Name a network as model folders do."""
+    for name, kind in NETWORKS.items():
+        if type(network) is kind:
+            return name
+    raise UserError(
+        f"model.network: {type(network).__name__} could not be loaded again from a model folder. "
+        f"Choose one of {', '.join(NETWORKS)}."
+    )
+
+
+def _checkpoint(folder: Path, name: str, *, monitor: str | None = None) -> ModelCheckpoint:
+    """Keep one checkpoint: the newest, or that of the smallest monitored value."""
+    return ModelCheckpoint(
+        folder, filename=name, monitor=monitor, save_on_train_epoch_end=True, enable_version_counter=False
+    )
 
 
 def _device() -> torch.device:

@@ -1,8 +1,10 @@
 """The LightningModule: one network, one loss, one schedule."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.aggregation import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
+from mri3d.errors import UserError
 from mri3d.volumes.datamodule import Batch
 
 OptimizerMaker = Callable[[Iterable[Any]], torch.optim.Optimizer]
@@ -40,18 +43,19 @@ class Learner(pl.LightningModule):
         network: Volumes [B, 1, X, Y, Z] to logits [B, 1] or [B, K].
         class_weights: Weight of each class in the loss, float32 [K].
         optimizer: Called with the parameters; its learning rate is the peak of the cycle.
+        seed: Of the run; what the network draws at random (dropout) follows from it, the epoch and the rank.
     """
 
     class_weights: Tensor
 
-    def __init__(self, network: nn.Module, *, class_weights: Tensor, optimizer: OptimizerMaker) -> None:
+    def __init__(self, network: nn.Module, *, class_weights: Tensor, optimizer: OptimizerMaker, seed: int) -> None:
         super().__init__()
         self.network = network
-        self.optimizer_maker = optimizer
+        self.optimizer_maker, self.seed = optimizer, seed
         self.register_buffer("class_weights", class_weights, persistent=False)
         num_classes = len(class_weights)
-        self.train_loss = MeanMetric()
-        self.val_loss = MeanMetric()
+        self.train_loss = MeanMetric(nan_strategy=math.nan)  # by default NaN is dropped, and a divergence goes unseen
+        self.val_loss = MeanMetric(nan_strategy=math.nan)
         self.val_scores = MetricCollection(
             {
                 "val_auc": MulticlassAUROC(num_classes),
@@ -62,6 +66,11 @@ class Learner(pl.LightningModule):
     def forward(self, volume: Tensor) -> Tensor:
         """Give one logit per class, [B, K], for volumes [B, 1, X, Y, Z]."""
         return class_logits(self.network(volume))
+
+    def on_train_epoch_start(self) -> None:
+        """Draw afresh, so that a run that is resumed goes on as if it had not been cut off."""
+        draws = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(draws.generate_state(1)[0]))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Give the loss of a batch."""
@@ -97,7 +106,17 @@ class Learner(pl.LightningModule):
         self.val_scores.reset()
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's own union of eight types)
-        """Build the optimizer and its one-cycle schedule, stepped every batch."""
+        """Build the optimizer and its one-cycle schedule, stepped every batch.
+
+        Raises:
+            UserError: The number of steps is not known beforehand.
+        """
+        num_steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(num_steps):
+            raise UserError(
+                f"trainer.max_epochs={self.trainer.max_epochs} has no end, and the cycle of the learning rate needs "
+                "a length. Give trainer.max_epochs or trainer.max_steps."
+            )
         decayed = [parameter for parameter in self.network.parameters() if parameter.ndim > 1]
         plain = [parameter for parameter in self.network.parameters() if parameter.ndim <= 1]
         # Biases and normalisation gains have no scale to shrink towards.
@@ -105,6 +124,11 @@ class Learner(pl.LightningModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=int(self.trainer.estimated_stepping_batches),
+            total_steps=int(num_steps),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the new schedule's length: a run that is resumed may have been given more epochs."""
+        for state in checkpoint["lr_schedulers"]:
+            del state["total_steps"], state["_schedule_phases"]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping
 
 from mri3d.classifiers.learner import Learner
 from mri3d.errors import UserError
@@ -43,20 +44,21 @@ class History(pl.Callback):
         """Note the epoch; its validation has run.
 
         Raises:
-            UserError: The loss is not finite any more.
+            UserError: A loss is not finite any more.
         """
         assert isinstance(learner, Learner)
         seconds = time.perf_counter() - self._start
         train_loss = float(learner.train_loss.compute())
         learner.train_loss.reset()
-        if not math.isfinite(train_loss):
-            raise UserError(
-                f"training diverged: the loss is {train_loss} in epoch {trainer.current_epoch}. "
-                "Lower model.optimizer.lr, set trainer.gradient_clip_val=1, or use trainer.precision=32-true."
-            )
+        validation = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val_")}
+        for side, loss in (("training", train_loss), ("validation", validation.get("val_loss", 0.0))):
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"training diverged: the {side} loss is {loss} in epoch {trainer.current_epoch + 1}. "
+                    "Lower model.optimizer.lr, set trainer.gradient_clip_val=1, or use trainer.precision=32-true."
+                )
         learner.log("train_loss", train_loss, rank_zero_only=True)
         learner.log("volumes_per_second", self._num_volumes / seconds, rank_zero_only=True)
-        validation = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val_")}
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         epoch = {"epoch": trainer.current_epoch, "train_loss": train_loss, **validation}
         self.epochs.append(epoch | {"learning_rate": rate, "seconds": seconds})
@@ -73,6 +75,21 @@ class History(pl.Callback):
         self.epochs = state["epochs"]
 
 
+class Patience(EarlyStopping):
+    """Stop when the validation loss has not improved for so many epochs; stopped, a run that is resumed stays so.
+
+    Args:
+        epochs: How many.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__("val_loss", patience=epochs)
+
+    def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        """Take up the decision of the run that is resumed."""
+        trainer.should_stop = self.wait_count >= self.patience
+
+
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Drop what Lightning says about itself and about choices that are made here on purpose."""
@@ -85,6 +102,7 @@ def quiet_libraries() -> Iterator[None]:
             ".*The number of training batches .* is smaller than the logging interval.*",
             ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run
             ".*lr_scheduler.step.* before .optimizer.step.*",  # GradScaler skips its first steps under 16-mixed
+            ".*`broadcast_buffers` is deprecated.*",  # its successor is not in torch 2.10
             ".*isinstance.treespec, LeafSpec.* is deprecated.*",
         ):
             warnings.filterwarnings("ignore", message)

@@ -41,19 +41,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
         seed: Of the run.
         rank: Of this process among `num_ranks`.
         num_ranks: Number of processes that train together.
-        epoch: The first one.
     """
 
     def __init__(
-        self,
-        rows: np.ndarray,
-        *,
-        batch_size: int,
-        shuffle: bool,
-        seed: int,
-        rank: int = 0,
-        num_ranks: int = 1,
-        epoch: int = 0,
+        self, rows: np.ndarray, *, batch_size: int, shuffle: bool, seed: int, rank: int = 0, num_ranks: int = 1
     ) -> None:
         self.rows, self.shuffle, self.seed, self.rank, self.num_ranks = rows, shuffle, seed, rank, num_ranks
         step = batch_size * num_ranks
@@ -63,10 +54,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
             self.num_used = len(rows) // step * step
         else:
             self.num_used = len(rows) // num_ranks * num_ranks
-        self.epoch = epoch
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each but the first."""
+        """Choose the epoch; Lightning calls this."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
@@ -105,6 +96,18 @@ class VolumeDataset(Dataset[Batch]):
         return {"volume": tensor, "target": torch.tensor(int(self.targets[row])), "row": torch.tensor(row)}
 
 
+class LazyLoader(DataLoader[Batch]):
+    """A loader whose processes begin when the first batch is asked for.
+
+    Lightning iterates before it reads the epoch from the checkpoint of a run that it resumes; processes that began at
+    once would load epoch 0.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Yield the batches of the sampler's epoch."""
+        yield from super().__iter__()
+
+
 def volume_loader(
     volumes: VolumeSequence,
     targets: np.ndarray,
@@ -117,7 +120,6 @@ def volume_loader(
     seed: int = 0,
     rank: int = 0,
     num_ranks: int = 1,
-    epoch: int = 0,
 ) -> DataLoader[Batch]:
     """Build the loader of one rank.
 
@@ -132,14 +134,11 @@ def volume_loader(
         seed: Of the run.
         rank: Of this process.
         num_ranks: Number of processes that share the rows.
-        epoch: The first one.
     """
-    return DataLoader(
+    return LazyLoader(
         VolumeDataset(volumes, targets, augmentation=augmentation if training else None, seed=seed),
         batch_size=batch_size,
-        sampler=EpochSampler(
-            rows, batch_size=batch_size, shuffle=training, seed=seed, rank=rank, num_ranks=num_ranks, epoch=epoch
-        ),
+        sampler=EpochSampler(rows, batch_size=batch_size, shuffle=training, seed=seed, rank=rank, num_ranks=num_ranks),
         generator=torch.Generator(),  # else each iteration takes a number from torch's own, which dropout draws from
         num_workers=num_workers,
         persistent_workers=num_workers > 0 and training,
@@ -233,5 +232,4 @@ class VolumeDataModule(pl.LightningDataModule):
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             num_ranks=self.trainer.world_size if self.trainer else 1,
-            epoch=self.trainer.current_epoch if self.trainer else 0,  # of a resumed run
         )

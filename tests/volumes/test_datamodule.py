@@ -39,7 +39,8 @@ def test_order_is_a_function_of_seed_and_epoch():
     assert drawn(first, 1) == in_order[1]
     assert len({tuple(order) for order in in_order}) == 3
     assert drawn(sampler(seed=4), 0) != in_order[0]
-    assert list(sampler(epoch=2)) == [(row, 2) for row in in_order[2]]
+    first.set_epoch(2)
+    assert list(first) == [(row, 2) for row in in_order[2]]
 
 
 def test_permutation_is_uniform():
@@ -112,6 +113,15 @@ def test_number_of_workers_changes_nothing():
         ):
             assert torch.equal(rows, other_rows)
             assert torch.equal(volumes, other_volumes)
+
+
+def test_epoch_may_be_set_until_the_first_batch_is_asked_for():
+    loader = volume_loader(
+        noise_volumes(), np.zeros(20), ROWS, batch_size=4, num_workers=1, training=True, augmentation=None
+    )
+    batches = iter(loader)
+    loader.sampler.set_epoch(5)
+    assert torch.cat([batch["row"] for batch in batches]).tolist() == drawn(sampler(batch_size=4, seed=0), 5)
 
 
 def test_iterating_takes_nothing_from_the_random_numbers_of_the_process():

@@ -1,0 +1,357 @@
+"""The CNN learns a planted blob, repeats itself to the bit, and keeps the best epoch."""
+
+import functools
+import logging
+import re
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from sklearn.metrics import roc_auc_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from mri3d.classifiers.classifier import Task
+from mri3d.classifiers.cnn import CNN, class_weights
+from mri3d.classifiers.learner import Learner
+from mri3d.errors import UserError
+from mri3d.model_folder import Card, read_model
+from mri3d.nets.sfcn import SFCN
+from mri3d.volumes.augmentation import Augmentation
+from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.reference import Reference
+from mri3d.volumes.sequence import InMemory
+
+SHAPE = (12, 13, 14)
+BLOB = (slice(3, 7), slice(4, 8), slice(5, 9))
+TRAIN, VALIDATION, TEST = np.arange(0, 24), np.arange(24, 36), np.arange(36, 48)
+CLASSES = ("control", "patient", "other")
+
+
+def planted(num_classes=2, *, num_subjects=48, seed=0):
+    """Give noise with a blob that is bright in the second class and dark in the third, and the targets."""
+    targets = np.arange(num_subjects) % num_classes
+    volumes = np.random.default_rng(seed).standard_normal((num_subjects, 1, *SHAPE)).astype(np.float32)
+    for target, change in enumerate((0.0, 4.0, -4.0)):
+        volumes[(targets == target, slice(None), *BLOB)] += change
+    return volumes, targets
+
+
+def task(folder, *, num_classes=2, volumes=None, targets=None, seed=3, **parts: object):
+    planted_volumes, planted_targets = planted(num_classes)
+    options = {
+        "volumes": InMemory(planted_volumes if volumes is None else volumes),
+        "targets": planted_targets if targets is None else targets,
+        "groups": np.arange(48),
+        "classes": CLASSES[:num_classes],
+        "train_rows": TRAIN,
+        "validation_rows": VALIDATION,
+    }
+    return Task(**options | parts, seed=seed, folder=folder)
+
+
+def cnn(*, epochs=2, lr=0.02, trainer=None, network=None, **options: object):
+    bound = {"accelerator": "cpu", "max_epochs": epochs, "log_every_n_steps": 1, "enable_model_summary": False}
+    return CNN(
+        network or functools.partial(SFCN, channels=[4, 4], dropout=0.2),
+        trainer=functools.partial(pl.Trainer, **bound | {"devices": 1} | (trainer or {})),
+        optimizer=functools.partial(torch.optim.AdamW, lr=lr),
+        **{"batch_size": 4, "num_workers": 0} | options,
+    )
+
+
+def weights(classifier):
+    return {name: tensor.numpy().tobytes() for name, tensor in classifier.network_.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """Give a classifier of two classes that has learnt, its task, and its run."""
+    folder = tmp_path_factory.mktemp("run")
+    made = task(folder)
+    classifier = cnn(epochs=8)
+    classifier.fit(made)
+    return classifier, made, folder
+
+
+def test_planted_blob_is_learnt(fitted):
+    classifier, made, _ = fitted
+    proba = classifier.predict_proba(made.volumes, TEST)
+    assert roc_auc_score(made.targets[TEST], proba[:, 1]) > 0.95
+    losses = [epoch["train_loss"] for epoch in classifier.history()]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_three_classes_are_learnt(tmp_path):
+    made = task(tmp_path, num_classes=3)
+    classifier = cnn(epochs=10)
+    classifier.fit(made)
+    proba = classifier.predict_proba(made.volumes, TEST)
+    assert proba.shape == (12, 3)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0, atol=1e-12)
+    assert roc_auc_score(made.targets[TEST], proba, multi_class="ovr") > 0.9
+
+
+def test_probabilities_follow_the_order_of_the_rows(fitted):
+    classifier, made, _ = fitted
+    rows = np.array([47, 3, 20, 3, 40])
+    proba = classifier.predict_proba(made.volumes, rows)
+    assert proba.shape == (5, 2)
+    assert proba.dtype == np.float64
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0, atol=1e-12)
+    with torch.no_grad():
+        logits = classifier.network_(torch.from_numpy(made.volumes.volumes[rows]))
+    np.testing.assert_allclose(proba[:, 1], logits.double().sigmoid()[:, 0], atol=1e-6)
+    for row, alone in zip(rows, proba, strict=True):
+        np.testing.assert_allclose(classifier.predict_proba(made.volumes, np.array([row]))[0], alone, atol=1e-6)
+
+
+def test_predicting_changes_nothing(fitted):
+    classifier, made, _ = fitted
+    before = weights(classifier)
+    first = classifier.predict_proba(made.volumes, TEST)
+    np.testing.assert_array_equal(classifier.predict_proba(made.volumes, TEST), first)
+    assert weights(classifier) == before
+
+
+def test_saved_and_loaded_it_gives_the_same_probabilities(fitted, tmp_path):
+    classifier, made, _ = fitted
+    recipe = Recipe("native", crop="none", shape=SHAPE)
+    classifier.save(tmp_path, Card(made.classes, recipe, Reference.fit(made.volumes, TRAIN)))
+    model = read_model(tmp_path)
+    assert model.arguments["network"] == "sfcn"
+    assert model.arguments["options"] == {"channels": [4, 4], "dropout": 0.2}
+    loaded = CNN.load(model)
+    np.testing.assert_array_equal(
+        loaded.predict_proba(made.volumes, TEST), classifier.predict_proba(made.volumes, TEST)
+    )
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory):
+    """Give the weights of a short fit, to compare others with."""
+    classifier = cnn(augmentation=Augmentation())
+    classifier.fit(task(tmp_path_factory.mktemp("twin")))
+    return weights(classifier)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_same_seed_same_bits_whatever_the_workers_and_the_past(tmp_path, twin, num_workers):
+    classifier = cnn(augmentation=Augmentation(), num_workers=num_workers)
+    torch.manual_seed(99)
+    np.random.seed(99)
+    classifier.fit(task(tmp_path / "first"))
+    assert weights(classifier) == twin
+    if not num_workers:
+        classifier.fit(task(tmp_path / "second"))  # a second fold inherits nothing from the first
+        assert weights(classifier) == twin
+
+
+def test_other_seed_other_weights(tmp_path, twin):
+    classifier = cnn(augmentation=Augmentation())
+    classifier.fit(task(tmp_path, seed=4))
+    assert weights(classifier)["head.3.weight"] != twin["head.3.weight"]
+
+
+def test_poisoned_test_rows_change_nothing(tmp_path, twin):
+    volumes, targets = planted()
+    volumes[TEST] = np.nan
+    targets[TEST] = -1
+    classifier = cnn(augmentation=Augmentation())
+    classifier.fit(task(tmp_path, volumes=volumes, targets=targets))
+    assert weights(classifier) == twin
+
+
+class CutOffError(Exception):
+    """Stands for the machine going down."""
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, num_workers):
+    whole, resumed = (cnn(epochs=3, num_workers=num_workers) for _ in range(2))
+    whole.fit(task(tmp_path / "whole"))
+
+    def cut_off(learner, optimizer):
+        if learner.current_epoch == 2:
+            raise CutOffError
+
+    with monkeypatch.context() as patch, pytest.raises(CutOffError):  # noqa: PT012
+        patch.setattr(Learner, "on_before_optimizer_step", cut_off)
+        resumed.fit(task(tmp_path / "cut"))
+    resumed.fit(task(tmp_path / "cut"))
+    assert weights(resumed) == weights(whole)
+    for name in ("epoch", "train_loss", "val_loss", "val_auc", "learning_rate"):
+        assert [epoch[name] for epoch in resumed.history()] == [epoch[name] for epoch in whole.history()]
+    again = cnn(epochs=3)
+    again.fit(task(tmp_path / "whole"))  # complete already: taken as it is
+    assert again.history() == whole.history()
+    assert weights(again) == weights(whole)
+
+
+@pytest.fixture(scope="module")
+def overfitted(tmp_path_factory):
+    """Give a classifier whose validation loss can only rise, since its validation labels are turned round."""
+    folder = tmp_path_factory.mktemp("overfitted")
+    targets = planted()[1]
+    targets[VALIDATION] = 1 - targets[VALIDATION]
+    made = task(folder, targets=targets)
+    classifier = cnn(epochs=20, patience=3)
+    classifier.fit(made)
+    return classifier, made, folder
+
+
+def test_weights_of_the_best_epoch_are_kept(overfitted):
+    classifier, made, folder = overfitted
+    losses = [epoch["val_loss"] for epoch in classifier.history()]
+    best = int(np.argmin(losses))
+    assert best < len(losses) - 1
+    checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert checkpoint["epoch"] == best
+    for name, tensor in classifier.network_.state_dict().items():
+        assert torch.equal(tensor, checkpoint["state_dict"][f"network.{name}"])
+    proba = classifier.predict_proba(made.volumes, VALIDATION)
+    loss = -np.log(proba[np.arange(len(VALIDATION)), made.targets[VALIDATION]]).mean()  # the classes are balanced
+    assert loss == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_training_stops_when_patience_is_out(overfitted):
+    classifier, made, _ = overfitted
+    losses = [epoch["val_loss"] for epoch in classifier.history()]
+    assert len(losses) == int(np.argmin(losses)) + 1 + 3 < 20
+    again = cnn(epochs=20, patience=3)
+    again.fit(made)  # resumed, it stays stopped
+    assert again.history() == classifier.history()
+
+
+def test_checkpoints_serve_to_resume_and_hold_plain_types(fitted):
+    classifier, _, folder = fitted
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["epoch"] == len(classifier.history()) - 1
+
+
+def test_history_tells_every_epoch(fitted):
+    classifier, _, _ = fitted
+    history = classifier.history()
+    assert [epoch["epoch"] for epoch in history] == list(range(8))
+    assert all(0 <= epoch["val_auc"] <= 1 and epoch["seconds"] > 0 for epoch in history)
+    assert {"train_loss", "val_loss", "val_accuracy", "learning_rate"} < set(history[0])
+
+
+def test_epochs_are_lines_of_the_log_where_there_is_no_terminal(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="mri3d"):
+        cnn(epochs=1).fit(task(tmp_path))
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum(bool(re.match(r"epoch 1 of 1  train_loss \d\.\d+  val_loss ", line)) for line in lines) == 1
+    assert any(line.startswith("network\n") and "SFCN" in line for line in lines)
+
+
+def test_event_files_hold_what_tensorboard_shows(fitted):
+    classifier, _, folder = fitted
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"tensors": 0, "scalars": 0})
+    events.Reload()
+    for name in ("train_loss", "val_loss", "val_auc", "val_accuracy"):
+        values = [event.value for event in events.Scalars(name)]
+        assert values == pytest.approx([epoch[name] for epoch in classifier.history()], abs=1e-6)
+    rates = [event.value for event in events.Scalars("lr-AdamW/pg1")]
+    assert max(rates) == pytest.approx(0.02, rel=0.01)
+    assert all(event.value > 0 for event in events.Scalars("volumes_per_second"))
+    assert all(event.value > 50 for event in events.Scalars("memory_mb"))
+    (network,) = (event.tensor_proto.string_val[0].decode() for event in events.Tensors("network/text_summary"))
+    assert "Conv3d" in network
+    assert "total" in network
+    confusions = [
+        event.tensor_proto.string_val[0].decode()
+        for event in events.Tensors("validation confusion matrix/text_summary")
+    ]
+    assert len(confusions) == 8
+    rows = [re.fullmatch(r"\| \*\*(\w+)\*\* \| (\d+) \| (\d+) \|", line) for line in confusions[-1].splitlines()[2:]]
+    counts = np.array([[int(row[2]), int(row[3])] for row in rows])
+    assert [row[1] for row in rows] == ["control", "patient"]
+    assert counts.sum(axis=1).tolist() == [6, 6]
+    assert np.trace(counts) / 12 == pytest.approx(classifier.history()[-1]["val_accuracy"])
+    (image,) = events.Images("training volumes")
+    assert (image.height, image.width) == (4 * 14, 13 + 12 + 12)
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [((12, 12), (1.0, 1.0)), ((18, 6), (24 / 36, 24 / 12)), ((12, 8, 4), (24 / 36, 24 / 24, 24 / 12))],
+)
+def test_class_weights_are_inverse_to_the_counts_in_the_training_rows(tmp_path, counts, expected):
+    targets = np.repeat(np.arange(len(counts)), counts)
+    made = task(tmp_path, targets=np.concatenate([targets, np.zeros(24, dtype=int)]), num_classes=len(counts))
+    torch.testing.assert_close(class_weights(made), torch.tensor(expected))
+
+
+@pytest.mark.parametrize("poison", [np.inf, np.nan])
+@pytest.mark.parametrize(("rows", "side"), [(TRAIN[:1], "training"), (VALIDATION[:1], "validation")])
+def test_divergence_is_named(tmp_path, poison, rows, side):
+    volumes, _ = planted()
+    volumes[rows] = poison
+    frozen = functools.partial(SFCN, channels=[4, 4], norm="none")
+    with pytest.raises(
+        UserError, match=rf"training diverged: the {side} loss is (nan|inf) in epoch 1\. Lower model\.opt"
+    ):
+        cnn(network=frozen).fit(task(tmp_path, volumes=volumes))
+
+
+def test_learning_rate_that_is_far_too_large_is_named(tmp_path):
+    network = functools.partial(SFCN, channels=[4, 4], norm="none")
+    with pytest.raises(UserError, match=r"training diverged: .* Lower model\.optimizer\.lr"):
+        cnn(epochs=5, lr=1e30, network=network).fit(task(tmp_path))
+
+
+class Foreign(nn.Module):
+    """A network that is not in the table."""
+
+    def __init__(self, volume_shape, num_outputs) -> None:
+        super().__init__()
+        self.layer = nn.Linear(int(np.prod(volume_shape)), num_outputs)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, r"model\.batch_size=0 is too small"),
+        ({"patience": 0}, r"model\.patience=0 is too small"),
+        ({"num_workers": -1}, r"model\.num_workers=-1 is negative"),
+        ({"trainer": {"callbacks": []}}, r"trainer\.callbacks is set by mri3d itself"),
+        ({"trainer": {"fast_dev_run": True}}, r"trainer\.fast_dev_run is set by mri3d itself"),
+        ({"trainer": {"use_distributed_sampler": True}}, r"trainer\.use_distributed_sampler is set by mri3d"),
+    ],
+)
+def test_options_out_of_range_are_named_at_once(options, message):
+    with pytest.raises(UserError, match=message):
+        cnn(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "parts", "message"),
+    [
+        ({}, {"validation_rows": TRAIN[:0]}, r"stops by its validation rows, and there are none"),
+        ({"network": Foreign}, {}, r"model\.network: Foreign could not be loaded again .*sfcn"),
+        ({"epochs": 0}, {}, r"no epoch was completed with trainer\.max_epochs=0"),
+        ({"epochs": -1}, {}, r"trainer\.max_epochs=-1 has no end"),
+        ({"trainer": {"limit_val_batches": 0}}, {}, r"trainer\.limit_val_batches=0 leaves nothing to stop by"),
+        ({"trainer": {"precision": "float99"}}, {}, r"the trainer cannot be used as it is set: .*float99"),
+        ({"trainer": {"accelerator": "gpuu"}}, {}, r"the trainer cannot be used as it is set: .*gpuu"),
+        ({"trainer": {"devices": 4}}, {"train_rows": TRAIN[:3]}, r"3 training subjects cannot be shared by 4 devices"),
+        ({"trainer": {"devices": 2}}, {"validation_rows": VALIDATION[:1]}, r"1 validation subjects cannot be shared"),
+    ],
+)
+def test_fits_that_cannot_be_are_named(tmp_path, options, parts, message):
+    with pytest.raises(UserError, match=message):
+        cnn(**options).fit(task(tmp_path, **parts))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"precision": "bf16-mixed"}, {"accumulate_grad_batches": 2}, {"gradient_clip_val": 1}]
+)
+def test_trainers_own_options_work(tmp_path, settings):
+    classifier = cnn(epochs=1, trainer=settings)
+    made = task(tmp_path)
+    classifier.fit(made)
+    assert np.isfinite(classifier.predict_proba(made.volumes, TEST)).all()
+    assert all(tensor.dtype == torch.float32 for tensor in classifier.network_.parameters())
