@@ -77,7 +77,7 @@ def middle_slices(volumes: np.ndarray) -> np.ndarray:
         Grey picture [1, H, W], 0 to 1, first the slice across X, then Y, then Z.
 
     >>> middle_slices(np.zeros((2, 7, 8, 9))).shape
-    (1, 18, 24)
+    (1, 18, 22)
     """
     rows = []
     for volume in volumes:

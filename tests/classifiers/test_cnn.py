@@ -1,64 +1,32 @@
 """The CNN learns a planted blob, repeats itself to the bit, and keeps the best epoch."""
 
-import functools
 import logging
 import re
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import nn
 
-from mri3d.classifiers.classifier import Task
 from mri3d.classifiers.cnn import CNN, class_weights
 from mri3d.classifiers.learner import Learner
-from mri3d.errors import UserError
 from mri3d.model_folder import Card, read_model
-from mri3d.nets.sfcn import SFCN
 from mri3d.volumes.augmentation import Augmentation
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
-from mri3d.volumes.sequence import InMemory
-
-SHAPE = (12, 13, 14)
-BLOB = (slice(3, 7), slice(4, 8), slice(5, 9))
-TRAIN, VALIDATION, TEST = np.arange(0, 24), np.arange(24, 36), np.arange(36, 48)
-CLASSES = ("control", "patient", "other")
+from tests.classifiers.blobs import SHAPE, TEST, TRAIN, VALIDATION, cnn, planted, task
 
 
-def planted(num_classes=2, *, num_subjects=48, seed=0):
-    """Give noise with a blob that is bright in the second class and dark in the third, and the targets."""
-    targets = np.arange(num_subjects) % num_classes
-    volumes = np.random.default_rng(seed).standard_normal((num_subjects, 1, *SHAPE)).astype(np.float32)
-    for target, change in enumerate((0.0, 4.0, -4.0)):
-        volumes[(targets == target, slice(None), *BLOB)] += change
-    return volumes, targets
-
-
-def task(folder, *, num_classes=2, volumes=None, targets=None, seed=3, **parts: object):
-    planted_volumes, planted_targets = planted(num_classes)
-    options = {
-        "volumes": InMemory(planted_volumes if volumes is None else volumes),
-        "targets": planted_targets if targets is None else targets,
-        "groups": np.arange(48),
-        "classes": CLASSES[:num_classes],
-        "train_rows": TRAIN,
-        "validation_rows": VALIDATION,
-    }
-    return Task(**options | parts, seed=seed, folder=folder)
-
-
-def cnn(*, epochs=2, lr=0.02, trainer=None, network=None, **options: object):
-    bound = {"accelerator": "cpu", "max_epochs": epochs, "log_every_n_steps": 1, "enable_model_summary": False}
-    return CNN(
-        network or functools.partial(SFCN, channels=[4, 4], dropout=0.2),
-        trainer=functools.partial(pl.Trainer, **bound | {"devices": 1} | (trainer or {})),
-        optimizer=functools.partial(torch.optim.AdamW, lr=lr),
-        **{"batch_size": 4, "num_workers": 0} | options,
-    )
+@pytest.fixture(scope="module", autouse=True)
+def one_core():
+    """Compute on one core, GPU or not: volumes so small gain nothing from more, and threads would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        yield
+    torch.set_num_threads(before)
 
 
 def weights(classifier):
@@ -283,67 +251,6 @@ def test_class_weights_are_inverse_to_the_counts_in_the_training_rows(tmp_path, 
     targets = np.repeat(np.arange(len(counts)), counts)
     made = task(tmp_path, targets=np.concatenate([targets, np.zeros(24, dtype=int)]), num_classes=len(counts))
     torch.testing.assert_close(class_weights(made), torch.tensor(expected))
-
-
-@pytest.mark.parametrize("poison", [np.inf, np.nan])
-@pytest.mark.parametrize(("rows", "side"), [(TRAIN[:1], "training"), (VALIDATION[:1], "validation")])
-def test_divergence_is_named(tmp_path, poison, rows, side):
-    volumes, _ = planted()
-    volumes[rows] = poison
-    frozen = functools.partial(SFCN, channels=[4, 4], norm="none")
-    with pytest.raises(
-        UserError, match=rf"training diverged: the {side} loss is (nan|inf) in epoch 1\. Lower model\.opt"
-    ):
-        cnn(network=frozen).fit(task(tmp_path, volumes=volumes))
-
-
-def test_learning_rate_that_is_far_too_large_is_named(tmp_path):
-    network = functools.partial(SFCN, channels=[4, 4], norm="none")
-    with pytest.raises(UserError, match=r"training diverged: .* Lower model\.optimizer\.lr"):
-        cnn(epochs=5, lr=1e30, network=network).fit(task(tmp_path))
-
-
-class Foreign(nn.Module):
-    """A network that is not in the table."""
-
-    def __init__(self, volume_shape, num_outputs) -> None:
-        super().__init__()
-        self.layer = nn.Linear(int(np.prod(volume_shape)), num_outputs)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"batch_size": 0}, r"model\.batch_size=0 is too small"),
-        ({"patience": 0}, r"model\.patience=0 is too small"),
-        ({"num_workers": -1}, r"model\.num_workers=-1 is negative"),
-        ({"trainer": {"callbacks": []}}, r"trainer\.callbacks is set by mri3d itself"),
-        ({"trainer": {"fast_dev_run": True}}, r"trainer\.fast_dev_run is set by mri3d itself"),
-        ({"trainer": {"use_distributed_sampler": True}}, r"trainer\.use_distributed_sampler is set by mri3d"),
-    ],
-)
-def test_options_out_of_range_are_named_at_once(options, message):
-    with pytest.raises(UserError, match=message):
-        cnn(**options)
-
-
-@pytest.mark.parametrize(
-    ("options", "parts", "message"),
-    [
-        ({}, {"validation_rows": TRAIN[:0]}, r"stops by its validation rows, and there are none"),
-        ({"network": Foreign}, {}, r"model\.network: Foreign could not be loaded again .*sfcn"),
-        ({"epochs": 0}, {}, r"no epoch was completed with trainer\.max_epochs=0"),
-        ({"epochs": -1}, {}, r"trainer\.max_epochs=-1 has no end"),
-        ({"trainer": {"limit_val_batches": 0}}, {}, r"trainer\.limit_val_batches=0 leaves nothing to stop by"),
-        ({"trainer": {"precision": "float99"}}, {}, r"the trainer cannot be used as it is set: .*float99"),
-        ({"trainer": {"accelerator": "gpuu"}}, {}, r"the trainer cannot be used as it is set: .*gpuu"),
-        ({"trainer": {"devices": 4}}, {"train_rows": TRAIN[:3]}, r"3 training subjects cannot be shared by 4 devices"),
-        ({"trainer": {"devices": 2}}, {"validation_rows": VALIDATION[:1]}, r"1 validation subjects cannot be shared"),
-    ],
-)
-def test_fits_that_cannot_be_are_named(tmp_path, options, parts, message):
-    with pytest.raises(UserError, match=message):
-        cnn(**options).fit(task(tmp_path, **parts))
 
 
 @pytest.mark.parametrize(
