@@ -20,7 +20,7 @@ from tests.classifiers.blobs import SHAPE, TEST, TRAIN, VALIDATION, cnn, planted
 
 @pytest.fixture(scope="module", autouse=True)
 def one_core():
-    """Compute on one core, GPU or not: volumes so small gain nothing from more, and threads would wait for each other."""
+    """Compute on one core, GPU or not: volumes so small gain nothing from more, and threads wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
