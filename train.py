@@ -37,7 +37,7 @@ def execute(configuration: dict[str, Any], folder: Path) -> int:
     from mri3d import experiment
     from mri3d.configuration import complete
 
-    configuration = complete(configuration)
+    configuration = complete({"trainer": configuration["trainer"], **configuration})  # it is in the model too
     parts = {group: instantiate(configuration[group], _convert_="all") for group in GROUPS if group != "trainer"}
     environment = dict(os.environ)
     os.environ[RUN] = str(folder.resolve())

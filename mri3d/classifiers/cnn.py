@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
@@ -21,7 +20,7 @@ from mri3d.classifiers.board import Board
 from mri3d.classifiers.checkpoints import AtomicCheckpointIO
 from mri3d.classifiers.classifier import Task
 from mri3d.classifiers.learner import Learner, OptimizerMaker, class_logits
-from mri3d.classifiers.progress import History, Patience, quiet_libraries
+from mri3d.classifiers.progress import History, Patience, named_settings, quiet_libraries
 from mri3d.errors import UserError
 from mri3d.model_folder import Card, Model, write_model
 from mri3d.nets.networks import NETWORKS
@@ -75,7 +74,7 @@ class CNN:
         trainer: Callable[..., pl.Trainer] = pl.Trainer,
         optimizer: OptimizerMaker = ADAMW,
         batch_size: int = 8,
-        patience: int = 10,
+        patience: int = 20,
         augmentation: Augmentation | None = AUGMENTATION,
         num_workers: int | None = None,
     ) -> None:
@@ -88,6 +87,9 @@ class CNN:
             )
         if taken := sorted(set(OURS) & set(getattr(trainer, "keywords", {}))):
             raise UserError(f"trainer.{taken[0]} is set by mri3d itself, because results depend on it. Leave it out.")
+        if getattr(trainer, "keywords", {}):  # a mistake is told now, not after the scans have been read
+            with quiet_libraries(), named_settings():
+                trainer(logger=False, enable_checkpointing=False)
         self.network, self.trainer, self.optimizer = network, trainer, optimizer
         self.batch_size, self.patience = batch_size, patience
         self.augmentation, self.num_workers = augmentation, num_workers
@@ -212,19 +214,16 @@ class CNN:
             # The learner averages running statistics itself, see Learner.on_validation_start.
             options["strategy"] = DDPStrategy(broadcast_buffers=False)
         options["enable_progress_bar"] = bar
-        try:
-            with quiet_libraries():
-                trainer = self.trainer(
-                    **options,
-                    callbacks=callbacks,
-                    logger=TensorBoardLogger(task.folder, name="tensorboard", version=task.name),
-                    plugins=[AtomicCheckpointIO()],
-                    use_distributed_sampler=False,
-                    default_root_dir=task.folder,
-                    num_sanity_val_steps=0,
-                )
-        except (MisconfigurationException, TypeError, ValueError) as error:
-            raise UserError(f"the trainer cannot be used as it is set: {' '.join(str(error).split())}") from error
+        with quiet_libraries(), named_settings():
+            trainer = self.trainer(
+                **options,
+                callbacks=callbacks,
+                logger=TensorBoardLogger(task.folder, name="tensorboard", version=task.name),
+                plugins=[AtomicCheckpointIO()],
+                use_distributed_sampler=False,
+                default_root_dir=task.folder,
+                num_sanity_val_steps=0,
+            )
         if not trainer.limit_val_batches:
             raise UserError("trainer.limit_val_batches=0 leaves nothing to stop by. Leave it out.")
         for side, rows in (("training", task.train_rows), ("validation", task.validation_rows)):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping
 
 from mri3d.classifiers.learner import Learner
@@ -88,6 +89,15 @@ class Patience(EarlyStopping):
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         """Take up the decision of the run that is resumed."""
         trainer.should_stop = self.wait_count >= self.patience
+
+
+@contextmanager
+def named_settings() -> Iterator[None]:
+    """Say which part of the configuration Lightning's complaints about its arguments are about."""
+    try:
+        yield
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise UserError(f"the trainer cannot be used as it is set: {' '.join(str(error).split())}") from error
 
 
 @contextmanager
