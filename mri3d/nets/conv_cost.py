@@ -45,7 +45,7 @@ class Seconds:
 SECONDS = {
     "cpu": Seconds(
         multiply_add=1 / 105e9,
-        slow_multiply_add=1 / 22e9,
+        slow_multiply_add=1 / 26e9,
         unfolded_multiply_add=1 / 50e9,
         unfold=1.2e-9,
         lanes=16,
