@@ -175,8 +175,9 @@ def named_worker_deaths() -> Iterator[None]:
 
 
 def _death(reason: Exception) -> UserError:
+    told = str(reason).strip().rstrip(".") or type(reason).__name__
     return UserError(
-        f"a process that loads volumes died or hung: {str(reason).strip().rstrip('.')}. Most often the machine ran out "
+        f"a process that loads volumes died or hung: {told}. Most often the machine ran out "
         "of memory, or of shared memory (/dev/shm). Set model.num_workers=0, or lower model.batch_size or resolution."
     )
 
