@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import joblib
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from mri3d.progress import progress
 from mri3d.volumes.cache import Volumes

@@ -99,7 +99,8 @@ def row_products(
         )
 
     totals, num_constant = np.zeros((len(trainings), len(rows), len(rows))), np.zeros(len(trainings), dtype=int)
-    for _, (block_products, block_constant) in each_block(volumes, rows, work, title="standardized products"):
+    blocks = each_block(volumes, rows, work, title="standardized products", height=2 * len(rows))
+    for _, (block_products, block_constant) in blocks:
         totals += block_products
         num_constant += block_constant
     if num_constant.any():

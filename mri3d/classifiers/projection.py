@@ -53,7 +53,8 @@ class Projection:
             block_mean, deviation = voxel_moments(block)
             return ((weights @ block) * reciprocal(deviation)).astype(np.float32), block_mean, deviation
 
-        blocks = each_block(volumes, rows, work, title="directions in voxels", height=len(rows) + len(weights))
+        height = (2 if standardize else 1) * len(rows) + len(weights)
+        blocks = each_block(volumes, rows, work, title="directions in voxels", height=height)
         for voxels, parts in blocks:
             directions[:, voxels], mean[voxels], scale[voxels] = parts
         return cls(directions, mean, scale if standardize else None, normalize)

@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from mri3d.classifiers.heads import Head, membership
 from mri3d.classifiers.pca import GramPCA, NumComponents
