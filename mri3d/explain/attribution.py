@@ -1,12 +1,16 @@
 """Where in a volume the evidence for a class lies."""
 
+from typing import cast
+
 import numpy as np
 import torch
-from captum.attr import LayerAttribution, LayerGradCam
+from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
 from mri3d.classifiers.cnn import CNN
 from mri3d.classifiers.learner import class_logits
+from mri3d.nets.centres import cell_centres
+from mri3d.volumes.resample import interpolation_matrix, resample
 
 
 class _Margins(nn.Module):
@@ -26,6 +30,7 @@ def grad_cam(classifier: CNN, volume: np.ndarray, *, target: int) -> np.ndarray:
 
     The gradient of the class's margin over the other classes weights the channels of the deepest feature map that
     still has 4 voxels on each axis; what speaks for the class is kept, what speaks against it is dropped.
+    Between the centres of the map's cells the heat is interpolated linearly; beyond the outermost it stays the same.
 
     Args:
         classifier: A fitted CNN; its network names the layer (`cam_layer`).
@@ -37,9 +42,12 @@ def grad_cam(classifier: CNN, volume: np.ndarray, *, target: int) -> np.ndarray:
     """
     network = classifier.network_.eval()
     device = next(network.parameters()).device
-    cam = LayerGradCam(_Margins(network), network.cam_layer)
+    layer = cast(nn.Module, network.cam_layer)
+    cam = LayerGradCam(_Margins(network), layer)
     evidence = cam.attribute(torch.from_numpy(volume)[None].to(device), target=target, relu_attributions=True)
-    fine = LayerAttribution.interpolate(evidence, volume.shape[1:], interpolate_mode="trilinear")  # [1, 1, X, Y, Z]
-    heat: np.ndarray = fine[0, 0].detach().cpu().numpy().astype(np.float32)
+    coarse = evidence[0, 0].detach().cpu().float().numpy()  # [X', Y', Z'], the cells of the map
+    axes = zip(coarse.shape, volume.shape[1:], *cell_centres(network, layer, volume.shape[1:]), strict=True)
+    matrices = [interpolation_matrix(cells, (np.arange(size) - start) / step) for cells, size, start, step in axes]
+    heat = resample(coarse, matrices)  # [X, Y, Z]
     peak = float(heat.max())
     return heat / peak if peak > 0 else heat

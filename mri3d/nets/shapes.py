@@ -36,20 +36,35 @@ def output_shapes(net: nn.Module, volume_shape: Sequence[int]) -> dict[str, tupl
         return handle
 
     modules = dict(net.named_modules())
-    training = [module for module in modules.values() if module.training]
-    tensors = {**dict(net.named_parameters()), **dict(net.named_buffers())}
-    weights = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
     handles = [record(name) for name in modules if name]
-    net.eval()  # batch norm refuses to train on one volume whose last map is one voxel
     try:
-        with torch.no_grad():
-            torch.func.functional_call(net, weights, (torch.empty(1, 1, *volume_shape, device="meta"),))
+        run_on_meta(net, torch.empty(1, 1, *volume_shape, device="meta"))
     finally:
-        for module in training:
-            module.training = True
         for handle in handles:
             handle.remove()
     return shapes
+
+
+def run_on_meta(net: nn.Module, volume: torch.Tensor) -> None:
+    """Put one volume through a network in evaluation mode on the meta device; hooks and dispatch modes may look on.
+
+    Args:
+        net: A network that takes [B, 1, X, Y, Z]; it is left as it was.
+        volume: [1, 1, X, Y, Z] on the meta device.
+
+    Raises:
+        RuntimeError: The volume is too small for the network (from torch, about one of the layers).
+    """
+    training = [module for module in net.modules() if module.training]
+    tensors = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    weights = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
+    net.eval()  # batch norm refuses to train on one volume whose last map is one voxel
+    try:
+        with torch.no_grad():
+            torch.func.functional_call(net, weights, (volume,))
+    finally:
+        for module in training:
+            module.training = True
 
 
 def deepest_map(network: str, net: nn.Module, stages: Sequence[str], volume_shape: Sequence[int]) -> str:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from mri3d.classifiers.cnn import CNN
 from mri3d.explain.attribution import grad_cam
+from mri3d.nets.monai_nets import ResNet18
 from mri3d.nets.sfcn import SFCN
 
 SHAPE = (12, 14, 16)
@@ -126,3 +127,24 @@ def test_our_networks_give_maps_of_the_volumes_shape(num_outputs):
     maps = [grad_cam(classifier(network), volume(), target=target) for target in range(max(2, num_outputs))]
     assert all(heat.shape == SHAPE and heat.min() >= 0 and heat.max() in (0.0, 1.0) for heat in maps)
     assert len({heat.tobytes() for heat in maps}) == len(maps)
+
+
+@pytest.mark.parametrize(
+    ("network", "blob"),  # blobs lie in the middle of what a cell of the map sees: at 3 + 8 i and at 16 i
+    [
+        (SFCN((50, 50, 50), 1, channels=[2, 2, 2, 2]), (43, 11, 27)),
+        (ResNet18((50, 50, 50), 1, widths=[2, 2, 2, 2]), (48, 16, 32)),
+    ],
+    ids=["sfcn", "resnet18"],
+)
+def test_heat_peaks_where_the_blob_is(network, blob):
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv3d):  # passes on what lies in the middle of its kernel
+            layer.weight.data.zero_()
+            layer.weight.data[(..., *(size // 2 for size in layer.kernel_size))] = 1.0
+        elif isinstance(layer, nn.Linear):
+            layer.weight.data.fill_(1.0)
+    array = np.zeros((1, 50, 50, 50), dtype=np.float32)
+    array[(0, *(slice(at - 1, at + 2) for at in blob))] = 1.0
+    heat = grad_cam(classifier(network), array, target=1)
+    assert np.unravel_index(heat.argmax(), heat.shape) == blob
