@@ -56,9 +56,9 @@ class DemoStudy:
     """
 
     num_subjects: int = 96
-    effect: float = 0.6
+    effect: float = 0.5
     effect_center_mm: Sequence[float] = (-27.0, -16.0, -18.0)
-    effect_radius_mm: float = 28.0
+    effect_radius_mm: float = 26.0
     grid: str = "small"
     seed: int = 0
 

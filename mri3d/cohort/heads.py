@@ -25,12 +25,16 @@ _HEAD_CENTER_MM = np.array((1.0, -1.0, -14.0), np.float32)  # of the seed study'
 
 # How heads differ, where nothing else is said as standard deviations.
 _MEAN_SIZE = 0.93  # the template is larger than most heads
-_SIZE, _AXIS_SIZE, _TURN_DEGREES, _SHIFT_MM = 0.035, 0.02, 2.5, 2.0
-_DEFORMATIONS_MM = ((60.0, 2.0), (30.0, 1.2), (15.0, 0.6))  # distance of control points, displacement: shape to folds
+_SIZE, _AXIS_SIZE, _TURN_DEGREES, _SHIFT_MM = 0.035, 0.02, 2.0, 2.0
+_DEFORMATIONS_MM = ((60.0, 1.6), (30.0, 1.0), (15.0, 0.5))  # distance of control points, displacement: shape to folds
 _BIAS_FIELD = (80.0, 0.04)  # distance of control points in mm, logarithm of the gain
-_GAIN = 0.08
-_CONTRAST = ((-0.12, 0.03), (-0.09, 0.02), (0.0, 0.02))  # mean and spread added to CSF, grey, white (template: 0 to 1)
-_NOISE = (0.02, 0.05)  # range, as a share of white matter
+_GAIN = 0.06
+_CONTRAST = (
+    (-0.12, 0.03),
+    (-0.09, 0.015),
+    (0.0, 0.015),
+)  # mean and spread added to CSF, grey, white
+_NOISE = (0.015, 0.035)  # range, as a share of white matter
 
 _TEMPLATE_WHITE, _STORED_WHITE = 0.86, 110.0  # the latter as FreeSurfer scales it
 _REACH_MM = 144.0  # control points go this far from the head's centre
@@ -126,7 +130,7 @@ class Head:
             weight = _effect_weight(places, effect)  # [R, A, S]
             seen = _shrink(places, weight, effect) if affected else places
             values = self._intensities(axes, seen, effect.strength * weight if affected else None, noise)
-            scan[planes] = values.swapaxes(1, 2)  # stored order is R, S, A
+            scan[planes] = values.swapaxes(1, 2)  # stored axes: left, inferior, anterior
             mask[planes] = (_tissue("grey", places, where=weight > 0) * weight >= MASK_LEVEL).swapaxes(1, 2)
         return scan, mask
 

@@ -16,7 +16,7 @@ from mri3d.cohort.demo import Demo, DemoStudy, effect_mask_path
 from mri3d.cohort.heads import Effect, Grid, Head, _effect_weight, _shrink
 from mri3d.errors import UserError
 
-EFFECT = Effect(0.4, (-27.0, -16.0, -18.0), 24.0)
+EFFECT = Effect(0.5, (-27.0, -16.0, -18.0), 26.0)
 COARSE = Grid((44, 46, 53), 4.0, (1.0, -1.0, -14.0))
 
 
@@ -96,7 +96,7 @@ def test_grey_matter_is_shrunk_towards_the_centre():
     seen = _shrink(places, _effect_weight(places, EFFECT), EFFECT)
     center = np.array(EFFECT.center_mm)
     near, far = seen[:, 45, 40, 40] - center, seen[:, 70, 40, 40] - center
-    np.testing.assert_allclose(near, [5 / 0.8, 0, 0], rtol=1e-2)  # half of 0.4 smaller: seen 5 mm off, it was 6.25
+    np.testing.assert_allclose(near, [5 / 0.75, 0, 0], rtol=1e-2)  # smaller by half of 0.5
     np.testing.assert_allclose(far, [30, 0, 0])
     assert (np.diff(seen[0, :, 40, 40]) > 0).all()  # never folds
 
@@ -116,7 +116,7 @@ def test_only_the_place_of_the_effect_tells_the_classes_apart():
     heads = [Head(np.random.default_rng([5, 0, index])) for index in range(40)]
     grid = Grid((22, 23, 26), 8.0, (1.0, -1.0, -14.0))
     in_place = {}
-    for strength in (0.0, 0.4):
+    for strength in (0.0, EFFECT.strength):
         effect = dataclasses.replace(EFFECT, strength=strength)
         sampled = [head.sample(grid, effect, affected=bool(c)) for head, c in zip(heads, classes, strict=True)]
         brains = [scan[scan > 0] for scan, _ in sampled]
@@ -126,7 +126,7 @@ def test_only_the_place_of_the_effect_tells_the_classes_apart():
         local = [scan[mask > 0].mean() / b.mean() for (scan, mask), b in zip(sampled, brains, strict=True)]
         in_place[strength] = roc_auc_score(classes, -np.array(local))
     assert abs(in_place[0.0] - 0.5) < 0.25
-    assert in_place[0.4] > 0.99
+    assert in_place[EFFECT.strength] > 0.99
 
 
 def test_heads_are_a_function_of_seed_and_index_alone(demo_cohort: Cohort):
