@@ -30,8 +30,8 @@ class Schema:
     debug: bool = False
 
 
-def execute(configuration: dict[str, Any], folder: Path) -> int:
-    """Run one configuration; return its exit status."""
+def execute(configuration: dict[str, Any], folder: Path, *, resumed: bool = False) -> int:
+    """Run one configuration, or go on with its run; return the exit status."""
     from hydra.utils import instantiate
 
     from mri3d import experiment
@@ -50,6 +50,7 @@ def execute(configuration: dict[str, Any], folder: Path) -> int:
             seed=configuration["seed"],
             folder=folder,
             configuration=configuration,
+            resumed=resumed,
         )
     finally:  # Lightning says in the environment which device this process has: not for the next run of a sweep
         os.environ.clear()
@@ -71,7 +72,7 @@ def resume(folder: Path) -> int:
         raise UserError(f"resume={folder} is no run that began: {error}. Give a folder of runs/.") from error
     level = "WARNING" if RUN in os.environ else "INFO"
     logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s")
-    return execute(configuration, folder)
+    return execute(configuration, folder, resumed=True)
 
 
 def compose(arguments: list[str]) -> int:
@@ -89,6 +90,12 @@ def compose(arguments: list[str]) -> int:
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="train")  # type: ignore[untyped-decorator]
     def job(config: DictConfig) -> None:
+        if config.resume is not None:
+            raise UserError("resume takes everything from the run it continues: python train.py resume=runs/x/y")
+        if config.seed < 0:
+            raise UserError(f"seed={config.seed} is negative. Give 0 or more.")
+        if ".." in Path(config.name).parts or Path(config.name).is_absolute():
+            raise UserError(f"name={config.name} leads out of runs/. Give a plain name.")
         configuration = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
         folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
         for empty in (folder, *folder.parents[:2]):  # Hydra made them; the run does, once there is something to run
@@ -109,7 +116,7 @@ def main() -> int:
     """Run the command line; return its exit status."""
     arguments = sys.argv[1:]
     if RUN in os.environ:  # a process for another device: the command line is the first one's
-        return exit_status(lambda: resume(Path(os.environ[RUN])), debug=True)
+        return exit_status(lambda: resume(Path(os.environ[RUN])), debug=False)
     run = next((argument.removeprefix("resume=") for argument in arguments if argument.startswith("resume=")), "")
     if run and len(arguments) > 1:
         tell(UserError("resume=... takes everything from the run it continues. Leave the other options out."))

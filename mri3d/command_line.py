@@ -1,5 +1,6 @@
 """What the scripts share: overrides that need no quoting tricks, and the exit status of a user's mistake."""
 
+import errno
 import itertools
 import logging
 import re
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from mri3d.errors import UserError, did_you_mean
 
 USER_ERROR = 2
+_MENDABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
 _OVERRIDE = re.compile(r"(?P<mark>\+\+|\+|~)?(?P<key>[\w./@:-]+)=(?P<value>.*)", re.DOTALL)
 _PLAIN = re.compile(r"[\w/+.$%*@?|:-]*", re.ASCII)
 _QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
@@ -71,6 +73,8 @@ def exit_status(job: Callable[[], int], *, debug: bool) -> int:
         return job()
     except Exception as error:
         mistake = _user_error(error)
+        if mistake is None and isinstance(error, OSError) and error.errno in _MENDABLE:
+            mistake = UserError(f"{error.strerror}: {error.filename}. Mend that, or choose another place.")
         if mistake is None:
             raise
         if debug:

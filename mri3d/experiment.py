@@ -1,6 +1,7 @@
 """One run: cohort, folds, classifier, evaluation, model folders, report."""
 
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from mri3d.classifiers.board import peak_memory_mb
 from mri3d.classifiers.classifier import Classifier
 from mri3d.classifiers.cnn import CNN
 from mri3d.cohort.audit import audit
-from mri3d.cohort.cohort import NO_LABEL, Cohort, CohortSource
+from mri3d.cohort.cohort import Cohort, CohortSource
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import Evaluation, FoldResult, cross_validate
 from mri3d.evaluation.splits import Fold, fold_texts
@@ -66,6 +67,7 @@ def run(
     seed: int,
     folder: Path,
     configuration: dict[str, Any],
+    resumed: bool = False,
 ) -> Outcome:
     """Train and judge a classifier; leave a run directory as DESIGN.md's contract has it.
 
@@ -79,6 +81,7 @@ def run(
         seed: Everything random follows from it.
         folder: The run directory; made once it is known that there is something to run.
         configuration: What to keep as `config.yaml`.
+        resumed: Whether the run directory is that of a run that was cut off, to be gone on with.
 
     Raises:
         UserError: Something that the user can mend; told before the run directory exists wherever that is possible.
@@ -90,14 +93,12 @@ def run(
         recipe = recipe.for_cohort(cohort.scans)
         volumes = Volumes(cohort.scans, cohort.digests, recipe, ids=cohort.ids)
     writes = getattr(rank_zero_only, "rank", 0) == 0
+    if writes:
+        _claim(folder, cohort, folds, configuration, resumed=resumed)
     with _log_file(folder) if writes else _nothing():
-        if writes:
-            write_text(folder / "config.yaml", yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True))
-            texts = dict(zip(cohort.ids, fold_texts(folds, len(cohort.ids)), strict=True))
-            cohort.write_csv(folder / "cohort.csv", texts)
         with clock("volumes"):
             volumes.fill()
-        keeper = Keeper(folder, volumes, cohort, several=len(folds) > 1, seed=seed)
+        keeper = Keeper(folder, volumes, cohort, num_folds=len(folds), seed=seed)
         with clock("training and testing"), _process_group():
             result = cross_validate(
                 classifier,
@@ -124,14 +125,14 @@ class Keeper:
         folder: The run.
         volumes: All volumes of the cohort.
         cohort: Who they are.
-        several: Whether there is more than one fold.
+        num_folds: How many folds the run has.
         seed: Of the run.
     """
 
     folder: Path
     volumes: Volumes
     cohort: Cohort
-    several: bool
+    num_folds: int
     seed: int
     pictures: list[Picture] = field(default_factory=list)
 
@@ -144,6 +145,7 @@ class Keeper:
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": self.seed,
             "fold": fold.number,
+            "num_folds": self.num_folds,
             "num_train": len(fold.train_rows),
             "num_validation": len(fold.validation_rows),
             "test_scores": result.scores,
@@ -151,7 +153,7 @@ class Keeper:
         }
         card = Card(self.cohort.classes, self.volumes.recipe, Reference.fit(self.volumes, fold.train_rows), facts)
         model = self.folder / "model"
-        classifier.save(model / f"fold_{fold.number}" if self.several else model, card)
+        classifier.save(model / f"fold_{fold.number}" if self.num_folds > 1 else model, card)
         if not self.pictures:
             self.pictures.extend(self._picture(result, classifier))
 
@@ -202,7 +204,7 @@ def _write_results(
 ) -> None:
     """Write predictions, scores and the report."""
     result.write_predictions(folder / "predictions.csv", cohort.ids)
-    unlabelled = sum(subject.left_out == NO_LABEL for subject in cohort.subjects)
+    unlabelled = sum(subject.label is None for subject in cohort.subjects)
     counts = {
         "total": len(cohort.subjects),
         "participants": len(cohort.ids),
@@ -240,20 +242,40 @@ def headline(result: Evaluation) -> str:
     return f"test   {text} ({len(result.rows)} tests of {len(np.unique(result.rows))} subjects)"
 
 
+def _claim(folder: Path, cohort: Cohort, folds: list[Fold], configuration: dict[str, Any], *, resumed: bool) -> None:
+    """Make the run directory, or make sure that the one to go on with is of the same cohort and folds.
+
+    Raises:
+        UserError: The directory is another run's, or training rows of the cut-off part could be test rows by now.
+    """
+    texts = dict(zip(cohort.ids, fold_texts(folds, len(cohort.ids)), strict=True))
+    table = cohort.to_csv(texts)
+    if resumed:
+        if (folder / "cohort.csv").read_bytes() != table.encode():
+            raise UserError(
+                f"the cohort is not the one that {folder} began with: its cohort.csv has other scans, labels or folds. "
+                "Subjects that it has learnt from could be tested. Start a new run."
+            )
+        return
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UserError(f"{folder} is there already. Start again, or give the run a name of its own.") from None
+    write_text(folder / "config.yaml", yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True))
+    write_text(folder / "cohort.csv", table)
+
+
 @contextmanager
 def _log_file(folder: Path) -> Iterator[None]:
     """Keep what the run says in `log.txt` too: a job's standard error is easily lost."""
-    folder.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)
     try:
         yield
-    except UserError as error:
-        log.error("%s", error)
-        raise
-    except Exception:
-        log.exception("the run ended by an error")
+    except Exception as error:  # on the screen it is told where it is caught
+        trace = None if isinstance(error, UserError) else sys.exc_info()
+        handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "%s", (error,), trace))
         raise
     finally:
         logging.getLogger().removeHandler(handler)

@@ -40,6 +40,12 @@ class Ensemble:
         if any((card.classes, card.recipe) != (first.classes, first.recipe) for _, card in self.members):
             raise UserError(f"the models beneath {path} differ in classes or preprocessing: they are not of one run.")
         self.classes, self.recipe = first.classes, first.recipe
+        expected = first.facts.get("num_folds", 1)
+        if len(self.members) > 1 and len(self.members) < expected:
+            raise UserError(
+                f"{path} holds the models of {len(self.members)} of its {expected} folds. Go on with the run "
+                f"(python train.py resume=...), or name one fold's folder."
+            )
 
     def predict(self, name: str, path: Path, heatmaps: Path | None) -> ScanResult:
         """Predict one scan, and write the map that explains the prediction.
@@ -108,19 +114,24 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = "g
         raise UserError(f"heatmap={heatmap} is unknown. Give gradcam or none.")
     ensemble = Ensemble(model)
     paths = find_scans([scans] if isinstance(scans, str) else scans)
+    out.mkdir(parents=True, exist_ok=True)
+    for stale in (out / "predictions.csv", out / "report.html", *out.glob("heatmaps/*_heatmap.nii.gz")):
+        stale.unlink(missing_ok=True)  # of an earlier call: none may be taken for this one's
     log.info("%d scans, %d model%s", len(paths), len(ensemble.members), "s" * (len(ensemble.members) > 1))
     explained = heatmap != "none" and all(isinstance(classifier, CNN) for classifier, _ in ensemble.members)
-    results = []
-    for number, (name, path) in enumerate(zip(unique_names(paths), paths, strict=True), start=1):
-        try:
-            result = ensemble.predict(name, path, out / "heatmaps" if explained else None)
-        except UserError as error:
-            result = ScanResult(name, "", None, warnings=(str(error),))
-        for warning in result.warnings:
-            log.warning("%s: %s", name, warning)
-        log.info("%d of %d: %s", number, len(paths), _verdict(result))
-        results.append(result)
-    write_predictions(out / "predictions.csv", results, ensemble.classes)
+    results: list[ScanResult] = []
+    try:
+        for number, (name, path) in enumerate(zip(unique_names(paths), paths, strict=True), start=1):
+            try:
+                result = ensemble.predict(name, path, out / "heatmaps" if explained else None)
+            except (UserError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
+                result = ScanResult(name, "", None, warnings=(" ".join(str(error).split()),))
+            for warning in result.warnings:
+                log.warning("%s: %s", name, warning)
+            log.info("%d of %d: %s", number, len(paths), _verdict(result))
+            results.append(result)
+    finally:  # an interrupted call keeps what it has
+        write_predictions(out / "predictions.csv", results, ensemble.classes, several=len(ensemble.members) > 1)
     write_prediction_report(
         out / "report.html",
         title="Predictions",
@@ -131,9 +142,8 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = "g
     return int(any(result.proba is None for result in results))
 
 
-def write_predictions(path: Path, results: Sequence[ScanResult], classes: Sequence[str]) -> None:
+def write_predictions(path: Path, results: Sequence[ScanResult], classes: Sequence[str], *, several: bool) -> None:
     """Write one row per scan; with several models, `spread` is how far they differ on the predicted class."""
-    several = any(result.spread is not None for result in results)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +192,11 @@ def test_run_that_was_killed_is_resumed_to_the_same_bits(tmp_path):
         (["resume=runs/none"], "no run"),
         (["resume=runs/none", "seed=3"], "takes everything from the run"),
         (["trainer.accelerator=gpuu"], "gpuu"),
+        (["trainer.limit_val_batches=0"], "limit_val_batches=0"),
+        (["model.optimizer.lr=-1"], "learning rate"),
+        (["seed=-1"], "seed=-1"),
+        (["name=a/../../b"], "leads out of runs/"),
+        (["+resume=runs/none"], "takes everything from the run"),
     ],
 )
 def test_mistake_ends_with_status_2_one_message_and_no_run(arguments, message, tmp_path):
@@ -199,6 +205,31 @@ def test_mistake_ends_with_status_2_one_message_and_no_run(arguments, message, t
     assert done.stderr.count("error:") == 1
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_run_is_not_resumed_on_another_cohort(tmp_path):
+    run("train", *SMALL, "trainer.max_epochs=1", cwd=tmp_path)
+    folder = the_run(tmp_path)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["data"]["demo"]["seed"] = 1
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    before = (folder / "cohort.csv").read_bytes()
+    done = run("train", f"resume={folder}", cwd=tmp_path, status=2)
+    assert "the cohort is not the one" in done.stderr
+    assert (folder / "cohort.csv").read_bytes() == before
+
+
+def test_folds_that_are_missing_are_told(kfold, tmp_path):
+    _, folder = kfold
+    shutil.copytree(folder / "model", tmp_path / "model")
+    shutil.copytree(tmp_path / "model/fold_0", tmp_path / "model/fold_7")
+    card = json.loads((tmp_path / "model/fold_0/card.json").read_text())
+    for name in ("fold_0", "fold_7"):
+        card["facts"]["num_folds"] = 3
+        (tmp_path / f"model/{name}/card.json").write_text(json.dumps(card))
+    shutil.rmtree(tmp_path / "model/fold_1")
+    done = run("predict", "model=model", "scans=x.nii", "out=r", cwd=tmp_path, status=2)
+    assert "the models of 2 of its 3 folds" in done.stderr
 
 
 @pytest.mark.parametrize(

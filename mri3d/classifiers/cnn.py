@@ -87,9 +87,23 @@ class CNN:
             )
         if taken := sorted(set(OURS) & set(getattr(trainer, "keywords", {}))):
             raise UserError(f"trainer.{taken[0]} is set by mri3d itself, because results depend on it. Leave it out.")
-        if getattr(trainer, "keywords", {}):  # a mistake is told now, not after the scans have been read
+        settings = getattr(trainer, "keywords", {})
+        several = settings.get("devices", 1) != 1 or settings.get("num_nodes", 1) != 1
+        if several and settings.get("strategy", "auto") not in ("auto", "ddp"):
+            raise UserError(
+                f"trainer.strategy={settings['strategy']} is not one that mri3d trains by on several devices. "
+                "Leave it out: ddp is taken."
+            )
+        if settings:  # a mistake is told now, not after the scans have been read
             with quiet_libraries(), named_settings():
-                trainer(logger=False, enable_checkpointing=False)
+                tried = trainer(logger=False, enable_checkpointing=False)
+            for name, left in (("train", "learn from"), ("val", "stop by")):
+                if not getattr(tried, f"limit_{name}_batches"):
+                    raise UserError(f"trainer.limit_{name}_batches=0 leaves nothing to {left}. Leave it out.")
+        try:
+            optimizer([torch.nn.Parameter(torch.zeros(1))])
+        except (TypeError, ValueError) as error:
+            raise UserError(f"model.optimizer cannot be used as it is set: {error}") from error
         self.network, self.trainer, self.optimizer = network, trainer, optimizer
         self.batch_size, self.patience = batch_size, patience
         self.augmentation, self.num_workers = augmentation, num_workers
@@ -134,12 +148,13 @@ class CNN:
         state = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")["state_dict"]
         learner.load_state_dict(state)
         self.network_, self.history_ = network.eval(), history.epochs
+        self.device_ = trainer.strategy.root_device
 
     def predict_proba(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Give the probability of each class, float64 [len(rows), K]; the ranks share the work and all get all rows."""
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         rank, num_ranks = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if distributed else (0, 1)
-        device = _device()
+        device = self.device_
         network = self.network_.to(device)
         loader = volume_loader(
             volumes,
@@ -188,6 +203,7 @@ class CNN:
         network = maker(tuple(arguments["volume_shape"]), arguments["num_outputs"])
         network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()})
         classifier.network_, classifier.history_, classifier.arguments_ = network.eval(), [], arguments
+        classifier.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return classifier
 
     def _workers(self) -> int:
@@ -209,8 +225,7 @@ class CNN:
 
     def _build_trainer(self, task: Task, callbacks: list[pl.Callback], *, bar: bool) -> pl.Trainer:
         options = dict(getattr(self.trainer, "keywords", {}))
-        several = options.get("devices", 1) != 1 or options.get("num_nodes", 1) != 1
-        if several and options.get("strategy", "auto") in ("auto", "ddp"):
+        if options.get("devices", 1) != 1 or options.get("num_nodes", 1) != 1:
             # The learner averages running statistics itself, see Learner.on_validation_start.
             options["strategy"] = DDPStrategy(broadcast_buffers=False)
         options["enable_progress_bar"] = bar
@@ -224,8 +239,6 @@ class CNN:
                 default_root_dir=task.folder,
                 num_sanity_val_steps=0,
             )
-        if not trainer.limit_val_batches:
-            raise UserError("trainer.limit_val_batches=0 leaves nothing to stop by. Leave it out.")
         for side, rows in (("training", task.train_rows), ("validation", task.validation_rows)):
             if len(rows) < trainer.world_size:  # a rank without rows would wait for the others for ever
                 raise UserError(
@@ -258,7 +271,3 @@ def _checkpoint(folder: Path, name: str, *, monitor: str | None = None) -> Model
     return ModelCheckpoint(
         folder, filename=name, monitor=monitor, save_on_train_epoch_end=True, enable_version_counter=False
     )
-
-
-def _device() -> torch.device:
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")

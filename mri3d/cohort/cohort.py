@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mri3d.errors import UserError
-from mri3d.files import write_bytes
 
 NO_LABEL = "no label"  # `Subject.left_out` of a subject that can be predicted but not learnt from
 _MAX_NUMERIC_CLASSES = 20  # more numbers than this are a measurement, not classes
@@ -127,21 +126,23 @@ class Cohort:
                 "fold": folds.get(s.id, ""),
                 "left_out": s.left_out or s.problem,
                 "warnings": "; ".join(s.warnings),
+                "digest": s.digest,
                 "group": s.group or "",
                 "site": s.site or "",
             }
-            | {name: cell for name, cell in s.covariates.items()}
+            | {f"covariate_{name}": cell for name, cell in s.covariates.items()}
             for s in self.subjects
         ]
 
-    def write_csv(self, path: Path, folds: Mapping[str, str] | None = None) -> None:
-        """Write every subject with scan, label, fold, and why it was left out, if it was; atomically."""
+    def to_csv(self, folds: Mapping[str, str] | None = None) -> str:
+        """Give `cohort.csv`: every subject with scan, label, fold, and why it was left out, if it was."""
         rows = self.to_rows(folds)
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else ["subject"], lineterminator="\n")
+        columns = dict.fromkeys(name for row in rows for name in row)  # not every scan has a row of covariates
+        writer = csv.DictWriter(text, columns or ["subject"], lineterminator="\n", restval="")
         writer.writeheader()
         writer.writerows(rows)
-        write_bytes(path, text.getvalue().encode())
+        return text.getvalue()
 
 
 class CohortSource(Protocol):

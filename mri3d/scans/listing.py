@@ -20,6 +20,8 @@ def find_scans(places: Sequence[str]) -> list[Path]:
     Raises:
         UserError: A place that holds no scan.
     """
+    if not places:
+        raise UserError("scans names nothing. Give a file, a glob, a folder, a BIDS root, or a list of these.")
     found: dict[str, Path] = {}
     for place in places:
         paths = list(_scans_at(place))
@@ -77,8 +79,8 @@ def _scans_at(place: str) -> Iterator[Path]:
             other = bids and not (inside.parts[0].startswith("sub-") and scan_name(file).endswith("_T1w"))
             if file.name.endswith(SCAN_ENDINGS) and file.is_file() and not hidden and not other:
                 yield file
-    elif path.exists() or not has_magic(str(path)):
-        yield path  # a single file is taken whatever its ending; if it is missing, reading it says so
+    elif path.is_file() or (path.name.endswith(SCAN_ENDINGS) and not has_magic(str(path))):
+        yield path  # a single file is taken whatever its ending; if it is no file at all, reading it says so
     else:
         for name in sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no absolute pattern)
             if name.endswith(SCAN_ENDINGS) and Path(name).is_file():

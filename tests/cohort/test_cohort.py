@@ -49,7 +49,7 @@ def test_groups_hold_together_and_a_subject_without_one_stands_alone():
 def test_csv_names_every_subject_with_what_became_of_it(tmp_path):
     subject = Subject("a", Path("/x/a.nii"), "F", "fam", "Oslo", {"age": "3,5"}, warnings=("odd", "old"))
     other = Subject("b", None, None, covariates={"age": ""}, left_out=NO_LABEL)
-    Cohort((subject, other)).write_csv(tmp_path / "cohort.csv", {"a": "0 test"})
+    (tmp_path / "cohort.csv").write_text(Cohort((subject, other)).to_csv({"a": "0 test"}))
     with (tmp_path / "cohort.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0] == {
@@ -59,11 +59,19 @@ def test_csv_names_every_subject_with_what_became_of_it(tmp_path):
         "fold": "0 test",
         "left_out": "",
         "warnings": "odd; old",
+        "digest": "",
         "group": "fam",
         "site": "Oslo",
-        "age": "3,5",
+        "covariate_age": "3,5",
     }
     assert (rows[1]["fold"], rows[1]["left_out"], rows[1]["scan"]) == ("", "no label", "")
+
+
+def test_csv_has_a_column_for_every_covariate_whoever_comes_first_and_none_hides_another_column():
+    without, with_age = Subject("a", None, "F"), Subject("b", None, "M", "fam", covariates={"age": "3", "group": "x"})
+    rows = list(csv.DictReader(Cohort((without, with_age)).to_csv().splitlines()))
+    assert [row["covariate_age"] for row in rows] == ["", "3"]
+    assert (rows[1]["group"], rows[1]["covariate_group"]) == ("fam", "x")
 
 
 def test_cohort_is_frozen_and_travels_between_processes():
