@@ -1,8 +1,8 @@
 """Nested cross-validation of PCA and classical models: mri3d beside a scikit-learn pipeline, in one run.
 
-    python benchmarks/nested_cv.py                                  # 1113 x 125000: the whole table, 5 minutes
+    python benchmarks/nested_cv.py                                  # 1113 x 125000: the whole table, 6 minutes
     python benchmarks/nested_cv.py --shape 155 165 20 --gram-only   # a slab of native volumes: time and memory
-    OPENBLAS_NUM_THREADS=1 taskset -c 0 python benchmarks/nested_cv.py --processor-seconds   # on a busy machine: one core
+    OPENBLAS_NUM_THREADS=1 taskset -c 0 python benchmarks/nested_cv.py --processor-seconds   # one core, if busy
 
 The cohort is made: a mean, a spectrum that falls like that of real heads, labels that hang on 200 components. What
 the pipeline takes is measured piece by piece on one inner and one outer fold; the whole is extrapolated, and marked.
