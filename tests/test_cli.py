@@ -23,7 +23,7 @@ def run(script, *arguments: str, cwd, status=0):
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1500,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
     )
