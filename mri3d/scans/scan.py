@@ -83,8 +83,8 @@ def read_scan(path: Path) -> Scan:
             numbers, several frames, values that are not finite, one constant value, an impossible affine.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
-        raise ScanError(f"{path} is no file. Name the scan itself.")
+    if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe would wait for ever
+        raise ScanError(f"{path} is neither a file nor a folder. Name the scan itself.")
     try:
         with path.open("rb") as file, np.errstate(all="ignore"):  # what overflows is refused by its result
             size = file.seek(0, 2)

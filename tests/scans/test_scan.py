@@ -1,6 +1,7 @@
 """Reading: every good file as it is, every bad one refused by name."""
 
 import gzip
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -127,6 +128,12 @@ def test_refuses_by_name_what_cannot_be_used(tmp_path, data, message):
         read_scan(path)
     assert str(caught.value).startswith(f"{path} ")
     assert str(caught.value).count(". ") >= 1, "says what to do"
+
+
+def test_refuses_a_pipe_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nii")
+    with pytest.raises(ScanError, match=r"pipe\.nii is neither a file nor a folder"):
+        read_scan(tmp_path / "pipe.nii")
 
 
 def test_refuses_a_missing_file_and_a_folder(tmp_path):
