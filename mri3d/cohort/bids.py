@@ -114,7 +114,11 @@ class Bids:
                 id = scan.name
             row = participants.get(scan.participant, Subject(id, None, None, left_out=f"no row in {self.table}"))
             group = row.group or f"sub-{scan.participant}"
-            if len(scan.paths) == 1:
+            folder_session = scan.paths[0].parent.parent.name.removeprefix("ses-") if session is not None else None
+            if scan.entities.get("sub") != scan.participant or session not in (None, folder_session):
+                moved = f"{scan.paths[0]} lies in the folder of another participant or session than its name says"
+                yield replace(row, id=id, group=group, problem=moved)
+            elif len(scan.paths) == 1:
                 yield replace(row, id=id, scan=scan.paths[0], group=group)
             else:
                 twins = f"{scan.paths[0]} lies beside its twin {scan.paths[1].name}: remove one"

@@ -38,6 +38,25 @@ def test_one_scan_each(tmp_path):
     assert cohort.subjects[2].left_out == "no label"
 
 
+def test_a_scan_in_another_participants_or_sessions_folder_is_a_problem(tmp_path):
+    table = """
+        participant_id dx
+        sub-A F
+        sub-B M
+        sub-C F"""
+    scans = [
+        "sub-A/ses-1/anat/sub-A_ses-1_T1w.nii.gz",
+        "sub-B/ses-1/anat/sub-A_ses-1_T1w.nii.gz",
+        "sub-C/ses-1/anat/sub-C_ses-2_T1w.nii.gz",
+    ]
+    kept, stray, late = Bids(tree(tmp_path, table, *scans), "dx").read().subjects
+    assert kept.scan == tmp_path / scans[0]
+    assert kept.problem == ""
+    for subject in (stray, late):
+        assert subject.scan is None
+        assert "lies in the folder of another participant or session than its name says" in subject.problem
+
+
 def test_visits_and_runs_are_subjects_of_one_group(tmp_path, caplog):
     table = """
         participant_id dx family
