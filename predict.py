@@ -48,7 +48,9 @@ def predict(options: dict[str, Any]) -> int:
     """Predict with the options; return the exit status."""
     from mri3d import inference
 
-    scans = options["scans"] if isinstance(options["scans"], list) else str(options["scans"])
+    scans = options["scans"]
+    if not all(isinstance(scan, str) for scan in (scans if isinstance(scans, list) else [scans])):
+        raise UserError(f"scans={scans} is no path. Give a file, a glob, a folder, a BIDS root, or a list of these.")
     out = Path(options["out"])
     status = inference.run(Path(options["model"]), scans, out, heatmap=options["heatmap"])
     print(f"predictions {out / 'predictions.csv'}", f"report      {out / 'report.html'}", sep="\n", flush=True)

@@ -239,6 +239,8 @@ def test_folds_that_are_missing_are_told(kfold, tmp_path):
         (["model=nowhere", "scans=x.nii"], "nowhere is no folder"),
         (["model=.", "scans=x.nii"], "holds no model"),
         (["modle=."], "Did you mean 'model'?"),
+        (["model=.", "scans=null"], "scans=None is no path"),
+        (["model=.", "scans=[5]"], "scans=[5] is no path"),
     ],
 )
 def test_mistake_in_a_prediction_ends_with_status_2(arguments, message, tmp_path):
