@@ -17,16 +17,7 @@ from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 from tests.classifiers.blobs import SHAPE, TEST, TRAIN, VALIDATION, cnn, planted, task
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_core():
-    """Compute on one core, GPU or not: volumes so small gain nothing from more, and threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.cuda, "is_available", lambda: False)
-        yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_core")
 
 
 def weights(classifier):

@@ -4,23 +4,13 @@ import functools
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 from mri3d.errors import UserError
 from mri3d.nets.sfcn import SFCN
 from tests.classifiers.blobs import TRAIN, VALIDATION, cnn, planted, task
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_core():
-    """Compute on one core, GPU or not: volumes so small gain nothing from more, and threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.cuda, "is_available", lambda: False)
-        yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_core")
 
 
 @pytest.mark.parametrize("poison", [np.inf, np.nan])
