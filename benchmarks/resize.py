@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from mri3d.scans.head import find_head
 from mri3d.scans.scan import canonical, read_scan
-from mri3d.volumes.head import find_head
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.resample import resample, shrinking_matrix
 

@@ -14,6 +14,7 @@ from mri3d.cohort.cohort import Cohort, Subject, count_text, list_text
 from mri3d.errors import UserError
 from mri3d.files import cache_folder, digest, write_bytes
 from mri3d.parallel import map_threads
+from mri3d.scans import head
 from mri3d.scans import scan as reader
 from mri3d.scans.scan import ScanError, canonical_digest, read_scan
 
@@ -187,7 +188,7 @@ def _remember(file: Path, new: _Memory) -> None:
 
 def _reader_digest() -> str:
     """Identify the reader by its source, so that nothing is remembered past a change of what it refuses."""
-    return digest(Path(reader.__file__).read_bytes(), nibabel.__version__.encode())
+    return digest(Path(reader.__file__).read_bytes(), Path(head.__file__).read_bytes(), nibabel.__version__.encode())
 
 
 def _lines(subjects: Sequence[Subject]) -> str:

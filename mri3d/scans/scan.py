@@ -20,6 +20,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from mri3d import files
 from mri3d.errors import UserError
+from mri3d.scans.head import head_warnings
 
 SCAN_ENDINGS = (".nii", ".nii.gz")
 HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by size in bytes, which is also the first number of a file
@@ -150,6 +151,7 @@ def _read(path: Path, stream: BinaryIO, max_bytes: int) -> Scan:
         )
     stored = np.frombuffer(voxels, dtype).reshape(shape[:3], order="F")
     data = _intensities(path, stored, slope, inter)
+    warnings += head_warnings(data, _spacing_mm(affine))
     return Scan(path, data, affine, code, warnings, files.digest(start, between, voxels))
 
 

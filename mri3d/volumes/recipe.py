@@ -11,8 +11,8 @@ import numpy as np
 from mri3d import files
 from mri3d.errors import UserError, did_you_mean
 from mri3d.progress import progress
+from mri3d.scans.head import Head, find_head
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
-from mri3d.volumes.head import Head, find_head
 from mri3d.volumes.resample import interpolation_matrix, resample, shrinking_matrix
 
 VERSION = 1  # part of the digest: raise it when the same arguments begin to give other volumes
@@ -130,7 +130,10 @@ class Recipe:
         ]
         head = placed.head
         limits = None if self.intensity == "none" else head.limits
-        return self._normalize(resample(cropped, matrices, limits=limits, outside=head.air), head, scan)[np.newaxis]
+        values = self._normalize(resample(cropped, matrices, limits=limits, outside=head.air), head, scan)
+        if values.min() == values.max():
+            raise ScanError(f"{scan.path} is constant inside its crop. Choose another preprocess.crop.")
+        return values[np.newaxis]
 
     def affine(self, scan: Scan) -> np.ndarray:
         """Return the matrix [4, 4] from the voxels of this scan's volume to its world; axes R, A, S in mm."""

@@ -1,11 +1,14 @@
-"""What the training volumes look like, so that a scan unlike them is named before anybody trusts its prediction."""
+"""What volumes of a cohort look like, so that one unlike the others is named before anybody trusts what it gives."""
 
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from mri3d.volumes.cache import Volumes
+from mri3d.volumes.sequence import VolumeSequence
+
+OUTLIER_SCORE = 3.5  # of the modified z-score (Iglewicz and Hoaglin 1993, How to detect and handle outliers)
+OUTLIER_DROP = 0.1  # in correlation; heads that differ by less are heads
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +30,7 @@ class Reference:
     highest: float
 
     @classmethod
-    def fit(cls, volumes: Volumes, rows: np.ndarray) -> Self:
+    def fit(cls, volumes: VolumeSequence, rows: np.ndarray) -> Self:
         """Average the training volumes; two passes, one volume in memory at a time."""
         total = np.zeros(volumes.shape, dtype=np.float64)
         for row in rows:
@@ -55,6 +58,45 @@ class Reference:
             f"{self.lowest:.2f} to {self.highest:.2f}); check orientation, contrast, skull-stripping and field of view "
             "before trusting this prediction"
         )
+
+
+def outliers(volumes: VolumeSequence, rows: np.ndarray) -> dict[int, str]:
+    """Name the volumes of a cohort that are unlike the others: noise, a wrong contrast, a head upside down or cut off.
+
+    Each volume is correlated with the average of the others, in which all have an equal say whatever their scale, so
+    that one volume of large values cannot hide behind itself. An outlier lies far below the median of the cohort,
+    measured by the median absolute deviation. Two passes, one volume in memory at a time.
+
+    Args:
+        volumes: All volumes.
+        rows: Those to compare, [N].
+
+    Returns:
+        For the row of each outlier, what is wrong, in the order of `rows`; none of fewer than three volumes.
+    """
+    if len(rows) < 3:
+        return {}
+    total = np.zeros(volumes.shape, dtype=np.float64)
+    for row in rows:
+        total += _direction(volumes[int(row)])
+    correlations = np.array(
+        [_correlation(direction, total - direction) for direction in (_direction(volumes[int(row)]) for row in rows)]
+    )
+    median = float(np.median(correlations))
+    spread = 1.4826 * float(np.median(np.abs(correlations - median)))  # the standard deviation, were they normal
+    lowest = median - max(OUTLIER_SCORE * spread, OUTLIER_DROP)
+    return {
+        int(row): f"unlike the other scans: correlation {correlation:.2f} with their average (median of the cohort: "
+        f"{median:.2f}); look at it before trusting what is learnt from it"
+        for row, correlation in zip(rows, correlations, strict=True)
+        if correlation < lowest
+    }
+
+
+def _direction(volume: np.ndarray) -> np.ndarray:
+    """Bring a volume to mean 0 and length 1; a constant one to 0."""
+    centred = volume - volume.mean(dtype=np.float64)
+    return np.asarray(centred / (np.linalg.norm(centred) or 1.0))
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:

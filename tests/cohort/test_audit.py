@@ -17,7 +17,7 @@ from mri3d.errors import UserError
 from mri3d.scans.scan import canonical_digest, read_scan
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-AFFINE = np.array([[-2.0, 0.1, 0, 9], [0, 0.2, 2.5, -8], [0.1, -3.0, 0, 7], [0, 0, 0, 1]])
+AFFINE = np.array([[-20.0, 1, 0, 9], [0, 2, 25, -8], [1, -30.0, 0, 7], [0, 0, 0, 1]])
 
 
 def write_scan(path: Path, seed: int, *, affine: np.ndarray = AFFINE, code: int = 1) -> Path:
@@ -54,6 +54,15 @@ def test_good_scans_are_given_their_digests(study, caplog):
     assert audited.digests == tuple(read_scan(path).digest for path in study.scans)
     assert len(set(audited.digests)) == 8
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_head_of_no_human_size_is_named_at_training_too(study, tmp_path, caplog):
+    write_scan(tmp_path / "scans" / "c.nii.gz", 2, affine=np.diag([1.0, 1.0, 1.0, 1.0]))
+    audited = audit(study, oriented=True, skip_bad=False)
+    told = "the head measures 7 x 8 x 9 mm, which no human head does: check the voxel size"
+    assert [s.warnings for s in audited.subjects] == [(), (), (told,), *[()] * 5]
+    assert f"1 scans have warnings:\n  c: {told}" in caplog.text
+    assert audited.to_rows()[2]["warnings"] == told
 
 
 def damage(study: Cohort) -> Cohort:

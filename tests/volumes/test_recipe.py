@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from mri3d.errors import UserError
+from mri3d.scans.head import find_head
 from mri3d.scans.scan import Scan, ScanError, read_scan
-from mri3d.volumes.head import find_head
 from mri3d.volumes.recipe import Recipe
 from tests.scans.phantom import (
     ORDERS,
@@ -274,9 +274,12 @@ def test_types_make_no_difference(head):
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_a_crop_without_tissue_is_refused_by_name(head):
-    recipe = Recipe(resolution=5, crop=[[0, 5], [0, 5], [0, 5]])
-    with pytest.raises(ScanError, match=r"sub-07\.nii shows no tissue inside its crop"):
+@pytest.mark.parametrize(
+    ("intensity", "message"), [("zscore", "shows no tissue"), ("minmax", "is constant"), ("none", "is constant")]
+)
+def test_a_crop_without_tissue_is_refused_by_name(head, intensity, message):
+    recipe = Recipe(resolution=5, crop=[[0, 5], [0, 5], [0, 5]], intensity=intensity)
+    with pytest.raises(ScanError, match=rf"sub-07\.nii {message} inside its crop"):
         recipe.volume(scan_of(head))
 
 

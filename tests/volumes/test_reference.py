@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mri3d.volumes.reference import Reference
+from mri3d.scans.scan import read_scan
+from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.reference import Reference, outliers
 from mri3d.volumes.sequence import InMemory
+from tests.scans.phantom import SHARED_DATA, needs_shared_data
 
 SHAPE = (12, 13, 14)
 ROWS = np.array([0, 2, 3, 5, 6, 7, 8, 9])
@@ -81,3 +84,55 @@ def test_volumes_unlike_the_training_volumes_are_named(change):
     assert re.match(r"unlike every training scan: correlation -?\d\.\d\d with their average", message)
     assert f"correlation {correlation:.2f} " in message
     assert f"{reference.lowest:.2f} to {reference.highest:.2f}" in message
+
+
+def strange(head):
+    """Give what a scan of something else becomes, by its name."""
+    spike = np.full_like(head, -500)
+    spike[:, 3, 4, 5] = 3
+    return {
+        "noise": np.random.default_rng(1).standard_normal(head.shape),
+        "almost constant": spike,
+        "constant": np.zeros_like(head),
+        "contrast": -head,
+        "upside down": head[..., ::-1],
+    }
+
+
+@pytest.mark.parametrize("name", ["noise", "almost constant", "constant", "contrast", "upside down"])
+def test_one_strange_volume_in_a_cohort_is_named_and_no_other(name):
+    volumes = heads(20)
+    rows = np.array([2, 3, 4, 7, 8, 9, 11, 12, 15, 17])
+    volumes[8] = strange(volumes[8])[name]
+    found = outliers(InMemory(volumes), rows)
+    assert list(found) == [8]
+    correlation = 0.0
+    if name != "constant":
+        scaled = volumes[rows].reshape(len(rows), -1)
+        scaled = (scaled - scaled.mean(axis=1, keepdims=True)) / scaled.std(axis=1, keepdims=True)
+        correlation = np.corrcoef(scaled[4], np.delete(scaled, 4, axis=0).mean(axis=0))[0, 1]
+    text = found[8].replace("-0.00", "0.00")
+    assert text.startswith(f"unlike the other scans: correlation {correlation:.2f} ".replace("-0.00", "0.00"))
+
+
+def test_no_head_of_a_cohort_is_an_outlier_whatever_its_scale():
+    volumes = heads(20) * np.linspace(1, 9, 20, dtype=np.float32)[:, None, None, None, None]
+    assert outliers(InMemory(volumes), np.arange(20)) == {}
+    for num_volumes in range(3):
+        assert outliers(InMemory(volumes), np.arange(num_volumes)) == {}
+
+
+def test_a_minority_of_another_kind_is_named():
+    volumes = heads(20)
+    volumes[[1, 5, 6]] *= -1
+    assert list(outliers(InMemory(volumes), np.arange(20))) == [1, 5, 6]
+
+
+@needs_shared_data
+@pytest.mark.slow
+def test_no_head_of_a_real_cohort_is_an_outlier():
+    paths = sorted((SHARED_DATA / "ixi" / "T1").glob("*.nii.gz"))[::3]
+    volumes = np.stack([Recipe(resolution=32).volume(read_scan(path)) for path in paths])
+    assert outliers(InMemory(volumes), np.arange(len(paths))) == {}
+    volumes[7] = volumes[7, ..., ::-1]
+    assert list(outliers(InMemory(volumes), np.arange(len(paths)))) == [7]

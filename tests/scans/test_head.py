@@ -1,9 +1,11 @@
 """Finding the head: planted ellipsoids in silence, in noise, with spikes, beside other things."""
 
+import re
+
 import numpy as np
 import pytest
 
-from mri3d.volumes.head import find_head
+from mri3d.scans.head import find_head, head_warnings
 
 SHAPE = (60, 72, 66)
 CENTRE = np.array([28.0, 38.0, 30.0])
@@ -83,3 +85,36 @@ def test_one_bright_voxel_among_zeros_is_no_reason_to_fail():
     found = find_head(image)
     assert found.box == ((0, 70), (0, 80), (0, 90))
     assert found.limits == (0, 100)
+
+
+@pytest.mark.parametrize("spacing_mm", [(40.0, 40.0, 40.0), (0.4, 0.4, 0.4), (4.0, 4.0, 40.0)])
+def test_a_head_of_no_human_size_is_named(head, spacing_mm):
+    for order in ((0, 1, 2), (2, 0, 1)):
+        (told,) = head_warnings(head.transpose(order), np.array(spacing_mm)[list(order)])
+        sides = re.fullmatch(r"the head measures (.*) mm, which no human head does: check the voxel size", told)[1]
+        sides_mm = np.array(sides.split(" x "), float) / np.array(spacing_mm)[list(order)]
+        np.testing.assert_allclose(sides_mm, 2 * RADII[list(order)], atol=4)
+
+
+@pytest.mark.parametrize("spacing_mm", [(4.0, 4.0, 4.0), (2.0, 2.0, 2.0), (3.0, 3.0, 7.0)])
+def test_heads_of_human_size_are_not(head, spacing_mm):
+    assert head_warnings(head, np.array(spacing_mm)) == ()
+
+
+@pytest.mark.parametrize("num_others", [1, 20, 285])
+def test_an_almost_constant_scan_is_named(num_others):
+    image = np.full(SHAPE, 7.5, np.float32)
+    image.reshape(-1)[np.random.default_rng(0).choice(image.size, num_others, replace=False)] = 90
+    told = f"almost constant: all but {num_others} of its 285,120 voxels are 7.5"
+    assert head_warnings(image, np.full(3, 3.0)) == (told,)
+
+
+def test_a_small_brain_in_a_large_field_is_not_almost_constant():
+    image = np.zeros((90, 100, 80), np.uint8)
+    image[40:50, 40:50, 40:50] = 9
+    assert head_warnings(image, np.full(3, 10.0)) == ()
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-38, 1e38])
+def test_intensities_of_any_size_are_looked_at(head, scale):
+    assert head_warnings((head / 160 * scale).astype(np.float32), np.full(3, 4.0)) == ()

@@ -7,6 +7,10 @@ from scipy import ndimage
 
 SAMPLES_PER_AXIS = 64
 LIMIT_PERCENTILES = (0.1, 99.9)
+MIN_SHARE = 1e-3  # of the voxels; fewer that differ from all others show no head
+SIZE_RANGE_MM = (80.0, 400.0)
+"""Longest side of what a scan of a human head can show: a newborn's brain without its skull is 100 mm long, an adult's
+head with the neck 300 mm high. A header ten times or a tenth life size lies far outside, half and double mostly."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,26 @@ def find_head(data: np.ndarray) -> Head:
     return Head(box, air, threshold, limits)
 
 
+def head_warnings(data: np.ndarray, spacing_mm: np.ndarray) -> tuple[str, ...]:
+    """Say what speaks against a scan showing a human head at life size, one sentence each.
+
+    Args:
+        data: Intensities [X, Y, Z], finite, not constant, any real type and axis order.
+        spacing_mm: Distance between neighbouring voxels along each axis [3].
+    """
+    steps = [-(-side // SAMPLES_PER_AXIS) for side in data.shape]
+    most = np.median(data[tuple(slice(None, None, step) for step in steps)])
+    num_others = int(np.count_nonzero(data != most))
+    if num_others < MIN_SHARE * data.size:
+        return (f"almost constant: all but {num_others:,} of its {data.size:,} voxels are {most:g}",)
+    sides_mm = np.diff(find_head(data).box, axis=1)[:, 0] * spacing_mm
+    low, high = SIZE_RANGE_MM
+    if low <= sides_mm.max() <= high:
+        return ()
+    sides = " x ".join(f"{side:.0f}" for side in sides_mm)
+    return (f"the head measures {sides} mm, which no human head does: check the voxel size",)
+
+
 def _limits(sample: np.ndarray) -> tuple[np.number, np.number]:
     """Return the values between which all but the spikes lie; never an interpolation with a spike."""
     last = sample.size - 1
@@ -70,9 +94,9 @@ def _limits(sample: np.ndarray) -> tuple[np.number, np.number]:
 def _otsu_threshold(values: np.ndarray, num_bins: int = 256) -> float:
     """Return the threshold that parts the values into two classes of the least variance (Otsu 1979)."""
     low, high = float(values.min()), float(values.max())
-    if low == high:
-        return low
     width = (high - low) / num_bins
+    if not np.float32(width):  # constant, or as good as
+        return low
     bins = np.minimum((values - low) / width, num_bins - 1).astype(np.intp)
     counts = np.bincount(bins.ravel(), minlength=num_bins).astype(np.float64)
     below = np.cumsum(counts)[:-1]
