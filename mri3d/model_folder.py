@@ -14,7 +14,7 @@ from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 
 FORMAT = 1
-CARD, WEIGHTS, HEAD = "card.json", "weights.safetensors", "head.skops"
+CARD, WEIGHTS = "card.json", "weights.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +43,12 @@ class Model:
         arguments: What the classifier needs to be built again, JSON types.
         tensors: Its weights by name.
         card: What surrounds it.
-        head: A scikit-learn estimator as skops bytes; empty where there is none.
     """
 
     classifier: str
     arguments: dict[str, Any]
     tensors: dict[str, np.ndarray]
     card: Card
-    head: bytes = b""
 
 
 def write_model(folder: Path, model: Model) -> None:
@@ -67,10 +65,6 @@ def write_model(folder: Path, model: Model) -> None:
     )
     (folder / CARD).unlink(missing_ok=True)
     write_bytes(folder / WEIGHTS, weights)
-    if model.head:
-        write_bytes(folder / HEAD, model.head)
-    else:
-        (folder / HEAD).unlink(missing_ok=True)
     write_json(
         folder / CARD,
         {
@@ -80,7 +74,7 @@ def write_model(folder: Path, model: Model) -> None:
             "classes": list(model.card.classes),
             "recipe": model.card.recipe.arguments(),
             "reference": {"lowest": reference.lowest, "highest": reference.highest},
-            "sha256": {WEIGHTS: digest(weights)} | ({HEAD: digest(model.head)} if model.head else {}),
+            "sha256": {WEIGHTS: digest(weights)},
             "facts": model.card.facts,
         },
     )
@@ -108,8 +102,7 @@ def read_model(folder: Path) -> Model:
             "Use the version of mri3d that wrote it."
         )
     try:
-        contents = {name: _checked(folder / name, expected) for name, expected in card["sha256"].items()}
-        tensors = safetensors.numpy.load(contents[WEIGHTS])
+        tensors = safetensors.numpy.load(_checked(folder / WEIGHTS, card["sha256"][WEIGHTS]))
         mean = tensors.pop("reference.mean")
         return Model(
             classifier=card["classifier"],
@@ -121,7 +114,6 @@ def read_model(folder: Path) -> Model:
                 reference=Reference(mean, **card["reference"]),
                 facts=card["facts"],
             ),
-            head=contents.get(HEAD, b""),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
