@@ -1,5 +1,6 @@
 """The ground: files that are written whole or not at all, digests, and where the cache lies."""
 
+import errno
 import hashlib
 import json
 import os
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from mri3d.errors import UserError
 
 
 @contextmanager
@@ -71,7 +74,21 @@ def digest_json(value: Any) -> str:  # noqa: ANN401 (any JSON value)
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again: `$MRI3D_CACHE`, else `mri3d` in the user's cache folder."""
-    if chosen := os.environ.get("MRI3D_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mri3d"
+    """Return the folder for what can be made again: `$MRI3D_CACHE`, else `mri3d` in the user's cache folder.
+
+    Raises:
+        UserError: It is not there and cannot be made, or nothing can be written to it.
+    """
+    chosen = os.environ.get("MRI3D_CACHE")
+    folder = Path(chosen or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mri3d")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        reason = "a file is in its place" if isinstance(error, FileExistsError) else error.strerror
+        name = f"MRI3D_CACHE={folder}" if chosen else f"the cache folder {folder}"
+        raise UserError(
+            f"{name} cannot be used: {reason}. Set MRI3D_CACHE to a folder that can be written to."
+        ) from error
+    return folder

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mri3d.errors import UserError
 from mri3d.files import atomic_path, cache_folder, digest, digest_json, write_bytes, write_json, write_text
 
 
@@ -126,3 +127,36 @@ def test_cache_folder_can_be_chosen(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home" / ".cache" / "mri3d"
+
+
+def test_cache_folder_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / "not" / "yet"))
+    assert cache_folder().is_dir()
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("file", "a file is in its place"),
+        ("file/within", "Not a directory"),
+        ("link", "a file is in its place"),
+        ("locked", "Permission denied"),
+        ("locked/within", "Permission denied"),
+    ],
+)
+def test_cache_folder_that_cannot_be_used_is_named(tmp_path, monkeypatch, place, reason):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "at all")
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked").chmod(0o555)
+    if os.geteuid() == 0 and place.startswith("locked"):  # whom no mode stops
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / place))
+    with pytest.raises(UserError, match=rf"MRI3D_CACHE={tmp_path}/{place} cannot be used: {reason}\. Set MRI3D_CACHE"):
+        cache_folder()
+    monkeypatch.delenv("MRI3D_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(
+        UserError, match=rf"the cache folder {tmp_path}/file/mri3d cannot .*Set MRI3D_CACHE to a folder"
+    ):
+        cache_folder()

@@ -183,7 +183,10 @@ def _remember(file: Path, new: _Memory) -> None:
             for path, (state, found) in scans
         },
     }
-    write_bytes(file, json.dumps(memory).encode())
+    try:
+        write_bytes(file, json.dumps(memory).encode())
+    except OSError as error:  # the scans have been read all the same
+        log.warning("cannot write to %s: %s. The scans will be read again next time", file.parent, error.strerror)
 
 
 def _reader_digest() -> str:

@@ -69,17 +69,22 @@ class DemoStudy:
         leave half a study.
 
         Raises:
-            UserError: An argument is out of range.
+            UserError: An argument is out of range, or the cache folder cannot be written to.
         """
         self._check()
         folder = cache_folder() / "demo" / digest_json([_generator_digest(), self._arguments()])[:16]
         if not self._is_complete(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _remove_stale(folder.parent)
             building = _sibling(folder)
             try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                _remove_stale(folder.parent)
                 self._build_in(building)
                 self._put(building, folder)
+            except OSError as error:
+                raise UserError(
+                    f"cannot write the demo cohort to {folder.parent}: {error.strerror}. Make room, or choose another "
+                    "folder by MRI3D_CACHE."
+                ) from error
             finally:
                 shutil.rmtree(building, ignore_errors=True)
         return folder

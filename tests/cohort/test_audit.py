@@ -65,6 +65,14 @@ def test_a_head_of_no_human_size_is_named_at_training_too(study, tmp_path, caplo
     assert audited.to_rows()[2]["warnings"] == told
 
 
+def test_what_cannot_be_remembered_is_read_all_the_same(study, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(audit_module, "_SETTLED_SECONDS", -1.0)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "audit").touch()  # where its folder should be
+    assert len(audit(study, oriented=True, skip_bad=False).digests) == 8
+    assert f"cannot write to {tmp_path}/cache/audit: File exists. The scans will be read again" in caplog.text
+
+
 def damage(study: Cohort) -> Cohort:
     """Spoil six of the eight scans, each in its own way."""
     scans = {s.id: s.scan for s in study.subjects}

@@ -194,3 +194,10 @@ def test_simultaneous_builds_end_with_one_study(monkeypatch, tmp_path):
 def test_arguments_out_of_range_are_refused(changes, message):
     with pytest.raises(UserError, match=message):
         Demo(DemoStudy(**changes)).read()
+
+
+def test_study_that_cannot_be_written_is_the_users_to_mend(tmp_path, monkeypatch):
+    monkeypatch.setenv("MRI3D_CACHE", str(tmp_path))
+    (tmp_path / "demo").touch()  # where its folder should be
+    with pytest.raises(UserError, match=rf"cannot write the demo cohort to {tmp_path}/demo: .* by MRI3D_CACHE"):
+        DemoStudy(num_subjects=2).build()
