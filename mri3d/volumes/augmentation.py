@@ -24,8 +24,9 @@ class Augmentation:
         rotate_degrees: Largest rotation about each axis.
         scale: Largest relative change of size along each axis.
         shift_voxels: Largest translation along each axis.
-        intensity: Largest relative change of contrast and largest shift of the mean, in standard deviations.
-        noise: Largest standard deviation of the Gaussian noise; the volume has unit variance.
+        intensity: Largest relative change of contrast, and largest shift in the volume's unit.
+        noise: Largest standard deviation of the Gaussian noise, in the volume's unit: of a z-scored volume the standard
+            deviation of its tissue, of one scaled by minmax the whole range, else the scan's own.
         flip: Whether left and right are exchanged in every second volume. Off by default: brains are not symmetric.
         probability: How often each of the changes is made, 0 to 1.
     """
@@ -44,6 +45,21 @@ class Augmentation:
                 raise UserError(f"augmentation.{name}={getattr(self, name)} is negative. Give 0 or more.")
         if not 0 <= self.probability <= 1:
             raise UserError(f"augmentation.probability={self.probability} is not a probability. Give 0 to 1.")
+
+    def check_orientation(self, orientation: str) -> None:
+        """Make sure that left and right can be exchanged, if they are to be.
+
+        Args:
+            orientation: Of the recipe: "ras" or "stored".
+
+        Raises:
+            UserError: The first axis of the volumes need not run from left to right.
+        """
+        if self.flip and orientation != "ras":
+            raise UserError(
+                f"augmentation.flip=true exchanges left and right, but with preprocess.orientation={orientation} any "
+                "axis may run from left to right. Set preprocess.orientation=ras, or leave flip off."
+            )
 
     def transform(self, shape: tuple[int, int, int]) -> Compose:
         """Build the MONAI transform of volumes [C, X, Y, Z] whose sides X, Y, Z are `shape`."""

@@ -130,6 +130,13 @@ def test_flip_is_off_by_default():
     assert max(centers) < 6.0  # none beyond the middle
 
 
+def test_flip_is_refused_where_the_first_axis_may_run_otherwise():
+    for augmentation, orientation in ((Augmentation(flip=True), "ras"), (Augmentation(), "stored")):
+        augmentation.check_orientation(orientation)
+    with pytest.raises(UserError, match=r"augmentation\.flip=true .* preprocess\.orientation=stored .*=ras, or leave"):
+        Augmentation(flip=True).check_orientation("stored")
+
+
 def test_edges_are_continued_and_not_filled_with_zero():
     background = np.full((1, *SHAPE), -1.5, dtype=np.float32)  # of a head after z-scoring
     for seed in SEEDS:
