@@ -63,7 +63,7 @@ def audit(cohort: Cohort, *, oriented: bool, skip_bad: bool) -> Cohort:
         told = f"{len(bad)} of {len(cohort.participants.subjects)} scans cannot be used"
         if not skip_bad:
             raise UserError(f"{told}:{_lines(bad)}\nMend them, or set data.skip_bad=true to leave them out.")
-        log.warning("%s and are left out:%s", told, _lines(bad))
+        log.warning("%s and are left out; cohort.csv lists all of them:%s", told, _lines(bad))
     if unlabelled := [s for s in subjects if s.problem and s.left_out]:
         log.warning("%d scans without a label cannot be used either:%s", len(unlabelled), _lines(unlabelled))
     if warned := [f"{s.id}: {'; '.join(s.warnings)}" for s in subjects if s.warnings]:
@@ -72,6 +72,7 @@ def audit(cohort: Cohort, *, oriented: bool, skip_bad: bool) -> Cohort:
     if len(audited.classes) < 2:
         left = f"one class ({count_text(audited.class_counts)})" if audited.classes else "no class"
         raise UserError(f"{left} is left of the subjects whose scans can be used; a classifier needs two or more.")
+    log.info("cohort: %s", audited.describe())
     return audited
 
 

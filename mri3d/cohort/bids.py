@@ -38,10 +38,11 @@ class Bids:
         suffix: Kind of scan, as names end: T1w, T2w, FLAIR.
         session: Take this session only.
         entities: Take scans with these entities only, e.g. `{acq: mprage, run: 1}`; null asks for their absence.
-        unlabelled: Label values that mean "no label"; an empty cell and `n/a` always do.
+        unlabelled: Label values that mean "no label", or the one. An empty cell always does, and so do n/a, NA, NaN,
+            null and None in any case: a class of that name needs another in the table.
         group: Column of those who must stay together (family); the participant otherwise.
         site: Column that says where the scan was made.
-        covariates: Further columns to keep.
+        covariates: Further columns, or the one, to keep.
         skip_bad: Leave out scans that cannot be used instead of ending the run.
     """
 
@@ -51,10 +52,10 @@ class Bids:
     suffix: str = "T1w"
     session: str | None = None
     entities: Mapping[str, object] = field(default_factory=dict)
-    unlabelled: Sequence[object] = ()
+    unlabelled: str | float | bool | Sequence[object] = ()
     group: str | None = None
     site: str | None = None
-    covariates: Sequence[str] = ()
+    covariates: str | Sequence[str] = ()
     skip_bad: bool = False
 
     def read(self) -> Cohort:

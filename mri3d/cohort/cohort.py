@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mri3d.errors import UserError
 
 NO_LABEL = "no label"  # `Subject.left_out` of a subject that can be predicted but not learnt from
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "#na", "#n/a"})  # as pandas has it, in any case
 _MAX_NUMERIC_CLASSES = 20  # more numbers than this are a measurement, not classes
 
 
@@ -161,10 +162,10 @@ class CohortSource(Protocol):
 
 
 def means_no_label(cell: str, unlabelled: Iterable[object]) -> bool:
-    """Tell whether a cell stands for "no label": an empty one always does.
+    """Tell whether a cell stands for "no label": one that says it is missing always does.
 
-    >>> [means_no_label(cell, [0, "?"]) for cell in ("", "0", "0.0", "?", "1")]
-    [True, True, True, True, False]
+    >>> [means_no_label(cell, [0, "?"]) for cell in ("", "NA", "0", "0.0", "?", "1")]
+    [True, True, True, True, True, False]
     """
     for value in unlabelled:
         # YAML reads false and nan as values of their own, so those are compared in any spelling.
@@ -172,7 +173,12 @@ def means_no_label(cell: str, unlabelled: Iterable[object]) -> bool:
             return True
         if not isinstance(value, bool) and (number := _number(cell)) is not None and number == _number(str(value)):
             return True
-    return not cell
+    return is_missing(cell)
+
+
+def is_missing(cell: str) -> bool:
+    """Tell whether a cell is empty or holds one of the words for it: NA, N/A, NaN, null, None, in any case."""
+    return cell.casefold() in _MISSING
 
 
 def require_classes(cohort: Cohort, source: str) -> None:

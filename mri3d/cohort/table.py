@@ -33,10 +33,11 @@ class Table:
         id: Column that names the subject.
         label: Column of classes.
         scan: Glob that finds a subject's scan, relative to `root`; `{id}` and any `{column}` are filled in.
-        unlabelled: Label values that mean "no label"; an empty cell always does, and `n/a` in a TSV file.
-        group: Column of those who must stay together (family, participant).
+        unlabelled: Label values that mean "no label", or the one. An empty cell always does, and so do NA, N/A, NaN,
+            null and None in any case: a class of that name needs another in the table.
+        group: Column of those who must stay together (family, participant); who has none there stands alone.
         site: Column that says where the scan was made.
-        covariates: Further columns to keep.
+        covariates: Further columns, or the one, to keep.
         skip_bad: Leave out scans that cannot be used instead of ending the run.
     """
 
@@ -45,10 +46,10 @@ class Table:
     id: str = "subject"
     label: str = "label"
     scan: str = "{id}.nii*"
-    unlabelled: Sequence[object] = ()
+    unlabelled: str | float | bool | Sequence[object] = ()
     group: str | None = None
     site: str | None = None
-    covariates: Sequence[str] = ()
+    covariates: str | Sequence[str] = ()
     skip_bad: bool = False
 
     def read(self) -> Cohort:

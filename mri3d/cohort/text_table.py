@@ -4,17 +4,27 @@ import csv
 import io
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mri3d.cohort.cohort import NO_LABEL, Cohort, Subject, list_text, means_no_label, require_classes
+from mri3d.cohort.cohort import (
+    NO_LABEL,
+    Cohort,
+    Subject,
+    count_text,
+    is_missing,
+    list_text,
+    means_no_label,
+    require_classes,
+)
 from mri3d.errors import UserError, did_you_mean
 
 log = logging.getLogger(__name__)
 
-# Labels that are classes as far as a CSV file says, but that somebody may have meant as missing.
-_LOOKS_MISSING = frozenset({"na", "n/a", "nan", "null", "none", "missing", "unknown", "?", "."})
+# Labels that are taken as classes, but that somebody may have meant as missing.
+_LOOKS_MISSING = frozenset({"missing", "unknown", "?", "."})
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,7 @@ class TextTable:
                     id=id,
                     scan=None,
                     label=subject_label,
-                    group=groups[row] or None,
+                    group=None if is_missing(groups[row]) else groups[row],  # else they would all be one family
                     site=sites[row] or None,
                     covariates={name: cells[row] for name, cells in kept.items()},
                     left_out="" if subject_label is not None else NO_LABEL,
@@ -131,6 +141,12 @@ class TextTable:
         for value in ignored:
             if not any(cell and means_no_label(cell, [value]) for cell in labels):
                 log.warning("data.unlabelled names %r, which is not in column %r of %s", value, name, self.path.name)
+        if words := Counter(cell for cell in labels if cell and is_missing(cell)):
+            log.warning(
+                "cells of column %r that mean no label: %s. If this is a class, give it another name in the table",
+                name,
+                count_text(words),
+            )
         for cell in sorted({c for c in labels if c.casefold() in _LOOKS_MISSING and not means_no_label(c, ignored)}):
             log.warning(
                 "label %r of column %r is taken as a class; if not, set data.unlabelled=['%s']", cell, name, cell

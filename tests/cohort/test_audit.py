@@ -49,6 +49,13 @@ def changed(cohort: Cohort, **problems: str) -> Cohort:
     )
 
 
+def test_how_many_take_part_and_how_many_have_no_label_is_logged(study, caplog):
+    subjects = [Subject(s.id, s.scan, None, left_out=NO_LABEL) if s.id in "ab" else s for s in study.subjects]
+    with caplog.at_level("INFO"):
+        audit(Cohort(tuple(subjects)), oriented=True, skip_bad=False)
+    assert "cohort: 8 subjects: 6 take part (F 3, M 3), 2 without a label" in caplog.text
+
+
 def test_good_scans_are_given_their_digests(study, caplog):
     audited = audit(study, oriented=True, skip_bad=False)
     assert audited.digests == tuple(read_scan(path).digest for path in study.scans)
@@ -105,7 +112,7 @@ def test_bad_scans_can_be_left_out_by_name(study, caplog):
     assert len(audited.subjects) == 8
     assert "NaN" in audited.subjects[3].left_out
     assert audited.subjects[5].left_out == "no scan matches f*.nii"
-    assert "6 of 8 scans cannot be used and are left out:\n  a: " in caplog.text
+    assert "6 of 8 scans cannot be used and are left out; cohort.csv lists all of them:\n  a: " in caplog.text
 
 
 def test_two_classes_must_be_left(study):

@@ -94,8 +94,12 @@ def test_cohort_is_frozen_and_travels_between_processes():
         ("FALSE", [False], True),
         ("0", [False], False),
         ("NaN", [float("nan")], True),
-        ("na", ["NA"], False),
-        ("n/a", [], False),
+        *(
+            (cell, [], True)
+            for cell in ("NA", "na", "N/A", "n/a", "nan", "NaN", "NULL", "null", "None", "none", "<NA>")
+        ),
+        *((cell, [], False) for cell in ("no", "nano", "N", "-", "nil", "unknown")),
+        ("unknown", ["UNKNOWN"], False),
         ("10", [1, "0"], False),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mri3d.cohort.table import Table
+from mri3d.configuration import complete
 from mri3d.errors import UserError
 
 IXI = Path(__file__).parents[3] / "shared" / "data" / "ixi"
@@ -53,14 +54,32 @@ def test_spellings_of_one_table_read_alike(tmp_path, text):
     ]
 
 
-def test_not_available_is_missing_in_tsv_and_a_class_with_a_warning_in_csv(tmp_path, caplog):
-    rows = [("subject", "label"), ("a", "F"), ("b", "M"), ("c", "n/a"), *((f"d{i}", "FM"[i % 2]) for i in range(6))]
-    root = study(tmp_path, "\n".join("\t".join(r) for r in rows), ["a.nii", "b.nii", "c.nii"], "t.tsv")
-    study(tmp_path, "\n".join(",".join(r) for r in rows), [], "t.csv")
-    assert Table(str(root), "t.tsv").read().classes == ("F", "M")
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_words_for_missing_are_no_class(tmp_path, caplog, name):
+    words = ["NA", "N/A", "nan", "NaN", "null", "None", "None", ""]
+    labels = ["F", "M", *words, "F", "M"]
+    separator = "\t" if name == "t.tsv" else ","
+    rows = [("subject", "label", "family"), *((f"s{i}", label, label) for i, label in enumerate(labels))]
+    study(tmp_path, "\n".join(separator.join(row) for row in rows), ["s0.nii", "s1.nii"], name)
+    cohort = Table(str(tmp_path), name, group="family").read()
+    assert [s.label for s in cohort.subjects] == ["F", "M", *[None] * len(words), "F", "M"]
+    assert [s.group for s in cohort.subjects] == ["F", "M", *[None] * len(words), "F", "M"]
+    assert cohort.describe() == "12 subjects: 4 take part (F 2, M 2), 8 without a label"
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        "cells of column 'label' that mean no label: NA 1, N/A 1, nan 1, NaN 1, null 1, None 2. If this is a class"
+    )
+
+
+def test_not_available_is_missing_without_a_word_in_tsv(tmp_path, caplog):
+    rows = [("subject", "label"), ("a", "F"), ("b", "M"), ("c", "n/a"), ("d", "unknown"), ("e", "unknown")]
+    root = study(tmp_path, "\n".join("\t".join(row) for row in rows), ["a.nii", "b.nii", "c.nii"], "t.tsv")
+    assert Table(str(root), "t.tsv", unlabelled="unknown").read().classes == ("F", "M")
     assert not caplog.records
-    assert Table(str(root), "t.csv").read().classes == ("F", "M", "n/a")
-    assert "label 'n/a' of column 'label' is taken as a class" in caplog.text
+    rows += [(f"f{i}", "FM"[i % 2]) for i in range(6)]
+    study(tmp_path, "\n".join("\t".join(row) for row in rows), [], "t.tsv")
+    assert Table(str(root), "t.tsv").read().classes == ("F", "M", "unknown")
+    assert "label 'unknown' of column 'label' is taken as a class" in caplog.text
 
 
 def test_columns_are_kept_as_text(tmp_path):
@@ -74,10 +93,14 @@ def test_columns_are_kept_as_text(tmp_path):
 
 
 def test_one_value_needs_no_brackets(tmp_path):
-    root = study(tmp_path, "subject,label,age\na,F,1\nb,M,2\nc,NA,3\n", ["a.nii", "b.nii", "c.nii"])
-    cohort = Table(str(root), "subjects.csv", unlabelled="NA", covariates="age").read()
-    assert cohort.classes == ("F", "M")
-    assert cohort.subjects[2].covariates == {"age": "3"}
+    root = study(tmp_path, "subject,label,age\na,F,1\nb,M,2\nc,0,3\n", ["a.nii", "b.nii", "c.nii"])
+    for unlabelled in (0, "0", 0.0):
+        options = {"root": str(root), "table": "subjects.csv", "unlabelled": unlabelled, "covariates": "age"}
+        complete({"_target_": "mri3d.cohort.table.Table", **options})
+        complete({"_target_": "mri3d.cohort.bids.Bids", "label": "dx", **options})
+        cohort = Table(**options).read()
+        assert cohort.classes == ("F", "M")
+        assert cohort.subjects[2].covariates == {"age": "3"}
 
 
 def test_unlabelled_value_that_no_row_has_is_said(tmp_path, caplog):
