@@ -62,9 +62,8 @@ def compose(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, so that all errors look alike
     import hydra
     from hydra.core.config_store import ConfigStore
-    from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
-    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+    from omegaconf.errors import MissingMandatoryValue
 
     ConfigStore.instance().store("schema", Schema)
     ConfigStore.instance().store("predict", HYDRA)
@@ -81,10 +80,7 @@ def compose(arguments: list[str]) -> int:
         statuses.append(exit_status(execute, debug=config.debug))
 
     sys.argv[1:] = hydra_overrides(arguments, groups=[], keys=Schema.__dataclass_fields__)
-    try:
-        job()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(" ".join(str(error).split())) from error
+    job()
     return max(statuses)
 
 

@@ -37,6 +37,9 @@ def execute(configuration: dict[str, Any], folder: Path, *, resumed: bool = Fals
     from mri3d import experiment
     from mri3d.configuration import complete
 
+    for group in GROUPS:
+        if not isinstance(configuration.get(group), dict) or "_target_" not in configuration[group]:
+            raise UserError(f"{group}={configuration.get(group)} is no option of {group}. See python train.py --help.")
     configuration = complete({"trainer": configuration["trainer"], **configuration})  # it is in the model too
     parts = {group: instantiate(configuration[group], _convert_="all") for group in GROUPS if group != "trainer"}
     environment = dict(os.environ)
@@ -64,12 +67,9 @@ def resume(folder: Path) -> int:
     """Run the configuration that lies in a run: after it was cut off, or beside its first process."""
     import logging
 
-    import yaml
+    from mri3d.run_folder import read_configuration
 
-    try:
-        configuration = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"resume={folder} is no run that began: {error}. Give a folder of runs/.") from error
+    configuration = read_configuration(folder)
     level = "WARNING" if RUN in os.environ else "INFO"
     logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s")
     return execute(configuration, folder, resumed=True)
@@ -81,34 +81,32 @@ def compose(arguments: list[str]) -> int:
     import hydra
     from hydra.core.config_store import ConfigStore
     from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
     ConfigStore.instance().store("schema", Schema)
     statuses = [0]
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="train")  # type: ignore[untyped-decorator]
     def job(config: DictConfig) -> None:
-        if config.resume is not None:
-            raise UserError("resume takes everything from the run it continues: python train.py resume=runs/x/y")
-        if config.seed < 0:
-            raise UserError(f"seed={config.seed} is negative. Give 0 or more.")
-        if ".." in Path(config.name).parts or Path(config.name).is_absolute():
-            raise UserError(f"name={config.name} leads out of runs/. Give a plain name.")
-        configuration = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
         folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
         for empty in (folder, *folder.parents[:2]):  # Hydra made them; the run does, once there is something to run
             with contextlib.suppress(OSError):
                 empty.rmdir()
-        statuses.append(exit_status(lambda: execute(configuration, folder), debug=config.debug))
+
+        def checked() -> int:
+            if config.resume is not None:
+                raise UserError("resume takes everything from the run it continues: python train.py resume=runs/x/y")
+            if config.seed < 0:
+                raise UserError(f"seed={config.seed} is negative. Give 0 or more.")
+            if ".." in Path(config.name).parts or Path(config.name).is_absolute():
+                raise UserError(f"name={config.name} leads out of runs/. Give a plain name.")
+            return execute(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)), folder)
+
+        statuses.append(exit_status(checked, debug=config.debug))
 
     keys = [key for key in Schema.__dataclass_fields__ if key not in GROUPS]
     sys.argv[1:] = hydra_overrides(arguments, groups=GROUPS, keys=keys)
-    try:
-        job()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(" ".join(str(error).split())) from error
+    job()
     return max(statuses)
 
 

@@ -53,7 +53,9 @@ def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: It
             continue
         first, dot, _ = match["key"].partition(".")
         if first not in known:
-            raise UserError(f"there is no key {first!r} (keys: {', '.join(known)}).{did_you_mean(first, known)}")
+            raise UserError(f"there is no key {first!r}.{did_you_mean(first, known)} The keys: {', '.join(known)}.")
+        if match["key"] in groups and match["value"] in ("", "null"):
+            raise UserError(f"{argument} chooses nothing. Give {first}=<option>, see --help.")
         values = _elements(match["value"]) if sweep else [match["value"]]
         if not sweep and match["key"] in groups and "," in match["value"]:
             raise UserError(f"{argument} names several options. Add -m to run each of them.")
@@ -91,10 +93,26 @@ def tell(error: Exception) -> None:
 
 
 def _user_error(error: BaseException | None) -> UserError | None:
-    """Find the user's mistake that a library wrapped in an exception of its own."""
+    """Find the user's mistake that a library wrapped in an exception of its own, or told by one."""
+    told = []
     while error is not None and not isinstance(error, UserError):
+        told.append(error)
         error = error.__cause__
+    # Hydra and OmegaConf raise for a mistake in an override only; they are imported by the scripts alone.
+    if error is None and told and type(told[0]).__module__.partition(".")[0] in ("hydra", "omegaconf"):
+        return _of_hydra(": ".join(" ".join(str(cause).split()) for cause in told))
     return error
+
+
+def _of_hydra(message: str) -> UserError:
+    """Say shorter what Hydra says of an option that a group does not have."""
+    match = re.search(r"Could not find '([^']*)/([^']*)' Available options in '\S*': (.*?) Config search path", message)
+    if not match:
+        return UserError(message)
+    group, option, options = match[1], match[2], match[3].split()
+    return UserError(
+        f"{group}={option}: there is no such option.{did_you_mean(option, options)} The options: {', '.join(options)}."
+    )
 
 
 def _quoted(value: str) -> str:

@@ -50,8 +50,8 @@ def _check_call(node: dict[str, Any], where: str) -> dict[str, Any]:
     for key, value in given.items():
         if key not in options and not any_option:
             raise UserError(
-                f"{_join(where, key)} is no option of {node['_target_'].rpartition('.')[2]} "
-                f"(options: {', '.join(options)}).{did_you_mean(key, options)}"
+                f"{_join(where, key)} is no option of {node['_target_'].rpartition('.')[2]}."
+                f"{did_you_mean(key, options)} Its options: {', '.join(options)}."
             )
         if not _is_call(value) and not fits(value, hints.get(key, Any)):
             raise UserError(f"{_join(where, key)}={value!r} is not {_describe(hints[key])}.")

@@ -182,7 +182,7 @@ def test_run_that_was_killed_is_resumed_to_the_same_bits(tmp_path):
     ("arguments", "message"),
     [
         (["resolutoin=3"], "Did you mean 'resolution'?"),
-        (["model=sfnc"], "Could not find 'model/sfnc'"),
+        (["model=sfnc"], "Did you mean 'sfcn'?"),
         (["model.bach_size=3"], "Did you mean 'batch_size'?"),
         (["model.batch_size=many"], "model.batch_size='many' is not a whole number"),
         (["trainer.max_epoch=3"], "Did you mean 'max_epochs'?"),
@@ -196,6 +196,14 @@ def test_run_that_was_killed_is_resumed_to_the_same_bits(tmp_path):
         (["model.optimizer.lr=-1"], "learning rate"),
         (["seed=-1"], "seed=-1"),
         (["name=a/../../b"], "leads out of runs/"),
+        (["trainer=null"], "trainer=null chooses nothing"),
+        (["seed=a"], "Value 'a' of type 'str' could not be converted to Integer"),
+        (["data.root=${nowhere}"], "Interpolation key 'nowhere' not found"),
+        ([SMALL[0], "model.network.channels=[]"], "channels=[] is not a list of whole numbers"),
+        ([SMALL[0], "resolution=3"], "too small for this network"),
+        ([SMALL[0], "evaluation.validation=0"], "stops by its validation rows"),
+        ([SMALL[0], "trainer.devices=4", "trainer.accelerator=cpu"], "validation subjects cannot be shared by 4"),
+        (["trainer.max_epochs=0"], "leaves no time to learn"),
         (["+resume=runs/none"], "takes everything from the run"),
     ],
 )
@@ -204,7 +212,16 @@ def test_mistake_ends_with_status_2_one_message_and_no_run(arguments, message, t
     assert message in done.stderr
     assert done.stderr.count("error:") == 1
     assert "Traceback" not in done.stderr
-    assert not list(tmp_path.rglob("config.yaml"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_damaged_settings_of_a_run_are_told(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: [")
+    assert "config.yaml is damaged" in run("train", f"resume={tmp_path}", cwd=tmp_path, status=2).stderr
+    (tmp_path / "config.yaml").write_text("seed: 3")
+    assert (
+        "config.yaml is damaged: it has no trainer" in run("train", f"resume={tmp_path}", cwd=tmp_path, status=2).stderr
+    )
 
 
 def test_run_is_not_resumed_on_another_cohort(tmp_path):

@@ -31,7 +31,7 @@ from mri3d.classifiers.heads import (
 from mri3d.classifiers.pca import GramPCA, NumComponents, check_num_components
 from mri3d.classifiers.platt import fit_sigmoids, sigmoid_proba, softmax_proba
 from mri3d.classifiers.projection import Projection
-from mri3d.classifiers.search import Grid, Setting, inner_folds, outside, search, truncated
+from mri3d.classifiers.search import Grid, InnerFold, Setting, inner_folds, outside, search, truncated
 from mri3d.errors import UserError
 from mri3d.model_folder import Card, Model, write_model
 from mri3d.volumes.cache import Volumes
@@ -76,22 +76,23 @@ class ClassicalModel(ABC):
     def fit_heads(self, scores: np.ndarray, targets: np.ndarray, settings: list[Setting]) -> Sequence[Head]:
         """Fit the head once for each setting, on scores [N, P] and targets [N]."""
 
+    def check(self, task: Task) -> None:
+        """Refuse a task that cannot be done.
+
+        Raises:
+            UserError: The grid is empty or impossible for so many rows, or a class is too small for the inner folds.
+        """
+        self._plan(task)
+
     def fit(self, task: Task) -> None:
         """Choose parameters by the inner folds, fit on all training and validation rows, calibrate.
 
         Raises:
-            UserError: The grid is empty or impossible for so many rows, a class is too small for the inner folds, or
-                all volumes are the same.
+            UserError: As `check`, or all volumes are the same.
         """
         start = time.perf_counter()
-        rows = np.sort(np.concatenate([task.train_rows, task.validation_rows])).astype(np.int64)
-        targets, everything = task.targets[rows], np.arange(len(rows))
-        grid = Grid.of(self.num_components, **self.head_parameters())
-        folds = []
-        if self.calibrated or len(grid.points) > 1:
-            folds = inner_folds(targets, task.groups[rows], task.classes, num_folds=self.inner_folds, seed=task.seed)
-        trainings = [train for train, _ in folds] + [everything]
-        self._check(grid, num_rows=min(map(len, trainings)))
+        rows, grid, folds = self._plan(task)
+        targets, trainings = task.targets[rows], [train for train, _ in folds] + [np.arange(len(rows))]
         products = row_products(
             task.volumes, rows, trainings=trainings, standardize=self.standardize, normalize=self.normalize
         )
@@ -169,17 +170,30 @@ class ClassicalModel(ABC):
         self.projection_ = projection.unscaled() if isinstance(head, LinearHead) else projection
         self.head_, self.volume_shape_ = head, volumes.shape
 
-    def _check(self, grid: Grid, *, num_rows: int) -> None:
-        """Refuse what the smallest set of rows that is learnt from cannot do."""
-        for num_components in grid.num_components:
-            check_num_components(num_components, num_rows)
-        for name, value in ((name, value) for setting in grid.settings for name, value in setting.items()):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
-                raise UserError(f"model.{name}={value!r} is impossible. Give a number above 0.")
-            if name == "k" and (value != int(value) or value > num_rows):
-                raise UserError(
-                    f"model.k={value} neighbours cannot be found among {num_rows} rows. Give whole numbers up to that."
-                )
+    def _plan(self, task: Task) -> tuple[np.ndarray, Grid, list[InnerFold]]:
+        """Say which rows are learnt from, what is tried on them, and on which inner folds."""
+        rows = np.sort(np.concatenate([task.train_rows, task.validation_rows])).astype(np.int64)
+        grid = Grid.of(self.num_components, **self.head_parameters())
+        folds: list[InnerFold] = []
+        if self.calibrated or len(grid.points) > 1:
+            folds = inner_folds(
+                task.targets[rows], task.groups[rows], task.classes, num_folds=self.inner_folds, seed=task.seed
+            )
+        _check_grid(grid, num_rows=min([len(train) for train, _ in folds], default=len(rows)))
+        return rows, grid, folds
+
+
+def _check_grid(grid: Grid, *, num_rows: int) -> None:
+    """Refuse what the smallest set of rows that is learnt from cannot do."""
+    for num_components in grid.num_components:
+        check_num_components(num_components, num_rows)
+    for name, value in ((name, value) for setting in grid.settings for name, value in setting.items()):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
+            raise UserError(f"model.{name}={value!r} is impossible. Give a number above 0.")
+        if name == "k" and (value != int(value) or value > num_rows):
+            raise UserError(
+                f"model.k={value} neighbours cannot be found among {num_rows} rows. Give whole numbers up to that."
+            )
 
 
 @dataclass(kw_only=True)

@@ -41,6 +41,14 @@ class Task:
 class Classifier(Protocol):
     """Fits on rows, gives probabilities. The constructor only stores; `fit` builds everything afresh."""
 
+    def check(self, task: Task) -> None:
+        """Refuse, before any work starts, a task that cannot be done; no volume is read.
+
+        Raises:
+            UserError: An option does not suit the volumes' shape, the classes or the number of rows.
+        """
+        ...
+
     def fit(self, task: Task) -> None:
         """Learn from the training and validation rows of a task, and from nothing else."""
         ...

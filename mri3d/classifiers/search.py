@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 Setting = dict[str, Any]
 """One value for each parameter of a head, such as {"C": 1.0}."""
 
+InnerFold = tuple[np.ndarray, np.ndarray]
+"""Positions among the training rows that are learnt from, and that are held out."""
+
 FitHeads = Callable[[np.ndarray, np.ndarray, list[Setting]], Sequence[Head]]
 """Fits heads on scores [N, P] and targets [N], one for each setting."""
 
@@ -98,7 +101,7 @@ class Search:
 
 def inner_folds(
     targets: np.ndarray, groups: np.ndarray, classes: Sequence[str], *, num_folds: int, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> list[InnerFold]:
     """Cut training rows into stratified folds that keep groups whole.
 
     Args:
@@ -141,7 +144,7 @@ def inner_folds(
 def search(
     products: Sequence[np.ndarray],
     targets: np.ndarray,
-    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    folds: Sequence[InnerFold],
     grid: Grid,
     fit_heads: FitHeads,
 ) -> Search:
@@ -204,7 +207,7 @@ def as_list(name: str, value: object) -> list[Any]:
 
 
 def _try_fold(
-    products: np.ndarray, targets: np.ndarray, fold: tuple[np.ndarray, np.ndarray], grid: Grid, fit_heads: FitHeads
+    products: np.ndarray, targets: np.ndarray, fold: InnerFold, grid: Grid, fit_heads: FitHeads
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give AUC on rows learnt from [points] and held out [points], and decisions for those held out [points, M, K]."""
     train, held_out = fold

@@ -134,8 +134,7 @@ class Evaluation:
         write_text(path, text.getvalue())
 
 
-def cross_validate(
-    prototype: ClassifierT,
+def make_tasks(
     volumes: Volumes,
     targets: np.ndarray,
     groups: np.ndarray,
@@ -144,14 +143,10 @@ def cross_validate(
     classes: tuple[str, ...],
     folder: Path,
     seed: int,
-    after_fold: Callable[[FoldResult, ClassifierT], None] = lambda result, classifier: None,
-) -> Evaluation:
-    """Fit a copy of the classifier on every fold and test it there.
-
-    Nothing is written here, and every process of a distributed run may call it and gets the same answer.
+) -> list[Task]:
+    """Say for each fold what its fit learns from.
 
     Args:
-        prototype: Copied for each fold and never fitted itself, so that no fold inherits from another.
         volumes: All volumes of the cohort [N].
         targets: Index of each subject's class [N].
         groups: Who must stay together [N].
@@ -159,15 +154,9 @@ def cross_validate(
         classes: Names of the K classes.
         folder: The run, where a fit may leave files; with several folds each fit is named `fold_<number>` in it.
         seed: Of the first fold; each further fold adds its number.
-        after_fold: Called with each fold's result and fitted classifier, for example to save it.
-
-    Raises:
-        ValueError: The classifier gave something else than probabilities.
     """
-    results = []
-    for fold in folds:
-        classifier = copy.deepcopy(prototype)
-        task = Task(
+    return [
+        Task(
             volumes=volumes,
             targets=targets,
             groups=groups,
@@ -178,16 +167,43 @@ def cross_validate(
             folder=folder,
             name=f"fold_{fold.number}" if len(folds) > 1 else "",
         )
+        for fold in folds
+    ]
+
+
+def cross_validate(
+    prototype: ClassifierT,
+    folds: Sequence[Fold],
+    tasks: Sequence[Task],
+    *,
+    after_fold: Callable[[FoldResult, ClassifierT], None] = lambda result, classifier: None,
+) -> Evaluation:
+    """Fit a copy of the classifier on every fold and test it there.
+
+    Nothing is written here, and every process of a distributed run may call it and gets the same answer.
+
+    Args:
+        prototype: Copied for each fold and never fitted itself, so that no fold inherits from another.
+        folds: Who is tested in each.
+        tasks: What each fit learns from, see `make_tasks`.
+        after_fold: Called with each fold's result and fitted classifier, for example to save it.
+
+    Raises:
+        ValueError: The classifier gave something else than probabilities.
+    """
+    results = []
+    for fold, task in zip(folds, tasks, strict=True):
+        classifier = copy.deepcopy(prototype)
         start = time.perf_counter()
         classifier.fit(task)
         seconds = time.perf_counter() - start
-        proba = classifier.predict_proba(volumes, fold.test_rows)
-        fold_scores = scores(targets[fold.test_rows], proba, classes)
+        proba = classifier.predict_proba(task.volumes, fold.test_rows)
+        fold_scores = scores(task.targets[fold.test_rows], proba, task.classes)
         result = FoldResult(fold, proba, fold_scores, classifier.history(), seconds)
         log.info("%s", _summary(result, len(folds)))
         after_fold(result, classifier)
         results.append(result)
-    return Evaluation(classes, targets, tuple(results))
+    return Evaluation(tasks[0].classes, tasks[0].targets, tuple(results))
 
 
 def _summary(result: FoldResult, num_folds: int) -> str:

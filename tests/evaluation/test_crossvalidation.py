@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from mri3d.evaluation.crossvalidation import cross_validate
+from mri3d.evaluation.crossvalidation import cross_validate, make_tasks
 from mri3d.evaluation.splits import Holdout, KFold
 
 CLASSES = ("control", "patient")
@@ -43,13 +43,12 @@ def study():
     return volumes, targets
 
 
-def evaluate(study, splitter, tmp_path, **more):
+def evaluate(study, splitter, tmp_path, *, prototype=None, **more):
     volumes, targets = study
     folds = splitter.split(targets, np.arange(41), classes=CLASSES, seed=0)
-    prototype, groups = Logistic(), np.arange(41)
-    evaluation = cross_validate(
-        prototype, volumes, targets, groups, folds, classes=CLASSES, folder=tmp_path, seed=7, **more
-    )
+    tasks = make_tasks(volumes, targets, np.arange(41), folds, classes=CLASSES, folder=tmp_path, seed=7)
+    prototype = prototype or Logistic()
+    evaluation = cross_validate(prototype, folds, tasks, **more)
     assert prototype.tasks == []
     return folds, evaluation
 
@@ -120,6 +119,5 @@ def test_a_classifier_that_gives_no_probabilities_is_refused(study, tmp_path):
             """Give nonsense."""
             return np.full((len(rows), 2), np.nan)
 
-    folds = Holdout().split(study[1], np.arange(41), classes=CLASSES, seed=0)
     with pytest.raises(ValueError, match=r"rows are no probabilities; the first, row 0, is \[nan nan\]"):
-        cross_validate(Broken(), *study, np.arange(41), folds, classes=CLASSES, folder=tmp_path, seed=0)
+        evaluate(study, Holdout(), tmp_path, prototype=Broken())

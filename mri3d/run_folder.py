@@ -1,0 +1,164 @@
+"""The run directory: claimed before any work, kept up while it lasts, finished with results and a report."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mri3d.cohort.cohort import Cohort
+from mri3d.errors import UserError
+from mri3d.evaluation.crossvalidation import Evaluation
+from mri3d.evaluation.splits import Fold, fold_texts
+from mri3d.files import write_json, write_text
+from mri3d.report.figures import Picture
+from mri3d.report.page import write_report
+
+log = logging.getLogger(__name__)
+
+
+class Clock:
+    """Adds up the seconds of named parts of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Time the block."""
+        start = time.perf_counter()
+        yield
+        self.seconds[part] = round(time.perf_counter() - start, 3)
+
+    def total(self) -> dict[str, float]:
+        """Give the parts and the whole so far."""
+        return self.seconds | {"total": round(time.perf_counter() - self._start, 3)}
+
+
+def claim(folder: Path, cohort: Cohort, folds: Sequence[Fold], configuration: dict[str, Any], *, resumed: bool) -> None:
+    """Make the run directory, or make sure that the one to go on with is of the same cohort and folds.
+
+    Args:
+        folder: The run directory.
+        cohort: Everybody, for `cohort.csv`.
+        folds: Who trains and who is tested.
+        configuration: For `config.yaml`.
+        resumed: Whether the directory is there already, of a run that was cut off.
+
+    Raises:
+        UserError: The directory is another run's, or training rows of the cut-off part could be test rows by now.
+    """
+    texts = dict(zip(cohort.ids, fold_texts(folds, len(cohort.ids)), strict=True))
+    table = cohort.to_csv(texts)
+    if resumed:
+        if not (folder / "cohort.csv").is_file() or (folder / "cohort.csv").read_bytes() != table.encode():
+            raise UserError(
+                f"the cohort is not the one that {folder} began with: its cohort.csv has other scans, labels or folds. "
+                "Subjects that it has learnt from could be tested. Start a new run."
+            )
+        return
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UserError(f"{folder} is there already. Start again, or give the run a name of its own.") from None
+    write_text(folder / "config.yaml", as_yaml(configuration))
+    write_text(folder / "cohort.csv", table)
+
+
+def read_configuration(folder: Path) -> dict[str, Any]:
+    """Read the `config.yaml` of a run.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
+    path = folder / "config.yaml"
+    try:
+        configuration: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"resume={folder} is no run that began: {error}. Give a folder of runs/.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}. Start a new run.") from error
+    missing = {"trainer", "seed"} - set(configuration if isinstance(configuration, dict) else {})
+    if missing:
+        raise UserError(f"{path} is damaged: it has no {', '.join(sorted(missing))}. Start a new run.")
+    return configuration
+
+
+def as_yaml(configuration: dict[str, Any]) -> str:
+    """Write a configuration as text, keys in their order."""
+    return yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True)
+
+
+@contextmanager
+def log_file(folder: Path) -> Iterator[None]:
+    """Keep what the run says in `log.txt` too: a job's standard error is easily lost."""
+    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    except Exception as error:  # on the screen it is told where it is caught
+        trace = None if isinstance(error, UserError) else sys.exc_info()
+        handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "%s", (error,), trace))
+        raise
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def write_results(
+    folder: Path,
+    cohort: Cohort,
+    result: Evaluation,
+    configuration: dict[str, Any],
+    *,
+    seconds: dict[str, float],
+    peak_memory_mb: float,
+    pictures: Sequence[Picture],
+) -> None:
+    """Write predictions, scores and the report.
+
+    Args:
+        folder: The run directory.
+        cohort: Everybody.
+        result: Predictions and scores.
+        configuration: Every setting.
+        seconds: Of the parts of the run and in `total`.
+        peak_memory_mb: Largest memory of the run in MiB.
+        pictures: Of some scans.
+    """
+    result.write_predictions(folder / "predictions.csv", cohort.ids)
+    unlabelled = sum(subject.label is None for subject in cohort.subjects)
+    counts = {
+        "total": len(cohort.subjects),
+        "participants": len(cohort.ids),
+        "unlabelled": unlabelled,
+        "left_out": len(cohort.subjects) - len(cohort.ids) - unlabelled,
+        "tested": len(np.unique(result.rows)),
+    }
+    metrics = result.metrics_json(num_subjects=counts, seconds=seconds, peak_memory_mb=round(peak_memory_mb, 1))
+    write_json(folder / "metrics.json", metrics)
+    write_report(
+        folder / "report.html",
+        title=str(configuration.get("name", folder.name)),
+        facts={
+            "cohort": cohort.describe(),
+            "model": str(configuration["model"].get("network", configuration["model"])["_target_"]).rpartition(".")[2],
+            "resolution": str(configuration.get("resolution", "")),
+            "time": f"{seconds['total']:.0f} s",
+            "run": str(folder),
+        },
+        metrics=metrics,
+        targets=result.targets[result.rows],
+        proba=result.proba,
+        cohort=cohort.to_rows(),
+        histories=[fold.history for fold in result.folds],
+        pictures=pictures,
+        configuration=as_yaml(configuration),
+    )
