@@ -1,6 +1,7 @@
 """What TensorBoard shows beside the curves: the network, volumes as they are fed, the confusion matrix, memory."""
 
 import resource
+import sys
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ class Board(pl.Callback):
         self.confusion = np.zeros((len(classes), len(classes)), dtype=int)
 
     def on_fit_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        """Write the network's table."""
+        """Write the network's table, and forget what an earlier training held on the GPU."""
+        if trainer.strategy.root_device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
         if writer := _writer(trainer):
             writer.add_text("network", f"```\n{self.summary}\n```")
 
@@ -90,10 +93,11 @@ def middle_slices(volumes: np.ndarray) -> np.ndarray:
 
 
 def peak_memory_mb() -> float:
-    """Give the most memory this process has held, in MiB; on a GPU the most allocated there instead."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    """Give the most memory this process has held, in MiB; on a GPU the most that a training has allocated there."""
+    if allocated := torch.cuda.max_memory_allocated():  # nothing where training is on the CPU, GPU or not
+        return allocated / 2**20
+    unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _writer(trainer: pl.Trainer) -> SummaryWriter | None:

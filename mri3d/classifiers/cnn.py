@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,21 +10,23 @@ from typing import Any, Self
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import LearningRateMonitor, TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from mri3d.classifiers.board import Board
-from mri3d.classifiers.checkpoints import AtomicCheckpointIO
+from mri3d.classifiers.callbacks import History, Patience, named_settings, quiet_libraries
+from mri3d.classifiers.checkpoints import AtomicCheckpointIO, Checkpoint, read_checkpoint
 from mri3d.classifiers.classifier import Task
-from mri3d.classifiers.learner import Learner, OptimizerMaker, class_logits
-from mri3d.classifiers.progress import History, Patience, named_settings, quiet_libraries
+from mri3d.classifiers.devices import one_voice
+from mri3d.classifiers.learner import Learner, OptimizerMaker, adamw, class_logits
 from mri3d.errors import UserError
 from mri3d.model_folder import Card, Model, write_model
 from mri3d.nets.networks import NETWORKS
 from mri3d.nets.sfcn import SFCN
 from mri3d.nets.summary import summarize
+from mri3d.parallel import num_cores
 from mri3d.volumes.augmentation import Augmentation
 from mri3d.volumes.datamodule import VolumeDataModule, named_worker_deaths, volume_loader
 from mri3d.volumes.sequence import VolumeSequence
@@ -45,7 +46,6 @@ OURS = (
 )
 """Arguments of the Trainer that are not the user's: results depend on them."""
 
-ADAMW = functools.partial(torch.optim.AdamW, lr=3e-3, weight_decay=1e-2)
 AUGMENTATION = Augmentation()
 
 
@@ -55,7 +55,8 @@ class CNN:
     Args:
         network: A network class of `mri3d.nets` with its options bound; called with the volume's shape and the number
             of logits.
-        trainer: Lightning's Trainer with the user's options bound.
+        trainer: Lightning's Trainer with the user's options bound. On a GPU `deterministic` is "warn" unless it is
+            set: the same seed gives the same bits but where torch knows no way, as for pooling windows that overlap.
         optimizer: An optimizer class with its options bound; its learning rate is the peak of the one-cycle schedule.
         batch_size: Subjects per batch and device.
         patience: Epochs without a better validation loss before training stops.
@@ -72,7 +73,7 @@ class CNN:
         network: Callable[..., nn.Module] = SFCN,
         *,
         trainer: Callable[..., pl.Trainer] = pl.Trainer,
-        optimizer: OptimizerMaker = ADAMW,
+        optimizer: OptimizerMaker = adamw,
         batch_size: int = 8,
         patience: int = 20,
         augmentation: Augmentation | None = AUGMENTATION,
@@ -94,12 +95,8 @@ class CNN:
                 f"trainer.strategy={settings['strategy']} is not one that mri3d trains by on several devices. "
                 "Leave it out: ddp is taken."
             )
-        if settings:  # a mistake is told now, not after the scans have been read
-            with quiet_libraries(), named_settings():
-                tried = trainer(logger=False, enable_checkpointing=False)
-            for name, left in (("train", "learn from"), ("val", "stop by")):
-                if not getattr(tried, f"limit_{name}_batches"):
-                    raise UserError(f"trainer.limit_{name}_batches=0 leaves nothing to {left}. Leave it out.")
+        if settings:
+            _check_trainer(trainer)  # a mistake is told now, not after the scans have been read
         try:
             optimizer([torch.nn.Parameter(torch.zeros(1))])
         except (TypeError, ValueError) as error:
@@ -108,35 +105,43 @@ class CNN:
         self.batch_size, self.patience = batch_size, patience
         self.augmentation, self.num_workers = augmentation, num_workers
 
+    def check(self, task: Task) -> None:
+        """Refuse a task that cannot be done.
+
+        Raises:
+            UserError: The network cannot be built for the volumes' shape, there are no validation rows, or fewer rows
+                than devices.
+        """
+        if not len(task.validation_rows):
+            raise UserError("a CNN stops by its validation rows, and there are none. Raise evaluation.validation.")
+        num_ranks = _check_trainer(self.trainer).world_size
+        for side, rows in (("training", task.train_rows), ("validation", task.validation_rows)):
+            if len(rows) < num_ranks:  # a rank without rows would wait for the others for ever
+                raise UserError(
+                    f"{len(rows)} {side} subjects cannot be shared by {num_ranks} devices. Lower trainer.devices."
+                )
+        self._build_network(task)
+
+    @one_voice()
     def fit(self, task: Task) -> None:
         """Train on the training rows, stop by the validation rows.
 
         Raises:
-            UserError: There are too few rows for the devices, the trainer cannot be used as it is set, training
-                diverged, or a loader process was killed.
+            UserError: As `check`; training diverged, or a loader process was killed.
         """
-        if not len(task.validation_rows):
-            raise UserError("a CNN stops by its validation rows, and there are none. Raise evaluation.validation.")
+        self.check(task)
         torch.manual_seed(task.seed)
-        shape, num_outputs = task.volumes.shape[1:], 1 if len(task.classes) == 2 else len(task.classes)
-        network = self.network(shape, num_outputs)
-        self.arguments_ = {
-            "network": _name(network),
-            "options": dict(getattr(self.network, "keywords", {})),
-            "volume_shape": list(shape),
-            "num_outputs": num_outputs,
-            "batch_size": self.batch_size,
-        }
-        summary = summarize(network, shape)
+        network = self._build_network(task)
+        summary = summarize(network, task.volumes.shape[1:])
         log.info("network\n%s", summary)
         learner = Learner(network, class_weights=class_weights(task), optimizer=self.optimizer, seed=task.seed)
         folder = task.folder / "checkpoints" / task.name
-        best = _checkpoint(folder, "best", monitor="val_loss")
+        best = Checkpoint(folder, "best", monitor="val_loss")
         bar = sys.stderr.isatty() and getattr(self.trainer, "keywords", {}).get("enable_progress_bar", True)
         history = History(lines=not bar)
         callbacks = [history, Patience(self.patience), LearningRateMonitor("step")]
         callbacks += [Board(summary, task.classes), *([TQDMProgressBar()] if bar else [])]
-        trainer = self._build_trainer(task, [*callbacks, best, _checkpoint(folder, "last")], bar=bar)
+        trainer = self._build_trainer(task, [*callbacks, best, Checkpoint(folder, "last")], bar=bar)
         last = folder / "last.ckpt"
         with quiet_libraries(), named_worker_deaths():
             trainer.fit(learner, self._data(task), ckpt_path=last if last.is_file() else None, weights_only=True)
@@ -145,11 +150,11 @@ class CNN:
         if not best.best_model_path:
             raise UserError(f"no epoch was completed with trainer.max_epochs={trainer.max_epochs}. Give 1 or more.")
         trainer.strategy.barrier()
-        state = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")["state_dict"]
-        learner.load_state_dict(state)
+        learner.load_state_dict(read_checkpoint(folder / "best.ckpt")["state_dict"])
         self.network_, self.history_ = network.eval(), history.epochs
         self.device_ = trainer.strategy.root_device
 
+    @one_voice()
     def predict_proba(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Give the probability of each class, float64 [len(rows), K]; the ranks share the work and all get all rows."""
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -206,10 +211,23 @@ class CNN:
         classifier.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return classifier
 
+    def _build_network(self, task: Task) -> nn.Module:
+        """Build the network for the task, and note what builds it again."""
+        shape, num_outputs = task.volumes.shape[1:], 1 if len(task.classes) == 2 else len(task.classes)
+        network = self.network(shape, num_outputs)
+        self.arguments_ = {
+            "network": _name(network),
+            "options": dict(getattr(self.network, "keywords", {})),
+            "volume_shape": list(shape),
+            "num_outputs": num_outputs,
+            "batch_size": self.batch_size,
+        }
+        return network
+
     def _workers(self) -> int:
         if self.num_workers is not None:
             return self.num_workers
-        return min(8, (os.cpu_count() or 2) // 2) if torch.cuda.is_available() else 0
+        return min(8, num_cores() // 2) if torch.cuda.is_available() else 0
 
     def _data(self, task: Task) -> VolumeDataModule:
         return VolumeDataModule(
@@ -229,8 +247,9 @@ class CNN:
             # The learner averages running statistics itself, see Learner.on_validation_start.
             options["strategy"] = DDPStrategy(broadcast_buffers=False)
         options["enable_progress_bar"] = bar
+        options.setdefault("deterministic", "warn" if torch.cuda.is_available() else None)
         with quiet_libraries(), named_settings():
-            trainer = self.trainer(
+            return self.trainer(
                 **options,
                 callbacks=callbacks,
                 logger=TensorBoardLogger(task.folder, name="tensorboard", version=task.name),
@@ -239,13 +258,23 @@ class CNN:
                 default_root_dir=task.folder,
                 num_sanity_val_steps=0,
             )
-        for side, rows in (("training", task.train_rows), ("validation", task.validation_rows)):
-            if len(rows) < trainer.world_size:  # a rank without rows would wait for the others for ever
-                raise UserError(
-                    f"{len(rows)} {side} subjects cannot be shared by {trainer.world_size} devices. "
-                    "Lower trainer.devices."
-                )
-        return trainer
+
+
+def _check_trainer(make: Callable[..., pl.Trainer]) -> pl.Trainer:
+    """Build a trainer that writes nothing.
+
+    Raises:
+        UserError: An argument is not one of the Trainer's, or leaves nothing to do.
+    """
+    with quiet_libraries(), named_settings():
+        trainer = make(logger=False, enable_checkpointing=False)
+    for name, left in (("train", "learn from"), ("val", "stop by")):
+        if not getattr(trainer, f"limit_{name}_batches"):
+            raise UserError(f"trainer.limit_{name}_batches=0 leaves nothing to {left}. Leave it out.")
+    for name, limit in (("max_epochs", trainer.max_epochs), ("max_steps", trainer.max_steps)):
+        if limit == 0:
+            raise UserError(f"trainer.{name}=0 leaves no time to learn. Give 1 or more.")
+    return trainer
 
 
 def class_weights(task: Task) -> torch.Tensor:
@@ -263,11 +292,4 @@ def _name(network: nn.Module) -> str:
     raise UserError(
         f"model.network: {type(network).__name__} could not be loaded again from a model folder. "
         f"Choose one of {', '.join(NETWORKS)}."
-    )
-
-
-def _checkpoint(folder: Path, name: str, *, monitor: str | None = None) -> ModelCheckpoint:
-    """Keep one checkpoint: the newest, or that of the smallest monitored value."""
-    return ModelCheckpoint(
-        folder, filename=name, monitor=monitor, save_on_train_epoch_end=True, enable_version_counter=False
     )

@@ -19,6 +19,17 @@ from mri3d.volumes.datamodule import Batch
 OptimizerMaker = Callable[[Iterable[Any]], torch.optim.Optimizer]
 
 
+def adamw(parameters: Iterable[Any], *, lr: float = 3e-3, weight_decay: float = 1e-2) -> torch.optim.Optimizer:
+    """Make the optimizer of the defaults (Loshchilov and Hutter 2019).
+
+    Args:
+        parameters: What to optimize.
+        lr: Learning rate at the peak of the one-cycle schedule.
+        weight_decay: Share of each weight that is taken off at every step, times the learning rate.
+    """
+    return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+
+
 def class_logits(logits: Tensor) -> Tensor:
     """Turn a network's output into one logit per class.
 

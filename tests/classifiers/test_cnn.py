@@ -2,6 +2,8 @@
 
 import logging
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mri3d.classifiers.checkpoints import read_checkpoint
 from mri3d.classifiers.cnn import CNN, class_weights
 from mri3d.classifiers.learner import Learner
+from mri3d.errors import UserError
 from mri3d.model_folder import Card, read_model
 from mri3d.volumes.augmentation import Augmentation
 from mri3d.volumes.recipe import Recipe
@@ -148,6 +152,50 @@ def test_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, nu
     assert weights(again) == weights(whole)
 
 
+def test_moved_run_goes_on_with_its_best_epoch(tmp_path, overfitted):
+    whole, made, _ = overfitted
+    begun = cnn(epochs=20, patience=3)
+    best = int(np.argmin([epoch["val_loss"] for epoch in whole.history()]))
+
+    def cut_off(learner, optimizer):
+        if learner.current_epoch == best + 2:  # two epochs no better than the best are behind it
+            raise CutOffError
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(CutOffError):  # noqa: PT012
+        patch.setattr(Learner, "on_before_optimizer_step", cut_off)
+        begun.fit(replace(made, folder=tmp_path / "old"))
+    (tmp_path / "old").rename(tmp_path / "new")
+    moved = cnn(epochs=20, patience=3)
+    moved.fit(replace(made, folder=tmp_path / "new"))
+    assert weights(moved) == weights(whole)
+    assert [epoch["val_loss"] for epoch in moved.history()] == [epoch["val_loss"] for epoch in whole.history()]
+    assert not (tmp_path / "old").exists()
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"garbage"])
+def test_damaged_checkpoint_is_named_and_deleting_it_begins_afresh(tmp_path, twin, name, damage):
+    cnn(augmentation=Augmentation()).fit(task(tmp_path))
+    path = tmp_path / "checkpoints" / name
+    path.write_bytes(damage(path.read_bytes()))
+    again = cnn(augmentation=Augmentation())
+    with pytest.raises(UserError, match=rf"{path} cannot be read as a checkpoint .* delete the folder {path.parent} "):
+        again.fit(task(tmp_path))
+    shutil.rmtree(path.parent)
+    again.fit(task(tmp_path))
+    assert weights(again) == twin
+
+
+def test_checkpoint_runs_no_code(tmp_path):
+    class Command:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (tmp_path.joinpath, ("never",))
+
+    torch.save({"state_dict": Command()}, tmp_path / "last.ckpt")
+    with pytest.raises(UserError, match=r"last\.ckpt cannot be read as a checkpoint \(Weights only load failed"):
+        read_checkpoint(tmp_path / "last.ckpt")
+
+
 @pytest.fixture(scope="module")
 def overfitted(tmp_path_factory):
     """Give a classifier whose validation loss can only rise, since its validation labels are turned round."""
@@ -232,6 +280,21 @@ def test_event_files_hold_what_tensorboard_shows(fitted):
     assert np.trace(counts) / 12 == pytest.approx(classifier.history()[-1]["val_accuracy"])
     (image,) = events.Images("training volumes")
     assert (image.height, image.width) == (4 * 14, 13 + 12 + 12)
+
+
+def test_network_that_does_no_better_than_guessing_is_told_of(tmp_path, caplog):
+    volumes, _ = planted()
+    classifier = cnn()
+    classifier.fit(task(tmp_path, volumes=np.zeros_like(volumes)))  # alike, they cannot be told apart
+    (told,) = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
+    best = min(epoch["val_loss"] for epoch in classifier.history())
+    assert told.startswith("the network learnt nothing that holds for the validation subjects")
+    assert f"its best validation loss is {best:.3f}, and guessing gives 0.693. Try another model.optimizer.lr" in told
+
+
+def test_network_that_learns_is_not_told_of(tmp_path, caplog):
+    cnn(epochs=3).fit(task(tmp_path))
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_options_out_of_range_are_named_at_once(options, message):
     [
         ({}, {"validation_rows": TRAIN[:0]}, r"stops by its validation rows, and there are none"),
         ({"network": Foreign}, {}, r"model\.network: Foreign could not be loaded again .*sfcn"),
-        ({"epochs": 0}, {}, r"no epoch was completed with trainer\.max_epochs=0"),
+        ({"epochs": 0}, {}, r"trainer\.max_epochs=0 leaves no time to learn"),
         ({"epochs": -1}, {}, r"trainer\.max_epochs=-1 has no end"),
         ({"trainer": {"limit_val_batches": 0}}, {}, r"trainer\.limit_val_batches=0 leaves nothing to stop by"),
         ({"trainer": {"precision": "float99"}}, {}, r"the trainer cannot be used as it is set: .*float99"),

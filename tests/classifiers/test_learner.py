@@ -1,28 +1,30 @@
 """Loss, scores, schedule and random draws of the learner, each against a formula or another library."""
 
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional
 
-from mri3d.classifiers.learner import Learner, class_logits
+from mri3d.classifiers.learner import Learner, adamw, class_logits
+from mri3d.configuration import complete
 from mri3d.errors import UserError
 
 SHAPE = (4, 5, 6)
-
-
-def adamw(parameters):
-    return torch.optim.AdamW(parameters, lr=0.02, weight_decay=0.3)
 
 
 def learner(num_outputs=1, *, weights=(0.6, 1.9), **trainer: object):
     """Give a learner of a linear network, attached to what it asks of a trainer."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(4 * 5 * 6, num_outputs))
-    made = Learner(network, class_weights=torch.tensor(weights), optimizer=adamw, seed=3)
+    made = Learner(
+        network, class_weights=torch.tensor(weights), optimizer=partial(adamw, lr=0.02, weight_decay=0.3), seed=3
+    )
     made._trainer = SimpleNamespace(**trainer)
     return made
 
@@ -144,6 +146,15 @@ def test_only_weights_of_several_dimensions_decay():
     optimizer = fitted.configure_optimizers()["optimizer"]
     decay = {parameter: group["weight_decay"] for group in optimizer.param_groups for parameter in group["params"]}
     assert decay == {fitted.network[1].weight: 0.3, fitted.network[1].bias: 0.0}
+
+
+def test_defaults_of_the_optimizer_stand_in_one_place_and_are_written_out():
+    text = (Path(__file__).parent.parent.parent / "conf" / "cnn.yaml").read_text()
+    option = yaml.safe_load(text)["optimizer"]
+    assert set(option) == {"_target_", "_partial_"}
+    assert complete(option | {"lr": 0.1}) == option | {"lr": 0.1, "weight_decay": 0.01}
+    (group,) = adamw([nn.Parameter(torch.zeros(1))]).param_groups
+    assert (group["lr"], group["weight_decay"]) == (0.003, 0.01)
 
 
 def test_training_without_an_end_is_refused():

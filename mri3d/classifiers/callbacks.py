@@ -67,6 +67,19 @@ class History(pl.Callback):
             scores = "  ".join(f"{name} {value:.3f}" for name, value in epoch.items() if name != "epoch")
             log.info("epoch %d of %s  %s  %.1f s", trainer.current_epoch + 1, trainer.max_epochs, scores, seconds)
 
+    def on_fit_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        """Say so if the network did no better than a guess: at far too high a rate the loss may stay finite."""
+        assert isinstance(learner, Learner)
+        best = min((epoch["val_loss"] for epoch in self.epochs), default=-math.inf)
+        guessing = math.log(len(learner.class_weights))  # every class as likely, whatever the subject
+        if best >= guessing and trainer.is_global_zero:
+            log.warning(
+                "the network learnt nothing that holds for the validation subjects: its best validation loss is %.3f, "
+                "and guessing gives %.3f. Try another model.optimizer.lr, more trainer.max_epochs, or more subjects.",
+                best,
+                guessing,
+            )
+
     def state_dict(self) -> dict[str, Any]:
         """Give what a checkpoint keeps."""
         return {"epochs": self.epochs}
@@ -113,6 +126,7 @@ def quiet_libraries() -> Iterator[None]:
             ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run
             ".*lr_scheduler.step.* before .optimizer.step.*",  # GradScaler skips its first steps under 16-mixed
             ".*`broadcast_buffers` is deprecated.*",  # its successor is not in torch 2.10
+            ".*does not have a deterministic implementation.*",  # on a GPU: what can be fixed is, see CNN
             ".*isinstance.treespec, LeafSpec.* is deprecated.*",
         ):
             warnings.filterwarnings("ignore", message)

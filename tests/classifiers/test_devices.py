@@ -1,0 +1,104 @@
+"""On several devices one process tells of an error, none is left behind, and predictions are those of one device."""
+
+import csv
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
+from pytorch_lightning.utilities import rank_zero_only
+
+from mri3d.classifiers import devices
+from mri3d.classifiers.devices import one_voice
+from mri3d.classifiers.loading import load_classifier
+from mri3d.errors import UserError
+from mri3d.scans.scan import read_scan
+from mri3d.volumes.sequence import InMemory
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "model.batch_size=3")
+TWO = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=1")
+
+
+def fail(message):
+    with one_voice():
+        raise UserError(message)
+
+
+@pytest.fixture
+def sleepers():
+    """Give two processes that do nothing for a minute."""
+    processes = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_first_process_ends_the_others_and_lives_on(sleepers):
+    first, other = sleepers
+    observer = _ChildProcessObserver(first.pid, [other], sleep_period=0.2)
+    observer.start()
+    with pytest.raises(UserError, match="diverged"):
+        fail("diverged")
+    assert other.returncode == -signal.SIGKILL
+    observer.join(timeout=10)
+    assert not observer.is_alive()
+    assert first.poll() is None, "the observer killed the first process too"
+
+
+def test_other_process_tells_of_an_error_only_if_nobody_ends_it(monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    monkeypatch.setattr(devices, "PATIENCE_S", 0.5)
+    start = time.monotonic()
+    with pytest.raises(UserError, match="unreadable"):
+        fail("unreadable")
+    assert time.monotonic() - start >= 0.5
+    parents = itertools.chain([7, 7], itertools.repeat(1))  # the first process ends
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(devices, "PATIENCE_S", 60.0)
+    with pytest.raises(SystemExit):
+        fail("diverged")
+
+
+def train(*arguments: str, cwd):
+    return subprocess.run(
+        [sys.executable, ROOT / "train.py", *SMALL, *TWO, *arguments],
+        cwd=cwd,
+        capture_output=True,  # ends when the last process does that holds the pipe
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_divergence_on_two_devices_is_told_once_and_the_sweep_goes_on(tmp_path):
+    done = train("seed=0,1", "model.network.norm=none", "model.optimizer.lr=1e30", "-m", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("error: training diverged") == done.stderr.count("error:") == 2, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_probabilities_of_two_devices_are_those_of_one(tmp_path):
+    done = train(cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (predictions,) = tmp_path.glob("runs/*/*/predictions.csv")
+    run = predictions.parent
+    with (run / "cohort.csv").open(newline="") as file:
+        scans = {row["subject"]: Path(row["scan"]) for row in csv.DictReader(file)}
+    with predictions.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    classifier, card = load_classifier(run / "model")
+    volumes = InMemory(np.stack([card.recipe.volume(read_scan(scans[row["subject"]])) for row in rows]))
+    proba = classifier.predict_proba(volumes, np.arange(len(rows)))
+    assert len(rows) > 1
+    np.testing.assert_allclose([[float(row["p_-1"]), float(row["p_1"])] for row in rows], proba, atol=1e-6)
