@@ -56,6 +56,15 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 (any JSON value)
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def what_is(path: Path) -> str:
+    """Say what a path that is no file is, to follow its name in a message."""
+    if path.is_symlink() and not path.exists():
+        return f"is a link to {path.readlink()}, which does not exist"
+    if path.is_dir():
+        return "is a folder"
+    return "is neither a file nor a folder" if path.exists() else "does not exist"
+
+
 def digest(*parts: bytes | memoryview) -> str:
     """Hash bytes with SHA-256.
 

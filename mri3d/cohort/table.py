@@ -4,6 +4,7 @@ import bisect
 import fnmatch
 import glob
 import itertools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from mri3d.cohort.cohort import Cohort, list_text
 from mri3d.cohort.text_table import TextTable, contents, find_root, read_text_table
 from mri3d.errors import UserError
+from mri3d.files import what_is
 from mri3d.scans.scan import SCAN_ENDINGS
 
 _WILDCARD = re.compile(r"[*?[]")
@@ -83,7 +85,7 @@ class Table:
             tuple(
                 replace(subject, scan=scans[0])
                 if len(scans) == 1
-                else replace(subject, problem=_problem(_unescape(pattern), scans))
+                else replace(subject, problem=finder.problem(pattern, scans))
                 for subject, pattern, scans in zip(subjects, patterns, found, strict=True)
             )
         )
@@ -111,8 +113,22 @@ class _ScanFinder:
 
     def find(self, pattern: str) -> list[Path]:
         """List the NIfTI files that match, sorted; a pattern without wildcards may name a file of any ending."""
+        return [path for path in self._named_alike(pattern) if path.is_file()]
+
+    def problem(self, pattern: str, scans: Sequence[Path]) -> str:
+        """Say why a subject has no scan: none was found, or more than one."""
+        tried = _unescape(pattern)
+        if not scans:
+            others = [path for path in self._named_alike(pattern) if os.path.lexists(path)]  # no file, but something
+            return f"{others[0]} {what_is(others[0])}" if others else f"no scan matches {tried}"
+        if len({str(path).removesuffix(".gz") for path in scans}) == 1:
+            return f"{scans[0]} lies beside its twin {scans[1].name}: remove one, or let data.scan name the ending"
+        return f"{len(scans)} scans match {tried}: {list_text([p.name for p in scans], ', ')}; make data.scan narrower"
+
+    def _named_alike(self, pattern: str) -> list[Path]:
+        """List what a pattern names, sorted, whatever is there."""
         anchor, *parts = Path(pattern).parts
-        found = {path for path in self._walk(Path(anchor), parts) if path.is_file()}
+        found = set(self._walk(Path(anchor), parts))
         return sorted(p for p in found if p.name.lower().endswith(SCAN_ENDINGS) or str(p) == _unescape(pattern))
 
     def _walk(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
@@ -150,15 +166,6 @@ class _ScanFinder:
             except OSError:
                 self._names[folder] = []
         return self._names[folder]
-
-
-def _problem(tried: str, scans: Sequence[Path]) -> str:
-    """Say why a subject has no scan: none was found, or more than one."""
-    if not scans:
-        return f"no scan matches {tried}"
-    if len({str(path).removesuffix(".gz") for path in scans}) == 1:
-        return f"{scans[0]} lies beside its twin {scans[1].name}: remove one, or let data.scan name the ending"
-    return f"{len(scans)} scans match {tried}: {list_text([p.name for p in scans], ', ')}; make data.scan narrower"
 
 
 def _unescape(pattern: str) -> str:

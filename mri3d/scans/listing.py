@@ -1,5 +1,6 @@
 """Find scans on disk, and name them so that no two share a name."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,28 +8,42 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from mri3d.errors import UserError
+from mri3d.files import what_is
 from mri3d.scans.scan import SCAN_ENDINGS, scan_name
 
+log = logging.getLogger(__name__)
 
-def find_scans(places: Sequence[str]) -> list[Path]:
+
+def find_scans(places: Sequence[str], *, suffix: str = "T1w") -> list[Path]:
     """Find the scans that files, globs, folders and BIDS roots name, each once, in order.
 
     Args:
-        places: A file is taken as it is. A folder is searched through; of a BIDS root, the T1w images of its subjects
-            are taken. Hidden files are left out.
+        places: A file is taken as it is. A folder is searched through; of a BIDS root, the images of its subjects that
+            end in `suffix` are taken. Hidden files are left out.
+        suffix: Kind of scan, as names in BIDS end: T1w, T2w, FLAIR.
+
+    Returns:
+        The scans. Of several places, one that holds no scan is named in a warning and stands among them itself:
+        reading it is refused with the reason.
 
     Raises:
-        UserError: A place that holds no scan.
+        UserError: No place holds a scan.
     """
     if not places:
         raise UserError("scans names nothing. Give a file, a glob, a folder, a BIDS root, or a list of these.")
     found: dict[str, Path] = {}
-    for place in places:
-        paths = list(_scans_at(place))
-        if not paths:
-            raise UserError(f"scans={place}: no file that ends in {' or '.join(SCAN_ENDINGS)} is there.")
-        for path in paths:
-            found.setdefault(os.path.abspath(path), path)  # noqa: PTH100 (resolve would follow links)
+    empty = []
+    for place in map(str, places):
+        path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's own fails where ~name is no user)
+        scans = list(_scans_at(path, suffix))
+        if not scans:
+            empty.append(f"scans={place}: {_why_none(path, suffix)}")
+        for scan in scans or [path]:
+            found.setdefault(os.path.abspath(scan), scan)  # noqa: PTH100 (resolve would follow links)
+    if len(empty) == len(places):
+        raise UserError(" ".join(empty))
+    for reason in empty:
+        log.warning("%s", reason)
     return list(found.values())
 
 
@@ -69,19 +84,34 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
                     parts[number][-1] = f"{scan_name(places[number])}-{number + 1}"
 
 
-def _scans_at(place: str) -> Iterator[Path]:
-    path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's own fails where ~name is no user)
+def _scans_at(path: Path, suffix: str) -> Iterator[Path]:
+    """Give the scans of one place, and what is named like one but cannot be read: reading it says so."""
     if path.is_dir():
-        bids = (path / "dataset_description.json").is_file()
+        bids = _is_bids(path)
         for file in sorted(path.rglob("*")):
             inside = file.relative_to(path)
             hidden = any(part.startswith(".") for part in inside.parts)
-            other = bids and not (inside.parts[0].startswith("sub-") and scan_name(file).endswith("_T1w"))
-            if file.name.endswith(SCAN_ENDINGS) and file.is_file() and not hidden and not other:
+            other = bids and not (inside.parts[0].startswith("sub-") and scan_name(file).endswith(f"_{suffix}"))
+            if file.name.endswith(SCAN_ENDINGS) and not (hidden or other or file.is_dir()):
                 yield file
     elif path.is_file() or (path.name.endswith(SCAN_ENDINGS) and not has_magic(str(path))):
-        yield path  # a single file is taken whatever its ending; if it is no file at all, reading it says so
+        yield path  # a single file is taken whatever its ending
     else:
         for name in sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no absolute pattern)
-            if name.endswith(SCAN_ENDINGS) and Path(name).is_file():
+            if name.endswith(SCAN_ENDINGS) and not Path(name).is_dir():
                 yield Path(name)
+
+
+def _why_none(path: Path, suffix: str) -> str:
+    endings = " or ".join(SCAN_ENDINGS)
+    if path.is_dir() and _is_bids(path):
+        return f"this BIDS study has no image sub-*/**/*_{suffix} that ends in {endings}."
+    if path.is_dir():
+        return f"this folder holds no file that ends in {endings}."
+    if has_magic(str(path)):
+        return f"no file that ends in {endings} matches."
+    return f"{path} {what_is(path)}. Give a file, a glob, a folder, a BIDS root, or a list of these."
+
+
+def _is_bids(folder: Path) -> bool:
+    return (folder / "dataset_description.json").is_file()

@@ -84,9 +84,9 @@ def read_scan(path: Path) -> Scan:
             numbers, several frames, values that are not finite, one constant value, an impossible affine.
     """
     path = Path(path)
-    if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe would wait for ever
-        raise ScanError(f"{path} is neither a file nor a folder. Name the scan itself.")
     try:
+        if not path.is_file():  # reading a pipe would wait for ever
+            raise ScanError(f"{path} {files.what_is(path)}. Check the path.")
         with path.open("rb") as file, np.errstate(all="ignore"):  # what overflows is refused by its result
             size = file.seek(0, 2)
             file.seek(0)
@@ -95,8 +95,6 @@ def read_scan(path: Path) -> Scan:
                 with igzip.IGzipFile(fileobj=file) as stream:
                     return _read(path, stream, size * MAX_COMPRESSION)
             return _read(path, file, size)
-    except FileNotFoundError as error:
-        raise ScanError(f"{path} does not exist. Check the path.") from error
     except EOFError as error:
         raise ScanError(f"{path} is truncated: {error}. Copy it again from its source.") from error
     except (igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc] # isal's stub says "instance"

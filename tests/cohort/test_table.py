@@ -1,6 +1,7 @@
 """Tables as people write them, patterns that find scans, and mistakes that are told."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,21 @@ def test_missing_and_ambiguous_scans_are_problems_of_their_subjects(tmp_path):
     )
     assert twins[2].problem == f"2 scans match {root}/c*.nii*: c_1.nii, c_2.nii; make data.scan narrower"
     assert twins[3].problem == f"no scan matches {root}/d*.nii*"
+
+
+def test_what_is_in_the_place_of_a_scan_is_said(tmp_path):
+    root = study(tmp_path, "subject,label\na,F\nb,M\nc,F\nd,M\n", ["a.nii", "c.nii/deep"])
+    (root / "b.nii.gz").symlink_to("annex/b")
+    os.mkfifo(root / "d.nii")
+    for pattern in ("{id}.nii*", "{id}.nii"):
+        problems = [s.problem for s in Table(str(root), "subjects.csv", scan=pattern).read().subjects]
+        link = f"{root}/b.nii.gz is a link to annex/b, which does not exist"
+        assert problems == [
+            "",
+            link if "*" in pattern else f"no scan matches {root}/b.nii",
+            f"{root}/c.nii is a folder",
+            f"{root}/d.nii is neither a file nor a folder",
+        ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Which scans a place names, and what they are called."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from mri3d.errors import UserError
 from mri3d.scans.listing import find_scans, unique_names
+from mri3d.scans.scan import ScanError, read_scan
 
 
 @pytest.fixture
@@ -85,13 +87,61 @@ def test_home_is_understood(study, monkeypatch):
     assert find_scans(["~nobody-of-that-name/x.nii"]) == [Path("~nobody-of-that-name/x.nii")]
 
 
-@pytest.mark.parametrize("place", ["deep/er/../../empty", "*.mgz", "nowhere/*.nii"])
-def test_place_without_scans_is_named(study, place):
+PLACES = {
+    "deep/er/../../empty": r"this folder holds no file that ends in \.nii or \.nii\.gz",
+    "*.mgz": r"no file that ends in \.nii or \.nii\.gz matches",
+    "nowhere/*.nii": r"no file that ends in \.nii or \.nii\.gz matches",
+    "nowhere": "/nowhere does not exist",
+    "pipe": "/pipe is neither a file nor a folder",
+    "link": "/link is a link to nowhere, which does not exist",
+    "bids": r"this BIDS study has no image sub-\*/\*\*/\*_T1w that ends in \.nii or \.nii\.gz",
+}
+
+
+@pytest.fixture
+def study_without(study):
+    """Give the study with places that hold no scan."""
     (study / "empty").mkdir()
-    with pytest.raises(
-        UserError, match=r"scans=.*(empty|\.mgz|nowhere/\*\.nii): no file that ends in \.nii or \.nii\.gz"
-    ):
-        find_scans([str(study), str(study / place)])
+    (study / "bids").mkdir()
+    (study / "bids" / "dataset_description.json").touch()
+    (study / "link").symlink_to("nowhere")
+    os.mkfifo(study / "pipe")
+    return study
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_place_without_scans_is_named_with_what_it_is(study_without, place):
+    with pytest.raises(UserError, match=f"scans={re.escape(str(study_without / place))}: .*{PLACES[place]}"):
+        find_scans([str(study_without / place)])
+
+
+def test_among_several_places_one_without_scans_is_given_to_be_refused(study_without, caplog):
+    places = [str(study_without / place) for place in (*PLACES, "b.nii")]
+    scans = find_scans(places)
+    assert list(map(str, scans)) == places
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * len(PLACES)
+    for scan, reason in zip(scans, PLACES.values(), strict=False):
+        assert re.search(f"scans={re.escape(str(scan))}: .*{reason}", caplog.text)
+        with pytest.raises(ScanError, match=f"^{re.escape(str(scan))} (is|does not)"):
+            read_scan(scan)
+
+
+def test_no_place_with_scans_is_a_mistake(study_without):
+    with pytest.raises(UserError, match=r"scans=.*/empty: this folder .*scans=.*/pipe: .* is neither"):
+        find_scans([str(study_without / "empty"), str(study_without / "pipe")])
+
+
+def test_what_is_named_like_a_scan_in_a_folder_is_given_to_be_refused(study):
+    (study / "annexed.nii.gz").symlink_to("nowhere")
+    os.mkfifo(study / "pipe.nii")
+    assert found(study, study) == ["a.nii.gz", "annexed.nii.gz", "b.nii", "deep/er/c.nii", "pipe.nii"]
+    assert found(study, study / "*.nii*") == ["a.nii.gz", "annexed.nii.gz", "b.nii", "pipe.nii"]
+
+
+def test_bids_root_gives_the_kind_of_scan_that_is_asked_for(bids):
+    assert [path.name for path in find_scans([str(bids)], suffix="T2w")] == ["sub-01_T2w.nii.gz"]
+    with pytest.raises(UserError, match=r"no image sub-\*/\*\*/\*_FLAIR that ends"):
+        find_scans([str(bids)], suffix="FLAIR")
 
 
 @pytest.mark.parametrize(

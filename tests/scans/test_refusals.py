@@ -90,8 +90,14 @@ def test_refuses_a_pipe_without_waiting_for_it(tmp_path):
 def test_refuses_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(ScanError, match=r"none\.nii does not exist"):
         read_scan(tmp_path / "none.nii")
-    with pytest.raises(ScanError, match="cannot be read: Is a directory"):
+    with pytest.raises(ScanError, match=f"{tmp_path} is a folder"):
         read_scan(tmp_path)
+
+
+def test_refuses_a_link_that_leads_nowhere_by_its_target(tmp_path):
+    (tmp_path / "sub-07.nii").symlink_to("annex/sub-07.nii")
+    with pytest.raises(ScanError, match=r"sub-07\.nii is a link to annex/sub-07\.nii, which does not exist\. Check"):
+        read_scan(tmp_path / "sub-07.nii")
 
 
 def test_a_flipped_bit_in_a_compressed_file_never_gives_another_image(tmp_path):
