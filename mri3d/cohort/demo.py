@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip
 
-from mri3d.cohort import heads
+from mri3d.cohort import anatomy
+from mri3d.cohort.anatomy import MAX_STRENGTH, Effect, Grid, Head, load_template
 from mri3d.cohort.cohort import Cohort
-from mri3d.cohort.heads import MAX_STRENGTH, Effect, Grid, Head, load_template
 from mri3d.cohort.table import Table
 from mri3d.errors import UserError
 from mri3d.files import cache_folder, digest, digest_json, write_bytes
@@ -192,7 +192,7 @@ def effect_mask_path(scan: Path) -> Path:
 
 def _generator_digest() -> str:
     """Identify the generator by its source, so that no head of an older one is served."""
-    return digest(Path(__file__).read_bytes(), Path(heads.__file__).read_bytes())
+    return digest(Path(__file__).read_bytes(), Path(anatomy.__file__).read_bytes())
 
 
 def _write_uint8(path: Path, values: npt.NDArray[np.uint8], affine: npt.NDArray[np.float64]) -> None:

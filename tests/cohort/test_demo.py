@@ -11,9 +11,9 @@ from scipy.ndimage import binary_dilation
 from sklearn.metrics import roc_auc_score
 
 from mri3d.cohort import demo
+from mri3d.cohort.anatomy import Effect, Grid, Head, _effect_weight, _shrink
 from mri3d.cohort.cohort import Cohort
 from mri3d.cohort.demo import Demo, DemoStudy, effect_mask_path
-from mri3d.cohort.heads import Effect, Grid, Head, _effect_weight, _shrink
 from mri3d.errors import UserError
 
 EFFECT = Effect(0.5, (-27.0, -16.0, -18.0), 26.0)
