@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -20,6 +21,7 @@ from mri3d.classifiers.loading import load_classifier
 from mri3d.errors import UserError
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.sequence import InMemory
+from tests.classifiers.blobs import cnn, task
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "model.batch_size=3")
@@ -65,6 +67,38 @@ def test_other_process_tells_of_an_error_only_if_nobody_ends_it(monkeypatch):
     monkeypatch.setattr(devices, "PATIENCE_S", 60.0)
     with pytest.raises(SystemExit):
         fail("diverged")
+
+
+def test_loader_processes_are_as_many_as_half_the_cores_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
+    assert cnn(num_workers=None)._workers() == 3
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert cnn(num_workers=None)._workers() == 0
+
+
+@pytest.mark.parametrize(
+    ("gpu", "settings", "expected"),
+    [(True, {}, True), (True, {"deterministic": False}, False), (False, {}, False)],
+)
+def test_algorithms_are_deterministic_on_a_gpu_unless_told_otherwise(tmp_path, monkeypatch, gpu, settings, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    try:
+        cnn(trainer=settings)._build_trainer(task(tmp_path), [], bar=False)
+        assert torch.are_deterministic_algorithms_enabled() == expected
+        assert torch.is_deterministic_algorithms_warn_only_enabled() == expected
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_same_seed_same_bits_on_a_gpu(tmp_path):
+    fits = [cnn(epochs=3, trainer={"accelerator": "gpu"}) for _ in range(2)]
+    for number, classifier in enumerate(fits):
+        classifier.fit(task(tmp_path / str(number)))
+    first, second = (classifier.network_.state_dict() for classifier in fits)
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def train(*arguments: str, cwd):
