@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from mri3d.classifiers.board import peak_memory_mb
 from mri3d.classifiers.classifier import Classifier
 from mri3d.classifiers.cnn import CNN
 from mri3d.cohort.audit import audit
+from mri3d.cohort.bids import Bids
 from mri3d.cohort.cohort import Cohort, CohortSource
 from mri3d.evaluation.crossvalidation import Evaluation, FoldResult, cross_validate, make_tasks
 from mri3d.evaluation.splits import Fold
@@ -27,7 +28,7 @@ from mri3d.run_folder import Clock, claim, log_file, write_results
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
-from mri3d.volumes.reference import Reference
+from mri3d.volumes.reference import Reference, outliers
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +93,15 @@ def run(
         )
         for task in tasks:
             classifier.check(task)
+    with clock("volumes"):
+        volumes.fill()
     writes = getattr(rank_zero_only, "rank", 0) == 0
     if writes:
+        cohort = _with_outliers(cohort, volumes)
         claim(folder, cohort, folds, configuration, resumed=resumed)
     with log_file(folder) if writes else nullcontext():
-        with clock("volumes"):
-            volumes.fill()
-        keeper = ModelKeeper(folder, volumes, cohort, num_folds=len(folds), seed=seed)
+        suffix = data.suffix if isinstance(data, Bids) else None
+        keeper = ModelKeeper(folder, volumes, cohort, num_folds=len(folds), seed=seed, suffix=suffix)
         with clock("training and testing"), _process_group():
             result = cross_validate(classifier, folds, tasks, after_fold=keeper if writes else _keep_nothing)
         if not writes:
@@ -115,6 +118,20 @@ def run(
     return Outcome((headline(result), f"run    {folder}", f"report {folder / 'report.html'}"), result)
 
 
+def _with_outliers(cohort: Cohort, volumes: Volumes) -> Cohort:
+    """Note and tell which volumes are unlike the others."""
+    unlike = outliers(volumes, np.arange(len(volumes)))
+    said = {cohort.ids[row]: warning for row, warning in unlike.items()}
+    for name, warning in said.items():
+        log.warning("subject %s is %s", name, warning)
+    return Cohort(
+        tuple(
+            replace(subject, warnings=(*subject.warnings, said[subject.id])) if subject.id in said else subject
+            for subject in cohort.subjects
+        )
+    )
+
+
 @dataclass(frozen=True)
 class ModelKeeper:
     """Keeps of each fold the fitted classifier with what it needs to meet new scans, and of the first fold pictures.
@@ -125,6 +142,7 @@ class ModelKeeper:
         cohort: Who they are.
         num_folds: How many folds the run has.
         seed: Of the run.
+        suffix: Of the scans' names in their BIDS tree, which new scans are looked for by; None where there is none.
     """
 
     folder: Path
@@ -132,6 +150,7 @@ class ModelKeeper:
     cohort: Cohort
     num_folds: int
     seed: int
+    suffix: str | None = None
     pictures: list[Picture] = field(default_factory=list)
 
     def __call__(self, result: FoldResult, classifier: Classifier) -> None:
@@ -148,7 +167,7 @@ class ModelKeeper:
             "num_validation": len(fold.validation_rows),
             "test_scores": result.scores,
             "train_subjects": [self.cohort.ids[row] for row in np.union1d(fold.train_rows, fold.validation_rows)],
-        }
+        } | ({"suffix": self.suffix} if self.suffix else {})
         card = Card(self.cohort.classes, self.volumes.recipe, Reference.fit(self.volumes, fold.train_rows), facts)
         model = self.folder / "model"
         classifier.save(model / f"fold_{fold.number}" if self.num_folds > 1 else model, card)

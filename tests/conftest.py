@@ -27,3 +27,16 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def demo_cohort(cache_folder: Path) -> Cohort:
     """Twelve small heads, six of each class, as they come before the audit."""
     return Demo(DemoStudy(num_subjects=12)).read()
+
+
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    """Compute on one core, GPU or not: volumes so small gain nothing from more, and threads wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        yield
+    torch.set_num_threads(before)
