@@ -116,9 +116,10 @@ def named_settings() -> Iterator[None]:
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Drop what Lightning says about itself and about choices that are made here on purpose."""
-    lightning = logging.getLogger("pytorch_lightning")
-    level = lightning.level
-    lightning.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for message in (
             ".*does not have many workers.*",  # on a CPU the cores are busy with the network
@@ -126,6 +127,7 @@ def quiet_libraries() -> Iterator[None]:
             ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run
             ".*lr_scheduler.step.* before .optimizer.step.*",  # GradScaler skips its first steps under 16-mixed
             ".*`broadcast_buffers` is deprecated.*",  # its successor is not in torch 2.10
+            ".*It is recommended to use .*sync_dist=True.*",  # torchmetrics has gathered the ranks' values
             ".*does not have a deterministic implementation.*",  # on a GPU: what can be fixed is, see CNN
             ".*isinstance.treespec, LeafSpec.* is deprecated.*",
         ):
@@ -133,4 +135,5 @@ def quiet_libraries() -> Iterator[None]:
         try:
             yield
         finally:
-            lightning.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -125,6 +126,7 @@ def test_divergence_on_two_devices_is_told_once_and_the_sweep_goes_on(tmp_path):
 def test_probabilities_of_two_devices_are_those_of_one(tmp_path):
     done = train(cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert not re.search("recommended|Initializing|Warning", done.stderr), "what libraries say is no news"
     (predictions,) = tmp_path.glob("runs/*/*/predictions.csv")
     run = predictions.parent
     with (run / "cohort.csv").open(newline="") as file:
