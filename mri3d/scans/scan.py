@@ -286,9 +286,12 @@ def write_map(path: Path, values: np.ndarray, affine: np.ndarray, *, code: int =
         affine: Voxel-to-world matrix [4, 4] for both sform and qform; world axes R, A, S in mm.
         code: NIfTI code of the space; for a map on a scan's grid the scan's.
     """
-    image = nib.Nifti1Image(np.asarray(values, np.float32), affine)
+    columns = np.empty(values.shape[::-1], np.float32)  # the file's order, in which nibabel need not turn the map
+    for first in range(0, len(values), 16):  # a whole map at once would leave the processor's cache at every voxel
+        columns[..., first : first + 16] = values[first : first + 16].T
+    image = nib.Nifti1Image(columns.T, affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, code)
     image.set_qform(affine, code)
     data = image.to_bytes()
-    files.write_bytes(path, igzip.compress(data, mtime=0) if Path(path).name.endswith(".gz") else data)
+    files.write_bytes(path, igzip.compress(data, 2, mtime=0) if Path(path).name.endswith(".gz") else data)
