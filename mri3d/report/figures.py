@@ -122,10 +122,13 @@ def heads_picture(path: Path, heads: Sequence[HeadView], *, width: int = 1600) -
 
 @dataclass(frozen=True, eq=False)
 class _Canonical:
-    """A head turned to RAS+ and cut to its bounding box."""
+    """A head turned to RAS+ and cut to its bounding box: views, of which only the planes that are drawn are scaled."""
 
-    gray: np.ndarray  # [X, Y, Z], 0 black to 1 white
-    evidence: np.ndarray | None  # [X, Y, Z], -1 to 1
+    volume: np.ndarray  # [X, Y, Z]
+    black_white: tuple[float, float]  # intensities
+    heatmap: np.ndarray | None  # [X, Y, Z]
+    strongest: float  # of the heatmap, whatever its sign
+    signed: bool  # whether something speaks against
     outline: np.ndarray | None  # [X, Y, Z], bool
     size_mm: np.ndarray  # [3]
     point: np.ndarray  # [3], the voxel where the planes meet
@@ -136,24 +139,24 @@ class _Canonical:
         orientation = nib.io_orientation(head.affine)
         spacing_mm = np.empty(3)
         spacing_mm[orientation[:, 0].astype(int)] = np.linalg.norm(head.affine[:3, :3], axis=0)
-        gray = _window(nib.apply_orientation(head.volume, orientation))
-        box = _bounding_box(gray)
-        gray = gray[box]
-        point = np.array(gray.shape) // 2
-        outline = evidence = None
+        volume = nib.apply_orientation(head.volume, orientation)
+        black, white = black_white = _window(volume)
+        box = _bounding_box(volume > black + 0.1 * (white - black))
+        volume = volume[box]
+        point = np.array(volume.shape) // 2
+        outline = heatmap = None
+        strongest, signed = 0.0, False
         if head.outline is not None:
             outline = nib.apply_orientation(head.outline, orientation)[box] > 0
             point = np.argwhere(outline).mean(axis=0).round().astype(int) if outline.any() else point
         if head.heatmap is not None:
             heatmap = nib.apply_orientation(head.heatmap, orientation)[box]
-            evidence = heatmap / (float(np.abs(heatmap).max()) or 1.0)
-            point = np.array(np.unravel_index(np.abs(evidence).argmax(), gray.shape)) if evidence.any() else point
-        size_mm = np.array(gray.shape) * spacing_mm
-        return cls(gray, evidence, outline, size_mm, point, head.title)
-
-    @property
-    def signed(self) -> bool:
-        return self.evidence is not None and bool((self.evidence < 0).any())
+            strongest, signed = max(float(heatmap.max()), -float(heatmap.min())), bool(heatmap.min() < 0)
+            if strongest:
+                peak = (np.abs(heatmap) if signed else heatmap).argmax()
+                point = np.array(np.unravel_index(peak, heatmap.shape))
+        size_mm = np.array(volume.shape) * spacing_mm
+        return cls(volume, black_white, heatmap, strongest, signed, outline, size_mm, point, head.title)
 
     def plane_mm(self, axis: int) -> np.ndarray:
         """Width and height [2] of the plane across an axis."""
@@ -163,15 +166,17 @@ class _Canonical:
         """Draw the plane across an axis: its first remaining axis to the right, its second upwards."""
 
         def plane(volume: np.ndarray) -> np.ndarray:
-            return np.asarray(np.take(volume, self.point[axis], axis=axis).T)
+            return np.asarray(np.moveaxis(volume, axis, 0)[self.point[axis]].T)
 
         def show(image: np.ndarray) -> None:
             axes.imshow(image, origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
 
         extent = (0.0, 1.0, 0.0, 1.0)
-        show(np.repeat(plane(self.gray)[..., None] * 0.85, 3, axis=-1))
-        if self.evidence is not None:
-            values = plane(self.evidence)
+        black, white = self.black_white
+        gray = ((plane(self.volume) - black) / ((white - black) or 1.0)).clip(0, 1)
+        show(np.repeat(gray[..., None] * 0.85, 3, axis=-1))
+        if self.heatmap is not None:
+            values = plane(self.heatmap) / (self.strongest or 1.0)
             colours = _AGAINST_AND_FOR((values + 1) / 2) if self.signed else _FOR(values)
             colours[..., 3] = 0.9 * np.abs(values) ** 0.7  # weak evidence leaves the anatomy visible
             show(colours)
@@ -181,22 +186,21 @@ class _Canonical:
             axes.text(across, 0.95, letter, size=9, **_TEXT)
 
 
-def _window(volume: np.ndarray) -> np.ndarray:
-    """Map intensities to 0..1 so that a spike voxel or a wide background does not matter."""
+def _window(volume: np.ndarray) -> tuple[float, float]:
+    """Choose the intensities of black and white so that a spike voxel or a wide background does not matter."""
     sample = volume[::2, ::2, ::2].astype(np.float32)
     low, high = np.percentile(sample, [1, 99.5])
     inside = sample[sample > low + 0.1 * (high - low)]
-    high = np.percentile(inside, 99.5) if inside.size else high
-    return np.asarray(((volume - low) / ((high - low) or 1.0)).clip(0, 1))
+    return float(low), float(np.percentile(inside, 99.5) if inside.size else high)
 
 
-def _bounding_box(gray: np.ndarray) -> tuple[slice, ...]:
-    """Find the head: on each axis from the first to the last plane of which a hundredth is bright."""
+def _bounding_box(bright: np.ndarray) -> tuple[slice, ...]:
+    """Find the head: on each axis from the first to the last plane of which a hundredth is bright [X, Y, Z]."""
     box = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
-        bright = np.flatnonzero((gray > 0.1).mean(axis=others) > 0.01)
-        box.append(slice(max(bright[0] - 2, 0), bright[-1] + 3) if len(bright) else slice(None))
+        planes = np.flatnonzero(bright.mean(axis=others) > 0.01)
+        box.append(slice(max(planes[0] - 2, 0), planes[-1] + 3) if len(planes) else slice(None))
     return tuple(box)
 
 
