@@ -17,7 +17,7 @@ class Schema:
     model: str = "???"
     scans: Any = "???"
     out: str = "results"
-    heatmap: str = "gradcam"
+    heatmap: str = "integrated_gradients"
     debug: bool = False
 
 
@@ -26,7 +26,8 @@ HELP = """Predict new scans with a trained model.
   model=runs/x/y      a run, its model folder, or one fold's folder
   scans='/new/*.nii'  a file, a glob, a folder (searched through), a BIDS root, or a list '[a.nii,b.nii]'
   out=results         where to write predictions.csv, heatmaps/ and report.html
-  heatmap=gradcam     or none
+  heatmap=integrated_gradients
+                      what differs from the average training scan and counts; or gradcam (coarser), or none
   debug=false         show the traceback of an error
 
 Examples:

@@ -12,7 +12,7 @@ from mri3d.classifiers.classifier import Classifier
 from mri3d.classifiers.cnn import CNN
 from mri3d.classifiers.loading import load_classifier
 from mri3d.errors import UserError
-from mri3d.explain.attribution import grad_cam
+from mri3d.explain.attribution import grad_cam, integrated_gradients
 from mri3d.files import write_text
 from mri3d.model_folder import Card, model_folders
 from mri3d.report.figures import HeadView, slices
@@ -22,6 +22,8 @@ from mri3d.scans.scan import read_scan, write_map
 from mri3d.volumes.sequence import InMemory
 
 log = logging.getLogger(__name__)
+
+HEATMAPS = ("integrated_gradients", "gradcam", "none")
 
 
 class Ensemble:
@@ -40,6 +42,7 @@ class Ensemble:
         if any((card.classes, card.recipe) != (first.classes, first.recipe) for _, card in self.members):
             raise UserError(f"the models beneath {path} differ in classes or preprocessing: they are not of one run.")
         self.classes, self.recipe = first.classes, first.recipe
+        self.suffix = str(first.facts.get("suffix", "T1w"))  # of the scans' names in a BIDS tree
         expected = first.facts.get("num_folds", 1)
         if len(self.members) > 1 and len(self.members) < expected:
             raise UserError(
@@ -47,13 +50,14 @@ class Ensemble:
                 f"(python train.py resume=...), or name one fold's folder."
             )
 
-    def predict(self, name: str, path: Path, heatmaps: Path | None) -> ScanResult:
+    def predict(self, name: str, path: Path, heatmaps: Path, *, heatmap: str) -> ScanResult:
         """Predict one scan, and write the map that explains the prediction.
 
         Args:
             name: What to call the scan.
             path: Where it lies.
-            heatmaps: Folder for the map, or None for none.
+            heatmaps: Folder for the map.
+            heatmap: One of `HEATMAPS`.
 
         Raises:
             ScanError: The scan cannot be used.
@@ -66,10 +70,10 @@ class Ensemble:
         best = int(proba.argmax())
         warnings = [*scan.warnings, *self.recipe.warnings(scan), *self._strangeness(volume)]
         picture = None
-        if heatmaps is not None:
-            heat = self.recipe.to_scan(self.explain(volume, best), scan)
+        if heatmap != "none":
+            heat = self.recipe.to_scan(self.explain(volume, best, heatmap), scan)
             if not heat.any():
-                warnings.append("the heatmap is empty: no part of the last feature map speaks for the prediction")
+                warnings.append("the heatmap is empty: nothing in the scan speaks for the prediction")
             write_map(heatmaps / f"{name}_heatmap.nii.gz", heat, scan.affine, code=scan.code)
             picture = slices(
                 HeadView(scan.data, scan.affine, heatmap=heat),
@@ -79,11 +83,16 @@ class Ensemble:
         spread = float(probas[:, best].std()) if len(probas) > 1 else None
         return ScanResult(name, self.classes[best], proba, spread, warnings, picture)
 
-    def explain(self, volume: np.ndarray, target: int) -> np.ndarray:
-        """Average the members' heatmaps [X, Y, Z] of a class for a volume [1, X, Y, Z]."""
-        maps = [
-            grad_cam(classifier, volume, target=target) for classifier, _ in self.members if isinstance(classifier, CNN)
-        ]
+    def explain(self, volume: np.ndarray, target: int, heatmap: str = HEATMAPS[0]) -> np.ndarray:
+        """Average the networks' heatmaps [X, Y, Z] of a class for a volume [1, X, Y, Z]."""
+        networks = [(classifier, card) for classifier, card in self.members if isinstance(classifier, CNN)]
+        if heatmap == "gradcam":
+            maps = [grad_cam(network, volume, target=target) for network, _ in networks]
+        else:
+            maps = [
+                integrated_gradients(network, volume, baseline=card.reference.mean, target=target)
+                for network, card in networks
+            ]
         return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
 
     def _strangeness(self, volume: np.ndarray) -> Iterator[str]:
@@ -93,7 +102,7 @@ class Ensemble:
             yield said[0]
 
 
-def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = "gradcam") -> int:
+def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = HEATMAPS[0]) -> int:
     """Predict scans; leave `predictions.csv`, `heatmaps/` and `report.html`.
 
     One bad scan never stops the others: its row says why it has no prediction.
@@ -102,7 +111,7 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = "g
         model: A run, its `model` folder, or one fold's folder.
         scans: A file, a glob, a folder (searched through), a BIDS root, or a list of these.
         out: Folder for the results.
-        heatmap: `gradcam` or `none`.
+        heatmap: `integrated_gradients` from the average training volume, `gradcam`, or `none`.
 
     Returns:
         Exit status: 0, or 1 if a scan could not be predicted.
@@ -110,20 +119,21 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = "g
     Raises:
         UserError: No model, no scans, or no such kind of heatmap.
     """
-    if heatmap not in ("gradcam", "none"):
-        raise UserError(f"heatmap={heatmap} is unknown. Give gradcam or none.")
+    if heatmap not in HEATMAPS:
+        raise UserError(f"heatmap={heatmap} is unknown. Give one of {', '.join(HEATMAPS)}.")
     ensemble = Ensemble(model)
-    paths = find_scans([scans] if isinstance(scans, str) else scans)
+    paths = find_scans([scans] if isinstance(scans, str) else scans, suffix=ensemble.suffix)
     out.mkdir(parents=True, exist_ok=True)
     for stale in (out / "predictions.csv", out / "report.html", *out.glob("heatmaps/*_heatmap.nii.gz")):
         stale.unlink(missing_ok=True)  # of an earlier call: none may be taken for this one's
     log.info("%d scans, %d model%s", len(paths), len(ensemble.members), "s" * (len(ensemble.members) > 1))
-    explained = heatmap != "none" and all(isinstance(classifier, CNN) for classifier, _ in ensemble.members)
+    if not all(isinstance(classifier, CNN) for classifier, _ in ensemble.members):
+        heatmap = "none"
     results: list[ScanResult] = []
     try:
         for number, (name, path) in enumerate(zip(unique_names(paths), paths, strict=True), start=1):
             try:
-                result = ensemble.predict(name, path, out / "heatmaps" if explained else None)
+                result = ensemble.predict(name, path, out / "heatmaps", heatmap=heatmap)
             except (UserError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
                 result = ScanResult(name, "", None, warnings=(" ".join(str(error).split()),))
             for warning in result.warnings:
@@ -135,7 +145,12 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = "g
     write_prediction_report(
         out / "report.html",
         title="Predictions",
-        facts={"model": str(model), "models that voted": str(len(ensemble.members)), "scans": str(len(paths))},
+        facts={
+            "model": str(model),
+            "models that voted": str(len(ensemble.members)),
+            "scans": str(len(paths)),
+            "heatmaps": heatmap.replace("_", " "),
+        },
         classes=ensemble.classes,
         scans=results,
     )

@@ -1,0 +1,177 @@
+"""The heatmap that prediction writes, held against where the evidence lies by construction."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import distance_transform_edt
+
+from mri3d.classifiers.cnn import CNN
+from mri3d.cohort.demo import DemoStudy, effect_mask_path
+from mri3d.inference import run
+from mri3d.model_folder import Card
+from mri3d.nets.seed import Seed
+from mri3d.scans.scan import canonical, read_scan
+from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.reference import Reference
+from tests.scans.phantom import oblique_affine, reorder, world_mm, write_scan
+
+SPACING_MM = np.array([4.0, 3.0, 5.0])
+SHAPE = (46, 70, 38)
+RADIUS_MM = 20.0
+RESOLUTION = 24
+
+
+def phantom(*, inside: float) -> tuple[np.ndarray, np.ndarray]:
+    """Draw an ellipsoid of 100 whose texture varies by 10, with a ball left of, before and above its middle.
+
+    Args:
+        inside: Factor on the intensities in the ball.
+
+    Returns:
+        Intensities and the ball [X, Y, Z], both RAS+ on the grid of `oblique_affine(SPACING_MM)`.
+    """
+    at_mm = (np.moveaxis(np.indices(SHAPE), 0, -1) - (np.array(SHAPE) - 1) / 2) * SPACING_MM
+    head = ((at_mm / (72, 90, 75)) ** 2).sum(axis=-1) < 1
+    ball = np.linalg.norm(at_mm - (-34, 38, 30), axis=-1) < RADIUS_MM
+    texture = 100 + 10 * np.sin(at_mm / 9).prod(axis=-1)
+    return (head * texture * np.where(ball, inside, 1)).astype(np.float32), ball
+
+
+def network(weights: np.ndarray, *, threshold: float) -> Seed:
+    """Build a network whose logit is a weighted sum over cells of 2 x 2 x 2: their maximum above a value.
+
+    Args:
+        weights: For each cell [X / 2, Y / 2, Z / 2].
+        threshold: That value; a cell whose maximum lies below adds nothing.
+    """
+    made = Seed((RESOLUTION,) * 3, 1, channels=[1], kernel_size=[3], pooling=[2], dense=[1])
+    state = {name: torch.zeros_like(tensor) for name, tensor in made.state_dict().items()}
+    conv, hidden, last = (name.removesuffix(".weight") for name in state if name.endswith(".weight"))
+    state[f"{conv}.weight"][0, 0, 1, 1, 1] = 1.0
+    state[f"{conv}.bias"][:] = -threshold
+    state[f"{hidden}.weight"][0] = torch.from_numpy(weights.astype(np.float32)).flatten()
+    state[f"{hidden}.bias"][:] = 1e3  # never below zero: the logit stays a sum
+    state[f"{last}.weight"][:], state[f"{last}.bias"][:] = 1.0, -1e3
+    made.load_state_dict(state)
+    return made
+
+
+def write_run(folder: Path, net: Seed, mean: np.ndarray) -> Path:
+    """Write a model folder as training does."""
+    classifier = CNN()
+    classifier.network_ = net.eval()
+    classifier.arguments_ = {
+        "network": "seed",
+        "options": {"channels": [1], "kernel_size": [3], "pooling": [2], "dense": [1]},
+        "volume_shape": [RESOLUTION] * 3,
+        "num_outputs": 1,
+        "batch_size": 1,
+    }
+    classifier.save(folder, Card(("ill", "well"), Recipe(resolution=RESOLUTION), Reference(mean, -1.0, 1.0)))
+    return folder
+
+
+def cells_of(ball: np.ndarray, path: Path) -> np.ndarray:
+    """Tell which cells [X / 2, Y / 2, Z / 2] of the volume meet the ball, given RAS+ on the scan's grid."""
+    scan, recipe = read_scan(path), Recipe(resolution=RESOLUTION)
+    places = world_mm((RESOLUTION,) * 3, recipe.affine(scan))
+    nearest = (places - canonical(scan)[1][:3, 3]) @ np.linalg.inv(canonical(scan)[1][:3, :3]).T
+    index = np.round(nearest).astype(int)
+    valid = ((index >= 0) & (index < SHAPE)).all(axis=-1)
+    inside = valid & ball[tuple(np.moveaxis(np.where(valid[..., None], index, 0), -1, 0))]
+    return inside.reshape(12, 2, 12, 2, 12, 2).any(axis=(1, 3, 5))
+
+
+def written_map(model: Path, path: Path, out: Path, heatmap: str) -> tuple[np.ndarray, dict[str, str]]:
+    """Predict through the whole program, and read back the map and the row; the grid is the scan's."""
+    assert run(model, str(path), out, heatmap=heatmap) == 0
+    image, scan = nib.load(out / "heatmaps" / "scan_heatmap.nii.gz"), nib.load(path)
+    assert image.shape == scan.shape
+    assert image.get_data_dtype() == np.float32
+    np.testing.assert_allclose(image.affine, scan.affine, atol=1e-4)
+    with (out / "predictions.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    return np.asarray(image.dataobj), row
+
+
+def energy_over_chance(heat: np.ndarray, region: np.ndarray, head: np.ndarray) -> float:
+    """Share of the heat within a region, over the share of the head that the region takes."""
+    return float(heat[region].sum() / heat.sum() * head.sum() / region.sum())
+
+
+@pytest.mark.parametrize("order", ["RAS", "LIA", "PSR"])
+@pytest.mark.parametrize(
+    ("heatmap", "inside", "prediction"),
+    [("gradcam", 1.8, "well"), ("integrated_gradients", 1.8, "well"), ("integrated_gradients", 0.4, "ill")],
+    ids=["gradcam-bright", "integrated_gradients-bright", "integrated_gradients-dark"],
+)
+def test_written_heatmap_lies_on_what_decides(tmp_path, order, heatmap, inside, prediction):
+    # what is far brighter than the head, anywhere, speaks for `well`; what is missing in the ball speaks for `ill`
+    plain, ball = phantom(inside=1.0)
+    changed, _ = phantom(inside=inside)
+    affine = oblique_affine(SPACING_MM)
+    healthy = read_scan(write_scan(tmp_path / "plain.nii.gz", plain, affine))
+    recipe = Recipe(resolution=RESOLUTION)
+    path = write_scan(tmp_path / "scan.nii.gz", *reorder(changed, affine, order))
+    if inside > 1:
+        net = network(np.ones((12, 12, 12)), threshold=2.5)
+    else:
+        cells = cells_of(ball, path)
+        usual = np.maximum(recipe.volume(healthy)[0] + 9, 0).reshape(12, 2, 12, 2, 12, 2).max(axis=(1, 3, 5))
+        net = network(cells.astype(float), threshold=-9.0)
+        with torch.no_grad():
+            net.head[-1].bias -= float(usual[cells].sum() * 0.98)  # below what is usual: ill
+    model = write_run(tmp_path / "model", net, recipe.volume(healthy))
+    heat, row = written_map(model, path, tmp_path / "out", heatmap)
+    assert row["prediction"] == prediction
+
+    heat, stored = reorder_back(heat, order), reorder_back(np.asarray(nib.load(path).dataobj), order)
+    np.testing.assert_allclose(stored, changed)
+    head = plain > 0
+    peak = np.unravel_index(heat.argmax(), SHAPE)
+    assert ball[peak], "the peak lies in the ball"
+    assert energy_over_chance(heat, ball, head) > 4
+    for axis in range(3):  # a flipped axis would put the heat into a mirrored ball
+        mirrored = np.flip(ball, axis)
+        assert energy_over_chance(heat, mirrored & ~ball, head) < 0.5
+
+
+def reorder_back(data: np.ndarray, order: str) -> np.ndarray:
+    """Turn an array in a stored order to RAS+."""
+    change = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt(order), nib.orientations.axcodes2ornt("RAS"))
+    return np.asarray(nib.apply_orientation(data, change))
+
+
+@pytest.mark.slow
+def test_trained_network_s_heatmap_lies_on_the_planted_effect(tmp_path):
+    root = Path(__file__).parent.parent
+    subprocess.run(
+        [sys.executable, root / "train.py", "trainer.accelerator=cpu"],
+        cwd=tmp_path, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=900,
+    )  # fmt: skip
+    (folder,) = tmp_path.glob("runs/*/*/model")
+    study = DemoStudy(num_subjects=24, seed=77).build()  # heads that no training saw
+    with (study / "subjects.csv").open(newline="") as file:
+        affected = [row["Subject"] for row in csv.DictReader(file) if row["class"] == "1"]
+    places, turn = [], np.eye(4)
+    turn[:3, :3] = oblique_affine(np.ones(3))[:3, :3]
+    for subject in affected:
+        image = nib.load(study / "brain_nii" / f"{subject}.nii.gz")
+        places.append(str(write_scan(tmp_path / f"{subject}.nii.gz", np.asarray(image.dataobj), turn @ image.affine)))
+    assert run(folder, places, tmp_path / "out") == 0
+    peaks_mm, ratios = [], []
+    for subject in affected:
+        mask = np.asarray(nib.load(effect_mask_path(study / "brain_nii" / f"{subject}.nii.gz")).dataobj) > 0
+        head = np.asarray(nib.load(tmp_path / f"{subject}.nii.gz").dataobj) > 0
+        heat = np.asarray(nib.load(tmp_path / f"out/heatmaps/{subject}_heatmap.nii.gz").dataobj)
+        peaks_mm.append(2.0 * distance_transform_edt(~mask)[np.unravel_index(heat.argmax(), heat.shape)])
+        ratios.append(energy_over_chance(heat, mask, head))
+    assert np.median(peaks_mm) <= 4.0
+    assert np.median(ratios) > 6.0

@@ -1,0 +1,125 @@
+"""Prediction on a list of places, some of which are no scans."""
+
+import csv
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from mri3d.classifiers.cnn import CNN
+from mri3d.errors import UserError
+from mri3d.inference import run
+from mri3d.model_folder import Card
+from mri3d.nets.sfcn import SFCN
+from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.reference import Reference
+from tests.scans.phantom import write_scan
+
+
+def write_model(folder, **facts):
+    torch.manual_seed(0)
+    classifier = CNN()
+    classifier.network_ = SFCN((16, 16, 16), 1, channels=[2, 2]).eval()
+    classifier.arguments_ = {
+        "network": "sfcn",
+        "options": {"channels": [2, 2]},
+        "volume_shape": [16, 16, 16],
+        "num_outputs": 1,
+        "batch_size": 1,
+    }
+    mean = np.zeros((1, 16, 16, 16), np.float32)
+    classifier.save(folder, Card(("a", "b"), Recipe(resolution=16), Reference(mean, -1.0, 1.0), facts))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+def head(path):
+    values = np.random.default_rng(0).integers(50, 200, (20, 24, 22)).astype(np.uint8)
+    values[:3] = values[-3:] = 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_scan(path, values, np.diag([9.0, 8.0, 9.0, 1.0]))
+
+
+def rows_of(out):
+    with (out / "predictions.csv").open(newline="") as file:
+        return {row["scan"]: row for row in csv.DictReader(file)}
+
+
+def folder_at(path):
+    path.mkdir()
+
+
+def absent(path):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (absent, "does not exist"),
+        (folder_at, "folder"),
+        (os.mkfifo, "is neither a file nor a folder"),
+        (lambda path: path.symlink_to("nowhere"), "does not exist"),
+        (lambda path: path.write_bytes(b"text"), "not a NIfTI file"),
+    ],
+    ids=["missing", "folder", "pipe", "broken-link", "text"],
+)
+def test_a_place_that_is_no_scan_has_a_row_with_the_reason(model, tmp_path, make, reason):
+    good, bad = head(tmp_path / "good.nii"), tmp_path / "bad.nii"
+    make(bad)
+    out = tmp_path / "out"
+    assert run(model, [str(bad), str(good)], out) == 1
+    rows = rows_of(out)
+    assert list(rows) == ["bad", "good"]
+    assert reason in rows["bad"]["warnings"]
+    assert str(bad) in rows["bad"]["warnings"]
+    assert rows["bad"]["prediction"] == rows["bad"]["p_a"] == rows["bad"]["p_b"] == ""
+    assert float(rows["good"]["p_a"]) + float(rows["good"]["p_b"]) == pytest.approx(1)
+    assert [path.name for path in (out / "heatmaps").iterdir()] == ["good_heatmap.nii.gz"]
+
+
+def test_a_glob_without_a_match_among_others_has_a_row(model, tmp_path):
+    good = head(tmp_path / "good.nii")
+    assert run(model, [str(tmp_path / "none*.nii"), str(good)], tmp_path / "out", heatmap="none") == 1
+    rows = rows_of(tmp_path / "out")
+    assert [bool(row["prediction"]) for row in rows.values()] == [False, True]
+    assert not (tmp_path / "out" / "heatmaps").exists()
+
+
+def test_nothing_is_written_where_no_place_holds_a_scan(model, tmp_path):
+    with pytest.raises(UserError, match="none1"):
+        run(model, [str(tmp_path / "none1*"), str(tmp_path / "none2*")], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_heatmap_of_an_unknown_kind_is_named(model, tmp_path):
+    with pytest.raises(UserError, match=r"heatmap=lime is unknown\. Give one of integrated_gradients, gradcam, none"):
+        run(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap="lime")
+
+
+@pytest.mark.parametrize(("facts", "kind"), [({}, "T1w"), ({"suffix": "FLAIR"}, "FLAIR")])
+def test_scans_of_a_bids_tree_are_of_the_kind_that_the_model_was_trained_on(tmp_path, facts, kind):
+    root = tmp_path / "bids"
+    for suffix in ("T1w", "FLAIR"):
+        head(root / "sub-1" / "anat" / f"sub-1_{suffix}.nii")
+    (root / "dataset_description.json").write_text("{}")
+    out = tmp_path / "out"
+    assert run(write_model(tmp_path / "model", **facts), str(root), out, heatmap="none") == 0
+    assert list(rows_of(out)) == [f"sub-1_{kind}"]
+
+
+def test_folds_share_the_heatmap(tmp_path):
+    folders = [write_model(tmp_path / "run" / "model" / f"fold_{k}", num_folds=2) for k in range(2)]
+    assert len(folders) == 2
+    scan = str(head(tmp_path / "a.nii"))
+    maps = []
+    for model in (tmp_path / "run", folders[0]):
+        out = tmp_path / f"out{len(maps)}"
+        assert run(model, scan, out) == 0
+        maps.append((out / "heatmaps" / "a_heatmap.nii.gz").read_bytes())
+    assert maps[0] == maps[1], "two folds that are the same have the map of either"
