@@ -41,15 +41,17 @@ def execute(configuration: dict[str, Any], folder: Path, *, resumed: bool = Fals
         if not isinstance(configuration.get(group), dict) or "_target_" not in configuration[group]:
             raise UserError(f"{group}={configuration.get(group)} is no option of {group}. See python train.py --help.")
     configuration = complete({"trainer": configuration["trainer"], **configuration})  # it is in the model too
-    parts = {group: instantiate(configuration[group], _convert_="all") for group in GROUPS if group != "trainer"}
+    data, recipe, evaluation = (
+        instantiate(configuration[group], _convert_="all") for group in ("data", "preprocess", "evaluation")
+    )
     environment = dict(os.environ)
     os.environ[RUN] = str(folder.resolve())
     try:
         outcome = experiment.run(
-            data=parts["data"],
-            recipe=parts["preprocess"],
-            classifier=parts["model"],
-            evaluation=parts["evaluation"],
+            data=data,
+            recipe=recipe,
+            classifier=_model(configuration["model"], evaluation),
+            evaluation=evaluation,
             seed=configuration["seed"],
             folder=folder,
             configuration=configuration,
@@ -61,6 +63,21 @@ def execute(configuration: dict[str, Any], folder: Path, *, resumed: bool = Fals
     for line in outcome.lines:
         print(line, flush=True)
     return 0
+
+
+def _model(model: dict[str, Any], evaluation: Any) -> Any:  # noqa: ANN401 (what Hydra builds)
+    """Build the classifier, or with a grid of its options all those that it spans."""
+    from hydra.utils import instantiate
+
+    from mri3d.configuration import complete, with_options
+    from mri3d.evaluation.nested import Candidates, Nested
+
+    if not isinstance(evaluation, Nested) or not evaluation.grid:
+        return instantiate(model, _convert_="all")
+    settings = evaluation.settings
+    variants = [complete(with_options(model, setting, where="model"), "model") for setting in settings]
+    classifiers = [instantiate(variant, _convert_="all") for variant in variants]
+    return Candidates(settings, classifiers, evaluation.inner_folds, evaluation.validation)
 
 
 def resume(folder: Path) -> int:

@@ -36,7 +36,7 @@ def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: It
             `-m`.
 
     >>> hydra_overrides(["trainer.devices=2", "data.scan=T1/{id}.nii", "-m"], groups=["trainer", "data"], keys=[])
-    ['++trainer.devices=2', "++data.scan='T1/{id}.nii'", '-m']
+    ['-m', '++trainer.devices=2', "++data.scan='T1/{id}.nii'"]
     """
     groups, known = list(groups), [*groups, *keys]
     sweep = "-m" in arguments or "--multirun" in arguments
@@ -61,7 +61,7 @@ def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: It
             raise UserError(f"{argument} names several options. Add -m to run each of them.")
         mark = "++" if dot and first in groups and match["mark"] != "~" else match["mark"] or ""
         overrides.append(f"{mark}{match['key']}={','.join(map(_quoted, values))}")
-    return overrides
+    return sorted(overrides, key=lambda override: not override.startswith("-"))  # argparse wants options together
 
 
 def exit_status(job: Callable[[], int], *, debug: bool) -> int:

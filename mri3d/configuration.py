@@ -1,5 +1,6 @@
 """A configuration is nested constructor calls: check each option by the constructor's signature, fill in defaults."""
 
+import copy
 import importlib
 import inspect
 import types
@@ -69,6 +70,32 @@ def _check_call(node: dict[str, Any], where: str) -> dict[str, Any]:
         return node
     defaults = {name: parameters[name].default for name in options if name not in node}
     return node | {name: _plain(value) for name, value in defaults.items() if _is_plain(value)}
+
+
+def with_options(node: dict[str, Any], options: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Copy a configuration with some options set anew.
+
+    Args:
+        node: A constructor call.
+        options: Dotted path within it to value.
+        where: Path of the node, for messages.
+
+    Raises:
+        UserError: A path leads through what is no constructor call.
+
+    >>> with_options({"net": {"width": 3}, "lr": 1.0}, {"net.width": 4}, where="model")
+    {'net': {'width': 4}, 'lr': 1.0}
+    """
+    copied = copy.deepcopy(node)
+    for path, value in options.items():
+        *parents, last = path.split(".")
+        inner = copied
+        for parent in parents:
+            if not isinstance(inner.get(parent), dict):
+                raise UserError(f"{_join(where, path)} does not exist.{did_you_mean(parent, inner)}")
+            inner = inner[parent]
+        inner[last] = value
+    return copied
 
 
 def fits(value: Any, hint: Any) -> bool:  # noqa: ANN401 (any value, any annotation)

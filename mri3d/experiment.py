@@ -16,10 +16,12 @@ import mri3d
 from mri3d.classifiers.board import peak_memory_mb
 from mri3d.classifiers.classifier import Classifier
 from mri3d.classifiers.cnn import CNN
+from mri3d.classifiers.devices import one_voice
 from mri3d.cohort.audit import audit
 from mri3d.cohort.bids import Bids
 from mri3d.cohort.cohort import Cohort, CohortSource
 from mri3d.evaluation.crossvalidation import Evaluation, FoldResult, cross_validate, make_tasks
+from mri3d.evaluation.nested import Candidates
 from mri3d.evaluation.splits import Fold
 from mri3d.explain.attribution import grad_cam
 from mri3d.model_folder import Card
@@ -57,7 +59,7 @@ class Outcome:
 def run(
     data: CohortSource,
     recipe: Recipe,
-    classifier: Classifier,
+    classifier: Classifier | Candidates,
     evaluation: Splitter,
     *,
     seed: int,
@@ -72,7 +74,7 @@ def run(
     Args:
         data: Where the cohort comes from.
         recipe: How a scan becomes a volume.
-        classifier: What to judge; it is copied for each fold.
+        classifier: What to judge, copied for each fold; or several, of which each fold chooses one.
         evaluation: How to split the cohort.
         seed: Everything random follows from it.
         folder: The run directory; made once it is known that there is something to run.
@@ -83,6 +85,9 @@ def run(
         UserError: Something that the user can mend; told before the run directory exists wherever that is possible.
     """
     clock = Clock()
+    for one in classifier.classifiers if isinstance(classifier, Candidates) else [classifier]:
+        if isinstance(one, CNN) and one.augmentation:
+            one.augmentation.check_orientation(recipe.orientation)
     with clock("cohort"):
         cohort = audit(data.read(), oriented=recipe.orientation == "ras", skip_bad=data.skip_bad)
         folds = evaluation.split(cohort.targets, cohort.groups, classes=cohort.classes, seed=seed)
@@ -102,7 +107,7 @@ def run(
     with log_file(folder) if writes else nullcontext():
         suffix = data.suffix if isinstance(data, Bids) else None
         keeper = ModelKeeper(folder, volumes, cohort, num_folds=len(folds), seed=seed, suffix=suffix)
-        with clock("training and testing"), _process_group():
+        with clock("training and testing"), _process_group(), one_voice():
             result = cross_validate(classifier, folds, tasks, after_fold=keeper if writes else _keep_nothing)
         if not writes:
             return Outcome((), result)

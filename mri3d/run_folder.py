@@ -1,5 +1,7 @@
 """The run directory: claimed before any work, kept up while it lasts, finished with results and a report."""
 
+import csv
+import io
 import logging
 import sys
 import time
@@ -122,7 +124,7 @@ def write_results(
     peak_memory_mb: float,
     pictures: Sequence[Picture],
 ) -> None:
-    """Write predictions, scores and the report.
+    """Write predictions, scores, what the inner folds told, and the report.
 
     Args:
         folder: The run directory.
@@ -134,6 +136,12 @@ def write_results(
         pictures: Of some scans.
     """
     result.write_predictions(folder / "predictions.csv", cohort.ids)
+    if searched := result.search_rows():
+        text = io.StringIO()
+        writer = csv.DictWriter(text, dict.fromkeys(name for row in searched for name in row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(searched)
+        write_text(folder / "search.csv", text.getvalue())
     unlabelled = sum(subject.label is None for subject in cohort.subjects)
     counts = {
         "total": len(cohort.subjects),

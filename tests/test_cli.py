@@ -272,4 +272,4 @@ def test_help_shows_examples(script, tmp_path):
     text = run(script, "--help", cwd=tmp_path).stdout
     assert text.count(f"python {script}.py") >= 2
     if script == "train":
-        assert "model: densenet121, efficientnet-b0, resnet18, resnet50, seed, sfcn" in text
+        assert "model: densenet121, efficientnet-b0, knn, linear_svm, logistic, rbf_svm, resnet18, resnet50, ridge, seed, sfcn" in text

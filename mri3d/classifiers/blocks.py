@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mri3d.progress import progress
-from mri3d.volumes.cache import Volumes
+from mri3d.volumes.sequence import VolumeSequence
 
 BUDGET_BYTES = 2**30
 """What a pass holds at once unless told otherwise, the blocks of all its jobs together."""
@@ -49,7 +49,7 @@ def voxel_blocks(num_voxels: int, *, height: int, budget_bytes: int = BUDGET_BYT
 
 
 def each_block(
-    volumes: Volumes,
+    volumes: VolumeSequence,
     rows: np.ndarray,
     work: Callable[[slice, np.ndarray], Result],
     *,

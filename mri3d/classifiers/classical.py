@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from mri3d.classifiers.classifier import Task
+from mri3d.classifiers.classifier import Search, Setting, Task
 from mri3d.classifiers.gram import row_products
 from mri3d.classifiers.heads import (
     Head,
@@ -31,10 +31,11 @@ from mri3d.classifiers.heads import (
 from mri3d.classifiers.pca import GramPCA, NumComponents, check_num_components
 from mri3d.classifiers.platt import fit_sigmoids, sigmoid_proba, softmax_proba
 from mri3d.classifiers.projection import Projection
-from mri3d.classifiers.search import Grid, InnerFold, Setting, inner_folds, outside, search, truncated
+from mri3d.classifiers.search import Grid, InnerFold, inner_folds, outside, search, truncated
 from mri3d.errors import UserError
 from mri3d.model_folder import Card, Model, write_model
 from mri3d.volumes.cache import Volumes
+from mri3d.volumes.sequence import VolumeSequence
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class ClassicalModel(ABC):
 
     Attributes:
         chosen_: The value of each parameter.
-        search_: What the inner folds told, a `Search`; None where there was nothing to choose or calibrate.
+        search_: What the inner folds told; None where there was nothing to choose.
     """
 
     num_components: NumComponents | Sequence[NumComponents] = COMPONENTS
@@ -96,16 +97,16 @@ class ClassicalModel(ABC):
         products = row_products(
             task.volumes, rows, trainings=trainings, standardize=self.standardize, normalize=self.normalize
         )
-        self.search_ = search(products[:-1], targets, folds, grid, self.fit_heads) if folds else None
-        best = self.search_.best if self.search_ else 0
-        self.chosen_ = grid.points[best]
+        self.chosen_, self.search_, self.sigmoids_ = grid.points[0], None, None
+        if folds:
+            found, decisions = search(products[:-1], targets, folds, grid, self.fit_heads)
+            self.chosen_, self.search_ = found.chosen, found if len(grid.points) > 1 else None
+            if self.calibrated:
+                self.sigmoids_ = fit_sigmoids(decisions[found.best], targets)
         self._fit_all(task.volumes, rows, targets, products[-1])
-        self.sigmoids_ = None
-        if self.calibrated and self.search_:
-            self.sigmoids_ = fit_sigmoids(self.search_.decisions[best], targets)
         log.info("%s on %d rows in %.1f s: %s", self.name, len(rows), time.perf_counter() - start, self.chosen_)
 
-    def predict_proba(self, volumes: Volumes, rows: np.ndarray) -> np.ndarray:
+    def predict_proba(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Give the probability of each class, float64 [len(rows), K]; the volumes are read block by block."""
         scores, squares = self.projection_.scores(volumes, rows)
         beyond = outside(scores, squares / self.unit_**2, self.chosen_["num_components"])
@@ -115,6 +116,10 @@ class ClassicalModel(ABC):
     def history(self) -> list[dict[str, float]]:
         """Give nothing: there are no epochs."""
         return []
+
+    def search(self) -> Search | None:
+        """Tell how the last fit chose its parameters; None where it had nothing to choose."""
+        return self.search_
 
     def save(self, folder: Path, card: Card) -> None:
         """Write what prediction needs as a model folder; arrays only, no scikit-learn object."""

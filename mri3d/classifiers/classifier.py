@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from mri3d.model_folder import Card, Model
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.sequence import VolumeSequence
+
+Setting = dict[str, Any]
+"""One value for each parameter, such as {"C": 1.0}."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,44 @@ class Task:
     name: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What the inner folds told.
+
+    Attributes:
+        points: What was tried: one value for each parameter.
+        train_scores: AUC on the rows fitted on, [points, folds].
+        validation_scores: AUC on the rows held out, [points, folds].
+    """
+
+    points: list[Setting]
+    train_scores: np.ndarray
+    validation_scores: np.ndarray
+
+    @property
+    def best(self) -> int:
+        """The point with the best mean score on held-out rows, the first of several."""
+        return int(self.validation_scores.mean(axis=1).argmax())
+
+    @property
+    def chosen(self) -> Setting:
+        """The values of the best point."""
+        return self.points[self.best]
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per point and inner fold: parameters, `inner_fold`, `train_auc`, `validation_auc`."""
+        return [
+            {
+                **point,
+                "inner_fold": fold,
+                "train_auc": float(self.train_scores[number, fold]),
+                "validation_auc": float(self.validation_scores[number, fold]),
+            }
+            for number, point in enumerate(self.points)
+            for fold in range(self.validation_scores.shape[1])
+        ]
+
+
 class Classifier(Protocol):
     """Fits on rows, gives probabilities. The constructor only stores; `fit` builds everything afresh."""
 
@@ -59,6 +100,10 @@ class Classifier(Protocol):
 
     def history(self) -> list[dict[str, float]]:
         """Tell the last fit epoch by epoch (`epoch`, `train_loss`, ...); empty where there are no epochs."""
+        ...
+
+    def search(self) -> Search | None:
+        """Tell how the last fit chose its parameters; None where it had nothing to choose."""
         ...
 
     def save(self, folder: Path, card: Card) -> None:

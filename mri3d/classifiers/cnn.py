@@ -19,7 +19,6 @@ from mri3d.classifiers.board import Board
 from mri3d.classifiers.callbacks import History, Patience, named_settings, quiet_libraries
 from mri3d.classifiers.checkpoints import AtomicCheckpointIO, Checkpoint, read_checkpoint
 from mri3d.classifiers.classifier import Task
-from mri3d.classifiers.devices import one_voice
 from mri3d.classifiers.learner import Learner, OptimizerMaker, adamw, class_logits
 from mri3d.errors import UserError
 from mri3d.model_folder import Card, Model, write_model
@@ -122,7 +121,6 @@ class CNN:
                 )
         self._build_network(task)
 
-    @one_voice()
     def fit(self, task: Task) -> None:
         """Train on the training rows, stop by the validation rows.
 
@@ -154,7 +152,6 @@ class CNN:
         self.network_, self.history_ = network.eval(), history.epochs
         self.device_ = trainer.strategy.root_device
 
-    @one_voice()
     def predict_proba(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Give the probability of each class, float64 [len(rows), K]; the ranks share the work and all get all rows."""
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -185,6 +182,9 @@ class CNN:
     def history(self) -> list[dict[str, float]]:
         """Tell the last fit epoch by epoch."""
         return self.history_
+
+    def search(self) -> None:
+        """Give nothing: a CNN has its options."""
 
     def save(self, folder: Path, card: Card) -> None:
         """Write the network as a model folder."""

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+from mri3d.classifiers.classical import KNN, RBFSVM, LinearSVM, Logistic, Ridge
 from mri3d.classifiers.classifier import Classifier
 from mri3d.classifiers.cnn import CNN
 from mri3d.errors import UserError
 from mri3d.model_folder import Card, read_model
 
-CLASSIFIERS: dict[str, type[Classifier]] = {"cnn": CNN}
+CLASSIFIERS: dict[str, type[Classifier]] = {
+    "cnn": CNN,
+    **{model.name: model for model in (Logistic, LinearSVM, RBFSVM, KNN, Ridge)},
+}
 
 
 def load_classifier(folder: Path) -> tuple[Classifier, Card]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from mri3d.classifiers.blocks import each_block
 from mri3d.classifiers.gram import positive, reciprocal, voxel_moments
-from mri3d.volumes.cache import Volumes
+from mri3d.volumes.sequence import VolumeSequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Projection:
 
     @classmethod
     def sum_volumes(
-        cls, volumes: Volumes, rows: np.ndarray, weights: np.ndarray, *, standardize: bool, normalize: bool
+        cls, volumes: VolumeSequence, rows: np.ndarray, weights: np.ndarray, *, standardize: bool, normalize: bool
     ) -> Self:
         """Make directions that are weighted sums of prepared volumes, in one pass over their voxels.
 
@@ -59,7 +59,7 @@ class Projection:
             directions[:, voxels], mean[voxels], scale[voxels] = parts
         return cls(directions, mean, scale if standardize else None, normalize)
 
-    def scores(self, volumes: Volumes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def scores(self, volumes: VolumeSequence, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Project volumes, reading them block by block.
 
         Args:
@@ -115,7 +115,7 @@ class Projection:
         return cls(directions, mean, tensors.get("projection.scale"), normalize)
 
 
-def row_norms(volumes: Volumes, rows: np.ndarray) -> np.ndarray:
+def row_norms(volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
     """Give the Euclidean norm of volumes over their voxels, float64 [N], 1 for a volume of zeros."""
     squares = np.zeros(len(rows))
     for _, block_squares in each_block(volumes, rows, _squares, title="norms of the volumes"):

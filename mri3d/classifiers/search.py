@@ -15,15 +15,13 @@ from scipy.stats import rankdata
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
+from mri3d.classifiers.classifier import Search, Setting
 from mri3d.classifiers.heads import Head, membership
 from mri3d.classifiers.pca import GramPCA, NumComponents
 from mri3d.errors import UserError
 from mri3d.progress import progress
 
 log = logging.getLogger(__name__)
-
-Setting = dict[str, Any]
-"""One value for each parameter of a head, such as {"C": 1.0}."""
 
 InnerFold = tuple[np.ndarray, np.ndarray]
 """Positions among the training rows that are learnt from, and that are held out."""
@@ -62,41 +60,6 @@ class Grid:
         lists = {name: as_list(name, value) for name, value in parameters.items()}
         settings = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
         return cls(tuple(as_list("num_components", num_components)), tuple(settings))
-
-
-@dataclass(frozen=True, eq=False)
-class Search:
-    """What the inner folds told.
-
-    Attributes:
-        points: The grid.
-        train_scores: AUC on the rows fitted on, [points, folds].
-        validation_scores: AUC on the rows held out, [points, folds].
-        decisions: Of every row when it was held out, [points, N, 1 or K].
-    """
-
-    points: list[Setting]
-    train_scores: np.ndarray
-    validation_scores: np.ndarray
-    decisions: np.ndarray
-
-    @property
-    def best(self) -> int:
-        """The point with the best mean score on held-out rows, the first of several."""
-        return int(self.validation_scores.mean(axis=1).argmax())
-
-    def table(self) -> list[dict[str, Any]]:
-        """One row per point and inner fold: parameters, `inner_fold`, `train_auc`, `validation_auc`."""
-        return [
-            {
-                **point,
-                "inner_fold": fold,
-                "train_auc": float(self.train_scores[number, fold]),
-                "validation_auc": float(self.validation_scores[number, fold]),
-            }
-            for number, point in enumerate(self.points)
-            for fold in range(self.validation_scores.shape[1])
-        ]
 
 
 def inner_folds(
@@ -147,7 +110,7 @@ def search(
     folds: Sequence[InnerFold],
     grid: Grid,
     fit_heads: FitHeads,
-) -> Search:
+) -> tuple[Search, np.ndarray]:
     """Try every point of a grid on every inner fold; folds run on all cores, or on joblib's chosen backend.
 
     Args:
@@ -156,6 +119,9 @@ def search(
         folds: Positions learnt from and positions held out.
         grid: What to try.
         fit_heads: How to fit.
+
+    Returns:
+        What was found, and the decisions of every row when it was held out, [points, N, 1 or K].
     """
     num_jobs = min(joblib.effective_n_jobs(-1), len(folds))
     parallel = joblib.Parallel(n_jobs=num_jobs, prefer="threads", return_as="generator")
@@ -169,7 +135,7 @@ def search(
     for (_, held_out), (_, _, fold_decisions) in zip(folds, tried, strict=True):
         decisions[:, held_out] = fold_decisions
     train_scores, validation_scores = (np.stack([fold[i] for fold in tried], axis=1) for i in (0, 1))
-    return Search(grid.points, train_scores, validation_scores, decisions)
+    return Search(grid.points, train_scores, validation_scores), decisions
 
 
 def truncated(pca: GramPCA, num_components: NumComponents) -> tuple[int, float]:

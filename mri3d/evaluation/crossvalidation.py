@@ -5,24 +5,23 @@ import csv
 import io
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from mri3d.classifiers.classifier import Classifier, Task
+from mri3d.classifiers.classifier import Classifier, Search, Setting, Task
 from mri3d.evaluation.metrics import Scores, scores
+from mri3d.evaluation.nested import Candidates
 from mri3d.evaluation.splits import Fold
 from mri3d.files import write_text
 from mri3d.volumes.cache import Volumes
 
 log = logging.getLogger(__name__)
-
-
-ClassifierT = TypeVar("ClassifierT", bound=Classifier)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +34,7 @@ class FoldResult:
         scores: Scores of the test rows.
         history: The fit epoch by epoch, as the classifier tells it; empty where there are no epochs.
         seconds: Time that fitting took.
+        searches: How parameters were chosen, outermost first; empty where none were.
     """
 
     fold: Fold
@@ -42,6 +42,12 @@ class FoldResult:
     scores: Scores
     history: list[dict[str, float]]
     seconds: float
+    searches: tuple[Search, ...] = ()
+
+    @property
+    def chosen(self) -> Setting:
+        """The chosen value of each parameter."""
+        return {name: value for search in self.searches for name, value in search.chosen.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +84,23 @@ class Evaluation:
         """Scores of all tests together."""
         return scores(self.targets[self.rows], self.proba, self.classes)
 
+    @property
+    def chosen_counts(self) -> dict[str, dict[str, int]]:
+        """How many folds chose each value, as text, of each parameter; most frequent first."""
+        names = dict.fromkeys(name for result in self.folds for name in result.chosen)
+        return {
+            name: dict(Counter(_text(result.chosen[name]) for result in self.folds).most_common()) for name in names
+        }
+
+    def search_rows(self) -> list[dict[str, Any]]:
+        """Give what the inner folds told as rows: `fold`, parameters, `inner_fold`, `train_auc`, `validation_auc`."""
+        return [
+            {"fold": result.fold.number, **row}
+            for result in self.folds
+            for search in result.searches
+            for row in search.table()
+        ]
+
     def metrics_json(
         self,
         *,
@@ -94,8 +117,8 @@ class Evaluation:
 
         Returns:
             `test` (each score with its interval, null until it is computed), `folds` (each with `fold`, `repeat`,
-            `num_train`, `num_validation`, `num_test`, `epochs`, `seconds` and its `scores`), `classes` and the
-            arguments.
+            `num_train`, `num_validation`, `num_test`, `epochs`, `seconds`, what was `chosen` and its `scores`),
+            `chosen` (parameter to value, as text, to how many folds chose it), `classes` and the arguments.
         """
         return {
             "test": {name: {"value": value, "low": None, "high": None} for name, value in self.scores.items()},
@@ -108,10 +131,12 @@ class Evaluation:
                     "num_test": len(result.fold.test_rows),
                     "epochs": len(result.history),
                     "seconds": round(result.seconds, 3),
+                    "chosen": result.chosen,
                     "scores": result.scores,
                 }
                 for result in self.folds
             ],
+            "chosen": self.chosen_counts,
             "classes": list(self.classes),
             "num_subjects": dict(num_subjects),
             "seconds": dict(seconds),
@@ -172,18 +197,19 @@ def make_tasks(
 
 
 def cross_validate(
-    prototype: ClassifierT,
+    prototype: Classifier | Candidates,
     folds: Sequence[Fold],
     tasks: Sequence[Task],
     *,
-    after_fold: Callable[[FoldResult, ClassifierT], None] = lambda result, classifier: None,
+    after_fold: Callable[[FoldResult, Classifier], None] = lambda result, classifier: None,
 ) -> Evaluation:
     """Fit a copy of the classifier on every fold and test it there.
 
     Nothing is written here, and every process of a distributed run may call it and gets the same answer.
 
     Args:
-        prototype: Copied for each fold and never fitted itself, so that no fold inherits from another.
+        prototype: Copied for each fold and never fitted itself, so that no fold inherits from another; or several, of
+            which each fold chooses one.
         folds: Who is tested in each.
         tasks: What each fit learns from, see `make_tasks`.
         after_fold: Called with each fold's result and fitted classifier, for example to save it.
@@ -193,20 +219,36 @@ def cross_validate(
     """
     results = []
     for fold, task in zip(folds, tasks, strict=True):
-        classifier = copy.deepcopy(prototype)
         start = time.perf_counter()
-        classifier.fit(task)
+        classifier, searches = _fit(prototype, task)
         seconds = time.perf_counter() - start
         proba = classifier.predict_proba(task.volumes, fold.test_rows)
         fold_scores = scores(task.targets[fold.test_rows], proba, task.classes)
-        result = FoldResult(fold, proba, fold_scores, classifier.history(), seconds)
+        result = FoldResult(fold, proba, fold_scores, classifier.history(), seconds, searches)
         log.info("%s", _summary(result, len(folds)))
         after_fold(result, classifier)
         results.append(result)
     return Evaluation(tasks[0].classes, tasks[0].targets, tuple(results))
 
 
+def _fit(prototype: Classifier | Candidates, task: Task) -> tuple[Classifier, tuple[Search, ...]]:
+    """Fit a copy, or the best of several, and tell how its parameters were chosen."""
+    if isinstance(prototype, Candidates):
+        classifier, outer = prototype.fit(task)
+        own = classifier.search()
+        return classifier, (outer, own) if own else (outer,)
+    classifier = copy.deepcopy(prototype)
+    classifier.fit(task)
+    own = classifier.search()
+    return classifier, (own,) if own else ()
+
+
 def _summary(result: FoldResult, num_folds: int) -> str:
     named = [f"{name} {value:.3f}" for name, value in result.scores.items() if value is not None][:3]
     where = f"fold {result.fold.number} ({result.fold.number + 1} of {num_folds})"
     return f"{where}: {', '.join(named)} on {len(result.fold.test_rows)} subjects after {result.seconds:.0f} s"
+
+
+def _text(value: object) -> str:
+    """Write a value of a parameter as a configuration has it."""
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -33,7 +33,6 @@ _SCORES = {
     "expected_calibration_error": "calibration error",
 }
 _FEW = 30  # tests of a class; with fewer, the standard error of a share of 0.8 is above 0.07
-_UNLABELLED = "no label"  # why cohort.csv leaves out those who are only predicted
 _MAX_ROWS = 50  # of a list that cohort.csv has in full
 
 
@@ -178,8 +177,8 @@ def _cohort(cohort: Sequence[Mapping[str, str]]) -> list[Html]:
     """Count the classes; name who was left out and why, and whose scan was warned of."""
     taking_part = Counter(row["label"] for row in cohort if not row["left_out"])
     counts = [[f"class {name}", str(count)] for name, count in sorted(taking_part.items())]
-    unlabelled = sum(row["left_out"] == _UNLABELLED for row in cohort)
-    left_out = [[row["subject"], row["left_out"]] for row in cohort if row["left_out"] not in ("", _UNLABELLED)]
+    unlabelled = sum(not row["label"] for row in cohort)
+    left_out = [[row["subject"], row["left_out"]] for row in cohort if row["label"] and row["left_out"]]
     warned = [[row["subject"], row["warnings"]] for row in cohort if row["warnings"]]
     counts += [["without a label", str(unlabelled)], ["left out", str(len(left_out))], ["in all", str(len(cohort))]]
     sections = [table(["", "subjects"], counts)]

@@ -34,6 +34,9 @@ class Logistic:
         """Pretend three epochs."""
         return [{"epoch": epoch, "train_loss": 1.0} for epoch in range(3)]
 
+    def search(self):
+        """Choose nothing."""
+
 
 @pytest.fixture
 def study():
@@ -86,7 +89,7 @@ def test_metrics_json_is_the_contract(study, tmp_path):
     folds, evaluation = evaluate(study, KFold(folds=3), tmp_path)
     metrics = evaluation.metrics_json(num_subjects={"tested": 41}, seconds={"fit": 1.5}, peak_memory_mb=12.0)
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
-    assert list(metrics) == ["test", "folds", "classes", "num_subjects", "seconds", "peak_memory_mb"]
+    assert list(metrics) == ["test", "folds", "chosen", "classes", "num_subjects", "seconds", "peak_memory_mb"]
     assert metrics["test"]["auc"] == {"value": evaluation.scores["auc"], "low": None, "high": None}
     assert metrics["classes"] == ["control", "patient"]
     for fold, result, entry in zip(folds, evaluation.folds, metrics["folds"], strict=True):
