@@ -9,7 +9,6 @@ import logging
 import os
 import random
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from mri3d import files
 from mri3d.errors import UserError
-from mri3d.progress import progress
+from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.recipe import Recipe
 
@@ -93,14 +92,9 @@ class Volumes:
             return
         log.info("preprocessing %d of %d scans into %s", len(missing), len(self), self.folder)
         random.Random(os.getpid()).shuffle(missing)  # processes that fill at the same time share the work
-        pool = ThreadPoolExecutor(num_workers or min(8, os.cpu_count() or 1))  # each holds a scan or two in memory
+        num_threads = num_workers or min(8, num_cores())  # each holds a scan or two in memory
         with threadpool_limits(1):  # else every thread's matrix products would ask for all cores
-            try:
-                jobs = [pool.submit(self._make_if_missing, row) for row in missing]
-                for job in progress(jobs, total=len(jobs), title="preprocessing"):
-                    job.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+            map_threads(self._make_if_missing, missing, what="preprocessing", num_threads=num_threads)
 
     def block(self, rows: Sequence[int] | np.ndarray, voxels: slice) -> np.ndarray:
         """Return the same voxels of many volumes without holding the volumes.

@@ -1,7 +1,6 @@
 """The recipe: how a scan becomes a volume that a classifier fits on, and how a map finds its way back."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 
 from mri3d import files
 from mri3d.errors import UserError, did_you_mean
-from mri3d.progress import progress
+from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.head import Head, find_head
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
 from mri3d.volumes.resample import interpolation_matrix, resample, shrinking_matrix
@@ -102,8 +101,8 @@ class Recipe:
         """
         if self.resolution != "native" or self.shape is not None:
             return self
-        with ThreadPoolExecutor(8) as pool:  # each holds a scan in memory
-            sizes = list(progress(pool.map(self._size, scans), total=len(scans), title="measuring the crops"))
+        num_threads = min(8, num_cores())  # each holds a scan in memory
+        sizes = map_threads(self._size, scans, what="measuring the crops", num_threads=num_threads)
         sides = np.max([sides for sides, _ in sizes], axis=0)
         spacing_mm = np.median([spacing_mm for _, spacing_mm in sizes], axis=0)
         return replace(self, shape=tuple(sides.tolist()), spacing_mm=tuple(np.round(spacing_mm, 4).tolist()))
