@@ -117,7 +117,7 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = HE
         Exit status: 0, or 1 if a scan could not be predicted.
 
     Raises:
-        UserError: No model, no scans, or no such kind of heatmap.
+        UserError: No model, no scans, no such kind of heatmap, or a folder where a file of the results goes.
     """
     if heatmap not in HEATMAPS:
         raise UserError(f"heatmap={heatmap} is unknown. Give one of {', '.join(HEATMAPS)}.")
@@ -125,6 +125,8 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = HE
     paths = find_scans([scans] if isinstance(scans, str) else scans, suffix=ensemble.suffix)
     out.mkdir(parents=True, exist_ok=True)
     for stale in (out / "predictions.csv", out / "report.html", *out.glob("heatmaps/*_heatmap.nii.gz")):
+        if stale.is_dir():
+            raise UserError(f"{stale} is a folder, where a file of the results goes. Remove it, or set another out.")
         stale.unlink(missing_ok=True)  # of an earlier call: none may be taken for this one's
     log.info("%d scans, %d model%s", len(paths), len(ensemble.members), "s" * (len(ensemble.members) > 1))
     if not all(isinstance(classifier, CNN) for classifier, _ in ensemble.members):

@@ -123,3 +123,18 @@ def test_folds_share_the_heatmap(tmp_path):
         assert run(model, scan, out) == 0
         maps.append((out / "heatmaps" / "a_heatmap.nii.gz").read_bytes())
     assert maps[0] == maps[1], "two folds that are the same have the map of either"
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "report.html", "heatmaps/a_heatmap.nii.gz"])
+def test_a_folder_in_the_place_of_a_result_is_named(model, tmp_path, name):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match=rf"{name} is a folder"):
+        run(model, str(head(tmp_path / "a.nii")), tmp_path / "out")
+
+
+def test_results_of_an_earlier_call_are_gone(model, tmp_path):
+    out = tmp_path / "out"
+    run(model, str(head(tmp_path / "first.nii")), out)
+    run(model, str(head(tmp_path / "second.nii")), out)
+    assert [path.name for path in (out / "heatmaps").iterdir()] == ["second_heatmap.nii.gz"]
+    assert list(rows_of(out)) == ["second"]
