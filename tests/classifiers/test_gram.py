@@ -4,6 +4,7 @@ import logging
 import tracemalloc
 from pathlib import Path
 
+import distributed
 import joblib
 import numpy as np
 import pytest
@@ -166,7 +167,6 @@ def test_gram_is_told_once(volumes, caplog):
 
 
 def test_blocks_run_on_a_dask_cluster(tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
     monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / "cache"))
     volumes = write_volumes(tmp_path, brains(11, seed=1))
     whole = flat(volumes)
