@@ -138,3 +138,19 @@ def test_results_of_an_earlier_call_are_gone(model, tmp_path):
     run(model, str(head(tmp_path / "second.nii")), out)
     assert [path.name for path in (out / "heatmaps").iterdir()] == ["second_heatmap.nii.gz"]
     assert list(rows_of(out)) == ["second"]
+
+
+@pytest.mark.parametrize("heatmap", ["integrated_gradients", "gradcam"])
+def test_report_says_of_which_kind_the_heatmaps_are(model, tmp_path, heatmap):
+    run(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap=heatmap)
+    facts = (tmp_path / "out" / "report.html").read_text().partition("How to read")[0]
+    assert ("integrated gradients" in facts) == (heatmap == "integrated_gradients")
+    assert ("gradcam" in facts) == (heatmap == "gradcam")
+
+
+def test_each_kind_of_heatmap_gives_its_own_map(model, tmp_path):
+    scan, maps = str(head(tmp_path / "a.nii")), []
+    for heatmap in ("integrated_gradients", "gradcam"):
+        run(model, scan, tmp_path / heatmap, heatmap=heatmap)
+        maps.append((tmp_path / heatmap / "heatmaps" / "a_heatmap.nii.gz").read_bytes())
+    assert maps[0] != maps[1]

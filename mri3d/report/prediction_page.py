@@ -94,7 +94,10 @@ def _reading() -> Html:
         element(
             "li",
             "A heatmap shows where the model found its evidence, scaled to its own maximum; it does not show "
-            "disease, and a strong colour does not mean a sure answer. L and R are the subject's left and right.",
+            "disease, and a strong colour does not mean a sure answer. L and R are the subject's left and right. "
+            "Integrated gradients show where the scan differs from the average training scan in a way that speaks for "
+            "the prediction; Grad-CAM weighs whole feature maps, is coarser, and cannot show what is missing in one "
+            "place.",
         ),
         element("li", "Research use only: not for decisions about patients."),
     )
