@@ -5,7 +5,7 @@ import io
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,15 @@ def log_file(folder: Path) -> Iterator[None]:
         handler.close()
 
 
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, a column for each name that a row has."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
 def write_results(
     folder: Path,
     cohort: Cohort,
@@ -123,6 +132,7 @@ def write_results(
     seconds: dict[str, float],
     peak_memory_mb: float,
     pictures: Sequence[Picture],
+    sections: Sequence[tuple[str, Sequence[Picture]]] = (),
 ) -> None:
     """Write predictions, scores, what the inner folds told, and the report.
 
@@ -134,14 +144,11 @@ def write_results(
         seconds: Of the parts of the run and in `total`.
         peak_memory_mb: Largest memory of the run in MiB.
         pictures: Of some scans.
+        sections: Title and pictures of each further section of the report.
     """
     result.write_predictions(folder / "predictions.csv", cohort.ids)
     if searched := result.search_rows():
-        text = io.StringIO()
-        writer = csv.DictWriter(text, dict.fromkeys(name for row in searched for name in row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(searched)
-        write_text(folder / "search.csv", text.getvalue())
+        write_table(folder / "search.csv", searched)
     unlabelled = sum(subject.label is None for subject in cohort.subjects)
     counts = {
         "total": len(cohort.subjects),
@@ -167,6 +174,7 @@ def write_results(
         proba=result.proba,
         cohort=cohort.to_rows(),
         histories=[fold.history for fold in result.folds],
-        pictures=pictures,
+        search=searched,
+        sections=[("What it sees", pictures), *sections],
         configuration=as_yaml(configuration),
     )

@@ -1,4 +1,4 @@
-"""Charts of a run: ROC curve, probabilities, calibration, training."""
+"""Charts of a run: ROC curve, probabilities, calibration, training, choice of parameters."""
 
 import io
 import warnings
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
+from mri3d.report.elements import as_text
 from mri3d.report.figures import Picture
 
 # Okabe and Ito (2008): told apart by every colour vision. More classes repeat them with other dashes.
@@ -134,6 +135,41 @@ def training_chart(histories: Sequence[Sequence[Mapping[str, float]]]) -> Pictur
         return _picture(
             figure, alt, f"Training. Validation loss that rises while training loss falls is over-fitting.{folds}"
         )
+
+
+def validation_chart(
+    name: str, values: Sequence[Any], curves: Mapping[str, Sequence[Sequence[float]]], caption: str
+) -> Picture:
+    """Draw scores against the values of a parameter: their mean, and a band of one standard deviation.
+
+    Whole numbers or fractions have an axis of numbers, a logarithmic one where they span a decade; values of several
+    kinds (`0.9`, `50`, `null`) stand side by side in the order given.
+
+    Args:
+        name: Of the parameter.
+        values: What was tried [L].
+        curves: Name of each curve to the scores at each value [L, S].
+        caption: See `Picture`.
+    """
+    numeric = all(type(value) is int for value in values) or all(type(value) is float for value in values)
+    places = np.array(values if numeric else range(len(values)), dtype=float)
+    order = np.argsort(places)
+    with _figure() as figure:
+        axes = figure.add_subplot()
+        for colour, dash, (label, scores) in zip(_COLOURS, _DASHES, curves.items(), strict=False):
+            mean = np.array([np.mean(some) for some in scores])[order]
+            spread = np.array([np.std(some, ddof=1) if len(some) > 1 else 0.0 for some in scores])[order]
+            axes.fill_between(places[order], mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(places[order], mean, color=colour, linestyle=dash, marker="o", linewidth=1.8, label=label)
+        if numeric and places.min() > 0 and places.max() >= 10 * places.min():
+            axes.set_xscale("log")
+        long = sum(len(as_text(value)) + 2 for value in values) > 50
+        axes.set_xticks(places, [_label(as_text(value)) for value in values], rotation=45 if long else 0)
+        axes.minorticks_off()
+        axes.set(xlabel=_label(name), ylabel="AUC")
+        axes.legend(loc="best")
+        alt = f"Validation curve: scores of {' and '.join(curves)} subjects for each value of {name}."
+        return _picture(figure, alt, caption)
 
 
 def wilson_interval(num_hits: int, num_trials: int) -> tuple[float, float]:

@@ -2,10 +2,13 @@
 
 import base64
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from urllib.parse import quote
+
+import numpy as np
 
 from mri3d.files import write_text
 from mri3d.report.figures import Picture
@@ -50,9 +53,34 @@ def figure(picture: Picture) -> Html:
     return element("figure", image(picture), element("figcaption", picture.caption))
 
 
+def link(text: str, target: str) -> Html:
+    """Lead to another file, by its path relative to the page's folder."""
+    return Html(f'<a href="{html.escape(quote(target))}">{html.escape(text)}</a>')
+
+
 def details(summary: str, *children: str) -> Html:
     """Fold children away under a line to click on."""
     return element("details", element("summary", summary), *children)
+
+
+def number(value: float | None) -> str:
+    """Give a score as text, a dash where it is not defined."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def as_text(value: object) -> str:
+    """Write the value of a parameter as a configuration has it."""
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def mean_and_sd(values: Iterable[float | None]) -> str:
+    """Give the mean and the standard deviation of the defined values, a dash where there are fewer than two.
+
+    >>> mean_and_sd([0.8, None, 1.0])
+    '0.900 ± 0.141'
+    """
+    defined = [value for value in values if value is not None]
+    return f"{np.mean(defined):.3f} ± {np.std(defined, ddof=1):.3f}" if len(defined) > 1 else "–"
 
 
 def num_within_budget(pictures: Sequence[Picture | None]) -> int:

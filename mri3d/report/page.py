@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from mri3d.report import charts
 from mri3d.report.elements import (
@@ -15,11 +16,14 @@ from mri3d.report.elements import (
     figure,
     heading,
     headline,
+    mean_and_sd,
     num_within_budget,
+    number,
     table,
     write_page,
 )
 from mri3d.report.figures import Picture
+from mri3d.report.tuning import tuning_sections
 
 _SCORES = {
     "auc": "AUC",
@@ -46,7 +50,8 @@ def write_report(
     proba: np.ndarray,
     cohort: Sequence[Mapping[str, str]],
     histories: Sequence[Sequence[Mapping[str, float]]] = (),
-    pictures: Sequence[Picture] = (),
+    search: Sequence[Mapping[str, Any]] = (),
+    sections: Sequence[tuple[str, Sequence[Picture]]] = (),
     configuration: str = "",
 ) -> None:
     """Write one HTML file that opens anywhere, offline.
@@ -60,29 +65,21 @@ def write_report(
         proba: Probability of each class [T, K].
         cohort: The rows of cohort.csv: `subject`, `label`, `left_out`, `warnings`.
         histories: For each fold its epochs, see `charts.training_chart`.
-        pictures: Slices of some scans, see `figures.slices`.
+        search: What the inner folds told, see `tuning.validation_curves`.
+        sections: Title and pictures of each further section; the first pictures are shown, as many as a page may hold.
         configuration: Every setting, as text.
     """
-    classes = metrics["classes"]
-    judged = [
-        figure(charts.roc_chart(targets, proba, classes)),
-        _confusion(targets, proba, classes),
-        figure(charts.probability_chart(targets, proba, classes)),
-        figure(charts.calibration_chart(targets, proba, classes)),
-    ]
-    sections = [heading(title, facts), _result(metrics, targets), *_cautions(metrics, targets)]
-    sections += [element("h2", "How well it does"), element("div", *judged, css="grid"), _score_table(metrics)]
+    body = [heading(title, facts), _result(metrics, targets), *_cautions(metrics, targets)]
+    body += _judgement(metrics, targets, proba)
     if any(histories):
-        sections += [element("h2", "Training"), figure(charts.training_chart(histories))]
-    sections += [element("h2", "Who took part"), *_cohort(cohort)]
-    if pictures:
-        shown = pictures[: num_within_budget(pictures)]
-        sections += [element("h2", "What it sees"), element("div", *(figure(picture) for picture in shown))]
-    sections += [element("h2", "How to read this"), _reading(classes)]
+        body += [element("h2", "Training"), figure(charts.training_chart(histories))]
+    body += tuning_sections(metrics, search)
+    body += [element("h2", "Who took part"), *_cohort(cohort), *_pictures(sections)]
+    body += [element("h2", "How to read this"), _reading(metrics["classes"])]
     if configuration:
         setting = details("Every setting of this run", element("pre", configuration))
-        sections += [element("h2", "Configuration"), setting]
-    write_page(path, title=title, sections=sections)
+        body += [element("h2", "Configuration"), setting]
+    write_page(path, title=title, sections=body)
 
 
 def _result(metrics: Mapping[str, Any], targets: np.ndarray) -> Html:
@@ -122,12 +119,23 @@ def _cautions(metrics: Mapping[str, Any], targets: np.ndarray) -> list[Html]:
     return [element("p", text, css="caution") for text in texts]
 
 
+def _judgement(metrics: Mapping[str, Any], targets: np.ndarray, proba: np.ndarray) -> list[Html]:
+    """Draw how the tests came out, and give every score."""
+    classes = metrics["classes"]
+    judged = [
+        figure(charts.roc_chart(targets, proba, classes)),
+        _confusion(targets, proba, classes),
+        figure(charts.probability_chart(targets, proba, classes)),
+        figure(charts.calibration_chart(targets, proba, classes)),
+    ]
+    return [element("h2", "How well it does"), element("div", *judged, css="grid"), _score_table(metrics)]
+
+
 def _confusion(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Html:
     """Count tests by true class (rows) and predicted class (columns)."""
-    num_classes = len(classes)
-    cells = np.bincount(targets * num_classes + proba.argmax(axis=1), minlength=num_classes**2)
+    cells = confusion_matrix(targets, proba.argmax(axis=1), labels=range(len(classes)))
     rows = []
-    for name, counts in zip(classes, cells.reshape(num_classes, num_classes), strict=True):
+    for name, counts in zip(classes, cells, strict=True):
         shares = counts / max(counts.sum(), 1)
         filled = [
             element("td", element("b", str(count)), f"{100 * share:.0f} %", style=f"--share:{share:.3f}")
@@ -150,27 +158,18 @@ def _score_table(metrics: Mapping[str, Any]) -> Html:
         rows.append([title, f"{total:.0f}" if len(folds) == 1 or key in ("num_test", "seconds") else ""])
     if len(folds) == 1:
         return table(header, rows, css="numbers")
-    spreads = [_mean_and_sd([fold["scores"][name] for fold in folds]) for name in pooled] + [""] * len(sizes)
+    spreads = [mean_and_sd([fold["scores"][name] for fold in folds]) for name in pooled] + [""] * len(sizes)
     columns = {"mean ± SD": spreads}
     for fold in folds:
-        scores = [_number(fold["scores"][name]) for name in pooled]
+        scores = [number(fold["scores"][name]) for name in pooled]
         columns[f"fold {fold['fold']}"] = scores + [f"{fold[key]:.0f}" for key in sizes]
     rows = [[*row, *cells] for row, *cells in zip(rows, *columns.values(), strict=True)]
     return table([*header, *columns], rows, css="numbers")
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
 def _with_interval(score: Mapping[str, float | None]) -> str:
     low, high = score["low"], score["high"]
-    return _number(score["value"]) + ("" if low is None else f" ({_number(low)} to {_number(high)})")
-
-
-def _mean_and_sd(values: Sequence[float | None]) -> str:
-    defined = [value for value in values if value is not None]
-    return f"{np.mean(defined):.3f} ± {np.std(defined, ddof=1):.3f}" if len(defined) > 1 else "–"
+    return number(score["value"]) + ("" if low is None else f" ({number(low)} to {number(high)})")
 
 
 def _cohort(cohort: Sequence[Mapping[str, str]]) -> list[Html]:
@@ -188,6 +187,19 @@ def _cohort(cohort: Sequence[Mapping[str, str]]) -> list[Html]:
             listed = table(["subject", column], rows[:_MAX_ROWS])
             sections.append(details(f"{title}: {len(rows)}", listed, element("p", more)))
     return sections
+
+
+def _pictures(sections: Sequence[tuple[str, Sequence[Picture]]]) -> list[Html]:
+    """Show the first pictures, and say where others would have been too many."""
+    body: list[Html] = []
+    room = num_within_budget([picture for _, pictures in sections for picture in pictures])
+    for title, pictures in sections:
+        shown, room = pictures[:room], room - len(pictures[:room])
+        if pictures:
+            body += [element("h2", title), element("div", *(figure(picture) for picture in shown))]
+        if len(shown) < len(pictures):
+            body.append(element("p", f"{len(pictures) - len(shown)} pictures are left out, to keep this page small."))
+    return body
 
 
 def _reading(classes: Sequence[str]) -> Html:

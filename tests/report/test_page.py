@@ -11,6 +11,7 @@ from mri3d.report.page import write_report
 from mri3d.report.prediction_page import ScanResult, write_prediction_report
 
 HOSTILE = '<script>alert("1")</script>'
+HISTORY = [{"epoch": 0, "train_loss": 1.0}]
 SCORES = ("auc", "accuracy", "balanced_accuracy", "f1", "log_loss", "brier", "expected_calibration_error")
 
 
@@ -49,7 +50,15 @@ def read(path):
 def metrics(classes, *, num_folds=1, **values):
     """The content of a metrics.json."""
     scores = dict.fromkeys(SCORES, 0.9) | {"expected_calibration_error": 0.05} | values
-    fold = {"repeat": 0, "num_train": 50, "num_validation": 12, "num_test": 15, "epochs": 9, "seconds": 3.2}
+    fold = {
+        "repeat": 0,
+        "num_train": 50,
+        "num_validation": 12,
+        "num_test": 15,
+        "epochs": 9,
+        "seconds": 3.2,
+        "chosen": {},
+    }
     return {
         "test": {name: {"value": value, "low": None, "high": None} for name, value in scores.items()},
         "folds": [{"fold": number, **fold, "scores": scores} for number in range(num_folds)],
@@ -80,7 +89,7 @@ def heatmap():
 
 
 def test_nothing_is_fetched_and_nothing_runs(tmp_path, heatmap):
-    reader = report(tmp_path, metrics(["a", "b"]), pictures=[heatmap], histories=[[{"epoch": 0, "train_loss": 1.0}]])
+    reader = report(tmp_path, metrics(["a", "b"]), sections=[("What it sees", [heatmap])], histories=[HISTORY])
     text = (tmp_path / "report.html").read_text()
     assert "default-src 'none'" in text
     assert not {"script", "link", "iframe", "object", "a"} & set(reader.tags)
@@ -98,7 +107,7 @@ def test_hostile_texts_are_only_texts(tmp_path, heatmap):
         title=HOSTILE,
         facts={HOSTILE: HOSTILE},
         cohort=rows,
-        pictures=[heatmap],
+        sections=[(HOSTILE, [heatmap])],
         configuration=HOSTILE,
     )
     assert "script" not in reader.tags
@@ -178,6 +187,21 @@ def test_long_lists_end_with_where_the_rest_stands(tmp_path):
     texts = report(tmp_path, metrics(["a", "b"]), cohort=cohort(warnings="w") * 57).texts
     assert texts.count("w") == 50
     assert "7 more stand in cohort.csv." in texts
+
+
+def test_pictures_that_a_page_cannot_hold_are_counted(tmp_path):
+    def pictures(num):
+        return [Picture(bytes(100_000), "image/jpeg", "a", f"caption {number}") for number in range(num)]
+
+    sections = [("Heads", pictures(2)), ("Nothing", []), ("Eigenbrains", pictures(23)), ("Space", pictures(3))]
+    reader = report(tmp_path, metrics(["a", "b"]), sections=sections)
+    texts = [text for text in reader.texts if text.strip()]
+    assert [image["src"][:15] for image in reader.images].count("data:image/jpeg") == 20
+    assert texts[texts.index("Heads") : texts.index("Eigenbrains")] == ["Heads", "caption 0", "caption 1"]
+    left_out = [text for text in texts if "left out, to keep" in text]
+    assert left_out == [f"{num} pictures are left out, to keep this page small." for num in (5, 3)]
+    assert texts.index("caption 17") < texts.index(left_out[0]) < texts.index("Space") < texts.index(left_out[1])
+    assert "Nothing" not in texts
 
 
 def test_predictions_have_a_row_for_each_scan(tmp_path, heatmap):
