@@ -129,6 +129,7 @@ class PCA:
         explained_variance_: [P].
         explained_variance_ratio_: [P].
         scores_: Of the rows fitted on, [N, P].
+        weights_: What each row's volume gives to each component, [P, N].
     """
 
     num_components: NumComponents = None
@@ -155,13 +156,21 @@ class PCA:
 
     def projection(self) -> Projection:
         """Compute all components in voxels, P x V x 4 bytes, as what gives any volume its scores."""
-        return self._sum_volumes(self.weights_)
+        return self.sum_volumes(self.weights_)
 
     def components(self, which: np.ndarray) -> np.ndarray:
         """Compute chosen components in voxels, unit vectors, float32 [len(which), X, Y, Z]."""
-        return self._sum_volumes(self.weights_[which]).directions.reshape(-1, *self.volumes_.shape[1:])
+        return self.sum_volumes(self.weights_[which]).directions.reshape(-1, *self.volumes_.shape[1:])
 
-    def _sum_volumes(self, weights: np.ndarray) -> Projection:
+    def sum_volumes(self, weights: np.ndarray) -> Projection:
+        """Add up the volumes fitted on, in one pass over their voxels.
+
+        Args:
+            weights: [S, N], each row of sum 0; components are `sum_volumes(weights_)`.
+
+        Returns:
+            The sums as `directions` [S, V], with the `mean` of the volumes [V].
+        """
         return Projection.sum_volumes(
             self.volumes_, self.rows_, weights, standardize=self.standardize, normalize=self.normalize
         )

@@ -1,0 +1,95 @@
+"""The grid on which maps of a whole cohort lie, and how they are written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import nibabel as nib
+import numpy as np
+from isal import igzip
+
+from mri3d.files import write_bytes
+from mri3d.parallel import map_threads
+from mri3d.scans.scan import read_scan
+from mri3d.volumes.cache import Volumes
+
+MAX_SCANS = 50
+"""How many scans, evenly spaced through the cohort, are read for the average affine."""
+
+
+@dataclass(frozen=True, eq=False)
+class CohortSpace:
+    """The average of the places where a cohort's volumes lie.
+
+    Volumes of the default recipe are cropped head by head, so a voxel of an average has no one place in any world.
+    It gets the average one: voxel size, centre and (as the rotation nearest to their mean) directions of the volumes'
+    affines, each averaged. For scans that share a space and a crop this is their own affine (less shear, if any); else
+    positions in mm are those of a typical head of the cohort, good to look at, not to be compared with an atlas.
+
+    Attributes:
+        affine: Voxel of a map to world [4, 4]; axes R, A, S in mm. The map's axes run as near to R, A, S as they can.
+        orientation: From the axes of the volumes to those of a map, as nibabel has it [3, 2].
+        num_scans: How many scans' affines were averaged.
+    """
+
+    affine: np.ndarray
+    orientation: np.ndarray
+    num_scans: int
+
+    @classmethod
+    def of(cls, volumes: Volumes, *, max_scans: int = MAX_SCANS) -> Self:
+        """Average the affines of some scans' volumes.
+
+        Args:
+            volumes: Of the whole cohort.
+            max_scans: How many scans are read, evenly spaced.
+        """
+        rows = np.unique(np.linspace(0, len(volumes) - 1, max_scans).round().astype(int))
+
+        def affine(row: int) -> np.ndarray:
+            return volumes.recipe.affine(read_scan(volumes.scans[row]))
+
+        affines = np.stack(map_threads(affine, rows.tolist(), what="placing the maps"))
+        mean, sides = average_affine(affines, np.array(volumes.shape[1:])), volumes.shape[1:]
+        orientation = nib.io_orientation(mean)
+        return cls(mean @ nib.orientations.inv_ornt_aff(orientation, sides), orientation, len(rows))
+
+    def ras(self, values: np.ndarray) -> np.ndarray:
+        """Turn a map on the volumes' grid [X, Y, Z] to the axes of `affine`: RAS+; a view."""
+        return np.asarray(nib.apply_orientation(values, self.orientation))
+
+    def write(self, path: Path, values: np.ndarray) -> None:
+        """Write a map as float32 NIfTI, atomically; the same map gives the same bytes.
+
+        Args:
+            path: The file, ending in `.nii.gz`.
+            values: One value per voxel on the volumes' grid [X, Y, Z].
+        """
+        image = nib.Nifti1Image(self.ras(values).astype(np.float32), self.affine)
+        image.header.set_xyzt_units("mm")
+        image.header["descrip"] = f"mri3d cohort space: mean voxel size, centre, axes of {self.num_scans} volumes"
+        image.set_sform(self.affine, "aligned")
+        image.set_qform(self.affine, "aligned")
+        write_bytes(path, igzip.compress(image.to_bytes(), 2, mtime=0))
+
+
+def average_affine(affines: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Average affines: voxel size, world position of the centre, and directions.
+
+    Directions become the orthogonal matrix nearest to their mean, the chordal mean (Hartley et al. 2013, Rotation
+    averaging).
+
+    Args:
+        affines: Voxel to world [N, 4, 4].
+        sides: Of the grid in voxels, [3].
+
+    Returns:
+        Voxel to world [4, 4].
+    """
+    spacings_mm = np.linalg.norm(affines[:, :3, :3], axis=1)  # [N, 3]
+    left, _, right = np.linalg.svd((affines[:, :3, :3] / spacings_mm[:, None, :]).mean(axis=0))
+    centre = (sides - 1) / 2
+    average = np.eye(4)
+    average[:3, :3] = left @ right * spacings_mm.mean(axis=0)
+    average[:3, 3] = (affines[:, :3, :3] @ centre + affines[:, :3, 3]).mean(axis=0) - average[:3, :3] @ centre
+    return average
