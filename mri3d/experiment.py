@@ -14,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 import mri3d
 from mri3d.classifiers.board import peak_memory_mb
+from mri3d.classifiers.classical import ClassicalModel
 from mri3d.classifiers.classifier import Classifier
 from mri3d.classifiers.cnn import CNN
 from mri3d.classifiers.devices import one_voice
@@ -23,7 +24,8 @@ from mri3d.cohort.cohort import Cohort, CohortSource
 from mri3d.evaluation.crossvalidation import Evaluation, FoldResult, cross_validate, make_tasks
 from mri3d.evaluation.nested import Candidates
 from mri3d.evaluation.splits import Fold
-from mri3d.explain.attribution import grad_cam
+from mri3d.explain.attribution import explain, has_evidence
+from mri3d.maps import Section, study_sections
 from mri3d.model_folder import Card
 from mri3d.report.figures import HeadView, Picture, slices
 from mri3d.run_folder import Clock, claim, log_file, write_results
@@ -85,7 +87,8 @@ def run(
         UserError: Something that the user can mend; told before the run directory exists wherever that is possible.
     """
     clock = Clock()
-    for one in classifier.classifiers if isinstance(classifier, Candidates) else [classifier]:
+    tried = classifier.classifiers if isinstance(classifier, Candidates) else [classifier]
+    for one in tried:
         if isinstance(one, CNN) and one.augmentation:
             one.augmentation.check_orientation(recipe.orientation)
     with clock("cohort"):
@@ -111,6 +114,10 @@ def run(
             result = cross_validate(classifier, folds, tasks, after_fold=keeper if writes else _keep_nothing)
         if not writes:
             return Outcome((), result)
+        sections: list[Section] = []
+        if any(isinstance(one, ClassicalModel) for one in tried):
+            with clock("maps"):
+                sections = study_sections(volumes, cohort, folder / "maps", weights=keeper.weights)
         write_results(
             folder,
             cohort,
@@ -119,6 +126,7 @@ def run(
             seconds=clock.total(),
             peak_memory_mb=peak_memory_mb(),
             pictures=keeper.pictures,
+            sections=sections,
         )
     return Outcome((headline(result), f"run    {folder}", f"report {folder / 'report.html'}"), result)
 
@@ -148,6 +156,8 @@ class ModelKeeper:
         num_folds: How many folds the run has.
         seed: Of the run.
         suffix: Of the scans' names in their BIDS tree, which new scans are looked for by; None where there is none.
+        pictures: Of some tested subjects of the first fold.
+        weights: The first fold's model in words, to the weights of its voxels; empty where it is not linear.
     """
 
     folder: Path
@@ -157,6 +167,7 @@ class ModelKeeper:
     seed: int
     suffix: str | None = None
     pictures: list[Picture] = field(default_factory=list)
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __call__(self, result: FoldResult, classifier: Classifier) -> None:
         """Write the model folder of a fold."""
@@ -177,9 +188,9 @@ class ModelKeeper:
         model = self.folder / "model"
         classifier.save(model / f"fold_{fold.number}" if self.num_folds > 1 else model, card)
         if not self.pictures:
-            self.pictures.extend(self._picture(result, classifier))
+            self.pictures.extend(self._picture(result, classifier, card.reference.mean))
 
-    def _picture(self, result: FoldResult, classifier: Classifier) -> Iterator[Picture]:
+    def _picture(self, result: FoldResult, classifier: Classifier, baseline: np.ndarray) -> Iterator[Picture]:
         """Draw, for each class, the tested subject that the classifier was surest of."""
         rows = result.fold.test_rows
         for k, name in enumerate(self.cohort.classes):
@@ -189,8 +200,12 @@ class ModelKeeper:
             surest = mine[result.proba[mine, k].argmax()]
             row, proba = int(rows[surest]), result.proba[surest, k]
             volume, affine = self.volumes[row], self.volumes.recipe.affine(read_scan(self.cohort.scans[row]))
-            heat = grad_cam(classifier, volume, target=k) if isinstance(classifier, CNN) else None
-            evidence = f", with the evidence for {name} (Grad-CAM)" if heat is not None else ""
+            heat = explain(classifier, volume, baseline=baseline, target=k) if has_evidence(classifier) else None
+            evidence = (
+                f", with the evidence for {name}, in comparison with the average of training"
+                if heat is not None
+                else ""
+            )
             caption = (
                 f"Subject {self.cohort.ids[row]} of class {name}, predicted with probability {proba:.2f}{evidence}."
             )

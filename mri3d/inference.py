@@ -12,7 +12,7 @@ from mri3d.classifiers.classifier import Classifier
 from mri3d.classifiers.cnn import CNN
 from mri3d.classifiers.loading import load_classifier
 from mri3d.errors import UserError
-from mri3d.explain.attribution import grad_cam, integrated_gradients
+from mri3d.explain.attribution import explain, grad_cam, has_evidence
 from mri3d.files import write_text
 from mri3d.model_folder import Card, model_folders
 from mri3d.report.figures import HeadView, slices
@@ -83,16 +83,19 @@ class Ensemble:
         spread = float(probas[:, best].std()) if len(probas) > 1 else None
         return ScanResult(name, self.classes[best], proba, spread, warnings, picture)
 
+    def explains(self, heatmap: str) -> bool:
+        """Tell whether the members have such heatmaps."""
+        kind = (lambda classifier: isinstance(classifier, CNN)) if heatmap == "gradcam" else has_evidence
+        return all(kind(classifier) for classifier, _ in self.members)
+
     def explain(self, volume: np.ndarray, target: int, heatmap: str = HEATMAPS[0]) -> np.ndarray:
-        """Average the networks' heatmaps [X, Y, Z] of a class for a volume [1, X, Y, Z]."""
-        networks = [(classifier, card) for classifier, card in self.members if isinstance(classifier, CNN)]
-        if heatmap == "gradcam":
-            maps = [grad_cam(network, volume, target=target) for network, _ in networks]
-        else:
-            maps = [
-                integrated_gradients(network, volume, baseline=card.reference.mean, target=target)
-                for network, card in networks
-            ]
+        """Average the members' heatmaps [X, Y, Z] of a class for a volume [1, X, Y, Z]."""
+        maps = [
+            grad_cam(classifier, volume, target=target)
+            if heatmap == "gradcam" and isinstance(classifier, CNN)
+            else explain(classifier, volume, baseline=card.reference.mean, target=target)
+            for classifier, card in self.members
+        ]
         return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
 
     def _strangeness(self, volume: np.ndarray) -> Iterator[str]:
@@ -111,7 +114,8 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = HE
         model: A run, its `model` folder, or one fold's folder.
         scans: A file, a glob, a folder (searched through), a BIDS root, or a list of these.
         out: Folder for the results.
-        heatmap: `integrated_gradients` from the average training volume, `gradcam`, or `none`.
+        heatmap: `integrated_gradients` from the average training volume (of a linear model, exactly what each voxel
+            adds), `gradcam` of a network, or `none`.
 
     Returns:
         Exit status: 0, or 1 if a scan could not be predicted.
@@ -129,7 +133,8 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = HE
             raise UserError(f"{stale} is a folder, where a file of the results goes. Remove it, or set another out.")
         stale.unlink(missing_ok=True)  # of an earlier call: none may be taken for this one's
     log.info("%d scans, %d model%s", len(paths), len(ensemble.members), "s" * (len(ensemble.members) > 1))
-    if not all(isinstance(classifier, CNN) for classifier, _ in ensemble.members):
+    if heatmap != "none" and not ensemble.explains(heatmap):
+        log.warning("no heatmaps: models of this kind have no %s", heatmap.replace("_", " "))
         heatmap = "none"
     results: list[ScanResult] = []
     try:

@@ -138,6 +138,23 @@ def test_folds_vote(kfold, tmp_path):
     assert not (tmp_path / "all/heatmaps").exists()
 
 
+def test_classical_model_is_judged_by_nested_folds_and_predicts_as_it_was_tested(tmp_path):
+    options = ("model=ridge", "evaluation=nested", "evaluation.folds=2", "model.inner_folds=2")
+    run("train", SMALL[0], SMALL[1], *options, cwd=tmp_path)
+    folder = the_run(tmp_path)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert sum(metrics["chosen"]["alpha"].values()) == 2
+    assert {row["alpha"] for row in rows_of(folder / "search.csv")} == {"0.01", "0.1", "1.0", "10.0"}
+    tested = rows_of(folder / "predictions.csv")[0]
+    scans = {row["subject"]: row["scan"] for row in rows_of(folder / "cohort.csv")}
+    fold = folder / f"model/fold_{tested['fold']}"
+    run("predict", f"model={fold}", f"scans={scans[tested['subject']]}", cwd=tmp_path)
+    (found,) = rows_of(tmp_path / "results/predictions.csv")
+    assert float(found["p_1"]) == pytest.approx(float(tested["p_1"]), abs=1e-5)
+    heatmap = nib.load(tmp_path / f"results/heatmaps/{found['scan']}_heatmap.nii.gz")
+    assert heatmap.get_fdata().max() > 0.5
+
+
 def test_two_devices_share_one_run(tmp_path):
     done = run(
         "train", *SMALL, "trainer.max_epochs=1", "trainer.devices=2", "model.batch_size=3", "evaluation=kfold",
@@ -272,4 +289,7 @@ def test_help_shows_examples(script, tmp_path):
     text = run(script, "--help", cwd=tmp_path).stdout
     assert text.count(f"python {script}.py") >= 2
     if script == "train":
-        assert "model: densenet121, efficientnet-b0, knn, linear_svm, logistic, rbf_svm, resnet18, resnet50, ridge, seed, sfcn" in text
+        assert (
+            "model: densenet121, efficientnet-b0, knn, linear_svm, logistic, rbf_svm, resnet18, resnet50, ridge, seed, sfcn"
+            in text
+        )

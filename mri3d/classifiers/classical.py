@@ -143,13 +143,18 @@ class ClassicalModel(ABC):
         classifier.unit_, classifier.sigmoids_ = tensors["unit"].item(), tensors.get("sigmoids")
         return classifier
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the decision is a weighted sum of voxels."""
+        return self.head_type is LinearHead
+
     def weight_map(self) -> np.ndarray:
         """Give what each voxel adds to the decision per unit of intensity, float32 [1 or K, X, Y, Z].
 
         Raises:
             UserError: The model is not linear.
         """
-        if self.head_type is not LinearHead:
+        if not self.is_linear:
             raise UserError(
                 f"model={self.name} is not linear and has no weight map. Use logistic, linear_svm or ridge."
             )

@@ -8,6 +8,8 @@ from captum.attr import IntegratedGradients, LayerGradCam
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
+from mri3d.classifiers.classical import ClassicalModel
+from mri3d.classifiers.classifier import Classifier
 from mri3d.classifiers.cnn import CNN
 from mri3d.classifiers.learner import class_logits
 from mri3d.nets.centres import cell_centres
@@ -85,8 +87,47 @@ def integrated_gradients(classifier: CNN, volume: np.ndarray, *, baseline: np.nd
         n_steps=NUM_STEPS,
         internal_batch_size=1,  # a native volume of a large network would not fit several times
     )
-    fine = evidence[0, 0].detach().cpu().float().numpy()  # [X, Y, Z]
-    return _scaled(gaussian_filter(fine, SMOOTHING * max(fine.shape), mode="nearest").clip(min=0))
+    return _smoothed(evidence[0, 0].detach().cpu().float().numpy())
+
+
+def weighed_difference(model: ClassicalModel, volume: np.ndarray, *, baseline: np.ndarray, target: int) -> np.ndarray:
+    """Explain a linear model's prediction: each voxel's difference from an average head, times its weight.
+
+    This is what `integrated_gradients` amounts to where the gradient is the same everywhere; arguments and result are
+    the same.
+
+    Raises:
+        UserError: The model is not linear.
+    """
+    weights = model.weight_map()  # [1 or K, X, Y, Z]
+    margins = np.concatenate([-weights, weights]) if len(weights) == 1 else weights - weights.mean(axis=0)
+    if model.normalize:
+        volume, baseline = volume / np.linalg.norm(volume), baseline / np.linalg.norm(baseline)
+    return _smoothed((volume[0] - baseline[0]) * margins[target])
+
+
+def has_evidence(classifier: Classifier) -> bool:
+    """Tell whether `explain` has a way for this classifier."""
+    return isinstance(classifier, CNN) or (isinstance(classifier, ClassicalModel) and classifier.is_linear)
+
+
+def explain(classifier: Classifier, volume: np.ndarray, *, baseline: np.ndarray, target: int) -> np.ndarray:
+    """Explain a prediction in the way that suits the classifier; arguments and result as for `integrated_gradients`.
+
+    Raises:
+        TypeError: There is no way for it, see `has_evidence`.
+    """
+    if isinstance(classifier, CNN):
+        return integrated_gradients(classifier, volume, baseline=baseline, target=target)
+    if isinstance(classifier, ClassicalModel):
+        return weighed_difference(classifier, volume, baseline=baseline, target=target)
+    raise TypeError(f"{type(classifier).__name__} has no heatmap")
+
+
+def _smoothed(evidence: np.ndarray) -> np.ndarray:
+    """Smooth evidence [X, Y, Z] with its signs, drop what speaks against, divide by the peak."""
+    smooth = gaussian_filter(evidence, SMOOTHING * max(evidence.shape), mode="nearest")
+    return _scaled(smooth.clip(min=0))
 
 
 def _scaled(heat: np.ndarray) -> np.ndarray:
