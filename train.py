@@ -5,10 +5,13 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mri3d.command_line import exit_status, hydra_overrides, tell
 from mri3d.errors import UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 GROUPS = ("data", "preprocess", "model", "trainer", "evaluation")
 RUN = "MRI3D_RUN"  # tells the processes that Lightning starts for the other devices which run they belong to
@@ -98,33 +101,48 @@ def compose(arguments: list[str]) -> int:
     import hydra
     from hydra.core.config_store import ConfigStore
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import DictConfig
+
+    from mri3d.sweep import Sweep
 
     ConfigStore.instance().store("schema", Schema)
-    statuses = [0]
+    statuses, sweep = [0], Sweep()
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="train")  # type: ignore[untyped-decorator]
     def job(config: DictConfig) -> None:
-        folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
+        hydra_config = HydraConfig.get()
+        folder, sweep.root = Path(os.path.relpath(hydra_config.runtime.output_dir)), Path(hydra_config.sweep.dir)
         for empty in (folder, *folder.parents[:2]):  # Hydra made them; the run does, once there is something to run
             with contextlib.suppress(OSError):
                 empty.rmdir()
 
         def checked() -> int:
-            if config.resume is not None:
-                raise UserError("resume takes everything from the run it continues: python train.py resume=runs/x/y")
-            if config.seed < 0:
-                raise UserError(f"seed={config.seed} is negative. Give 0 or more.")
-            if ".." in Path(config.name).parts or Path(config.name).is_absolute():
-                raise UserError(f"name={config.name} leads out of runs/. Give a plain name.")
-            return execute(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)), folder)
+            with sweep.run(hydra_config.overrides.task, folder):
+                return execute(_checked(config), folder)
 
         statuses.append(exit_status(checked, debug=config.debug))
 
     keys = [key for key in Schema.__dataclass_fields__ if key not in GROUPS]
     sys.argv[1:] = hydra_overrides(arguments, groups=GROUPS, keys=keys)
-    job()
+    try:
+        job()
+    finally:
+        for line in sweep.finish():
+            print(line, flush=True)
     return max(statuses)
+
+
+def _checked(config: "DictConfig") -> dict[str, Any]:
+    """Give the configuration of a run that may begin, resolved."""
+    from omegaconf import OmegaConf
+
+    if config.resume is not None:
+        raise UserError("resume takes everything from the run it continues: python train.py resume=runs/x/y")
+    if config.seed < 0:
+        raise UserError(f"seed={config.seed} is negative. Give 0 or more.")
+    if ".." in Path(config.name).parts or Path(config.name).is_absolute():
+        raise UserError(f"name={config.name} leads out of runs/. Give a plain name.")
+    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Charts of a run: ROC curve, probabilities, calibration, training, choice of parameters."""
+"""Charts of a run: ROC curve, probabilities, calibration, training, choice of parameters; and of several runs."""
 
 import io
 import warnings
@@ -169,6 +169,35 @@ def validation_chart(
         axes.set(xlabel=_label(name), ylabel="AUC")
         axes.legend(loc="best")
         alt = f"Validation curve: scores of {' and '.join(curves)} subjects for each value of {name}."
+        return _picture(figure, alt, caption)
+
+
+def sweep_chart(
+    names: Sequence[str],
+    scores: Mapping[str, Sequence[tuple[float | None, Sequence[float | None]]]],
+    chance: Mapping[str, float],
+) -> Picture:
+    """Draw the scores of several runs beneath each other.
+
+    Args:
+        names: Of the runs, the first on top [R].
+        scores: Name of each score to that of all tests together and those of the folds, for each run [R].
+        chance: What guessing gives, by the name of the score.
+    """
+    with _figure(9.4, 1.2 + 0.3 * len(names)) as figure:
+        panels = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
+        for axes, (title, of_runs) in zip(panels, scores.items(), strict=True):
+            axes.axvline(chance[title], color=_GRAY, linestyle=":", linewidth=1.2)
+            for place, (pooled, folds) in enumerate(of_runs):
+                defined = [score for score in folds if score is not None] if len(folds) > 1 else []
+                axes.scatter(defined, [place] * len(defined), s=22, color=_COLOURS[0], alpha=0.4, linewidth=0)
+                if pooled is not None:
+                    axes.scatter(pooled, place, s=60, marker="D", color=_COLOURS[1], edgecolors="white", zorder=3)
+            axes.set_yticks(range(len(names)), [_label(name) for name in names])
+            axes.set(xlabel=title, ylim=(len(names) - 0.5, -0.5))
+            axes.grid(axis="y", color=_GRAY, alpha=0.2)
+        alt = f"{' and '.join(scores)} of {len(names)} runs."
+        caption = "Diamonds: all tests together. Dots: the folds. Dotted line: guessing. In the order of the table."
         return _picture(figure, alt, caption)
 
 

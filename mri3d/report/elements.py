@@ -55,7 +55,7 @@ def figure(picture: Picture) -> Html:
 
 def link(text: str, target: str) -> Html:
     """Lead to another file, by its path relative to the page's folder."""
-    return Html(f'<a href="{html.escape(quote(target))}">{html.escape(text)}</a>')
+    return Html(f'<a style="color: var(--accent)" href="{html.escape(quote(target))}">{html.escape(text)}</a>')
 
 
 def details(summary: str, *children: str) -> Html:
