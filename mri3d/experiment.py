@@ -18,6 +18,7 @@ from mri3d.classifiers.classical import ClassicalModel
 from mri3d.classifiers.classifier import Classifier
 from mri3d.classifiers.cnn import CNN
 from mri3d.classifiers.devices import one_voice
+from mri3d.classifiers.heads import LinearHead
 from mri3d.cohort.audit import audit
 from mri3d.cohort.bids import Bids
 from mri3d.cohort.cohort import Cohort, CohortSource
@@ -189,6 +190,8 @@ class ModelKeeper:
         classifier.save(model / f"fold_{fold.number}" if self.num_folds > 1 else model, card)
         if not self.pictures:
             self.pictures.extend(self._picture(result, classifier, card.reference.mean))
+            if isinstance(classifier, ClassicalModel) and classifier.head_type is LinearHead:
+                self.weights[f"the model of fold {fold.number}"] = classifier.weight_map()
 
     def _picture(self, result: FoldResult, classifier: Classifier, baseline: np.ndarray) -> Iterator[Picture]:
         """Draw, for each class, the tested subject that the classifier was surest of."""

@@ -162,6 +162,10 @@ class PCA:
         """Compute chosen components in voxels, unit vectors, float32 [len(which), X, Y, Z]."""
         return self.sum_volumes(self.weights_[which]).directions.reshape(-1, *self.volumes_.shape[1:])
 
+    def mean(self) -> np.ndarray:
+        """Average the volumes fitted on, as they were prepared, float32 [X, Y, Z]."""
+        return self.sum_volumes(np.empty((0, len(self.rows_)))).mean.reshape(self.volumes_.shape[1:])
+
     def sum_volumes(self, weights: np.ndarray) -> Projection:
         """Add up the volumes fitted on, in one pass over their voxels.
 

@@ -54,6 +54,11 @@ class CohortSpace:
         orientation = nib.io_orientation(mean)
         return cls(mean @ nib.orientations.inv_ornt_aff(orientation, sides), orientation, len(rows))
 
+    @property
+    def spacing_mm(self) -> np.ndarray:
+        """Voxel size of a map [3]."""
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+
     def ras(self, values: np.ndarray) -> np.ndarray:
         """Turn a map on the volumes' grid [X, Y, Z] to the axes of `affine`: RAS+; a view."""
         return np.asarray(nib.apply_orientation(values, self.orientation))

@@ -1,0 +1,223 @@
+"""Maps of a cohort: NIfTI files in a folder, and pictures of them for a page."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from mri3d.classifiers.pca import PCA, NumComponents, TransposedPCA
+from mri3d.cohort.cohort import Cohort
+from mri3d.explain.averages import class_averages
+from mri3d.explain.cohort_space import CohortSpace
+from mri3d.explain.eigenbrains import Eigenbrains, chosen_components
+from mri3d.report.components import named_counts, scree_chart, subjects_chart
+from mri3d.report.figures import Picture
+from mri3d.report.maps import MapView, map_picture, volumes_picture
+from mri3d.volumes.cache import Volumes
+
+Section = tuple[str, list[Picture]]
+"""A title, and the pictures below it."""
+
+DESCRIPTIVE = (
+    "All subjects took part in this, whether trained on or tested: it describes the cohort and judges nothing."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class CohortMaps:
+    """Makes maps of a cohort; each method writes its files and gives its pictures.
+
+    Attributes:
+        volumes: Of all participants.
+        cohort: Who they are.
+        folder: Where the files go.
+    """
+
+    volumes: Volumes
+    cohort: Cohort
+    folder: Path
+
+    @cached_property
+    def space(self) -> CohortSpace:
+        """Where the maps lie in the world."""
+        return CohortSpace.of(self.volumes)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """All rows."""
+        return np.arange(len(self.volumes))
+
+    @cached_property
+    def pca(self) -> PCA:
+        """All components of all subjects."""
+        return PCA().fit(self.volumes, self.rows)
+
+    def components(self, first: int, also: Sequence[int] = (), *, subject: int = 0) -> list[Section]:
+        """Image the principal components: scree, subjects, eigenbrains, a scan restored from few components.
+
+        Args:
+            first: How many of the first components get an eigenbrain.
+            also: Further components that do, counted from 1.
+            subject: Row of the scan to restore.
+
+        Raises:
+            UserError: There is no such component.
+        """
+        ratios = self.pca.explained_variance_ratio_
+        numbers, counts = chosen_components(first, also, len(ratios)), named_counts(ratios)
+        found = Eigenbrains.of(self.pca, numbers, row=subject, counts=counts)
+        self._write("mean", found.mean)
+        pictures = []
+        for number, values in zip(found.numbers, found.maps, strict=True):
+            self._write(f"eigenbrain_{number:03d}", values)
+            caption = (
+                f"Eigenbrain {number}, {100 * ratios[number - 1]:.2g} % of the variance: what one standard deviation "
+                "of its score adds to each voxel. Which sign is positive has no meaning."
+            )
+            pictures.append(self._picture(values, found.mean, f"eigenbrain {number}", "intensity per SD", caption))
+        charts = [
+            scree_chart(ratios),
+            subjects_chart(self.pca.scores_[:, :3], ratios, self.cohort.targets, self.cohort.classes, note=DESCRIPTIVE),
+        ]
+        return [
+            ("Principal components", charts),
+            ("Eigenbrains", pictures),
+            ("A scan from few components", [self._restored(found, subject)]),
+        ]
+
+    def transposed(self, num_components: NumComponents, first: int, also: Sequence[int] = ()) -> Section:
+        """Image the seed study's other form of PCA, whose samples are voxels and whose features are subjects.
+
+        Args:
+            num_components: How many there are: a number, or the fraction of variance that they hold together.
+            first: How many of the first are imaged.
+            also: Further ones that are, counted from 1; those that this form does not have are left away.
+
+        Raises:
+            UserError: `num_components` is impossible.
+        """
+        pca = TransposedPCA(num_components).fit(self.volumes, self.rows)
+        count, ratios = len(pca.components_), pca.explained_variance_ratio_
+        numbers = chosen_components(first, [number for number in also if number <= count], count)
+        mean, pictures = self.pca.mean(), []
+        for number, values in zip(numbers, pca.eigenbrains(np.array(numbers, dtype=int) - 1), strict=True):
+            self._write(f"transposed_{number:03d}", values)
+            caption = (
+                f"Component {number} of {count} of the transposed matrix, {100 * ratios[number - 1]:.2g} % of its "
+                f"variance; all {count} hold {100 * ratios.sum():.2f} %. Voxels are its samples and subjects its "
+                "features, so subjects are not centred, and the first component is close to the average head."
+            )
+            title = f"transposed component {number}"
+            pictures.append(self._picture(values, mean, title, "score of the voxel", caption))
+        return "Eigenbrains of the transposed matrix", pictures
+
+    def averages(self) -> Section:
+        """Image the average of each class, and where they differ.
+
+        Raises:
+            UserError: A class has one subject only.
+        """
+        classes, targets = self.cohort.classes, self.cohort.targets
+        found = class_averages(self.volumes, targets, classes)
+        names = _file_names(classes)
+        for name, values in zip(names, found.means, strict=True):
+            self._write(f"average_{name}", values)
+        counts = ", ".join(f"{name} ({(targets == k).sum()} subjects)" for k, name in enumerate(classes))
+        caption = f"Average volume of each class, from left to right: {counts}. All have one scale of grey."
+        pictures = [
+            volumes_picture(
+                [self.space.ras(mean) for mean in found.means],
+                classes,
+                self.space.spacing_mm,
+                unit="intensity",
+                alt=caption,
+                caption=caption,
+            )
+        ]
+        weights = np.bincount(targets) / len(targets)
+        mean = np.einsum("k,kxyz->xyz", weights, found.means).astype(np.float32)
+        for k, difference, t in zip(self._contrasted, found.differences, found.t, strict=True):
+            self._write(f"difference_{names[k]}", difference)
+            self._write(f"t_{names[k]}", t)
+            said = f"{classes[k]} less {classes[0] if len(classes) == 2 else 'all others'}"
+            caption = f"Difference of the averages, {said}. Red: brighter in {classes[k]}."
+            pictures.append(self._picture(difference, mean, "difference", "intensity", caption, at_peak=True))
+            caption = (
+                f"Welch's t of that difference, {said}, each voxel by itself. Not corrected for the number of voxels: "
+                "some of many are far from 0 by chance."
+            )
+            pictures.append(self._picture(t, mean, "t map", "t", caption, at_peak=True))
+        return "Class averages", pictures
+
+    def weights(self, maps: np.ndarray, *, whose: str) -> Section:
+        """Image what a linear model adds up.
+
+        Args:
+            maps: Weight of each voxel in the decision for the second class of two, or for each of more [D, X, Y, Z].
+            whose: Which model's, for the captions.
+        """
+        classes, names = self.cohort.classes, _file_names(self.cohort.classes)
+        mean, pictures = self.pca.mean(), []
+        for k, values in zip(self._contrasted, maps, strict=True):
+            self._write("weights" if len(maps) == 1 else f"weights_{names[k]}", values)
+            caption = (
+                f"Weights of {whose}: what each voxel adds to the decision for {classes[k]} per unit of intensity. "
+                "A weight can also serve to cancel noise of other voxels: large is not the same as different."
+            )
+            pictures.append(self._picture(values, mean, "weights", "weight", caption, at_peak=True))
+        return "Weights", pictures
+
+    @property
+    def _contrasted(self) -> range:
+        """The classes that are held against the other one, or against all others."""
+        num_classes = len(self.cohort.classes)
+        return range(1, 2) if num_classes == 2 else range(num_classes)
+
+    def _write(self, name: str, values: np.ndarray) -> None:
+        self.space.write(self.folder / f"{name}.nii.gz", values)
+
+    def _picture(
+        self, values: np.ndarray, mean: np.ndarray, title: str, unit: str, caption: str, *, at_peak: bool = False
+    ) -> Picture:
+        ras = self.space.ras
+        view = MapView(ras(values), ras(mean), self.space.spacing_mm, unit=unit, title=title, at_peak=at_peak)
+        return map_picture(view, alt=caption, caption=caption)
+
+    def _restored(self, found: Eigenbrains, row: int) -> Picture:
+        """Draw a scan beside what few components make of it."""
+        titles = ["original"]
+        titles += [
+            f"{count} components, error {error:.2f}" for count, error in zip(found.counts, found.errors, strict=True)
+        ]
+        caption = (
+            f"Subject {self.cohort.ids[row]} restored from few of {len(self.pca.explained_variance_)} components. The "
+            "error is the norm of what is lacking, as a share of the norm of the scan less the average; the scan was "
+            "among those that the components were computed from."
+        )
+        volumes = [self.space.ras(volume) for volume in (self.volumes[row][0], *found.restored)]
+        return volumes_picture(volumes, titles, self.space.spacing_mm, unit="intensity", alt=caption, caption=caption)
+
+
+def _file_names(classes: Sequence[str]) -> list[str]:
+    """Make the classes fit for file names, and keep them apart."""
+    names = [re.sub(r"[^\w.+-]+", "_", name) for name in classes]
+    return names if len({name.casefold() for name in names}) == len(names) else [str(k) for k in range(len(names))]
+
+
+def study_sections(
+    volumes: Volumes, cohort: Cohort, folder: Path, *, weights: Mapping[str, np.ndarray]
+) -> list[Section]:
+    """Make what belongs into the report of a run with a classical model.
+
+    Args:
+        volumes: Of all participants.
+        cohort: Who they are.
+        folder: Where the maps go.
+        weights: A linear model in words, to its weights, see `CohortMaps.weights`; empty where there is none.
+    """
+    maps = CohortMaps(volumes, cohort, folder)
+    sections = [maps.weights(values, whose=whose) for whose, values in weights.items()]
+    return [*sections, *maps.components(3), maps.averages()]
