@@ -6,7 +6,8 @@
 
 Every case runs in this one process; times are medians. Where torch would take longer than `--limit` seconds, it
 computes a part of the output, its time is multiplied by the number of such parts, and the figure is marked with `~`.
-`*` marks the way that `fast_conv3d` chooses. Memory is the peak above what was held before, forward and backward.
+`*` marks the way that `fast_conv3d` chooses. Memory is the peak above what was held before, forward and backward. The
+lines after the table hold the choices and the aims of the project against these times.
 """
 
 import argparse
@@ -32,6 +33,8 @@ from mri3d.nets.fft_conv import expects_fft, fft_conv3d
 MAX_MEASURED_WORK = 2e9
 """Multiply-adds of the part that torch computes where its time is extrapolated."""
 MEBIBYTE = 2**20
+MAX_MISS = 1.2
+LARGE_KERNEL = 15
 
 
 @dataclass(frozen=True)
@@ -156,18 +159,37 @@ def train(convolve: Convolve, input: Tensor, weight: Tensor) -> None:
     torch.autograd.backward(output, torch.ones_like(output))
 
 
-def measure(convolve: Convolve, case: Case, device: str, clock: Clock) -> list[str]:
-    """Give forward, forward and backward, and peak memory as cells of a row."""
+@dataclass(frozen=True)
+class Cost:
+    """What one way costs in one case."""
+
+    forward: float
+    """Seconds, without gradients."""
+    both: float
+    """Seconds, forward and backward."""
+    peak_bytes: int
+    estimated: bool = False
+    """Whether the seconds are extrapolated."""
+
+    def cells(self, chosen: tuple[bool, bool]) -> list[str]:
+        """Write them, marked where the way is chosen for forward alone and for training."""
+        tilde = "~" * self.estimated
+        peak = f"{self.peak_bytes / MEBIBYTE:.0f}" if self.peak_bytes else ""
+        return [tilde + _seconds(self.forward) + "*" * chosen[0], tilde + _seconds(self.both) + "*" * chosen[1], peak]
+
+
+def measure(convolve: Convolve, case: Case, device: str, clock: Clock) -> Cost:
+    """Measure one way as a whole."""
     input, weight = case.tensors(device)
     with torch.no_grad():
         forward = clock.seconds(lambda: convolve(input, weight))
     both = clock.seconds(lambda: train(convolve, input, weight))
     input.grad = weight.grad = None
     peak = clock.peak_bytes(lambda: train(convolve, input, weight))
-    return [_seconds(forward), _seconds(both), f"{peak / MEBIBYTE:.0f}" if peak else ""]
+    return Cost(forward, both, peak)
 
 
-def measure_direct(convolve: Convolve, case: Case, device: str, clock: Clock, limit: float) -> list[str]:
+def measure_direct(convolve: Convolve, case: Case, device: str, clock: Clock, limit: float) -> Cost:
     """Measure torch as a whole if that is quick enough, else on a part of the output."""
     if case.work <= MAX_MEASURED_WORK:
         return measure(convolve, case, device, clock)
@@ -190,7 +212,7 @@ def measure_direct(convolve: Convolve, case: Case, device: str, clock: Clock, li
     both = num_parts * clock.seconds(lambda: train(convolve_part, input, weight))
     if both <= limit:
         return measure(convolve, case, device, clock)
-    return ["~" + _seconds(forward), "~" + _seconds(both), ""]
+    return Cost(forward, both, 0, estimated=True)
 
 
 def check(case: Case, device: str) -> None:
@@ -231,19 +253,47 @@ def main() -> None:
     print(f"{'CPU' if options.one_core else 'wall'} time, load at the start {os.getloadavg()[0]:.1f}\n")
     print("| volume | channels | kernel | " + " | ".join(f"{way}: forward | + backward | MiB" for way in ways) + " |")
     print("|---|---|---|" + "---:|" * 3 * len(ways))
+    verdicts: list[str] = []
     for case in CASES:
-        input, weight = case.tensors(options.device)
         check(case, options.device)
-        geometry = Geometry.of(input.shape, weight.shape, padding="same")
-        chosen = "mri3d" if expects_fft(input, weight, geometry) else "torch"
-        row = []
-        for way, convolve in ways.items():
-            if way.startswith("torch"):
-                cells = measure_direct(convolve, case, options.device, clock, options.limit)
-            else:
-                cells = measure(convolve, case, options.device, clock)
-            row += [cells[0], cells[1] + ("*" if way == chosen else ""), cells[2]]
+        costs = {
+            way: measure_direct(convolve, case, options.device, clock, options.limit)
+            if way.startswith("torch")
+            else measure(convolve, case, options.device, clock)
+            for way, convolve in ways.items()
+        }
+        chosen = choices(case, options.device)
+        row = [cell for way, cost in costs.items() for cell in cost.cells(tuple(one == way for one in chosen))]
         print(f"| {case} | " + " | ".join(row) + " |", flush=True)
+        verdicts += judge(case, costs, chosen)
+    print("", *verdicts, sep="\n")
+
+
+def choices(case: Case, device: str) -> tuple[str, str]:
+    """Name the way that `fast_conv3d` goes forward without gradients, and in training."""
+    input, weight = case.tensors(device)
+    geometry = Geometry.of(input.shape, weight.shape, padding="same")
+    in_training = expects_fft(input, weight, geometry)
+    with torch.no_grad():
+        forward = expects_fft(input, weight, geometry)
+    return ("mri3d" if forward else "torch"), ("mri3d" if in_training else "torch")
+
+
+def judge(case: Case, costs: dict[str, Cost], chosen: tuple[str, str]) -> list[str]:
+    """Say by how much a choice misses the better way, and how the peers compare where kernels are large."""
+    said = []
+    for name, way in zip(("forward", "both"), chosen, strict=True):
+        seconds = {one: getattr(costs[one], name) for one in ("torch", "mri3d")}
+        if (ratio := seconds[way] / min(seconds.values())) > MAX_MISS:
+            said.append(f"- {case}, {name}: {way} is chosen and takes {ratio:.2f} x as long as the other")
+    if case.kernel >= LARGE_KERNEL:
+        ours, peer, direct = (costs[way] for way in ("mri3d", "fft-conv-pytorch", "torch"))
+        said.append(
+            f"- {case}: forward {direct.forward / ours.forward:,.0f} x torch's speed{' (~)' * direct.estimated}, "
+            f"both {direct.both / ours.both:,.0f} x; {peer.both / ours.both:.1f} x the peer's speed at "
+            f"{ours.peak_bytes / peer.peak_bytes:.2f} of its memory"
+        )
+    return said
 
 
 if __name__ == "__main__":
