@@ -21,9 +21,7 @@ from mri3d.volumes.cache import Volumes
 Section = tuple[str, list[Picture]]
 """A title, and the pictures below it."""
 
-DESCRIPTIVE = (
-    "All subjects took part in this, whether trained on or tested: it describes the cohort and judges nothing."
-)
+DESCRIPTIVE = "Computed from all subjects: it describes the cohort, and is not what was tested."
 
 
 @dataclass(frozen=True, eq=False)

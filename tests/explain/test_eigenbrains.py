@@ -23,6 +23,7 @@ def test_agree_with_scikit_learn(tmp_path):
     maps *= np.sign((maps * expected).sum(axis=1, keepdims=True))
     assert_allclose(maps, expected, atol=1e-5 * np.abs(expected).max())
     assert_allclose(ours.mean.reshape(-1), whole.mean(axis=0), rtol=1e-5, atol=1e-6)
+    assert_allclose(PCA(3).fit(volumes, ROWS).mean(), ours.mean, rtol=1e-6)
     size = np.linalg.norm(whole[4] - whole.mean(axis=0))
     for place, count in enumerate(ours.counts):
         fewer = sklearn.decomposition.PCA(count, svd_solver="full").fit(whole)

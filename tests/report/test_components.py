@@ -1,0 +1,95 @@
+"""Charts of principal components and pictures of maps, by what stands in them."""
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from numpy.testing import assert_allclose
+
+from mri3d.report.components import named_counts, scree_chart, subjects_chart
+from mri3d.report.maps import MapView, map_picture, volumes_picture
+
+SIDES = (17, 18, 19)
+
+
+def pixels(picture):
+    """Decode a JPEG to [height, width, 3] in 0..1."""
+    assert picture.media_type == "image/jpeg"
+    return imread(io.BytesIO(picture.data), format="jpeg") / 255
+
+
+def ball(centre):
+    return (np.linalg.norm(np.moveaxis(np.indices(SIDES), 0, -1) - centre, axis=-1) < 2.5).astype(np.float32)
+
+
+def test_scree_names_the_components_that_exist():
+    ratios = np.r_[0.5, np.full(119, 0.5 / 119)]
+    picture = scree_chart(ratios)
+    text = picture.data.decode()
+    assert "10: 53.8 %" in text  # 0.5 + 9 * 0.5 / 119
+    assert "100: 91.6 %" in text  # 0.5 + 99 * 0.5 / 119
+    assert "500:" not in text
+    assert "10 components hold 53.8 %, 100 components hold 91.6 %" in picture.caption
+
+
+@pytest.mark.parametrize(
+    ("num_components", "expected"), [(7, (7,)), (10, (10,)), (499, (10, 100)), (600, (10, 100, 500))]
+)
+def test_named_counts(num_components, expected):
+    assert named_counts(np.full(num_components, 1 / num_components)) == expected
+
+
+@pytest.mark.parametrize("num_components", [1, 2, 5])
+def test_subjects_are_drawn_one_by_one_with_any_class_name(num_components):
+    rng = np.random.default_rng(0)
+    targets = np.array([0, 1, 1, 0, 1, 0, 1])
+    picture = subjects_chart(
+        rng.standard_normal((7, num_components)), np.full(num_components, 0.25), targets, ["_a", "$<病>"], note="Told."
+    )
+    text = picture.data.decode()
+    assert text.count("<use") >= 7 * (2 if num_components >= 3 else 1)
+    assert "component 1 (25.0 %)" in text
+    assert ("component 3" in text) == (num_components >= 3)
+    assert "$&lt;病&gt;" in text
+    assert " _a" in text
+    assert picture.caption.endswith("Told.")
+
+
+def test_map_is_red_above_zero_blue_below_and_scaled_symmetrically():
+    volume = ball((8, 9, 9)) * 0
+    values = 4 * ball((4, 9, 9)) - 2 * ball((12, 9, 9))  # left red, right blue at half the strength
+    view = MapView(values, volume, np.array([2.0, 2.0, 2.0]), unit="t", title="both")
+    picture = map_picture(view, alt="alt", caption="caption", height=240)
+    image = pixels(picture)
+    red_less_blue = image[..., 0] - image[..., 2]
+    coronal = slice(int(image.shape[1] * 0.29), int(image.shape[1] * 0.56))
+    found = red_less_blue[30:, coronal]
+    middle = found.shape[1] // 2
+    assert found[:, :middle].max() > 0.25
+    assert found[:, :middle].min() > -0.1
+    assert image[30:, coronal][:, :middle].mean(axis=-1).max() > 0.85  # the strongest is at the bright end
+    assert found[:, middle:].max() < 0.1
+    assert found[:, middle:].min() < -0.35  # deep blue: half of the way, though nothing below 0 is stronger
+
+
+def test_planes_go_through_the_peak_on_request():
+    peak, middle = (3, 4, 15), (8, 9, 9)
+    view = MapView(ball(peak), ball(middle), np.ones(3), unit="t", title="", at_peak=True)
+    elsewhere = MapView(ball(peak), ball(middle), np.ones(3), unit="t", title="")
+    drawn = [pixels(map_picture(one, alt="", caption=""))[30:, :-110] for one in (view, elsewhere)]
+    coloured = [(image[..., 0] - image[..., 2] > 0.3).sum() for image in drawn]
+    assert coloured[0] > 1000
+    assert coloured[1] == 0
+
+
+def test_volumes_share_the_grey_scale_of_the_first():
+    volume = 100 * ball((8, 9, 9)) + 20
+    picture = volumes_picture(
+        [volume, volume / 2], ["whole", "half"], np.array([2.0, 1.0, 1.5]), unit="intensity", alt="a", caption="c"
+    )
+    image = pixels(picture)[..., 0]
+    column = (image.shape[1] - 96 - 12) // 2
+    brightest = [np.percentile(image[30:, 12 + k * column + 40 : (k + 1) * column - 30], 99.5) for k in range(2)]
+    assert_allclose(brightest[0], 1.0, atol=0.05)
+    assert_allclose(brightest[1], (60 - 20) / (120 - 20), atol=0.08)
