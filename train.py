@@ -101,7 +101,6 @@ def compose(arguments: list[str]) -> int:
     import hydra
     from hydra.core.config_store import ConfigStore
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import DictConfig
 
     from mri3d.sweep import Sweep
 
@@ -109,7 +108,7 @@ def compose(arguments: list[str]) -> int:
     statuses, sweep = [0], Sweep()
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="train")  # type: ignore[untyped-decorator]
-    def job(config: DictConfig) -> None:
+    def job(config: "DictConfig") -> None:
         hydra_config = HydraConfig.get()
         folder, sweep.root = Path(os.path.relpath(hydra_config.runtime.output_dir)), Path(hydra_config.sweep.dir)
         for empty in (folder, *folder.parents[:2]):  # Hydra made them; the run does, once there is something to run

@@ -46,7 +46,7 @@ def tuning_sections(metrics: Mapping[str, Any], search: Sequence[Mapping[str, An
     spread = f"mean ± SD over {num_scores} inner folds"
     shown = []
     for curve in curves:
-        others = ", all others as that fold chose them" if len(curves) > 1 else ""
+        others = ", all others as each fold chose them" if len(curves) > 1 else ""
         caption = f"Validation curve: AUC against {curve.name}{others}; {spread}."
         curve_scores = {"training": curve.train_scores, "held out": curve.validation_scores}
         shown += [figure(validation_chart(curve.name, curve.values, curve_scores, caption)), _choices(curve, num_folds)]
@@ -107,4 +107,4 @@ def _choices(curve: ValidationCurve, num_folds: int) -> Html:
             curve.values, curve.num_chosen, curve.train_scores, curve.validation_scores, strict=True
         )
     ]
-    return table([curve.name, "chosen by folds", "training", "held out"], rows, css="numbers")
+    return table([curve.name, "chosen", "training", "held out"], rows, css="numbers")

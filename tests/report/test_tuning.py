@@ -54,7 +54,7 @@ def test_the_table_gives_counts_means_and_spreads():
     assert f"<tr><th>10</th><td>1 of 2</td><td>{train}</td><td>{spread}</td></tr>" in text
     assert "<tr><th>0.1</th><td>0 of 2</td>" in text
     assert "<tr><th>null</th><td>1 of 2</td>" in text
-    assert "AUC against C, all others as that fold chose them; mean ± SD over 6 inner folds." in text
+    assert "AUC against C, all others as each fold chose them; mean ± SD over 6 inner folds." in text
     assert "Each of 2 folds chose inside its own training subjects" in text
 
 
