@@ -145,7 +145,8 @@ class CohortMaps:
             pictures.append(self._picture(difference, mean, "difference", "intensity", caption, at_peak=True))
             caption = (
                 f"Welch's t of that difference, {said}, each voxel by itself. Not corrected for the number of voxels: "
-                "some of many are far from 0 by chance."
+                "some of many are far from 0 by chance. A tint of the air around the head is a difference of overall "
+                "contrast, which scaling leaves there."
             )
             pictures.append(self._picture(t, mean, "t map", "t", caption, at_peak=True))
         return "Class averages", pictures

@@ -42,7 +42,7 @@ def scree_chart(ratios: np.ndarray, *, named: Sequence[int] = NAMED) -> Picture:
             summed.annotate(
                 f"{count}: {share:.1f} %",
                 (count, share),
-                xytext=(-7 if right else 7, -13),
+                xytext=(-7, -36) if right else (7, -13),  # clear of the curve,
                 textcoords="offset points",
                 ha="right" if right else "left",
             )
