@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from mri3d.errors import UserError, did_you_mean
 
 USER_ERROR = 2
-_PLACE = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_PLACE = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 _MENDABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, *_PLACE)
 _OVERRIDE = re.compile(r"(?P<mark>\+\+|\+|~)?(?P<key>[\w./@:-]+)=(?P<value>.*)", re.DOTALL)
 _PLAIN = re.compile(r"[\w/+.$%*@?|:-]*", re.ASCII)

@@ -25,7 +25,7 @@ from mri3d.cohort.cohort import Cohort, CohortSource
 from mri3d.evaluation.crossvalidation import Evaluation, FoldResult, cross_validate, make_tasks
 from mri3d.evaluation.nested import Candidates
 from mri3d.evaluation.splits import Fold
-from mri3d.explain.attribution import explain, has_evidence
+from mri3d.explain.attribution import as_heat, explain, has_evidence
 from mri3d.maps import Section, study_sections
 from mri3d.model_folder import Card
 from mri3d.report.figures import HeadView, Picture, slices
@@ -203,7 +203,9 @@ class ModelKeeper:
             surest = mine[result.proba[mine, k].argmax()]
             row, proba = int(rows[surest]), result.proba[surest, k]
             volume, affine = self.volumes[row], self.volumes.recipe.affine(read_scan(self.cohort.scans[row]))
-            heat = explain(classifier, volume, baseline=baseline, target=k) if has_evidence(classifier) else None
+            heat = None
+            if has_evidence(classifier):
+                heat = as_heat(explain(classifier, volume, baseline=baseline, target=k))
             evidence = (
                 f", with the evidence for {name}, in comparison with the average of training"
                 if heat is not None

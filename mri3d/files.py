@@ -25,6 +25,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Yields:
         A path with the same ending as `path`, for libraries that choose the format by the ending.
+
+    Raises:
+        OSError: It cannot be written; `path` is named also where the system names none, as when the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,6 +39,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -47,8 +53,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text atomically, as UTF-8."""
-    write_bytes(path, text.encode())
+    r"""Write text atomically, as UTF-8; bytes of a file's name that are no text become `\udc..`."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 (any JSON value)

@@ -12,9 +12,9 @@ from mri3d.classifiers.classifier import Classifier
 from mri3d.classifiers.cnn import CNN
 from mri3d.classifiers.loading import load_classifier
 from mri3d.errors import UserError
-from mri3d.explain.attribution import explain, grad_cam, has_evidence
+from mri3d.explain.attribution import as_heat, explain, grad_cam, has_evidence
 from mri3d.files import write_text
-from mri3d.model_folder import Card, model_folders
+from mri3d.model_folder import CARD, Card, model_folders
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.prediction_page import ScanResult, write_prediction_report
 from mri3d.scans.listing import find_scans, unique_names
@@ -74,7 +74,10 @@ class Ensemble:
             heat = self.recipe.to_scan(self.explain(volume, best, heatmap), scan)
             if not heat.any():
                 warnings.append("the heatmap is empty: nothing in the scan speaks for the prediction")
-            write_map(heatmaps / f"{name}_heatmap.nii.gz", heat, scan.affine, code=scan.code)
+            try:
+                write_map(heatmaps / f"{name}_heatmap.nii.gz", heat, scan.affine, code=scan.code)
+            except OSError as error:  # a full disk, a name too long: the prediction stands
+                warnings.append(f"the heatmap could not be written: {error.strerror}")
             picture = slices(
                 HeadView(scan.data, scan.affine, heatmap=heat),
                 alt=f"{name} on three planes with the evidence for {self.classes[best]}",
@@ -89,14 +92,14 @@ class Ensemble:
         return all(kind(classifier) for classifier, _ in self.members)
 
     def explain(self, volume: np.ndarray, target: int, heatmap: str = HEATMAPS[0]) -> np.ndarray:
-        """Average the members' heatmaps [X, Y, Z] of a class for a volume [1, X, Y, Z]."""
+        """Give the heatmap [X, Y, Z], 0 to 1, of the members' mean evidence for a class in a volume [1, X, Y, Z]."""
         maps = [
             grad_cam(classifier, volume, target=target)
             if heatmap == "gradcam" and isinstance(classifier, CNN)
             else explain(classifier, volume, baseline=card.reference.mean, target=target)
             for classifier, card in self.members
         ]
-        return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
+        return as_heat(np.asarray(np.mean(maps, axis=0), dtype=np.float32))
 
     def _strangeness(self, volume: np.ndarray) -> Iterator[str]:
         # Most members must find the scan strange, since each has seen other subjects.
@@ -114,24 +117,24 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = HE
         model: A run, its `model` folder, or one fold's folder.
         scans: A file, a glob, a folder (searched through), a BIDS root, or a list of these.
         out: Folder for the results.
-        heatmap: `integrated_gradients` from the average training volume (of a linear model, exactly what each voxel
-            adds), `gradcam` of a network, or `none`.
+        heatmap: `integrated_gradients` from the average training volume (of a linear model, what each voxel adds),
+            `gradcam` of a network, or `none`.
 
     Returns:
         Exit status: 0, or 1 if a scan could not be predicted.
 
     Raises:
-        UserError: No model, no scans, no such kind of heatmap, or a folder where a file of the results goes.
+        UserError: No model, no scans, no such kind of heatmap, or `out` cannot take the results.
     """
     if heatmap not in HEATMAPS:
         raise UserError(f"heatmap={heatmap} is unknown. Give one of {', '.join(HEATMAPS)}.")
     ensemble = Ensemble(model)
-    paths = find_scans([scans] if isinstance(scans, str) else scans, suffix=ensemble.suffix)
-    out.mkdir(parents=True, exist_ok=True)
-    for stale in (out / "predictions.csv", out / "report.html", *out.glob("heatmaps/*_heatmap.nii.gz")):
-        if stale.is_dir():
-            raise UserError(f"{stale} is a folder, where a file of the results goes. Remove it, or set another out.")
-        stale.unlink(missing_ok=True)  # of an earlier call: none may be taken for this one's
+    maps = (out / "heatmaps").resolve()
+    found = find_scans([scans] if isinstance(scans, str) else scans, suffix=ensemble.suffix)
+    paths = [path for path in found if path.resolve().parent != maps]  # of an earlier call, where scans holds out
+    if not paths:
+        raise UserError(f"scans={scans} holds nothing but heatmaps of an earlier call. Give scans.")
+    _clear(out)
     log.info("%d scans, %d model%s", len(paths), len(ensemble.members), "s" * (len(ensemble.members) > 1))
     if heatmap != "none" and not ensemble.explains(heatmap):
         log.warning("no heatmaps: models of this kind have no %s", heatmap.replace("_", " "))
@@ -149,32 +152,39 @@ def run(model: Path, scans: str | Sequence[str], out: Path, *, heatmap: str = HE
             results.append(result)
     finally:  # an interrupted call keeps what it has
         write_predictions(out / "predictions.csv", results, ensemble.classes, several=len(ensemble.members) > 1)
+    facts = {"model": str(model), "models that voted": str(len(ensemble.members)), "scans": str(len(paths))}
+    facts["heatmaps"] = heatmap.replace("_", " ")
     write_prediction_report(
-        out / "report.html",
-        title="Predictions",
-        facts={
-            "model": str(model),
-            "models that voted": str(len(ensemble.members)),
-            "scans": str(len(paths)),
-            "heatmaps": heatmap.replace("_", " "),
-        },
-        classes=ensemble.classes,
-        scans=results,
+        out / "report.html", title="Predictions", facts=facts, classes=ensemble.classes, scans=results
     )
     return int(any(result.proba is None for result in results))
+
+
+def _clear(out: Path) -> None:
+    """Make the folder for the results, without those of an earlier call: none may be taken for this one's.
+
+    Raises:
+        UserError: It is a run, whose own results would be lost, or a folder stands where a file of the results goes.
+    """
+    if (out / "config.yaml").exists() or (out / CARD).exists():
+        raise UserError(f"out={out} holds a run or a model, whose own files would be replaced. Set another out.")
+    out.mkdir(parents=True, exist_ok=True)
+    for stale in (out / "predictions.csv", out / "report.html", *out.glob("heatmaps/*_heatmap.nii.gz")):
+        if stale.is_dir():
+            raise UserError(f"{stale} is a folder, where a file of the results goes. Remove it, or set another out.")
+        stale.unlink(missing_ok=True)
 
 
 def write_predictions(path: Path, results: Sequence[ScanResult], classes: Sequence[str], *, several: bool) -> None:
     """Write one row per scan; with several models, `spread` is how far they differ on the predicted class."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["scan", "prediction", *(f"p_{name}" for name in classes), *(["spread"] if several else []), "warnings"]
-    )
+    columns = ["scan", "prediction", *(f"p_{name}" for name in classes), "warnings"]
+    writer.writerow([*columns, "spread"] if several else columns)
     for result in results:
         proba = [""] * len(classes) if result.proba is None else [f"{p:.9g}" for p in result.proba]
         spread = ["" if result.spread is None else f"{result.spread:.6g}"] if several else []
-        writer.writerow([result.name, result.prediction, *proba, *spread, "; ".join(result.warnings)])
+        writer.writerow([result.name, result.prediction, *proba, "; ".join(result.warnings), *spread])
     write_text(path, text.getvalue())
 
 

@@ -97,6 +97,44 @@ def test_nothing_is_written_where_no_place_holds_a_scan(model, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_heatmaps_of_an_earlier_call_are_no_scans(model, tmp_path):
+    head(tmp_path / "good.nii")
+    for heatmap in ("gradcam", "none"):
+        assert run(model, str(tmp_path), tmp_path, heatmap=heatmap) == 0
+        assert list(rows_of(tmp_path)) == ["good"]
+    (tmp_path / "heatmaps").mkdir(exist_ok=True)
+    head(tmp_path / "heatmaps" / "x_heatmap.nii")
+    with pytest.raises(UserError, match="nothing but heatmaps of an earlier call"):
+        run(model, str(tmp_path / "heatmaps"), tmp_path)
+
+
+def test_results_never_take_the_place_of_a_run_s_own(model, tmp_path):
+    scan = head(tmp_path / "good.nii")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.yaml").write_text("seed: 0")
+    for out in (tmp_path / "run", model):
+        with pytest.raises(UserError, match="holds a run or a model, whose own files would be replaced"):
+            run(model, str(scan), out)
+    assert not (tmp_path / "run/predictions.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "stem", ["a" * 245, b"latin-1 \xe9\xff".decode(errors="surrogateescape")], ids=["long", "bytes"]
+)
+def test_odd_names_cost_neither_the_prediction_nor_those_of_others(model, tmp_path, stem):
+    try:
+        head(tmp_path / f"scans/{stem}.nii")
+    except OSError as error:
+        pytest.skip(f"no such name can be given here: {error}")
+    head(tmp_path / "scans/zzz.nii")
+    run(model, str(tmp_path / "scans"), tmp_path / "out")
+    odd, good = rows_of(tmp_path / "out").values()
+    assert odd["prediction"] == good["prediction"] != ""
+    assert ("the heatmap could not be written: File name too long" in odd["warnings"]) == (len(stem) > 200)
+    assert (tmp_path / "out/heatmaps/zzz_heatmap.nii.gz").exists()
+    assert (tmp_path / "out/report.html").exists()
+
+
 def test_heatmap_of_an_unknown_kind_is_named(model, tmp_path):
     with pytest.raises(UserError, match=r"heatmap=lime is unknown\. Give one of integrated_gradients, gradcam, none"):
         run(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap="lime")

@@ -36,7 +36,7 @@ def grad_cam(classifier: CNN, volume: np.ndarray, *, target: int) -> np.ndarray:
     """Explain a prediction by gradient-weighted class-activation mapping (Selvaraju et al. 2017).
 
     The gradient of the class's margin over the other classes weights the channels of the deepest feature map that
-    still has 4 voxels on each axis; what speaks for the class is kept, what speaks against it is dropped.
+    still has 4 voxels on each axis; what speaks against the class is dropped there.
     Between the centres of the map's cells the heat is interpolated linearly; beyond the outermost it stays the same.
     Weights that hold for a whole channel cannot show what is missing in one place: where a class is told by a region
     that is darker or smaller, `integrated_gradients` finds the region and this does not.
@@ -47,7 +47,7 @@ def grad_cam(classifier: CNN, volume: np.ndarray, *, target: int) -> np.ndarray:
         target: Index of the class whose evidence is asked for.
 
     Returns:
-        float32 [X, Y, Z], 0 to 1 where 1 is the strongest evidence; all 0 where nothing speaks for the class.
+        float32 [X, Y, Z], in units that differ between networks; all 0 where nothing speaks for the class.
     """
     network = classifier.network_.eval()
     device = next(network.parameters()).device
@@ -57,7 +57,7 @@ def grad_cam(classifier: CNN, volume: np.ndarray, *, target: int) -> np.ndarray:
     coarse = evidence[0, 0].detach().cpu().float().numpy()  # [X', Y', Z'], the cells of the map
     axes = zip(coarse.shape, volume.shape[1:], *cell_centres(network, layer, volume.shape[1:]), strict=True)
     matrices = [interpolation_matrix(cells, (np.arange(size) - start) / step) for cells, size, start, step in axes]
-    return _scaled(resample(coarse, matrices))
+    return resample(coarse, matrices)
 
 
 def integrated_gradients(classifier: CNN, volume: np.ndarray, *, baseline: np.ndarray, target: int) -> np.ndarray:
@@ -65,8 +65,7 @@ def integrated_gradients(classifier: CNN, volume: np.ndarray, *, baseline: np.nd
 
     Each voxel's difference from the baseline is weighed by the mean gradient of the class's margin over the other
     classes on the straight way there; all voxels together make up the change of the margin. The differences are
-    smoothed with their signs, since those of single voxels are noisy and cancel; then what speaks against the class is
-    dropped.
+    smoothed with their signs, since those of single voxels are noisy and cancel.
 
     Args:
         classifier: A fitted CNN.
@@ -75,7 +74,7 @@ def integrated_gradients(classifier: CNN, volume: np.ndarray, *, baseline: np.nd
         target: Index of the class whose evidence is asked for.
 
     Returns:
-        float32 [X, Y, Z], 0 to 1 where 1 is the strongest evidence; all 0 where nothing speaks for the class.
+        Log odds that each voxel adds, float32 [X, Y, Z]; negative where it speaks against the class.
     """
     network = classifier.network_.eval()
     device = next(network.parameters()).device
@@ -100,6 +99,8 @@ def weighed_difference(model: ClassicalModel, volume: np.ndarray, *, baseline: n
         UserError: The model is not linear.
     """
     weights = model.weight_map()  # [1 or K, X, Y, Z]
+    if model.sigmoids_ is not None:  # they turn decisions into the log odds that the prediction goes by
+        weights = weights * model.sigmoids_[:, 0].astype(np.float32).reshape(-1, 1, 1, 1)
     margins = np.concatenate([-weights, weights]) if len(weights) == 1 else weights - weights.mean(axis=0)
     if model.normalize:
         volume, baseline = volume / np.linalg.norm(volume), baseline / np.linalg.norm(baseline)
@@ -124,13 +125,17 @@ def explain(classifier: Classifier, volume: np.ndarray, *, baseline: np.ndarray,
     raise TypeError(f"{type(classifier).__name__} has no heatmap")
 
 
+def as_heat(evidence: np.ndarray) -> np.ndarray:
+    """Keep what speaks for the class, 0 to 1 where 1 is the strongest; all 0 where nothing does.
+
+    >>> as_heat(np.array([-3.0, 1.0, 2.0]))
+    array([0. , 0.5, 1. ])
+    """
+    heat = evidence.clip(min=0)
+    return heat / heat.max() if heat.any() else heat
+
+
 def _smoothed(evidence: np.ndarray) -> np.ndarray:
-    """Smooth evidence [X, Y, Z] with its signs, drop what speaks against, divide by the peak."""
-    smooth = gaussian_filter(evidence, SMOOTHING * max(evidence.shape), mode="nearest")
-    return _scaled(smooth.clip(min=0))
-
-
-def _scaled(heat: np.ndarray) -> np.ndarray:
-    """Divide by the peak, if there is one."""
-    peak = float(heat.max())
-    return heat / peak if peak > 0 else heat
+    """Smooth evidence [X, Y, Z] with its signs."""
+    smooth: np.ndarray = gaussian_filter(evidence, SMOOTHING * max(evidence.shape), mode="nearest")
+    return smooth

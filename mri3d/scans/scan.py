@@ -121,6 +121,8 @@ def _read(path: Path, stream: BinaryIO, max_bytes: int) -> Scan:
             raise ScanError(f"{path} is one half of a .hdr/.img pair. Convert the pair to .nii.gz.")
         dtype, shape = _dtype(path, header), _shape(path, header)
         offset = int(header.get_data_offset())
+        if offset < num_header_bytes:
+            raise ValueError(f"its voxels would begin at byte {offset}, inside the header")
         slope, inter = header.get_slope_inter()
         affine, code, warnings = _affine(path, header, shape)
     except ScanError:

@@ -7,9 +7,15 @@ from torch import nn
 from torch.nn import functional
 
 from mri3d.classifiers.cnn import CNN
-from mri3d.explain.attribution import grad_cam
+from mri3d.explain import attribution
+from mri3d.explain.attribution import as_heat
 from mri3d.nets.monai_nets import ResNet18
 from mri3d.nets.sfcn import SFCN
+
+
+def grad_cam(classifier, array, *, target):
+    return as_heat(attribution.grad_cam(classifier, array, target=target))
+
 
 SHAPE = (12, 14, 16)
 BRIGHT, DARK = (slice(2, 6), slice(6, 10), slice(4, 8)), (slice(8, 10), slice(2, 6), slice(10, 14))

@@ -7,8 +7,14 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from mri3d.classifiers.cnn import CNN
-from mri3d.explain.attribution import integrated_gradients
+from mri3d.explain import attribution
+from mri3d.explain.attribution import as_heat
 from mri3d.nets.sfcn import SFCN
+
+
+def integrated_gradients(classifier, array, *, baseline, target):
+    return as_heat(attribution.integrated_gradients(classifier, array, baseline=baseline, target=target))
+
 
 SHAPE = (12, 14, 16)
 REGION = (slice(2, 6), slice(6, 10), slice(4, 8))

@@ -7,8 +7,17 @@ from mri3d.classifiers.classical import KNN, LinearSVM, Logistic, Ridge
 from mri3d.classifiers.classifier import Task
 from mri3d.errors import UserError
 from mri3d.explain import attribution
-from mri3d.explain.attribution import explain, has_evidence, weighed_difference
+from mri3d.explain.attribution import as_heat, has_evidence
 from tests.classifiers.planted import OTHER_REGION, REGION, SHAPE, planted_cohort
+
+
+def explain(model, array, *, baseline, target):
+    return as_heat(attribution.explain(model, array, baseline=baseline, target=target))
+
+
+def weighed_difference(model, array, *, baseline, target):
+    return as_heat(attribution.weighed_difference(model, array, baseline=baseline, target=target))
+
 
 TRAIN = np.arange(60)
 
@@ -54,6 +63,19 @@ def test_heat_without_smoothing_is_what_a_change_of_each_voxel_does_to_the_log_o
     for target, speaks_for in ((1, change.clip(min=0)), (0, (-change).clip(min=0))):
         heat = weighed_difference(model, volumes[61], baseline=mean, target=target)
         np.testing.assert_allclose(heat, speaks_for / speaks_for.max(), atol=1e-4)
+
+
+def test_calibration_that_trusts_nothing_leaves_no_heat_and_one_that_trusts_a_class_more_weighs_it_more(tmp_path):
+    model = LinearSVM(C=1.0, num_components=0.9)
+    volumes, _, mean = fitted(model, tmp_path, 3)
+    weights, slopes = model.weight_map(), np.array([0.2, 1.0, 3.0])
+    model.sigmoids_ = np.stack([slopes, np.zeros(3)], axis=1)
+    evidence = attribution.weighed_difference(model, volumes[61], baseline=mean, target=2)
+    log_odds = slopes[:, None, None, None] * weights * (volumes[61] - mean)
+    total = (log_odds - log_odds.mean(axis=0))[2].sum()  # smoothing moves it about and reflects it at the edges
+    assert evidence.sum() == pytest.approx(total, rel=1e-3)
+    model.sigmoids_ = np.zeros((3, 2))
+    assert not weighed_difference(model, volumes[61], baseline=mean, target=2).any()
 
 
 def test_models_without_a_weight_map_have_no_heat(tmp_path):

@@ -62,6 +62,7 @@ FLAT[:3, 1] = FLAT[:3, 0]
         (image_bytes(np.full((7, 8, 9), 3, np.int16)), "is constant: every voxel is 3"),
         (spoilt(scl_slope=2, scl_inter=np.nan), "impossible header.*inter"),
         (spoilt(datatype=-9510), "impossible header.*data code"),
+        (spoilt(vox_offset=0), "impossible header: its voxels would begin at byte 0, inside the header"),
         (spoilt(vox_offset=17), "impossible header.*vox offset"),
         (spoilt(vox_offset=np.nan), "impossible header"),
         (spoilt(magic=b"ni1", vox_offset=0), "one half of a .hdr/.img pair"),
