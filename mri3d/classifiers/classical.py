@@ -117,7 +117,7 @@ class ClassicalModel(ABC):
         """Give nothing: there are no epochs."""
         return []
 
-    def search(self) -> Search | None:
+    def last_search(self) -> Search | None:
         """Tell how the last fit chose its parameters; None where it had nothing to choose."""
         return self.search_
 

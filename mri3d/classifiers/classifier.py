@@ -102,7 +102,7 @@ class Classifier(Protocol):
         """Tell the last fit epoch by epoch (`epoch`, `train_loss`, ...); empty where there are no epochs."""
         ...
 
-    def search(self) -> Search | None:
+    def last_search(self) -> Search | None:
         """Tell how the last fit chose its parameters; None where it had nothing to choose."""
         ...
 

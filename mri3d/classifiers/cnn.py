@@ -183,7 +183,7 @@ class CNN:
         """Tell the last fit epoch by epoch."""
         return self.history_
 
-    def search(self) -> None:
+    def last_search(self) -> None:
         """Give nothing: a CNN has its options."""
 
     def save(self, folder: Path, card: Card) -> None:

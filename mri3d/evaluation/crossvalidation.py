@@ -235,11 +235,11 @@ def _fit(prototype: Classifier | Candidates, task: Task) -> tuple[Classifier, tu
     """Fit a copy, or the best of several, and tell how its parameters were chosen."""
     if isinstance(prototype, Candidates):
         classifier, outer = prototype.fit(task)
-        own = classifier.search()
+        own = classifier.last_search()
         return classifier, (outer, own) if own else (outer,)
     classifier = copy.deepcopy(prototype)
     classifier.fit(task)
-    own = classifier.search()
+    own = classifier.last_search()
     return classifier, (own,) if own else ()
 
 

@@ -34,7 +34,7 @@ class Logistic:
         """Pretend three epochs."""
         return [{"epoch": epoch, "train_loss": 1.0} for epoch in range(3)]
 
-    def search(self):
+    def last_search(self):
         """Choose nothing."""
 
 
