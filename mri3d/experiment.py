@@ -22,11 +22,11 @@ from mri3d.classifiers.heads import LinearHead
 from mri3d.cohort.audit import audit
 from mri3d.cohort.bids import Bids
 from mri3d.cohort.cohort import Cohort, CohortSource
+from mri3d.cohort_maps import Section, study_sections
 from mri3d.evaluation.crossvalidation import Evaluation, FoldResult, cross_validate, make_tasks
 from mri3d.evaluation.nested import Candidates
 from mri3d.evaluation.splits import Fold
 from mri3d.explain.attribution import as_heat, explain, has_evidence
-from mri3d.maps import Section, study_sections
 from mri3d.model_folder import Card
 from mri3d.report.figures import HeadView, Picture, slices
 from mri3d.run_folder import Clock, claim, log_file, write_results

@@ -11,9 +11,9 @@ import yaml
 
 from mri3d.cohort.audit import audit
 from mri3d.cohort.cohort import Cohort
+from mri3d.cohort_maps import CohortMaps, Section
 from mri3d.configuration import complete, with_options
 from mri3d.errors import UserError, did_you_mean
-from mri3d.maps import CohortMaps, Section
 from mri3d.report.components import named_counts
 from mri3d.report.elements import Html, element, figure, heading, num_within_budget, write_page
 from mri3d.run_folder import read_configuration
