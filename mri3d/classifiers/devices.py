@@ -34,12 +34,13 @@ def _end_others() -> None:
     """Kill the processes that Lightning started for the other devices; they hold nothing that is not written."""
     for thread in threading.enumerate():
         if isinstance(thread, _ChildProcessObserver):
-            others = thread._child_processes
+            others = list(thread._child_processes)
+            # First, or the observer may see one dead, and would kill this process and the rest of a sweep with it.
+            thread._child_processes.clear()
             for process in others:
                 process.kill()
             for process in others:
                 process.wait()
-            others.clear()  # or the observer would kill this process as well, and the rest of a sweep with it
 
 
 def _await_the_first() -> None:

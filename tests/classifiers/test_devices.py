@@ -7,12 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning_fabric.strategies.launchers import subprocess_script
 from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -54,6 +56,49 @@ def test_first_process_ends_the_others_and_lives_on(sleepers):
     observer.join(timeout=10)
     assert not observer.is_alive()
     assert first.poll() is None, "the observer killed the first process too"
+
+
+class Obstinate:
+    """A process at whose death the observer happens to look."""
+
+    def __init__(self) -> None:
+        self.pid, self.returncode, self.happened = 1, None, []
+
+    def poll(self):
+        """Have `returncode` up to date always."""
+
+    def kill(self):
+        """Die, and be seen dead."""
+        self.returncode = -signal.SIGKILL
+        self.happened.append("killed")
+        self.observer._run()
+
+    def wait(self):
+        """Be gone."""
+        self.happened.append("awaited")
+
+    def send_signal(self, number):
+        """Be killed by the observer."""
+        self.happened.append("killed by the observer")
+
+
+def test_observer_that_looks_while_the_others_die_spares_the_first(monkeypatch):
+    other = Obstinate()
+    other.observer = _ChildProcessObserver(os.getpid(), [other])
+    monkeypatch.setattr(os, "kill", lambda pid, number: other.happened.append("first process killed"))
+    monkeypatch.setattr(threading, "enumerate", lambda: [threading.main_thread(), other.observer])
+    with pytest.raises(UserError, match="diverged"):
+        fail("diverged")
+    assert other.happened == ["killed", "awaited"]
+
+
+def test_lightning_lets_its_observer_watch_a_list_by_the_name_that_is_cleared(monkeypatch):
+    started = []
+    monkeypatch.setattr(_ChildProcessObserver, "start", lambda observer: started.append(observer))
+    others = [Obstinate()]
+    subprocess_script._launch_process_observer(others)
+    (observer,) = started
+    assert observer._child_processes is others
 
 
 def test_other_process_tells_of_an_error_only_if_nobody_ends_it(monkeypatch):
