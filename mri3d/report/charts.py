@@ -16,9 +16,9 @@ from mri3d.report.elements import as_text
 from mri3d.report.figures import Picture
 
 # Okabe and Ito (2008): told apart by every colour vision. More classes repeat them with other dashes.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _DASHES = ("solid", "dashed", "dotted", "dashdot")
-_GRAY = "#777777"
+GRAY = "#777777"
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.spines.right": False,
@@ -40,19 +40,21 @@ def roc_chart(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) ->
         proba: Probability of each class [T, K].
         classes: Names of the K classes.
     """
-    with _figure() as figure:
+    with chart() as figure:
         axes = figure.add_subplot()
-        axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":", linewidth=1.2, label="chance")
+        axes.plot([0, 1], [0, 1], color=GRAY, linestyle=":", linewidth=1.2, label="chance")
         for target in [1] if len(classes) == 2 else range(len(classes)):
             truth = targets == target
             if truth.any() and not truth.all():
                 alarms, found, _ = roc_curve(truth, proba[:, target])
-                axes.plot(alarms, found, **_look(target), linewidth=2, clip_on=False, label=_label(classes[target]))
+                axes.plot(
+                    alarms, found, **class_look(target), linewidth=2, clip_on=False, label=short_label(classes[target])
+                )
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="share of the others called so by mistake")
         axes.set_ylabel("share of the class found")
         axes.legend(loc="lower right")
         alt = "ROC curve: the share of the class that is found against the share of the others called so by mistake."
-        return _picture(figure, alt, "ROC curve. The further to the upper left, the better.")
+        return chart_picture(figure, alt, "ROC curve. The further to the upper left, the better.")
 
 
 def probability_chart(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Picture:
@@ -61,21 +63,21 @@ def probability_chart(targets: np.ndarray, proba: np.ndarray, classes: Sequence[
     Two classes: the probability of the positive one. More: the probability of the true one.
     """
     binary = len(classes) == 2
-    with _figure() as figure:
+    with chart() as figure:
         axes = figure.add_subplot()
         bins = np.linspace(0, 1, 21)
         for target, name in enumerate(classes):
             values = proba[targets == target, 1 if binary else target]
             counts, _ = np.histogram(values, bins)
-            axes.stairs(counts, bins, fill=True, alpha=0.25, color=_look(target)["color"])
-            axes.stairs(counts, bins, **_look(target), linewidth=1.8, label=_label(name))
+            axes.stairs(counts, bins, fill=True, alpha=0.25, color=class_look(target)["color"])
+            axes.stairs(counts, bins, **class_look(target), linewidth=1.8, label=short_label(name))
         axes.set(xlim=(0, 1), ylabel="number of tests")
-        axes.set_xlabel(f"probability of {_label(classes[1])}" if binary else "probability of the true class")
+        axes.set_xlabel(f"probability of {short_label(classes[1])}" if binary else "probability of the true class")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="best", title="true class")
         alt = "Histogram of the probabilities, one for each true class."
         better = "The less the classes overlap, the better." if binary else "The further to the right, the better."
-        return _picture(figure, alt, f"Probabilities by true class. {better}")
+        return chart_picture(figure, alt, f"Probabilities by true class. {better}")
 
 
 def calibration_chart(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Picture:
@@ -87,21 +89,21 @@ def calibration_chart(targets: np.ndarray, proba: np.ndarray, classes: Sequence[
     said = proba[:, 1] if binary else proba.max(axis=1)
     came_true = targets == (1 if binary else proba.argmax(axis=1))
     bins = np.minimum((said * 10).astype(int), 9)
-    with _figure() as figure:
+    with chart() as figure:
         axes = figure.add_subplot()
-        axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":", linewidth=1.2)
+        axes.plot([0, 1], [0, 1], color=GRAY, linestyle=":", linewidth=1.2)
         for number in np.unique(bins):
             here = bins == number
             share, (low, high) = came_true[here].mean(), wilson_interval(int(came_true[here].sum()), int(here.sum()))
             middle = said[here].mean()
-            axes.plot([middle, middle], [low, high], color=_COLOURS[0], alpha=0.45, linewidth=1.5)
+            axes.plot([middle, middle], [low, high], color=COLOURS[0], alpha=0.45, linewidth=1.5)
             area = 15 + 240 * here.mean()
-            axes.scatter(middle, share, s=area, color=_COLOURS[0], edgecolors="white", zorder=3, clip_on=False)
+            axes.scatter(middle, share, s=area, color=COLOURS[0], edgecolors="white", zorder=3, clip_on=False)
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        axes.set_xlabel(f"probability of {_label(classes[1])}" if binary else "probability of the predicted class")
+        axes.set_xlabel(f"probability of {short_label(classes[1])}" if binary else "probability of the predicted class")
         axes.set_ylabel("share that was so")
         alt = "Calibration: for groups of tests, the share that came true against the mean probability."
-        return _picture(
+        return chart_picture(
             figure, alt, "Calibration. On the dotted line 0.8 means 8 of 10; a larger mark stands for more tests."
         )
 
@@ -116,10 +118,10 @@ def training_chart(histories: Sequence[Sequence[Mapping[str, float]]]) -> Pictur
     panels = {"loss": ("train_loss", "val_loss"), "validation score": ("val_auc", "val_accuracy")}
     names = {"train_loss": "training", "val_loss": "validation", "val_auc": "AUC", "val_accuracy": "accuracy"}
     width = 1.8 if len(histories) == 1 else 1.0
-    with _figure(9.4, 3.0) as figure:
+    with chart(9.4, 3.0) as figure:
         for place, (title, keys) in enumerate(panels.items(), start=1):
             axes = figure.add_subplot(1, 2, place)
-            for colour, key in zip(_COLOURS, keys, strict=False):
+            for colour, key in zip(COLOURS, keys, strict=False):
                 label: str | None = names[key]
                 for history in histories:
                     points = [(epoch["epoch"], epoch[key]) for epoch in history if key in epoch]
@@ -132,7 +134,7 @@ def training_chart(histories: Sequence[Sequence[Mapping[str, float]]]) -> Pictur
                 axes.legend(loc="upper right" if title == "loss" else "lower right")
         folds = "" if len(histories) == 1 else f" A line for each of {len(histories)} folds."
         alt = "Training and validation loss, and validation scores, by epoch."
-        return _picture(
+        return chart_picture(
             figure, alt, f"Training. Validation loss that rises while training loss falls is over-fitting.{folds}"
         )
 
@@ -154,9 +156,9 @@ def validation_chart(
     numeric = all(type(value) is int for value in values) or all(type(value) is float for value in values)
     places = np.array(values if numeric else range(len(values)), dtype=float)
     order = np.argsort(places)
-    with _figure() as figure:
+    with chart() as figure:
         axes = figure.add_subplot()
-        for colour, dash, (label, scores) in zip(_COLOURS, _DASHES, curves.items(), strict=False):
+        for colour, dash, (label, scores) in zip(COLOURS, _DASHES, curves.items(), strict=False):
             mean = np.array([np.mean(some) for some in scores])[order]
             spread = np.array([np.std(some, ddof=1) if len(some) > 1 else 0.0 for some in scores])[order]
             axes.fill_between(places[order], mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
@@ -164,12 +166,12 @@ def validation_chart(
         if numeric and places.min() > 0 and places.max() >= 10 * places.min():
             axes.set_xscale("log")
         long = sum(len(as_text(value)) + 2 for value in values) > 50
-        axes.set_xticks(places, [_label(as_text(value)) for value in values], rotation=45 if long else 0)
+        axes.set_xticks(places, [short_label(as_text(value)) for value in values], rotation=45 if long else 0)
         axes.minorticks_off()
-        axes.set(xlabel=_label(name), ylabel="AUC")
+        axes.set(xlabel=short_label(name), ylabel="AUC")
         axes.legend(loc="best")
         alt = f"Validation curve: scores of {' and '.join(curves)} subjects for each value of {name}."
-        return _picture(figure, alt, caption)
+        return chart_picture(figure, alt, caption)
 
 
 def sweep_chart(
@@ -184,21 +186,21 @@ def sweep_chart(
         scores: Name of each score to that of all tests together and those of the folds, for each run [R].
         chance: What guessing gives, by the name of the score.
     """
-    with _figure(9.4, 1.2 + 0.3 * len(names)) as figure:
+    with chart(9.4, 1.2 + 0.3 * len(names)) as figure:
         panels = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
         for axes, (title, of_runs) in zip(panels, scores.items(), strict=True):
-            axes.axvline(chance[title], color=_GRAY, linestyle=":", linewidth=1.2)
+            axes.axvline(chance[title], color=GRAY, linestyle=":", linewidth=1.2)
             for place, (pooled, folds) in enumerate(of_runs):
                 defined = [score for score in folds if score is not None] if len(folds) > 1 else []
-                axes.scatter(defined, [place] * len(defined), s=22, color=_COLOURS[0], alpha=0.4, linewidth=0)
+                axes.scatter(defined, [place] * len(defined), s=22, color=COLOURS[0], alpha=0.4, linewidth=0)
                 if pooled is not None:
-                    axes.scatter(pooled, place, s=60, marker="D", color=_COLOURS[1], edgecolors="white", zorder=3)
-            axes.set_yticks(range(len(names)), [_label(name) for name in names])
+                    axes.scatter(pooled, place, s=60, marker="D", color=COLOURS[1], edgecolors="white", zorder=3)
+            axes.set_yticks(range(len(names)), [short_label(name) for name in names])
             axes.set(xlabel=title, ylim=(len(names) - 0.5, -0.5))
-            axes.grid(axis="y", color=_GRAY, alpha=0.2)
+            axes.grid(axis="y", color=GRAY, alpha=0.2)
         alt = f"{' and '.join(scores)} of {len(names)} runs."
         caption = "Diamonds: all tests together. Dots: the folds. Dotted line: guessing. In the order of the table."
-        return _picture(figure, alt, caption)
+        return chart_picture(figure, alt, caption)
 
 
 def wilson_interval(num_hits: int, num_trials: int) -> tuple[float, float]:
@@ -214,12 +216,12 @@ def wilson_interval(num_hits: int, num_trials: int) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
-def _look(target: int) -> dict[str, Any]:
-    """Colour and dash of a class."""
-    return {"color": _COLOURS[target % len(_COLOURS)], "linestyle": _DASHES[target // len(_COLOURS) % len(_DASHES)]}
+def class_look(target: int) -> dict[str, Any]:
+    """Give a class its colour and dash."""
+    return {"color": COLOURS[target % len(COLOURS)], "linestyle": _DASHES[target // len(COLOURS) % len(_DASHES)]}
 
 
-def _label(text: str) -> str:
+def short_label(text: str) -> str:
     """Make any text fit for a chart; a legend would leave out what begins with an underscore."""
     text = "".join(letter if letter.isprintable() else "?" for letter in text)
     text = text if len(text) <= 24 else text[:23] + "…"
@@ -227,15 +229,16 @@ def _label(text: str) -> str:
 
 
 @contextmanager
-def _figure(width: float = 4.6, height: float = 3.6) -> Iterator[Figure]:
+def chart(width: float = 4.6, height: float = 3.6) -> Iterator[Figure]:
     """Give a figure in our style, sizes in inches, for drawing and rendering within the block."""
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # the browser has it
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def _picture(figure: Figure, alt: str, caption: str) -> Picture:
+def chart_picture(figure: Figure, alt: str, caption: str) -> Picture:
+    """Render a chart as SVG, in the letters of the page around it."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    data = buffer.getvalue().replace(b"'DejaVu Sans'", b"system-ui, 'DejaVu Sans'")  # the letters of the page around it
+    data = buffer.getvalue().replace(b"'DejaVu Sans'", b"system-ui, 'DejaVu Sans'")
     return Picture(data, "image/svg+xml", alt, caption)

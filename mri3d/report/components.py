@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from mri3d.report.charts import _COLOURS, _GRAY, _figure, _label, _look, _picture
+from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label
 from mri3d.report.figures import Picture
 
 NAMED = (10, 100, 500)
@@ -23,21 +23,21 @@ def scree_chart(ratios: np.ndarray, *, named: Sequence[int] = NAMED) -> Picture:
         named: Numbers of components whose share together is written out; those above P are left away.
     """
     numbers, together = np.arange(1, len(ratios) + 1), np.cumsum(ratios)
-    with _figure(9.4, 3.2) as figure:
+    with chart(9.4, 3.2) as figure:
         each, summed = figure.subplots(1, 2)
         few = {"marker": "o", "markersize": 3.5} if len(ratios) <= 60 else {}
-        each.plot(numbers, 100 * ratios, color=_COLOURS[0], linewidth=1.6, **few)
+        each.plot(numbers, 100 * ratios, color=COLOURS[0], linewidth=1.6, **few)
         each.set(yscale="log", xlabel="component", ylabel="variance explained (%)")
         each.yaxis.set_major_formatter("{x:g}")
-        summed.plot(numbers, 100 * together, color=_COLOURS[0], linewidth=1.8)
+        summed.plot(numbers, 100 * together, color=COLOURS[0], linewidth=1.8)
         summed.set(xlabel="number of components", ylabel="variance explained together (%)", ylim=(0, 104))
         for axes in (each, summed):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.grid(color=_GRAY, alpha=0.2)
+            axes.grid(color=GRAY, alpha=0.2)
         for count in _existing(named, len(ratios)):
             share = 100 * together[count - 1]
-            summed.plot([count, count], [0, share], color=_GRAY, linestyle=":", linewidth=1.2)
-            summed.plot(count, share, color=_COLOURS[1], marker="o")
+            summed.plot([count, count], [0, share], color=GRAY, linestyle=":", linewidth=1.2)
+            summed.plot(count, share, color=COLOURS[1], marker="o")
             right = count > 0.7 * len(ratios)
             summed.annotate(
                 f"{count}: {share:.1f} %",
@@ -48,7 +48,7 @@ def scree_chart(ratios: np.ndarray, *, named: Sequence[int] = NAMED) -> Picture:
             )
         said = ", ".join(f"{count} components hold {100 * together[count - 1]:.1f} %" for count in named_counts(ratios))
         alt = f"Variance explained by each component and by the first components together: {said}."
-        return _picture(figure, alt, f"Variance explained, by each component and together: {said}.")
+        return chart_picture(figure, alt, f"Variance explained, by each component and together: {said}.")
 
 
 def subjects_chart(
@@ -67,7 +67,7 @@ def subjects_chart(
     names = [f"component {number} ({100 * ratio:.1f} %)" for number, ratio in enumerate(ratios[:3], start=1)]
     names += [""] * (2 - len(names))
     in_space = scores.shape[1] >= 3
-    with _figure(9.4 if in_space else 4.8, 4.2) as figure:
+    with chart(9.4 if in_space else 4.8, 4.2) as figure:
         plane = figure.add_subplot(1, 2 if in_space else 1, 1)
         _scatter(plane, padded[:, :2], targets, classes)
         plane.set(xlabel=names[0], ylabel=names[1])
@@ -82,7 +82,9 @@ def subjects_chart(
             space.set_box_aspect(None, zoom=0.92)
         alt = "Subjects by their scores on the first two and three components, coloured by class."
         where = "the plane of the first two components" + (" and the space of the first three" if in_space else "")
-        return _picture(figure, alt, f"Subjects in {where}, with the share of the variance that each explains. {note}")
+        return chart_picture(
+            figure, alt, f"Subjects in {where}, with the share of the variance that each explains. {note}"
+        )
 
 
 def named_counts(ratios: np.ndarray) -> tuple[int, ...]:
@@ -100,9 +102,9 @@ def _scatter(axes: Axes, points: np.ndarray, targets: np.ndarray, classes: Seque
         axes.scatter(
             *points[targets == target].T,
             s=size,  # type: ignore[misc]
-            color=_look(target)["color"],
-            marker=_MARKERS[target // len(_COLOURS) % len(_MARKERS)],
+            color=class_look(target)["color"],
+            marker=_MARKERS[target // len(COLOURS) % len(_MARKERS)],
             alpha=0.75,
             linewidths=0,
-            label=_label(name),
+            label=short_label(name),
         )

@@ -16,12 +16,13 @@ from mri3d.files import write_bytes
 
 # Both are told apart by every colour vision, and end bright: anatomy beneath is grey.
 _FOR = LinearSegmentedColormap.from_list("for", ["#3b0f00", "#c43c00", "#ff9e1b", "#fff3b0"])
-_AGAINST_AND_FOR = LinearSegmentedColormap.from_list(
+AGAINST_AND_FOR = LinearSegmentedColormap.from_list(
     "against and for", ["#b0e4ff", "#3aa5ff", "#0b3a8c", "#101010", "#c43c00", "#ff9e1b", "#fff3b0"]
 )
 _OUTLINE = "#35e0c0"
 _DPI = 100  # sizes below are in pixels
-_TEXT: dict[str, Any] = {"color": "#d0d0d0", "ha": "center", "va": "center", "parse_math": False}
+_WHOLE = (0.0, 1.0, 0.0, 1.0)  # an image fills its axes
+TEXT: dict[str, Any] = {"color": "#d0d0d0", "ha": "center", "va": "center", "parse_math": False}
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,16 @@ def slices(head: HeadView, *, alt: str, caption: str = "", height: int = 260) ->
     gap, top, bar = 12, 28 if head.title else 12, 72 if head.heatmap is not None and height >= 200 else 0
     scale = (height - gap - top) / max(view.size_mm[1:])  # pixels per mm, the same on all planes
     sizes = [np.array(view.plane_mm(axis)) * scale for axis in range(3)]
-    figure = _figure(sum(size[0] for size in sizes) + 4 * gap + bar, height)
+    figure = black_figure(sum(size[0] for size in sizes) + 4 * gap + bar, height)
     left = float(gap)
     for axis, (width, tall) in enumerate(sizes):
-        view.draw(_axes(figure, left, gap + (height - gap - top - tall) / 2, width, tall), axis)
+        view.draw(add_axes(figure, left, gap + (height - gap - top - tall) / 2, width, tall), axis)
         left += width + gap
     if bar:
-        _draw_scale(_axes(figure, left + gap, 0.3 * height, 7, 0.4 * height), signed=view.signed, size=8)
+        _draw_scale(add_axes(figure, left + gap, 0.3 * height, 7, 0.4 * height), signed=view.signed, size=8)
     if head.title:
-        figure.text(0.5, 1 - 13 / height, head.title, size=9, **_TEXT)
-    return Picture(_render(figure, "jpeg"), "image/jpeg", alt, caption)
+        figure.text(0.5, 1 - 13 / height, head.title, size=9, **TEXT)
+    return Picture(render(figure, "jpeg"), "image/jpeg", alt, caption)
 
 
 def heads_picture(path: Path, heads: Sequence[HeadView], *, width: int = 1600) -> None:
@@ -105,19 +106,19 @@ def heads_picture(path: Path, heads: Sequence[HeadView], *, width: int = 1600) -
     scale = column / max(view.size_mm[0] for view in views)
     rows = [max(view.plane_mm(axis)[1] for view in views) * scale for axis in planes]
     height = top + sum(rows) + gap * len(rows)
-    figure = _figure(width, height)
+    figure = black_figure(width, height)
     for number, view in enumerate(views):
         left, bottom = gap + number * (column + gap), height - top
-        figure.text((left + column / 2) / width, 1 - top / 2 / height, view.title, size=14, **_TEXT)
+        figure.text((left + column / 2) / width, 1 - top / 2 / height, view.title, size=14, **TEXT)
         for axis, row in zip(planes, rows, strict=True):
             bottom -= row
             across, tall = np.array(view.plane_mm(axis)) * scale
-            view.draw(_axes(figure, left + (column - across) / 2, bottom + (row - tall) / 2, across, tall), axis)
+            view.draw(add_axes(figure, left + (column - across) / 2, bottom + (row - tall) / 2, across, tall), axis)
             bottom -= gap
     if bar:
         signed = any(view.signed for view in views)
-        _draw_scale(_axes(figure, width - bar + 8, 0.3 * height, 12, 0.4 * height), signed=signed, size=12)
-    write_bytes(path, _render(figure, "png"))
+        _draw_scale(add_axes(figure, width - bar + 8, 0.3 * height, 12, 0.4 * height), signed=signed, size=12)
+    write_bytes(path, render(figure, "png"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,7 @@ class _Canonical:
         spacing_mm = np.empty(3)
         spacing_mm[orientation[:, 0].astype(int)] = np.linalg.norm(head.affine[:3, :3], axis=0)
         volume = nib.apply_orientation(head.volume, orientation)
-        black, white = black_white = _window(volume)
+        black, white = black_white = intensity_window(volume)
         box = _bounding_box(volume > black + 0.1 * (white - black))
         volume = volume[box]
         point = np.array(volume.shape) // 2
@@ -164,29 +165,37 @@ class _Canonical:
 
     def draw(self, axes: Axes, axis: int) -> None:
         """Draw the plane across an axis: its first remaining axis to the right, its second upwards."""
-
-        def plane(volume: np.ndarray) -> np.ndarray:
-            return np.asarray(np.moveaxis(volume, axis, 0)[self.point[axis]].T)
-
-        def show(image: np.ndarray) -> None:
-            axes.imshow(image, origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
-
-        extent = (0.0, 1.0, 0.0, 1.0)
+        at = int(self.point[axis])
         black, white = self.black_white
-        gray = ((plane(self.volume) - black) / ((white - black) or 1.0)).clip(0, 1)
-        show(np.repeat(gray[..., None] * 0.85, 3, axis=-1))
+        gray = ((plane(self.volume, axis, at) - black) / ((white - black) or 1.0)).clip(0, 1)
+        show(axes, np.repeat(gray[..., None] * 0.85, 3, axis=-1))
         if self.heatmap is not None:
-            values = plane(self.heatmap) / (self.strongest or 1.0)
-            colours = _AGAINST_AND_FOR((values + 1) / 2) if self.signed else _FOR(values)
+            values = plane(self.heatmap, axis, at) / (self.strongest or 1.0)
+            colours = AGAINST_AND_FOR((values + 1) / 2) if self.signed else _FOR(values)
             colours[..., 3] = 0.9 * np.abs(values) ** 0.7  # weak evidence leaves the anatomy visible
-            show(colours)
-        if self.outline is not None and (region := plane(self.outline)).any():
-            axes.contour(region, levels=[0.5], origin="lower", extent=extent, colors=_OUTLINE, linewidths=1.3)
-        for letter, across in zip("PLL"[axis] + "ARR"[axis], (0.03, 0.97), strict=True):
-            axes.text(across, 0.95, letter, size=9, **_TEXT)
+            show(axes, colours)
+        if self.outline is not None and (region := plane(self.outline, axis, at)).any():
+            axes.contour(region, levels=[0.5], origin="lower", extent=_WHOLE, colors=_OUTLINE, linewidths=1.3)
+        mark_sides(axes, axis)
 
 
-def _window(volume: np.ndarray) -> tuple[float, float]:
+def plane(volume: np.ndarray, axis: int, at: int) -> np.ndarray:
+    """Cut a plane: its second remaining axis upwards [rows], its first to the right [columns]."""
+    return np.asarray(np.moveaxis(volume, axis, 0)[at].T)
+
+
+def show(axes: Axes, image: np.ndarray) -> None:
+    """Fill axes with the image of a plane."""
+    axes.imshow(image, origin="lower", extent=_WHOLE, aspect="auto", interpolation="bilinear")
+
+
+def mark_sides(axes: Axes, axis: int) -> None:
+    """Say which side is which on the plane across an axis of RAS+."""
+    for letter, across in zip("PLL"[axis] + "ARR"[axis], (0.03, 0.97), strict=True):
+        axes.text(across, 0.95, letter, size=9, **TEXT)
+
+
+def intensity_window(volume: np.ndarray) -> tuple[float, float]:
     """Choose the intensities of black and white so that a spike voxel or a wide background does not matter."""
     sample = volume[::2, ::2, ::2].astype(np.float32)
     low, high = np.percentile(sample, [1, 99.5])
@@ -204,11 +213,12 @@ def _bounding_box(bright: np.ndarray) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _figure(width: float, height: float) -> Figure:
+def black_figure(width: float, height: float) -> Figure:
+    """Give an empty figure of a size in pixels."""
     return Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="black")
 
 
-def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
     """Add bare axes at a place given in pixels from the lower left corner."""
     across, tall = figure.get_size_inches() * _DPI
     axes = figure.add_axes((left / across, bottom / tall, width / across, height / tall))
@@ -218,13 +228,14 @@ def _axes(figure: Figure, left: float, bottom: float, width: float, height: floa
 
 def _draw_scale(axes: Axes, *, signed: bool, size: int) -> None:
     """Draw what the colours of the evidence mean."""
-    colours = _AGAINST_AND_FOR if signed else _FOR
+    colours = AGAINST_AND_FOR if signed else _FOR
     axes.imshow(np.linspace(0, 1, 256)[:, None], cmap=colours, origin="lower", aspect="auto")
     for height, word in ((1.0, "for"), (0.0, "against" if signed else "none")):
-        axes.text(1.6, height, word, transform=axes.transAxes, size=size, **(_TEXT | {"ha": "left"}))
+        axes.text(1.6, height, word, transform=axes.transAxes, size=size, **(TEXT | {"ha": "left"}))
 
 
-def _render(figure: Figure, kind: str) -> bytes:
+def render(figure: Figure, kind: str) -> bytes:
+    """Give the bytes of a `jpeg` or `png`."""
     buffer = io.BytesIO()
     arguments = {"quality": 88, "optimize": True} if kind == "jpeg" else {"optimize": True}
     figure.savefig(buffer, format=kind, pil_kwargs=arguments)

@@ -8,7 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 
-from mri3d.report.figures import _AGAINST_AND_FOR, _TEXT, Picture, _axes, _figure, _render, _window
+from mri3d.report.figures import (
+    AGAINST_AND_FOR,
+    TEXT,
+    Picture,
+    add_axes,
+    black_figure,
+    intensity_window,
+    mark_sides,
+    plane,
+    render,
+    show,
+)
 
 _GAP, _BAR = 12, 96  # pixels
 
@@ -53,21 +64,21 @@ def map_picture(view: MapView, *, alt: str, caption: str, height: int = 250) -> 
     top = 28
     scale = (height - _GAP - top) / sides_mm[1:].max()
     sizes = [np.delete(sides_mm, axis) * scale for axis in range(3)]
-    figure = _figure(sum(size[0] for size in sizes) + 4 * _GAP + _BAR, height)
-    gray, signed = Normalize(*_window(view.volume), clip=True), Normalize(-strongest, strongest)
+    figure = black_figure(sum(size[0] for size in sizes) + 4 * _GAP + _BAR, height)
+    gray, signed = Normalize(*intensity_window(view.volume), clip=True), Normalize(-strongest, strongest)
     left = float(_GAP)
     for axis, (width, tall) in enumerate(sizes):
-        axes = _axes(figure, left, _GAP + (height - _GAP - top - tall) / 2, width, tall)
-        beneath, values = (_plane(volume, axis, int(point[axis])) for volume in (view.volume, view.values))
-        _show(axes, np.repeat(gray(beneath).filled(0)[..., None] * 0.7, 3, axis=-1))
-        colours = _AGAINST_AND_FOR(signed(values).filled(0))
+        axes = add_axes(figure, left, _GAP + (height - _GAP - top - tall) / 2, width, tall)
+        beneath, values = (plane(volume, axis, int(point[axis])) for volume in (view.volume, view.values))
+        show(axes, np.repeat(gray(beneath).filled(0)[..., None] * 0.7, 3, axis=-1))
+        colours = AGAINST_AND_FOR(signed(values).filled(0))
         colours[..., 3] = np.abs(values / strongest) ** 0.6  # what is near 0 leaves the anatomy visible
-        _show(axes, colours)
-        _mark_sides(axes, axis)
+        show(axes, colours)
+        mark_sides(axes, axis)
         left += width + _GAP
-    _colour_bar(_axes(figure, left + 4, 0.2 * height, 9, 0.55 * height), _AGAINST_AND_FOR, signed, view.unit)
-    figure.text(0.5, 1 - 13 / height, view.title, size=9, **_TEXT)
-    return Picture(_render(figure, "jpeg"), "image/jpeg", alt, caption)
+    _colour_bar(add_axes(figure, left + 4, 0.2 * height, 9, 0.55 * height), AGAINST_AND_FOR, signed, view.unit)
+    figure.text(0.5, 1 - 13 / height, view.title, size=9, **TEXT)
+    return Picture(render(figure, "jpeg"), "image/jpeg", alt, caption)
 
 
 def volumes_picture(
@@ -92,39 +103,25 @@ def volumes_picture(
     scale = column / max(size[0] for size in sizes_mm)
     rows = [size[1] * scale for size in sizes_mm]
     width, height = len(volumes) * (column + _GAP) + _GAP + _BAR, 28 + sum(rows) + 3 * _GAP
-    figure, gray = _figure(width, height), Normalize(*_window(volumes[0]), clip=True)
+    figure, gray = black_figure(width, height), Normalize(*intensity_window(volumes[0]), clip=True)
     for number, (volume, title) in enumerate(zip(volumes, titles, strict=True)):
         left, bottom = _GAP + number * (column + _GAP), height - 28
-        figure.text((left + column / 2) / width, 1 - 14 / height, title, size=9, **_TEXT)
+        figure.text((left + column / 2) / width, 1 - 14 / height, title, size=9, **TEXT)
         for axis, tall in enumerate(rows):
             bottom -= tall
             across = sizes_mm[axis][0] * scale
-            axes = _axes(figure, left + (column - across) / 2, bottom, across, tall)
-            shown = gray(_plane(volume, axis, volume.shape[axis] // 2)).filled(0)
-            _show(axes, np.repeat(shown[..., None], 3, axis=-1))
-            _mark_sides(axes, axis)
+            axes = add_axes(figure, left + (column - across) / 2, bottom, across, tall)
+            shown = gray(plane(volume, axis, volume.shape[axis] // 2)).filled(0)
+            show(axes, np.repeat(shown[..., None], 3, axis=-1))
+            mark_sides(axes, axis)
             bottom -= _GAP
-    _colour_bar(_axes(figure, width - _BAR + 4, 0.25 * height, 9, 0.5 * height), "gray", gray, unit)
-    return Picture(_render(figure, "jpeg"), "image/jpeg", alt, caption)
-
-
-def _plane(volume: np.ndarray, axis: int, at: int) -> np.ndarray:
-    """Cut a plane: its second remaining axis upwards [rows], its first to the right [columns]."""
-    return np.asarray(np.moveaxis(volume, axis, 0)[at].T)
-
-
-def _show(axes: Axes, image: np.ndarray) -> None:
-    axes.imshow(image, origin="lower", extent=(0.0, 1.0, 0.0, 1.0), aspect="auto", interpolation="bilinear")
-
-
-def _mark_sides(axes: Axes, axis: int) -> None:
-    for letter, across in zip("PLL"[axis] + "ARR"[axis], (0.03, 0.97), strict=True):
-        axes.text(across, 0.95, letter, size=9, **_TEXT)
+    _colour_bar(add_axes(figure, width - _BAR + 4, 0.25 * height, 9, 0.5 * height), "gray", gray, unit)
+    return Picture(render(figure, "jpeg"), "image/jpeg", alt, caption)
 
 
 def _colour_bar(axes: Axes, colours: Colormap | str, scale: Normalize, unit: str) -> None:
     axes.set_axis_on()
     bar = axes.figure.colorbar(ScalarMappable(scale, colours), cax=axes)
-    bar.outline.set_edgecolor(_TEXT["color"])
-    axes.tick_params(colors=_TEXT["color"], labelsize=8)
-    bar.set_label(unit, color=_TEXT["color"], size=8)
+    bar.outline.set_edgecolor(TEXT["color"])
+    axes.tick_params(colors=TEXT["color"], labelsize=8)
+    bar.set_label(unit, color=TEXT["color"], size=8)
