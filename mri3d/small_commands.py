@@ -15,7 +15,7 @@ from mri3d.cohort_maps import CohortMaps, Section
 from mri3d.configuration import complete, with_options
 from mri3d.errors import UserError, did_you_mean
 from mri3d.report.components import named_counts
-from mri3d.report.elements import Html, element, figure, heading, num_within_budget, write_page
+from mri3d.report.elements import heading, picture_sections, write_page
 from mri3d.run_folder import read_configuration
 from mri3d.volumes.cache import Volumes
 
@@ -114,7 +114,8 @@ def make_maps(name: str, arguments: Sequence[str]) -> tuple[str, str, str]:
     maps = CohortMaps(volumes, cohort, out)
     sections = command.draw(maps)
     facts = {"cohort": cohort.describe(), "volumes": " x ".join(map(str, volumes.shape[1:])), "maps": str(out)}
-    _write_page(out / "report.html", command.title, facts, sections)
+    body = [heading(command.title, facts), *picture_sections(sections)]
+    write_page(out / "report.html", title=command.title, sections=body)
     return f"made   {command.headline(maps)}", f"maps   {out}", f"report {out / 'report.html'}"
 
 
@@ -218,15 +219,3 @@ def _read(given: Mapping[str, str]) -> tuple[Cohort, Volumes]:
     volumes = Volumes(cohort.scans, cohort.digests, recipe.for_cohort(cohort.scans), ids=cohort.ids)
     volumes.fill()
     return cohort, volumes
-
-
-def _write_page(path: Path, title: str, facts: Mapping[str, str], sections: Sequence[Section]) -> None:
-    body: list[Html] = [heading(title, facts)]
-    room = num_within_budget([picture for _, pictures in sections for picture in pictures])
-    for name, pictures in sections:
-        shown, room = pictures[:room], room - len(pictures[:room])
-        body += [element("h2", name), element("div", *(figure(picture) for picture in shown))]
-        if len(shown) < len(pictures):
-            left_out = len(pictures) - len(shown)
-            body.append(element("p", f"{left_out} pictures are left out, to keep this page small; all maps are files."))
-    write_page(path, title=title, sections=body)

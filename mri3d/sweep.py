@@ -62,10 +62,10 @@ class Sweep:
         """Read what the runs left; best AUC first, failures last."""
         from mri3d.report.sweep_page import SweepRun
 
-        runs = [
-            SweepRun(settings, folder, None if failure else json.loads((folder / "metrics.json").read_text()), failure)
-            for settings, folder, failure in self._runs
-        ]
+        runs = []
+        for settings, folder, failure in self._runs:
+            text = "null" if failure else (folder / "metrics.json").read_text(encoding="utf-8")
+            runs.append(SweepRun(settings, folder, json.loads(text), failure))
         return sorted(runs, key=lambda run: (run.metrics is None, -(run.score("auc") or 0.0)))
 
 
@@ -81,12 +81,12 @@ def csv_rows(runs: Sequence[SweepRun]) -> list[dict[str, object]]:
     """
     import numpy as np
 
-    from mri3d.report.sweep_page import SCORES, varied_keys
+    from mri3d.report.sweep_page import COMPARED, varied_keys
 
     rows = []
     for run in runs:
         row: dict[str, object] = {key: run.settings.get(key, "") for key in varied_keys(runs)}
-        for name in SCORES:
+        for name in COMPARED:
             defined = [score for score in run.fold_scores(name) if score is not None]
             row |= {name: run.score(name), f"{name}_mean": float(np.mean(defined)) if defined else None}
             row[f"{name}_sd"] = float(np.std(defined, ddof=1)) if len(defined) > 1 else None

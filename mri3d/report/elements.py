@@ -13,6 +13,19 @@ import numpy as np
 from mri3d.files import write_text
 from mri3d.report.figures import Picture
 
+SCORES = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "expected_calibration_error": "calibration error",
+}
+"""Name of a score in metrics.json, to its title."""
+
 _PICTURE_BYTES = 2_000_000  # of all pictures of a page together; text in base64 is a third longer
 
 
@@ -91,6 +104,19 @@ def num_within_budget(pictures: Sequence[Picture | None]) -> int:
         if total > _PICTURE_BYTES:
             return number
     return len(pictures)
+
+
+def picture_sections(sections: Sequence[tuple[str, Sequence[Picture]]]) -> list[Html]:
+    """Show the first pictures of titled sections, and say where others would have been too many for one page."""
+    body: list[Html] = []
+    room = num_within_budget([picture for _, pictures in sections for picture in pictures])
+    for title, pictures in sections:
+        shown, room = pictures[:room], room - len(pictures[:room])
+        if pictures:
+            body += [element("h2", title), element("div", *(figure(picture) for picture in shown))]
+        if len(shown) < len(pictures):
+            body.append(element("p", f"{len(pictures) - len(shown)} pictures are left out, to keep this page small."))
+    return body
 
 
 def heading(title: str, facts: Mapping[str, str]) -> Html:

@@ -10,6 +10,7 @@ from sklearn.metrics import confusion_matrix
 
 from mri3d.report import charts
 from mri3d.report.elements import (
+    SCORES,
     Html,
     details,
     element,
@@ -17,25 +18,14 @@ from mri3d.report.elements import (
     heading,
     headline,
     mean_and_sd,
-    num_within_budget,
     number,
+    picture_sections,
     table,
     write_page,
 )
 from mri3d.report.figures import Picture
 from mri3d.report.tuning import tuning_sections
 
-_SCORES = {
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "expected_calibration_error": "calibration error",
-}
 _FEW = 30  # tests of a class; with fewer, the standard error of a share of 0.8 is above 0.07
 _MAX_ROWS = 50  # of a list that cohort.csv has in full
 
@@ -74,7 +64,7 @@ def write_report(
     if any(histories):
         body += [element("h2", "Training"), figure(charts.training_chart(histories))]
     body += tuning_sections(metrics, search)
-    body += [element("h2", "Who took part"), *_cohort(cohort), *_pictures(sections)]
+    body += [element("h2", "Who took part"), *_cohort(cohort), *picture_sections(sections)]
     body += [element("h2", "How to read this"), _reading(metrics["classes"])]
     if configuration:
         setting = details("Every setting of this run", element("pre", configuration))
@@ -150,9 +140,11 @@ def _confusion(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -
 def _score_table(metrics: Mapping[str, Any]) -> Html:
     """Give every score of all tests together, and with several folds their mean and each of them."""
     pooled, folds = metrics["test"], metrics["folds"]
-    header, rows = ["", "all tests"], [[_SCORES.get(name, name), _with_interval(pooled[name])] for name in pooled]
+    header, rows = ["", "all tests"], [[SCORES.get(name, name), _with_interval(pooled[name])] for name in pooled]
     sizes = {"num_train": "training subjects", "num_validation": "validation subjects", "num_test": "test subjects"}
-    sizes |= {"epochs": "epochs", "seconds": "seconds of training"}
+    if any(fold["epochs"] for fold in folds):
+        sizes["epochs"] = "epochs"
+    sizes["seconds"] = "seconds of training"
     for key, title in sizes.items():
         total = sum(fold[key] for fold in folds)
         rows.append([title, f"{total:.0f}" if len(folds) == 1 or key in ("num_test", "seconds") else ""])
@@ -187,19 +179,6 @@ def _cohort(cohort: Sequence[Mapping[str, str]]) -> list[Html]:
             listed = table(["subject", column], rows[:_MAX_ROWS])
             sections.append(details(f"{title}: {len(rows)}", listed, element("p", more)))
     return sections
-
-
-def _pictures(sections: Sequence[tuple[str, Sequence[Picture]]]) -> list[Html]:
-    """Show the first pictures, and say where others would have been too many."""
-    body: list[Html] = []
-    room = num_within_budget([picture for _, pictures in sections for picture in pictures])
-    for title, pictures in sections:
-        shown, room = pictures[:room], room - len(pictures[:room])
-        if pictures:
-            body += [element("h2", title), element("div", *(figure(picture) for picture in shown))]
-        if len(shown) < len(pictures):
-            body.append(element("p", f"{len(pictures) - len(shown)} pictures are left out, to keep this page small."))
-    return body
 
 
 def _reading(classes: Sequence[str]) -> Html:

@@ -7,9 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from mri3d.report.charts import sweep_chart
-from mri3d.report.elements import element, figure, heading, headline, link, mean_and_sd, number, table, write_page
+from mri3d.report.elements import (
+    SCORES,
+    element,
+    figure,
+    heading,
+    headline,
+    link,
+    mean_and_sd,
+    number,
+    table,
+    write_page,
+)
 
-SCORES = {"auc": "AUC", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
+COMPARED = ("auc", "accuracy", "balanced_accuracy")
+"""The scores of the table, see `SCORES`."""
+
+_SUBJECTS = ("seed", "data", "evaluation")  # settings that say who is tested
 _MAX_DRAWN = 40
 
 
@@ -45,18 +59,17 @@ def varied_keys(runs: Sequence[SweepRun]) -> list[str]:
     >>> varied_keys([SweepRun({"model": name, "seed": "0"}, Path("."), None) for name in ("knn", "ridge")])
     ['model']
     """
-    keys = list(dict.fromkeys(key for run in runs for key in run.settings))
-    return [key for key in keys if len({run.settings.get(key) for run in runs}) > 1] or keys
+    return _differing(runs) or _all_keys(runs)
 
 
 def sweep_table(runs: Sequence[SweepRun]) -> tuple[list[str], list[list[str]]]:
     """Give the header of the table and a row of texts for each run, the last of which says where it lies."""
     keys = varied_keys(runs)
-    header = [*keys, *(part for title in SCORES.values() for part in (title, "mean ± SD")), "seconds", "run"]
+    header = [*keys, *(part for name in COMPARED for part in (SCORES[name], "mean ± SD")), "seconds", "run"]
     rows = []
     for run in runs:
         row = [run.settings.get(key, "") for key in keys]
-        for name in SCORES:
+        for name in COMPARED:
             row += [number(run.score(name)), mean_and_sd(run.fold_scores(name))]
         row += [f"{run.metrics['seconds']['total']:.0f}" if run.metrics else "–"]
         rows.append([*row, f"failed: {run.failure}" if run.failure else str(run.folder)])
@@ -77,8 +90,7 @@ def write_sweep_page(path: Path, runs: Sequence[SweepRun]) -> None:
     title = f"Sweep of {len(runs)} runs"
     facts = {"results": str(len(with_result)), "failed": str(len(runs) - len(with_result)), **common}
     winner = ", ".join(f"{key}={best.settings.get(key, '')}" for key in keys)
-    sentence = f"is the best AUC, that of {winner}. It is the best of {len(with_result)} on the same tests, "
-    sentence += "and so a little flattered by chance: choose on one cohort and confirm on another."
+    sentence = f"is the best AUC, that of {winner}. {_comparability(with_result)}"
     drawn = with_result[:_MAX_DRAWN]
     chance = {"AUC": 0.5, "balanced accuracy": 1 / len(best.metrics["classes"])}
     chart = sweep_chart(
@@ -98,3 +110,25 @@ def write_sweep_page(path: Path, runs: Sequence[SweepRun]) -> None:
     body = [heading(title, facts), headline(number(best.score("auc")), sentence), element("h2", "All runs")]
     body += [table(header, rows, css="runs"), element("p", legend), figure(chart)]
     write_page(path, title=title, sections=body)
+
+
+def _comparability(runs: Sequence[SweepRun]) -> str:
+    """Say what it means to be the best of these."""
+    subjects = [key for key in _differing(runs) if key.partition(".")[0] in _SUBJECTS]
+    if subjects:
+        return (
+            f"The runs were tested on different subjects, because they differ in {', '.join(subjects)}: which of them "
+            "is best may be a matter of the subjects alone."
+        )
+    return (
+        f"It is the best of {len(runs)} on the same tests, and so a little flattered by chance: choose on one cohort "
+        "and confirm on another."
+    )
+
+
+def _differing(runs: Sequence[SweepRun]) -> list[str]:
+    return [key for key in _all_keys(runs) if len({run.settings.get(key) for run in runs}) > 1]
+
+
+def _all_keys(runs: Sequence[SweepRun]) -> list[str]:
+    return list(dict.fromkeys(key for run in runs for key in run.settings))

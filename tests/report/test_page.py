@@ -173,6 +173,15 @@ def test_folds_and_their_mean_stand_in_the_table(tmp_path):
     assert texts[row : row + 4] == ["test subjects", "30", "15", "15"]
 
 
+def test_epochs_stand_in_the_table_of_a_model_that_has_them(tmp_path):
+    content = metrics(["F", "M"], num_folds=2)
+    content["folds"][0]["epochs"] = 0
+    texts = [text for text in report(tmp_path, content).texts if text.strip()]
+    assert texts[texts.index("epochs") + 1 :][:2] == ["0", "9"]
+    content["folds"][1]["epochs"] = 0
+    assert "epochs" not in report(tmp_path, content).texts
+
+
 def test_the_cohort_is_counted_and_the_left_out_named(tmp_path):
     rows = cohort() * 3 + cohort(label="b") + cohort(label="", left_out="no label") * 2
     rows += cohort(subject="s9", left_out="scan truncated") + cohort(subject="s8", warnings="qform and sform disagree")

@@ -59,6 +59,29 @@ def test_the_page_links_to_each_report_and_escapes_every_text(tmp_path):
     assert shown[shown.index("results") + 1 :][:5] == [" 2", "failed", " 1", "seed", " 0"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "because"),
+    [
+        ([{"seed": "1"}, {"seed": "2"}], "seed"),
+        ([{"data.demo.effect": "0"}, {"data.demo.effect": "1", "model": "knn"}], "data.demo.effect"),
+        ([{"evaluation": "kfold", "evaluation.folds": "3"}, {}], "evaluation, evaluation.folds"),
+    ],
+)
+def test_runs_on_different_subjects_are_not_called_comparable(tmp_path, settings, because):
+    runs = [result(tmp_path / str(place), [0.8], 0.8, **varied) for place, varied in enumerate(settings)]
+    write_sweep_page(tmp_path / "report.html", runs)
+    page = (tmp_path / "report.html").read_text()
+    assert f"tested on different subjects, because they differ in {because}: " in page
+    assert "same tests" not in page
+
+
+def test_a_run_that_failed_does_not_make_the_others_incomparable(tmp_path):
+    runs = [result(tmp_path / name, [0.8], 0.8, model=name, seed="1") for name in ("knn", "ridge")]
+    runs.append(SweepRun({"seed": "2", "model": "knn"}, tmp_path / "c", None, "no room"))
+    write_sweep_page(tmp_path / "report.html", runs)
+    assert "It is the best of 2 on the same tests" in (tmp_path / "report.html").read_text()
+
+
 def test_the_chart_places_folds_and_all_tests():
     def drawn(pooled, folds):
         picture = sweep_chart(["knn", "_ridge"], {"AUC": [(pooled, folds), (0.5, [None, 0.6])]}, {"AUC": 0.5})
