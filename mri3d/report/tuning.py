@@ -42,11 +42,11 @@ def tuning_sections(metrics: Mapping[str, Any], search: Sequence[Mapping[str, An
     curves = validation_curves([fold["chosen"] for fold in metrics["folds"]], search)
     if not curves:
         return []
-    num_folds, num_scores = len(metrics["folds"]), len(curves[0].validation_scores[0])
-    spread = f"mean ± SD over {num_scores} inner folds"
+    num_folds = len(metrics["folds"])
     shown = []
     for curve in curves:
         others = ", all others as each fold chose them" if len(curves) > 1 else ""
+        spread = f"mean ± SD over {len(curve.validation_scores[0])} inner folds"
         caption = f"Validation curve: AUC against {curve.name}{others}; {spread}."
         curve_scores = {"training": curve.train_scores, "held out": curve.validation_scores}
         shown += [figure(validation_chart(curve.name, curve.values, curve_scores, caption)), _choices(curve, num_folds)]

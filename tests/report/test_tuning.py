@@ -72,6 +72,9 @@ def test_choices_in_two_steps_have_a_curve_each():
         ("C", [0, 1, 0]),
     ]
     assert curves[0].validation_scores == [pytest.approx([0.6, 0.7])] * 2
+    text = "".join(tuning_sections({"folds": [{"chosen": CHOSEN[0] | {"options": [8, 16]}}]}, outer + inner))
+    assert "AUC against options, all others as each fold chose them; mean ± SD over 2 inner folds." in text
+    assert "AUC against C, all others as each fold chose them; mean ± SD over 3 inner folds." in text
 
 
 def test_values_that_a_fold_did_not_try_have_no_place_on_the_curve():
