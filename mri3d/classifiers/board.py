@@ -2,6 +2,8 @@
 
 import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from torch.utils.tensorboard import SummaryWriter
 from mri3d.volumes.datamodule import Batch
 
 NUM_PICTURED = 4
+PROCESS = Path("/proc/self")
+"""What Linux tells of this process, and lets it set."""
 
 
 class Board(pl.Callback):
@@ -28,9 +32,7 @@ class Board(pl.Callback):
         self.confusion = np.zeros((len(classes), len(classes)), dtype=int)
 
     def on_fit_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        """Write the network's table, and forget what an earlier training held on the GPU."""
-        if trainer.strategy.root_device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+        """Write the network's table."""
         if writer := _writer(trainer):
             writer.add_text("network", f"```\n{self.summary}\n```")
 
@@ -59,8 +61,11 @@ class Board(pl.Callback):
         self.confusion[:] = 0
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        """Log memory and the validation confusion matrix (of this rank)."""
+        """Log memory."""
         learner.log("memory_mb", peak_memory_mb(), rank_zero_only=True)
+
+    def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        """Log the validation confusion matrix (of this rank)."""
         if writer := _writer(trainer):
             head = "| label \\ prediction | " + " | ".join(self.classes) + " |\n|" + " --- |" * (len(self.classes) + 1)
             rows = [
@@ -92,10 +97,28 @@ def middle_slices(volumes: np.ndarray) -> np.ndarray:
     return np.concatenate(rows, axis=0)[None]
 
 
+def reset_peak_memory() -> None:
+    """Let `peak_memory_mb` count from now on, so that of several runs in one process each tells its own."""
+    if torch.cuda.memory_stats():  # empty until a GPU is used
+        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_accumulated_memory_stats()
+    with suppress(OSError):  # another system, or a container that does not let it be set
+        (PROCESS / "clear_refs").write_text("5")
+
+
 def peak_memory_mb() -> float:
-    """Give the most memory this process has held, in MiB; on a GPU the most that a training has allocated there."""
-    if allocated := torch.cuda.max_memory_allocated():  # nothing where training is on the CPU, GPU or not
-        return allocated / 2**20
+    """Give the most memory held at once since `reset_peak_memory`, in MiB.
+
+    If torch has allocated anything on the GPU since, it is what tensors took there. Otherwise it is the main memory of
+    this process, without those that load volumes; since the process began, where the system cannot count afresh.
+    """
+    gpu = torch.cuda.memory_stats()
+    if gpu.get("allocation.all.allocated", 0):  # the peak alone would not do: some memory outlives a training
+        return float(gpu["allocated_bytes.all.peak"]) / 2**20
+    with suppress(OSError):
+        for line in (PROCESS / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10  # from kB
     unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts in bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
