@@ -24,16 +24,18 @@ class History(pl.Callback):
 
     Args:
         lines: Whether each epoch is a line of the log.
+        inner: Whether the fit only serves a choice, and what it tells is for debugging.
     """
 
-    def __init__(self, *, lines: bool) -> None:
-        self.lines = lines
+    def __init__(self, *, lines: bool, inner: bool = False) -> None:
+        self.lines, self.inner = lines, inner
         self.epochs: list[dict[str, float]] = []
         self._start, self._num_volumes = 0.0, 0
+        self._validation: dict[str, float] = {}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         """Start the clock."""
-        self._start, self._num_volumes = time.perf_counter(), 0
+        self._start, self._num_volumes, self._validation = time.perf_counter(), 0, {}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, learner: pl.LightningModule, outputs: object, batch: Batch, batch_index: int
@@ -41,8 +43,13 @@ class History(pl.Callback):
         """Count volumes."""
         self._num_volumes += len(batch["target"]) * trainer.world_size
 
+    def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        """Keep the scores; the trainer still has them after epochs that were not validated."""
+        metrics = trainer.callback_metrics
+        self._validation = {name: float(value) for name, value in metrics.items() if name.startswith("val_")}
+
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        """Note the epoch; its validation has run.
+        """Note the epoch; its validation has run, if `trainer.check_val_every_n_epoch` gave it one.
 
         Raises:
             UserError: A loss is not finite any more.
@@ -51,8 +58,7 @@ class History(pl.Callback):
         seconds = time.perf_counter() - self._start
         train_loss = float(learner.train_loss.compute())
         learner.train_loss.reset()
-        validation = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val_")}
-        for side, loss in (("training", train_loss), ("validation", validation.get("val_loss", 0.0))):
+        for side, loss in (("training", train_loss), ("validation", self._validation.get("val_loss", 0.0))):
             if not math.isfinite(loss):
                 raise UserError(
                     f"training diverged: the {side} loss is {loss} in epoch {trainer.current_epoch + 1}. "
@@ -61,19 +67,21 @@ class History(pl.Callback):
         learner.log("train_loss", train_loss, rank_zero_only=True)
         learner.log("volumes_per_second", self._num_volumes / seconds, rank_zero_only=True)
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
-        epoch = {"epoch": trainer.current_epoch, "train_loss": train_loss, **validation}
+        epoch = {"epoch": trainer.current_epoch, "train_loss": train_loss, **self._validation}
         self.epochs.append(epoch | {"learning_rate": rate, "seconds": seconds})
         if self.lines and trainer.is_global_zero:
             scores = "  ".join(f"{name} {value:.3f}" for name, value in epoch.items() if name != "epoch")
-            log.info("epoch %d of %s  %s  %.1f s", trainer.current_epoch + 1, trainer.max_epochs, scores, seconds)
+            told = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}  {scores}  {seconds:.1f} s"
+            log.log(logging.DEBUG if self.inner else logging.INFO, "%s", told)
 
     def on_fit_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         """Say so if the network did no better than a guess: at far too high a rate the loss may stay finite."""
         assert isinstance(learner, Learner)
-        best = min((epoch["val_loss"] for epoch in self.epochs), default=-math.inf)
+        best = min((epoch["val_loss"] for epoch in self.epochs if "val_loss" in epoch), default=-math.inf)
         guessing = math.log(len(learner.class_weights))  # every class as likely, whatever the subject
         if best >= guessing and trainer.is_global_zero:
-            log.warning(
+            log.log(
+                logging.DEBUG if self.inner else logging.WARNING,
                 "the network learnt nothing that holds for the validation subjects: its best validation loss is %.3f, "
                 "and guessing gives %.3f. Try another model.optimizer.lr, more trainer.max_epochs, or more subjects.",
                 best,
@@ -93,11 +101,17 @@ class Patience(EarlyStopping):
     """Stop when the validation loss has not improved for so many epochs; stopped, a run that is resumed stays so.
 
     Args:
-        epochs: How many.
+        epochs: How many; where not all are validated, as many validations as span so many epochs.
     """
 
     def __init__(self, epochs: int) -> None:
-        super().__init__("val_loss", patience=epochs)
+        super().__init__("val_loss", patience=epochs, strict=False)  # steps or time may end before a validation
+        self.epochs = epochs
+
+    def setup(self, trainer: pl.Trainer, learner: pl.LightningModule, stage: str) -> None:
+        """Count in validations, as Lightning does."""
+        super().setup(trainer, learner, stage)
+        self.patience = math.ceil(self.epochs / (trainer.check_val_every_n_epoch or 1))
 
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         """Take up the decision of the run that is resumed."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -59,6 +60,11 @@ class Checkpoint(ModelCheckpoint):
         super().__init__(
             folder, filename=name, monitor=monitor, save_on_train_epoch_end=True, enable_version_counter=False
         )
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        """Save, unless the value to choose by is still to come because the first epochs are not validated."""
+        if self.monitor is None or self.monitor in trainer.callback_metrics:
+            super().on_train_epoch_end(trainer, learner)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the state of a run that is resumed, wherever the run lay then.

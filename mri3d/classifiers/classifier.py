@@ -28,6 +28,7 @@ class Task:
         seed: Everything random in the fit follows from it.
         folder: The run; a fit may leave checkpoints and logs in it.
         name: Of the fit within the run, such as `fold_3`; empty where there is but one.
+        inner: Whether the fit only serves a choice: it is told of at the level DEBUG, and leaves no curves.
     """
 
     volumes: Volumes
@@ -39,6 +40,12 @@ class Task:
     seed: int
     folder: Path
     name: str = ""
+    inner: bool = False
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where a fit may leave what it needs to go on if it is cut off."""
+        return self.folder / "checkpoints" / self.name
 
 
 @dataclass(frozen=True, eq=False)

@@ -131,14 +131,15 @@ class CNN:
         torch.manual_seed(task.seed)
         network = self._build_network(task)
         summary = summarize(network, task.volumes.shape[1:])
-        log.info("network\n%s", summary)
+        log.log(logging.DEBUG if task.inner else logging.INFO, "network\n%s", summary)
         learner = Learner(network, class_weights=class_weights(task), optimizer=self.optimizer, seed=task.seed)
-        folder = task.folder / "checkpoints" / task.name
+        folder = task.checkpoints
         best = Checkpoint(folder, "best", monitor="val_loss")
         bar = sys.stderr.isatty() and getattr(self.trainer, "keywords", {}).get("enable_progress_bar", True)
-        history = History(lines=not bar)
-        callbacks = [history, Patience(self.patience), LearningRateMonitor("step")]
-        callbacks += [Board(summary, task.classes), *([TQDMProgressBar()] if bar else [])]
+        history = History(lines=not bar, inner=task.inner)
+        callbacks = [history, Patience(self.patience), *([TQDMProgressBar()] if bar else [])]
+        if not task.inner:
+            callbacks += [Board(summary, task.classes), LearningRateMonitor("step")]
         trainer = self._build_trainer(task, [*callbacks, best, Checkpoint(folder, "last")], bar=bar)
         last = folder / "last.ckpt"
         with quiet_libraries(), named_worker_deaths():
@@ -146,7 +147,7 @@ class CNN:
         if trainer.interrupted:
             raise KeyboardInterrupt
         if not best.best_model_path:
-            raise UserError(f"no epoch was completed with trainer.max_epochs={trainer.max_epochs}. Give 1 or more.")
+            raise UserError("no epoch was completed and validated. Give the trainer more epochs, steps or time.")
         trainer.strategy.barrier()
         learner.load_state_dict(read_checkpoint(folder / "best.ckpt")["state_dict"])
         self.network_, self.history_ = network.eval(), history.epochs
@@ -252,7 +253,7 @@ class CNN:
             return self.trainer(
                 **options,
                 callbacks=callbacks,
-                logger=TensorBoardLogger(task.folder, name="tensorboard", version=task.name),
+                logger=not task.inner and TensorBoardLogger(task.folder, name="tensorboard", version=task.name),
                 plugins=[AtomicCheckpointIO()],
                 use_distributed_sampler=False,
                 default_root_dir=task.folder,
@@ -274,6 +275,9 @@ def _check_trainer(make: Callable[..., pl.Trainer]) -> pl.Trainer:
     for name, limit in (("max_epochs", trainer.max_epochs), ("max_steps", trainer.max_steps)):
         if limit == 0:
             raise UserError(f"trainer.{name}=0 leaves no time to learn. Give 1 or more.")
+    every, most = trainer.check_val_every_n_epoch, trainer.max_epochs
+    if every is not None and (every < 1 or 0 < (most or 0) < every):
+        raise UserError(f"trainer.check_val_every_n_epoch={every} leaves none of {most} epochs to stop by. Give 1.")
     return trainer
 
 

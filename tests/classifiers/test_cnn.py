@@ -231,6 +231,31 @@ def test_training_stops_when_patience_is_out(overfitted):
     assert again.history() == classifier.history()
 
 
+@pytest.mark.parametrize(("epochs", "patience"), [(5, 20), (20, 3)])
+def test_epochs_may_go_without_validation(tmp_path, overfitted, epochs, patience, caplog):
+    made = overfitted[1] if patience == 3 else task(tmp_path)
+    classifier = cnn(epochs=epochs, patience=patience, trainer={"check_val_every_n_epoch": 2})
+    classifier.fit(replace(made, folder=tmp_path))
+    history = classifier.history()
+    validated = {epoch["epoch"]: epoch["val_loss"] for epoch in history if "val_loss" in epoch}
+    best = min(validated, key=validated.get)
+    if patience == 3:  # the loss can only rise; 3 epochs are passed with the second validation
+        assert len(history) == best + 1 + 4 < 20
+    else:
+        assert [epoch["epoch"] for epoch in history] == list(range(5))
+        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert list(validated) == list(range(1, len(history), 2))
+    checkpoint = read_checkpoint(tmp_path / "checkpoints" / "best.ckpt")
+    assert checkpoint["epoch"] == best
+    assert weights(classifier)["head.3.weight"] == checkpoint["state_dict"]["network.head.3.weight"].numpy().tobytes()
+    events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"tensors": 0})
+    events.Reload()
+    assert len(events.Tensors("validation confusion matrix/text_summary")) == len(validated)
+    again = cnn(epochs=epochs, patience=patience, trainer={"check_val_every_n_epoch": 2})
+    again.fit(replace(made, folder=tmp_path))
+    assert again.history() == history
+
+
 def test_checkpoints_serve_to_resume_and_hold_plain_types(fitted):
     classifier, _, folder = fitted
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
@@ -252,6 +277,18 @@ def test_epochs_are_lines_of_the_log_where_there_is_no_terminal(tmp_path, caplog
     lines = [record.getMessage() for record in caplog.records]
     assert sum(bool(re.match(r"epoch 1 of 1  train_loss \d\.\d+  val_loss ", line)) for line in lines) == 1
     assert any(line.startswith("network\n") and "SFCN" in line for line in lines)
+
+
+def test_fit_that_only_serves_a_choice_is_told_of_for_debugging_alone(tmp_path, caplog):
+    volumes, _ = planted()
+    made = replace(task(tmp_path, volumes=np.zeros_like(volumes)), name="fold_2", inner=True)
+    with caplog.at_level(logging.DEBUG, logger="mri3d"):
+        cnn().fit(made)
+    assert {record.levelno for record in caplog.records if record.name.startswith("mri3d")} == {logging.DEBUG}
+    for told in ("network\n", "epoch 1 of 2  train_loss", "epoch 2 of 2", "the network learnt nothing"):
+        assert sum(record.getMessage().startswith(told) for record in caplog.records) == 1, told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints"]
+    assert sorted(path.name for path in made.checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
 def test_event_files_hold_what_tensorboard_shows(fitted):

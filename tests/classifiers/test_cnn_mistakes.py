@@ -63,6 +63,17 @@ def test_options_out_of_range_are_named_at_once(options, message):
         ({"epochs": 0}, {}, r"trainer\.max_epochs=0 leaves no time to learn"),
         ({"epochs": -1}, {}, r"trainer\.max_epochs=-1 has no end"),
         ({"trainer": {"limit_val_batches": 0}}, {}, r"trainer\.limit_val_batches=0 leaves nothing to stop by"),
+        (
+            {"trainer": {"check_val_every_n_epoch": 3}},
+            {},
+            r"_epoch=3 leaves none of 2 epochs to stop by",
+        ),
+        (
+            {"trainer": {"check_val_every_n_epoch": 0}},
+            {},
+            r"_epoch=0 leaves none of 2 epochs",
+        ),
+        ({"trainer": {"max_steps": 1}}, {}, r"no epoch was completed and validated\. Give the trainer more"),
         ({"trainer": {"precision": "float99"}}, {}, r"the trainer cannot be used as it is set: .*float99"),
         ({"trainer": {"accelerator": "gpuu"}}, {}, r"the trainer cannot be used as it is set: .*gpuu"),
         ({"trainer": {"devices": 4}}, {"train_rows": TRAIN[:3]}, r"3 training subjects cannot be shared by 4 devices"),
