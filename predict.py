@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from mri3d.command_line import exit_status, hydra_overrides
+from mri3d.command_line import exit_status, hydra_overrides, run_script
 from mri3d.errors import UserError
 
 
@@ -92,4 +92,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mri3d.command_line import exit_status, hydra_overrides, tell
+from mri3d.command_line import exit_status, hydra_overrides, run_script, tell
 from mri3d.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ def execute(configuration: dict[str, Any], folder: Path, *, resumed: bool = Fals
             configuration=configuration,
             resumed=resumed,
         )
+    except KeyboardInterrupt as stop:
+        if (folder / "config.yaml").exists():
+            stop.add_note(f"Go on with: python train.py resume={folder}")
+        raise
     finally:  # Lightning says in the environment which device this process has: not for the next run of a sweep
         os.environ.clear()
         os.environ.update(environment)
@@ -73,14 +77,14 @@ def _model(model: dict[str, Any], evaluation: Any) -> Any:  # noqa: ANN401 (what
     from hydra.utils import instantiate
 
     from mri3d.configuration import complete, with_options
-    from mri3d.evaluation.nested import Candidates, Nested
+    from mri3d.evaluation.nested import INNER_FOLDS, Candidates, Nested
 
     if not isinstance(evaluation, Nested) or not evaluation.grid:
         return instantiate(model, _convert_="all")
     settings = evaluation.settings
     variants = [complete(with_options(model, setting, where="model"), "model") for setting in settings]
     classifiers = [instantiate(variant, _convert_="all") for variant in variants]
-    return Candidates(settings, classifiers, evaluation.inner_folds, evaluation.validation)
+    return Candidates(settings, classifiers, evaluation.inner_folds or INNER_FOLDS, evaluation.validation)
 
 
 def resume(folder: Path) -> int:
@@ -137,8 +141,8 @@ def _checked(config: "DictConfig") -> dict[str, Any]:
 
     if config.resume is not None:
         raise UserError("resume takes everything from the run it continues: python train.py resume=runs/x/y")
-    if config.seed < 0:
-        raise UserError(f"seed={config.seed} is negative. Give 0 or more.")
+    if not 0 <= config.seed < 2**31:
+        raise UserError(f"seed={config.seed} is out of range. Give 0 to {2**31 - 1}.")
     if ".." in Path(config.name).parts or Path(config.name).is_absolute():
         raise UserError(f"name={config.name} leads out of runs/. Give a plain name.")
     return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
@@ -157,4 +161,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main, tells=RUN not in os.environ))

@@ -4,6 +4,7 @@ import errno
 import itertools
 import logging
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -57,7 +58,7 @@ def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: It
             raise UserError(f"there is no key {first!r}.{did_you_mean(first, known)} The keys: {', '.join(known)}.")
         if match["key"] in groups and match["value"] in ("", "null"):
             raise UserError(f"{argument} chooses nothing. Give {first}=<option>, see --help.")
-        values = _elements(match["value"]) if sweep else [match["value"]]
+        values = elements(match["value"]) if sweep else [match["value"]]
         if not sweep and match["key"] in groups and "," in match["value"]:
             raise UserError(f"{argument} names several options. Add -m to run each of them.")
         mark = "++" if dot and first in groups and match["mark"] != "~" else match["mark"] or ""
@@ -84,6 +85,34 @@ def exit_status(job: Callable[[], int], *, debug: bool) -> int:
             logging.getLogger(__name__).exception("traceback of the error below")
         tell(mistake)
         return USER_ERROR
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what a scheduler stops a job by; it ends a run as Ctrl-C does."""
+
+
+def run_script(script: Callable[[], int], *, tells: bool = True) -> int:
+    """Run a script; when it is stopped from outside it says so, and how to go on, and ends with the shell's status.
+
+    Args:
+        script: Returns its exit status; notes on a KeyboardInterrupt are told to the user.
+        tells: Whether this process is the one that speaks to the user.
+
+    Returns:
+        The script's status; 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def terminate(number: int, frame: object) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        return script()
+    except KeyboardInterrupt as stop:
+        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+        if tells:
+            tell(UserError(" ".join([f"stopped by {number.name}.", *getattr(stop, "__notes__", [])])))
+        return 128 + number
 
 
 def tell(error: Exception) -> None:
@@ -121,28 +150,28 @@ def _quoted(value: str) -> str:
     if any(syntax.fullmatch(value) for syntax in (_PLAIN, _QUOTED, _FUNCTION)):
         return value
     inside, brackets = value[1:-1], value[0] + value[-1]
-    if brackets == "[]" and _balanced(inside):
-        return f"[{','.join(_quoted(element.strip()) for element in _elements(inside))}]"
-    if brackets == "{}" and ":" in inside and _balanced(inside):
+    if brackets == "[]" and is_balanced(inside):
+        return f"[{','.join(_quoted(element.strip()) for element in elements(inside))}]"
+    if brackets == "{}" and ":" in inside and is_balanced(inside):
         return value
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)  # a backslash is special before a quote only
     escaped = re.sub(r"(\\+)\Z", r"\1\1", escaped)
     return f"'{escaped}'"
 
 
-def _elements(text: str) -> list[str]:
+def elements(text: str) -> list[str]:
     """Split at the commas that stand outside brackets and quotes."""
-    elements, depth = [""], 0
+    found, depth = [""], 0
     for part in _parts(text):
         depth += (part in "([{") - (part in ")]}")
         if part == "," and depth == 0:
-            elements.append("")
+            found.append("")
         else:
-            elements[-1] += part
-    return elements
+            found[-1] += part
+    return found
 
 
-def _balanced(text: str) -> bool:
+def is_balanced(text: str) -> bool:
     """Tell whether each bracket has its counterpart: that of `[ab]*[cd]` without its ends has not."""
     depths = list(itertools.accumulate((part in "([{") - (part in ")]}") for part in _parts(text)))
     return not depths or (min(depths) >= 0 and depths[-1] == 0)

@@ -55,7 +55,11 @@ def _check_call(node: dict[str, Any], where: str) -> dict[str, Any]:
                 f"{did_you_mean(key, options)} Its options: {', '.join(options)}."
             )
         if not _is_call(value) and not fits(value, hints.get(key, Any)):
-            raise UserError(f"{_join(where, key)}={value!r} is not {_describe(hints[key])}.")
+            quoted = isinstance(value, int | float) and fits(str(value), hints[key])
+            raise UserError(
+                f"{_join(where, key)}={value!r} is not {_describe(hints[key])}."
+                + f" Quote it twice to give text: '{_join(where, key)}=\"{value}\"'." * quoted
+            )
         if node.get("_partial_") and (shared := _built_once(value, _join(where, key))):
             raise UserError(
                 f"{shared} would be built once and shared by all folds, because {where} is built afresh for each. "

@@ -1,7 +1,7 @@
 """One run: cohort, folds, classifier, evaluation, model folders, report."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,23 +13,23 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 import mri3d
-from mri3d.classifiers.board import peak_memory_mb
+from mri3d.classifiers.board import peak_memory_mb, reset_peak_memory
 from mri3d.classifiers.classical import ClassicalModel
-from mri3d.classifiers.classifier import Classifier
+from mri3d.classifiers.classifier import Classifier, Task
 from mri3d.classifiers.cnn import CNN
 from mri3d.classifiers.devices import one_voice
-from mri3d.classifiers.heads import LinearHead
 from mri3d.cohort.audit import audit
 from mri3d.cohort.bids import Bids
 from mri3d.cohort.cohort import Cohort, CohortSource
-from mri3d.cohort_maps import Section, study_sections
+from mri3d.cohort_maps import study_sections
+from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import Evaluation, FoldResult, cross_validate, make_tasks
-from mri3d.evaluation.nested import Candidates
+from mri3d.evaluation.nested import Candidates, Nested
 from mri3d.evaluation.splits import Fold
 from mri3d.explain.attribution import as_heat, explain, has_evidence
 from mri3d.model_folder import Card
 from mri3d.report.figures import HeadView, Picture, slices
-from mri3d.run_folder import Clock, claim, log_file, write_results
+from mri3d.run_folder import Clock, claim, log_file, write_page, write_scores
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
@@ -87,49 +87,80 @@ def run(
     Raises:
         UserError: Something that the user can mend; told before the run directory exists wherever that is possible.
     """
+    reset_peak_memory()
     clock = Clock()
-    tried = classifier.classifiers if isinstance(classifier, Candidates) else [classifier]
-    for one in tried:
-        if isinstance(one, CNN) and one.augmentation:
-            one.augmentation.check_orientation(recipe.orientation)
     with clock("cohort"):
-        cohort = audit(data.read(), oriented=recipe.orientation == "ras", skip_bad=data.skip_bad)
-        folds = evaluation.split(cohort.targets, cohort.groups, classes=cohort.classes, seed=seed)
-        recipe = recipe.for_cohort(cohort.scans)
-        volumes = Volumes(cohort.scans, cohort.digests, recipe, ids=cohort.ids)
-        tasks = make_tasks(
-            volumes, cohort.targets, cohort.groups, folds, classes=cohort.classes, folder=folder, seed=seed
-        )
-        for task in tasks:
-            classifier.check(task)
+        study = _prepare(data, recipe, classifier, evaluation, seed=seed, folder=folder)
     with clock("volumes"):
-        volumes.fill()
+        study.volumes.fill()
     writes = getattr(rank_zero_only, "rank", 0) == 0
+    cohort = study.cohort
     if writes:
-        cohort = _with_outliers(cohort, volumes)
-        claim(folder, cohort, folds, configuration, resumed=resumed)
+        cohort = _with_outliers(cohort, study.volumes)
+        claim(folder, cohort, study.folds, configuration, resumed=resumed)
     with log_file(folder) if writes else nullcontext():
         suffix = data.suffix if isinstance(data, Bids) else None
-        keeper = ModelKeeper(folder, volumes, cohort, num_folds=len(folds), seed=seed, suffix=suffix)
+        keeper = ModelKeeper(folder, study.volumes, cohort, num_folds=len(study.folds), suffix=suffix)
         with clock("training and testing"), _process_group(), one_voice():
-            result = cross_validate(classifier, folds, tasks, after_fold=keeper if writes else _keep_nothing)
+            after_fold = keeper if writes else _keep_nothing
+            result = cross_validate(classifier, study.folds, study.tasks, after_fold=after_fold)
         if not writes:
             return Outcome((), result)
-        sections: list[Section] = []
-        if any(isinstance(one, ClassicalModel) for one in tried):
-            with clock("maps"):
-                sections = study_sections(volumes, cohort, folder / "maps", weights=keeper.weights)
-        write_results(
-            folder,
-            cohort,
-            result,
-            configuration,
-            seconds=clock.total(),
-            peak_memory_mb=peak_memory_mb(),
-            pictures=keeper.pictures,
-            sections=sections,
-        )
+        metrics = write_scores(folder, cohort, result, seconds=clock.total(), peak_memory_mb=peak_memory_mb())
+        sections = [("What it sees", keeper.pictures)]
+        if any(isinstance(one, ClassicalModel) for one in _tried(classifier)):
+            with _optional("the maps of the cohort"):
+                sections += study_sections(study.volumes, cohort, folder / "maps", weights=keeper.weights)
+        write_page(folder, cohort, result, metrics, configuration, sections)
     return Outcome((headline(result), f"run    {folder}", f"report {folder / 'report.html'}"), result)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """Who is there, what they look like, and who learns from whom."""
+
+    cohort: Cohort
+    volumes: Volumes
+    folds: list[Fold]
+    tasks: list[Task]
+
+
+def _prepare(
+    data: CohortSource,
+    recipe: Recipe,
+    classifier: Classifier | Candidates,
+    evaluation: Splitter,
+    *,
+    seed: int,
+    folder: Path,
+) -> _Study:
+    """Read the cohort, split it, and refuse what cannot be done with it; arguments as for `run`."""
+    for one in _tried(classifier):
+        if isinstance(one, CNN) and one.augmentation:
+            one.augmentation.check_orientation(recipe.orientation)
+    if isinstance(evaluation, Nested) and isinstance(classifier, CNN):
+        log.warning("evaluation=nested chooses nothing for a network without evaluation.grid: it is k-fold")
+    cohort = audit(data.read(), oriented=recipe.orientation == "ras", skip_bad=data.skip_bad)
+    targets, groups, classes = cohort.targets, cohort.groups, cohort.classes
+    folds = evaluation.split(targets, groups, classes=classes, seed=seed)
+    volumes = Volumes(cohort.scans, cohort.digests, recipe.for_cohort(cohort.scans), ids=cohort.ids)
+    tasks = make_tasks(volumes, targets, groups, folds, classes=classes, folder=folder, seed=seed)
+    for task in tasks:
+        classifier.check(task)
+    return _Study(cohort, volumes, folds, tasks)
+
+
+def _tried(classifier: Classifier | Candidates) -> Sequence[Classifier]:
+    return classifier.classifiers if isinstance(classifier, Candidates) else [classifier]
+
+
+@contextmanager
+def _optional(what: str) -> Iterator[None]:
+    """Go on without pictures where a scan has moved or the disk is full: they are not worth a finished training."""
+    try:
+        yield
+    except (UserError, OSError) as error:
+        log.warning("%s could not be made: %s", what, error)
 
 
 def _with_outliers(cohort: Cohort, volumes: Volumes) -> Cohort:
@@ -155,7 +186,6 @@ class ModelKeeper:
         volumes: All volumes of the cohort.
         cohort: Who they are.
         num_folds: How many folds the run has.
-        seed: Of the run.
         suffix: Of the scans' names in their BIDS tree, which new scans are looked for by; None where there is none.
         pictures: Of some tested subjects of the first fold.
         weights: The first fold's model in words, to the weights of its voxels; empty where it is not linear.
@@ -165,19 +195,19 @@ class ModelKeeper:
     volumes: Volumes
     cohort: Cohort
     num_folds: int
-    seed: int
     suffix: str | None = None
     pictures: list[Picture] = field(default_factory=list)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def __call__(self, result: FoldResult, classifier: Classifier) -> None:
+    def __call__(self, result: FoldResult, classifier: Classifier, task: Task) -> None:
         """Write the model folder of a fold."""
         fold = result.fold
         facts = {
             "mri3d": mri3d.__version__,
             "torch": str(torch.__version__),
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seed": self.seed,
+            "seed": task.seed,
+            "chosen": result.chosen,
             "fold": fold.number,
             "num_folds": self.num_folds,
             "num_train": len(fold.train_rows),
@@ -189,8 +219,9 @@ class ModelKeeper:
         model = self.folder / "model"
         classifier.save(model / f"fold_{fold.number}" if self.num_folds > 1 else model, card)
         if not self.pictures:
-            self.pictures.extend(self._picture(result, classifier, card.reference.mean))
-            if isinstance(classifier, ClassicalModel) and classifier.head_type is LinearHead:
+            with _optional("pictures of tested scans"):
+                self.pictures.extend(self._picture(result, classifier, card.reference.mean))
+            if isinstance(classifier, ClassicalModel) and classifier.is_linear:
                 self.weights[f"the model of fold {fold.number}"] = classifier.weight_map()
 
     def _picture(self, result: FoldResult, classifier: Classifier, baseline: np.ndarray) -> Iterator[Picture]:
@@ -206,14 +237,8 @@ class ModelKeeper:
             heat = None
             if has_evidence(classifier):
                 heat = as_heat(explain(classifier, volume, baseline=baseline, target=k))
-            evidence = (
-                f", with the evidence for {name}, in comparison with the average of training"
-                if heat is not None
-                else ""
-            )
-            caption = (
-                f"Subject {self.cohort.ids[row]} of class {name}, predicted with probability {proba:.2f}{evidence}."
-            )
+            caption = f"Subject {self.cohort.ids[row]} of class {name}, predicted with probability {proba:.2f}"
+            caption += "." if heat is None else ", and what in it speaks for that against the average of training."
             yield slices(HeadView(volume[0], affine, heatmap=heat), alt=caption, caption=caption)
 
 
@@ -225,7 +250,7 @@ def headline(result: Evaluation) -> str:
     return f"test   {text} ({len(result.rows)} tests of {len(np.unique(result.rows))} subjects)"
 
 
-def _keep_nothing(result: FoldResult, classifier: Classifier) -> None:
+def _keep_nothing(result: FoldResult, classifier: Classifier, task: Task) -> None:
     """Leave the writing to the first process."""
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import safetensors.numpy
 
 from mri3d.errors import UserError
-from mri3d.files import digest, write_bytes, write_json
+from mri3d.files import digest, digest_json, write_bytes, write_json
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 
 FORMAT = 1
 CARD, WEIGHTS = "card.json", "weights.safetensors"
+SEAL = "card_sha256"  # digest of all else in the card
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +66,17 @@ def write_model(folder: Path, model: Model) -> None:
     )
     (folder / CARD).unlink(missing_ok=True)
     write_bytes(folder / WEIGHTS, weights)
-    write_json(
-        folder / CARD,
-        {
-            "format": FORMAT,
-            "classifier": model.classifier,
-            "arguments": model.arguments,
-            "classes": list(model.card.classes),
-            "recipe": model.card.recipe.arguments(),
-            "reference": {"lowest": reference.lowest, "highest": reference.highest},
-            "sha256": {WEIGHTS: digest(weights)},
-            "facts": model.card.facts,
-        },
-    )
+    card = {
+        "format": FORMAT,
+        "classifier": model.classifier,
+        "arguments": model.arguments,
+        "classes": list(model.card.classes),
+        "recipe": model.card.recipe.arguments(),
+        "reference": {"lowest": reference.lowest, "highest": reference.highest},
+        "sha256": {WEIGHTS: digest(weights)},
+        "facts": model.card.facts,
+    }
+    write_json(folder / CARD, card | {SEAL: digest_json(card)})
 
 
 def read_model(folder: Path) -> Model:
@@ -100,6 +99,12 @@ def read_model(folder: Path) -> Model:
         raise UserError(
             f"{folder / CARD} has format {found!r}; this version reads {FORMAT}. "
             "Use the version of mri3d that wrote it."
+        )
+    seal = card.pop(SEAL, None)
+    if digest_json(card) != seal:
+        raise UserError(
+            f"{folder / CARD} was changed after it was written: one letter can make predictions wrong, and nobody "
+            "would notice. Copy the model folder again."
         )
     try:
         tensors = safetensors.numpy.load(_checked(folder / WEIGHTS, card["sha256"][WEIGHTS]))

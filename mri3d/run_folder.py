@@ -1,6 +1,7 @@
 """The run directory: claimed before any work, kept up while it lasts, finished with results and a report."""
 
 import csv
+import fcntl
 import io
 import logging
 import sys
@@ -99,12 +100,27 @@ def as_yaml(configuration: dict[str, Any]) -> str:
 
 @contextmanager
 def log_file(folder: Path) -> Iterator[None]:
-    """Keep what the run says in `log.txt` too: a job's standard error is easily lost."""
-    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    """Keep what the run says in `log.txt` too: a job's standard error is easily lost.
+
+    Raises:
+        UserError: Another process is at work on the run.
+    """
+    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
+    assert handler.stream is not None  # it is None only where opening is delayed
+    try:
+        fcntl.flock(handler.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # falls with the process, however it ends
+    except BlockingIOError:
+        handler.close()
+        raise UserError(f"another process is at work on {folder}. Wait for it, or end it.") from None
+    except OSError as error:  # a file system without locks
+        log.debug("%s is not locked: %s", folder, error)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger().addHandler(handler)
     try:
         yield
+    except KeyboardInterrupt:
+        handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "stopped from outside", (), None))
+        raise
     except Exception as error:  # on the screen it is told where it is caught
         trace = None if isinstance(error, UserError) else sys.exc_info()
         handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, "%s", (error,), trace))
@@ -123,28 +139,20 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_text(path, text.getvalue())
 
 
-def write_results(
-    folder: Path,
-    cohort: Cohort,
-    result: Evaluation,
-    configuration: dict[str, Any],
-    *,
-    seconds: dict[str, float],
-    peak_memory_mb: float,
-    pictures: Sequence[Picture],
-    sections: Sequence[tuple[str, Sequence[Picture]]] = (),
-) -> None:
-    """Write predictions, scores, what the inner folds told, and the report.
+def write_scores(
+    folder: Path, cohort: Cohort, result: Evaluation, *, seconds: dict[str, float], peak_memory_mb: float
+) -> dict[str, Any]:
+    """Write predictions, scores, and what the inner folds told.
 
     Args:
         folder: The run directory.
         cohort: Everybody.
         result: Predictions and scores.
-        configuration: Every setting.
         seconds: Of the parts of the run and in `total`.
         peak_memory_mb: Largest memory of the run in MiB.
-        pictures: Of some scans.
-        sections: Title and pictures of each further section of the report.
+
+    Returns:
+        The content of metrics.json.
     """
     result.write_predictions(folder / "predictions.csv", cohort.ids)
     if searched := result.search_rows():
@@ -159,14 +167,36 @@ def write_results(
     }
     metrics = result.metrics_json(num_subjects=counts, seconds=seconds, peak_memory_mb=round(peak_memory_mb, 1))
     write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def write_page(
+    folder: Path,
+    cohort: Cohort,
+    result: Evaluation,
+    metrics: dict[str, Any],
+    configuration: dict[str, Any],
+    sections: Sequence[tuple[str, Sequence[Picture]]],
+) -> None:
+    """Write the report.
+
+    Args:
+        folder: The run directory.
+        cohort: Everybody.
+        result: Predictions and scores.
+        metrics: The content of metrics.json.
+        configuration: Every setting.
+        sections: Title and pictures of each section of pictures.
+    """
+    model = configuration["model"]
     write_report(
         folder / "report.html",
         title=str(configuration.get("name", folder.name)),
         facts={
             "cohort": cohort.describe(),
-            "model": str(configuration["model"].get("network", configuration["model"])["_target_"]).rpartition(".")[2],
+            "model": str(model.get("network", model)["_target_"]).rpartition(".")[2],
             "resolution": str(configuration.get("resolution", "")),
-            "time": f"{seconds['total']:.0f} s",
+            "time": f"{metrics['seconds']['total']:.0f} s",
             "run": str(folder),
         },
         metrics=metrics,
@@ -174,7 +204,7 @@ def write_results(
         proba=result.proba,
         cohort=cohort.to_rows(),
         histories=[fold.history for fold in result.folds],
-        search=searched,
-        sections=[("What it sees", pictures), *sections],
+        search=result.search_rows(),
+        sections=sections,
         configuration=as_yaml(configuration),
     )

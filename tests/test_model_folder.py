@@ -10,7 +10,8 @@ import torch
 
 from mri3d.classifiers.loading import load_classifier
 from mri3d.errors import UserError
-from mri3d.model_folder import CARD, WEIGHTS, Card, Model, model_folders, read_model, write_model
+from mri3d.files import digest_json
+from mri3d.model_folder import CARD, SEAL, WEIGHTS, Card, Model, model_folders, read_model, write_model
 from mri3d.nets.sfcn import SFCN
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
@@ -44,10 +45,10 @@ def folder(tmp_path):
 
 
 def change_card(folder, **entries: object):
-    """Change entries of a card; None takes one out."""
+    """Change entries of a card as another version may have written it; None takes one out."""
     content = json.loads((folder / CARD).read_text(encoding="utf-8")) | entries
-    content = {key: value for key, value in content.items() if value is not None}
-    (folder / CARD).write_text(json.dumps(content), encoding="utf-8")
+    content = {key: value for key, value in content.items() if value is not None and key != SEAL}
+    (folder / CARD).write_text(json.dumps(content | {SEAL: digest_json(content)}), encoding="utf-8")
 
 
 def test_what_is_saved_comes_back(folder):
@@ -135,6 +136,15 @@ def test_card_is_written_last(tmp_path, monkeypatch):
 def test_cards_of_other_versions_are_refused(folder, entries, message):
     change_card(folder, **entries)
     with pytest.raises(UserError, match=message):
+        read_model(folder)
+
+
+@pytest.mark.parametrize(("before", "after"), [('"channels": [\n        2', '"channels": [\n        3'), ("0.", "0.0")])
+def test_a_card_that_was_edited_is_refused(folder, before, after):
+    text = (folder / CARD).read_text(encoding="utf-8")
+    assert before in text
+    (folder / CARD).write_text(text.replace(before, after, 1), encoding="utf-8")
+    with pytest.raises(UserError, match=r"card\.json was changed after it was written"):
         read_model(folder)
 
 

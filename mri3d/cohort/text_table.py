@@ -4,6 +4,7 @@ import csv
 import io
 import logging
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -113,11 +114,13 @@ class TextTable:
         Raises:
             UserError: A column is missing, or the labels are not classes.
         """
-        labels = self.column(label, "data.label")
-        groups = self.column(group, "data.group") if group is not None else [""] * len(ids)
+        labels = [_as_shown(cell) for cell in self.column(label, "data.label")]
+        groups = [""] * len(ids)
+        if group is not None:
+            groups = [_as_shown(cell) for cell in self.column(group, "data.group")]
         sites = self.column(site, "data.site") if site is not None else [""] * len(ids)
         kept = {str(name): self.column(str(name), "data.covariates") for name in _as_list(covariates)}
-        ignored = _as_list(unlabelled)
+        ignored = [_as_shown(value) if isinstance(value, str) else value for value in _as_list(unlabelled)]
         self._warn_of_labels(label, labels, ignored)
         subjects = []
         for row, id in enumerate(ids):
@@ -151,6 +154,15 @@ class TextTable:
             log.warning(
                 "label %r of column %r is taken as a class; if not, set data.unlabelled=['%s']", cell, name, cell
             )
+
+
+def _as_shown(cell: str) -> str:
+    """Make cells equal that look the same: accents composed, nothing that cannot be seen.
+
+    >>> _as_shown("e\u0301\u200b") == "\u00e9"
+    True
+    """
+    return "".join(letter for letter in unicodedata.normalize("NFC", cell) if letter.isprintable()).strip()
 
 
 def read_text_table(path: Path) -> TextTable:

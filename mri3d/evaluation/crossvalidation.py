@@ -93,11 +93,16 @@ class Evaluation:
         }
 
     def search_rows(self) -> list[dict[str, Any]]:
-        """Give what the inner folds told as rows: `fold`, parameters, `inner_fold`, `train_auc`, `validation_auc`."""
+        """Give what the inner folds told as rows, one for each point and inner fold.
+
+        Returns:
+            `fold`, `search` (0, or 1 for the model's own within a grid), the parameters, `inner_fold`, `train_auc`,
+            `validation_auc`.
+        """
         return [
-            {"fold": result.fold.number, **row}
+            {"fold": result.fold.number, "search": number, **row}
             for result in self.folds
-            for search in result.searches
+            for number, search in enumerate(result.searches)
             for row in search.table()
         ]
 
@@ -201,7 +206,7 @@ def cross_validate(
     folds: Sequence[Fold],
     tasks: Sequence[Task],
     *,
-    after_fold: Callable[[FoldResult, Classifier], None] = lambda result, classifier: None,
+    after_fold: Callable[[FoldResult, Classifier, Task], None] = lambda result, classifier, task: None,
 ) -> Evaluation:
     """Fit a copy of the classifier on every fold and test it there.
 
@@ -212,7 +217,7 @@ def cross_validate(
             which each fold chooses one.
         folds: Who is tested in each.
         tasks: What each fit learns from, see `make_tasks`.
-        after_fold: Called with each fold's result and fitted classifier, for example to save it.
+        after_fold: Called with each fold's result, fitted classifier and task, for example to save it.
 
     Raises:
         ValueError: The classifier gave something else than probabilities.
@@ -226,7 +231,7 @@ def cross_validate(
         fold_scores = scores(task.targets[fold.test_rows], proba, task.classes)
         result = FoldResult(fold, proba, fold_scores, classifier.history(), seconds, searches)
         log.info("%s", _summary(result, len(folds)))
-        after_fold(result, classifier)
+        after_fold(result, classifier, task)
         results.append(result)
     return Evaluation(tasks[0].classes, tasks[0].targets, tuple(results))
 

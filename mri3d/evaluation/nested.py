@@ -16,6 +16,8 @@ from mri3d.evaluation.splits import KFold
 
 log = logging.getLogger(__name__)
 
+INNER_FOLDS = 3
+
 
 @dataclass(frozen=True)
 class Nested(KFold):
@@ -26,11 +28,21 @@ class Nested(KFold):
 
     Attributes:
         grid: Option of the model to the values to choose from: `{optimizer.lr: [1e-3, 3e-3]}`; empty for none.
-        inner_folds: In how many parts the training rows are cut to choose from `grid`.
+        inner_folds: In how many parts the training rows are cut to choose from `grid`; 3 unless told.
+
+    Raises:
+        UserError: `inner_folds` is given and there is no grid: the classical models have inner folds of their own.
     """
 
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    inner_folds: int = 3
+    inner_folds: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.inner_folds is not None and not self.grid:
+            raise UserError(
+                f"evaluation.inner_folds={self.inner_folds} is for evaluation.grid, and there is none. Give a grid, or "
+                "set model.inner_folds: the classical models choose by folds of their own."
+            )
 
     @property
     def settings(self) -> list[Setting]:

@@ -7,7 +7,7 @@ from typing import Any
 from mri3d.report.charts import validation_chart
 from mri3d.report.elements import Html, as_text, element, figure, mean_and_sd, table
 
-_NO_PARAMETERS = ("fold", "inner_fold", "train_auc", "validation_auc")
+_NO_PARAMETERS = ("fold", "search", "inner_fold", "train_auc", "validation_auc")
 
 
 @dataclass(frozen=True, eq=False)

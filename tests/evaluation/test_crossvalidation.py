@@ -59,7 +59,7 @@ def evaluate(study, splitter, tmp_path, *, prototype=None, **more):
 def test_each_fold_fits_a_fresh_copy_on_its_own_rows(study, tmp_path):
     fitted = []
     folds, evaluation = evaluate(
-        study, KFold(folds=3), tmp_path, after_fold=lambda result, classifier: fitted.append((result, classifier))
+        study, KFold(folds=3), tmp_path, after_fold=lambda result, classifier, task: fitted.append((result, classifier))
     )
     for fold, (result, classifier) in zip(folds, fitted, strict=True):
         (task,) = classifier.tasks
@@ -75,7 +75,7 @@ def test_each_fold_fits_a_fresh_copy_on_its_own_rows(study, tmp_path):
 
 def test_the_only_fit_of_a_holdout_has_no_name(study, tmp_path):
     fitted = []
-    evaluate(study, Holdout(), tmp_path, after_fold=lambda result, classifier: fitted.append(classifier))
+    evaluate(study, Holdout(), tmp_path, after_fold=lambda result, classifier, task: fitted.append(classifier))
     assert [classifier.tasks[0].name for classifier in fitted] == [""]
 
 

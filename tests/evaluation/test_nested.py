@@ -84,7 +84,7 @@ def test_each_fold_takes_the_setting_with_the_best_mean_inner_auc(study):
     assert counts == evaluation.metrics_json(num_subjects={}, seconds={})["chosen"]["C"]
     rows = evaluation.search_rows()
     assert len(rows) == 3 * 3 * 4
-    assert list(rows[0]) == ["fold", "C", "inner_fold", "train_auc", "validation_auc"]
+    assert list(rows[0]) == ["fold", "search", "C", "inner_fold", "train_auc", "validation_auc"]
 
 
 def test_inner_folds_keep_groups_whole_and_see_no_test_row(study):
@@ -111,3 +111,5 @@ def test_grid_spans_all_settings_and_impossible_ones_are_refused_beforehand(stud
     few = Candidates(SETTINGS, [], inner_folds=17, validation=0.0)
     with pytest.raises(UserError, match=r"fewer than the 17 that"):
         few.check(study[1][0])
+    with pytest.raises(UserError, match=r"evaluation\.inner_folds=4 is for evaluation\.grid, and there is none"):
+        Nested(inner_folds=4)
