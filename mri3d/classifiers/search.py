@@ -47,6 +47,32 @@ class Grid:
         """All combinations; the settings run fastest."""
         return [{"num_components": count, **setting} for count in self.num_components for setting in self.settings]
 
+    def within(self, num_rows: int) -> "Grid":
+        """Leave out values that so many rows are too few for: numbers of components, and of neighbours (`k`).
+
+        Where none is left all stay, to be refused by name.
+
+        >>> Grid.of([0.9, 5], k=[3, 9]).within(5)
+        Grid(num_components=(0.9,), settings=({'k': 3},))
+        """
+        counts = [n for n in self.num_components if not (isinstance(n, int) and n >= num_rows)]
+        settings = [one for one in self.settings if not (isinstance(k := one.get("k"), int) and k > num_rows)]
+        return Grid(tuple(counts) or self.num_components, tuple(settings) or self.settings)
+
+    def values_beyond(self, other: "Grid") -> dict[str, list[Any]]:
+        """List for each parameter the values that are here and not in another grid; only parameters that have some.
+
+        >>> Grid.of([0.9, 5], k=[3, 9]).values_beyond(Grid.of([0.9, 5], k=[3]))
+        {'k': [9]}
+        """
+        beyond: dict[str, list[Any]] = {}
+        theirs = other.points
+        for name in self.points[0]:
+            kept = [point[name] for point in theirs]
+            missing = dict.fromkeys(point[name] for point in self.points if point[name] not in kept)
+            beyond |= {name: list(missing)} if missing else {}
+        return beyond
+
     @classmethod
     def of(cls, num_components: object, **parameters: object) -> "Grid":
         """Span a grid from one value or a list of values for each parameter.

@@ -18,7 +18,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVC
 
-from mri3d.classifiers.classical import KNN, RBFSVM, ClassicalModel, LinearSVM, Logistic, Ridge
+from mri3d.classifiers.classical import KNN, RBFSVM, LinearSVM, Logistic, Ridge
+from mri3d.classifiers.classical_model import ClassicalModel
 from mri3d.classifiers.classifier import Classifier, Task
 from mri3d.classifiers.platt import fit_sigmoids, sigmoid_proba
 from mri3d.classifiers.search import auc, inner_folds
@@ -325,8 +326,12 @@ def test_auc_is_that_of_scikit_learn(num_classes):
         (RBFSVM(gamma="scale"), r"model\.gamma='scale' is impossible"),
         (Ridge(alpha=float("nan")), r"model\.alpha=nan is impossible"),
         (KNN(k=2.5), r"model\.k=2\.5 neighbours"),
-        (KNN(k=[1, 37]), r"model\.k=37 neighbours cannot be found among 36 rows"),
-        (LinearSVM(num_components=[5, 36]), r"num_components=36 is impossible: PCA learns from 36 rows, which have 35"),
+        (KNN(k=37), r"model\.k=37 neighbours cannot be found among 36 rows"),
+        (KNN(k=[37, 45]), r"model\.k=37 neighbours cannot be found among 36 rows"),
+        (KNN(k=[0, 37]), r"model\.k=0 is impossible"),
+        (LinearSVM(num_components=36), r"num_components=36 is impossible: PCA learns from 36 rows, which have 35"),
+        (LinearSVM(num_components=[36, 40]), r"num_components=36 is impossible: PCA learns from 36 rows"),
+        (LinearSVM(num_components=[-5, 36]), r"num_components=-5 is impossible: PCA learns from 36 rows"),
         (LinearSVM(inner_folds=1), r"model\.inner_folds=1 is too few"),
         (
             LinearSVM(inner_folds=23),
@@ -339,6 +344,26 @@ def test_impossible_settings_are_named_before_any_volume_is_read(model, message,
     monkeypatch.setattr(Volumes, "fill", None)
     with pytest.raises(UserError, match=message):
         model.fit(task_of(two))
+
+
+def test_values_of_a_list_that_are_too_many_for_the_rows_are_left_out_and_told_of(two, caplog):
+    model, task = KNN(k=[3, 36, 37, 45], num_components=[35, 36, None]), task_of(two)
+    model.check(task)
+    assert not caplog.records
+    model.fit(task)
+    tried = [(point["num_components"], point["k"]) for point in model.search_.points]
+    assert tried == [(35, 3), (35, 36), (None, 3), (None, 36)]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "model.num_components: [36] left out, too many for so few training rows",
+        "model.k: [37, 45] left out, too many for so few training rows",
+    ]
+
+
+@pytest.mark.parametrize("model_type", MODELS)
+def test_default_grids_suit_a_tiny_cohort(model_type, two):
+    volumes, _ = two
+    model = fitted(model_type(inner_folds=3), task_of(two, train_rows=TRAIN[:6]))
+    assert np.isfinite(model.predict_proba(volumes, TEST)).all()
 
 
 def test_class_without_rows_is_named(two):
