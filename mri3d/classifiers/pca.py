@@ -149,35 +149,31 @@ class PCA:
         pca = GramPCA.fit(products)
         count = pca.spectrum.count(self.num_components)
         self.volumes_, self.rows_, self.num_components_ = volumes, rows, count
+        self._mean: np.ndarray | None = None
         self.explained_variance_ = pca.spectrum.variances[:count]
         self.explained_variance_ratio_ = pca.spectrum.ratios[:count]
         self.scores_, self.weights_ = pca.training_scores[:, :count], pca.weights[:count]
         return self
 
-    def projection(self) -> Projection:
-        """Compute all components in voxels, P x V x 4 bytes, as what gives any volume its scores."""
-        return self.sum_volumes(self.weights_)
-
-    def components(self, which: np.ndarray) -> np.ndarray:
-        """Compute chosen components in voxels, unit vectors, float32 [len(which), X, Y, Z]."""
-        return self.sum_volumes(self.weights_[which]).directions.reshape(-1, *self.volumes_.shape[1:])
-
     def mean(self) -> np.ndarray:
-        """Average the volumes fitted on, as they were prepared, float32 [X, Y, Z]."""
-        return self.sum_volumes(np.empty((0, len(self.rows_)))).mean.reshape(self.volumes_.shape[1:])
+        """Average the volumes fitted on, as they were prepared, float32 [X, Y, Z]; after `sum_volumes` at no cost."""
+        mean = self.sum_volumes(np.empty((0, len(self.rows_)))).mean if self._mean is None else self._mean
+        return mean.reshape(self.volumes_.shape[1:])
 
     def sum_volumes(self, weights: np.ndarray) -> Projection:
         """Add up the volumes fitted on, in one pass over their voxels.
 
         Args:
-            weights: [S, N], each row of sum 0; components are `sum_volumes(weights_)`.
+            weights: [S, N], each row of sum 0; `sum_volumes(weights_)` gives the components.
 
         Returns:
             The sums as `directions` [S, V], with the `mean` of the volumes [V].
         """
-        return Projection.sum_volumes(
+        sums = Projection.sum_volumes(
             self.volumes_, self.rows_, weights, standardize=self.standardize, normalize=self.normalize
         )
+        self._mean = sums.mean
+        return sums
 
 
 @dataclass
@@ -185,7 +181,7 @@ class TransposedPCA:
     """PCA of the transposed matrix: voxels are the samples and subjects the features, so its scores are images.
 
     Args:
-        num_components: How many: a number, a fraction of variance, or None for all.
+        num_components: How many: a number, a fraction of variance, or None for all; no more than there are subjects.
 
     Attributes:
         components_: Unit vectors over the subjects, [P, N].
@@ -199,9 +195,8 @@ class TransposedPCA:
         """Fit on some rows.
 
         Raises:
-            UserError: More components are asked for than there are rows, or every volume is constant.
+            UserError: Every volume is constant.
         """
-        check_num_components(self.num_components, len(rows) + 1)  # subjects are not centred here, so N of them count
         found, num_voxels = gram(volumes), int(np.prod(volumes.shape))
         products, sums = found.products[np.ix_(rows, rows)], found.sums[rows]
         centred = products - np.outer(sums, sums) / num_voxels

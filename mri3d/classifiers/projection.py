@@ -91,18 +91,6 @@ class Projection:
             return self
         return type(self)(self.directions * reciprocal(self.scale), self.mean, None, self.normalize)
 
-    def restore(self, scores: np.ndarray) -> np.ndarray:
-        """Build volumes from the coordinates along the first directions, which must be orthonormal.
-
-        Args:
-            scores: [N, p] with p <= P.
-
-        Returns:
-            float32 [N, V], in the intensities of the volumes, or of the normalized volumes.
-        """
-        restored = scores.astype(np.float32) @ self.directions[: scores.shape[1]]
-        return np.asarray(self.mean + (restored if self.scale is None else restored * self.scale))
-
     def tensors(self) -> dict[str, np.ndarray]:
         """Give what a model folder keeps."""
         scale = {} if self.scale is None else {"projection.scale": self.scale}
