@@ -11,7 +11,7 @@ import numpy as np
 from mri3d.classifiers.pca import PCA, NumComponents, TransposedPCA
 from mri3d.cohort.cohort import Cohort
 from mri3d.explain.averages import class_averages
-from mri3d.explain.cohort_space import CohortSpace
+from mri3d.explain.cohort_space import CohortSpace, is_cohort_map
 from mri3d.explain.eigenbrains import Eigenbrains, chosen_components
 from mri3d.report.components import named_counts, scree_chart, subjects_chart
 from mri3d.report.figures import Picture
@@ -67,17 +67,18 @@ class CohortMaps:
         ratios = self.pca.explained_variance_ratio_
         numbers, counts = chosen_components(first, also, len(ratios)), named_counts(ratios)
         found = Eigenbrains.of(self.pca, numbers, row=subject, counts=counts)
+        self._clear("eigenbrain_*")
         self._write("mean", found.mean)
         pictures = []
         for number, values in zip(found.numbers, found.maps, strict=True):
             self._write(f"eigenbrain_{number:03d}", values)
             caption = (
-                f"Eigenbrain {number}, {100 * ratios[number - 1]:.2g} % of the variance: what one standard deviation "
-                "of its score adds to each voxel. Which sign is positive has no meaning."
+                f"Eigenbrain {number} of all subjects, {100 * ratios[number - 1]:.2g} % of the variance: what one "
+                "standard deviation of its score adds to each voxel. Which sign is positive has no meaning."
             )
             pictures.append(self._picture(values, found.mean, f"eigenbrain {number}", "intensity per SD", caption))
         charts = [
-            scree_chart(ratios),
+            scree_chart(ratios, note=DESCRIPTIVE),
             subjects_chart(self.pca.scores_[:, :3], ratios, self.cohort.targets, self.cohort.classes, note=DESCRIPTIVE),
         ]
         return [
@@ -90,23 +91,23 @@ class CohortMaps:
         """Image the seed study's other form of PCA, whose samples are voxels and whose features are subjects.
 
         Args:
-            num_components: How many there are: a number, or the fraction of variance that they hold together.
+            num_components: How many there are: a number up to that of the subjects, or the fraction of variance that
+                they hold together.
             first: How many of the first are imaged.
             also: Further ones that are, counted from 1; those that this form does not have are left away.
-
-        Raises:
-            UserError: `num_components` is impossible.
         """
         pca = TransposedPCA(num_components).fit(self.volumes, self.rows)
         count, ratios = len(pca.components_), pca.explained_variance_ratio_
         numbers = chosen_components(first, [number for number in also if number <= count], count)
         mean, pictures = self.pca.mean(), []
+        self._clear("transposed_*")
         for number, values in zip(numbers, pca.eigenbrains(np.array(numbers, dtype=int) - 1), strict=True):
             self._write(f"transposed_{number:03d}", values)
             caption = (
-                f"Component {number} of {count} of the transposed matrix, {100 * ratios[number - 1]:.2g} % of its "
-                f"variance; all {count} hold {100 * ratios.sum():.2f} %. Voxels are its samples and subjects its "
-                "features, so subjects are not centred, and the first component is close to the average head."
+                f"Component {number} of {count} of the transposed matrix of all subjects, "
+                f"{100 * ratios[number - 1]:.2g} % of its variance; all {count} hold {100 * ratios.sum():.2f} %. "
+                "Voxels are its samples and subjects its features, so subjects are not centred, and the first "
+                "component is close to the average head."
             )
             title = f"transposed component {number}"
             pictures.append(self._picture(values, mean, title, "score of the voxel", caption))
@@ -121,10 +122,13 @@ class CohortMaps:
         classes, targets = self.cohort.classes, self.cohort.targets
         found = class_averages(self.volumes, targets, classes)
         names = _file_names(classes)
+        self._clear("average_*", "difference_*", "t_*")
         for name, values in zip(names, found.means, strict=True):
             self._write(f"average_{name}", values)
         counts = ", ".join(f"{name} ({(targets == k).sum()} subjects)" for k, name in enumerate(classes))
-        caption = f"Average volume of each class, from left to right: {counts}. All have one scale of grey."
+        caption = (
+            f"Average volume of each class over all subjects, from left to right: {counts}. All have one scale of grey."
+        )
         pictures = [
             volumes_picture(
                 [self.space.ras(mean) for mean in found.means],
@@ -141,7 +145,7 @@ class CohortMaps:
             self._write(f"difference_{names[k]}", difference)
             self._write(f"t_{names[k]}", t)
             said = f"{classes[k]} less {classes[0] if len(classes) == 2 else 'all others'}"
-            caption = f"Difference of the averages, {said}. Red: brighter in {classes[k]}."
+            caption = f"Difference of the averages over all subjects, {said}. Red: brighter in {classes[k]}."
             pictures.append(self._picture(difference, mean, "difference", "intensity", caption, at_peak=True))
             caption = (
                 f"Welch's t of that difference, {said}, each voxel by itself. Not corrected for the number of voxels: "
@@ -160,11 +164,13 @@ class CohortMaps:
         """
         classes, names = self.cohort.classes, _file_names(self.cohort.classes)
         mean, pictures = self.pca.mean(), []
+        self._clear("weights*")
         for k, values in zip(self._contrasted, maps, strict=True):
             self._write("weights" if len(maps) == 1 else f"weights_{names[k]}", values)
             caption = (
-                f"Weights of {whose}: what each voxel adds to the decision for {classes[k]} per unit of intensity. "
-                "A weight can also serve to cancel noise of other voxels: large is not the same as different."
+                f"Weights of {whose}: what each voxel adds to the decision for {classes[k]} per unit of intensity "
+                "(with model.normalize=true, of intensity divided by the norm of its volume). A weight can also serve "
+                "to cancel noise of other voxels: large is not the same as different."
             )
             pictures.append(self._picture(values, mean, "weights", "weight", caption, at_peak=True))
         return "Weights", pictures
@@ -174,6 +180,13 @@ class CohortMaps:
         """The classes that are held against the other one, or against all others."""
         num_classes = len(self.cohort.classes)
         return range(1, 2) if num_classes == 2 else range(num_classes)
+
+    def _clear(self, *patterns: str) -> None:
+        """Remove maps of an earlier call: none may be taken for this one's."""
+        for pattern in patterns:
+            for path in self.folder.glob(f"{pattern}.nii.gz"):
+                if is_cohort_map(path):  # the folder may hold images of the user's
+                    path.unlink()
 
     def _write(self, name: str, values: np.ndarray) -> None:
         self.space.write(self.folder / f"{name}.nii.gz", values)
@@ -192,9 +205,9 @@ class CohortMaps:
             f"{count} components, error {error:.2f}" for count, error in zip(found.counts, found.errors, strict=True)
         ]
         caption = (
-            f"Subject {self.cohort.ids[row]} restored from few of {len(self.pca.explained_variance_)} components. The "
-            "error is the norm of what is lacking, as a share of the norm of the scan less the average; the scan was "
-            "among those that the components were computed from."
+            f"Subject {self.cohort.ids[row]} restored from few of {len(self.pca.explained_variance_)} components of "
+            "all subjects. The error is the norm of what is lacking, as a share of the norm of the scan less the "
+            "average; the scan was among those that the components were computed from."
         )
         volumes = [self.space.ras(volume) for volume in (self.volumes[row][0], *found.restored)]
         return volumes_picture(volumes, titles, self.space.spacing_mm, unit="intensity", alt=caption, caption=caption)
@@ -218,5 +231,5 @@ def study_sections(
         weights: A linear model in words, to its weights, see `CohortMaps.weights`; empty where there is none.
     """
     maps = CohortMaps(volumes, cohort, folder)
-    sections = [maps.weights(values, whose=whose) for whose, values in weights.items()]
-    return [*sections, *maps.components(3), maps.averages()]
+    components = maps.components(3)  # first: its pass over the volumes averages them for the others too
+    return [*(maps.weights(values, whose=whose) for whose, values in weights.items()), *components, maps.averages()]

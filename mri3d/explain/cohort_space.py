@@ -17,6 +17,9 @@ MAX_SCANS = 50
 """How many scans, evenly spaced through the cohort, are read for the average affine."""
 
 
+_MADE_BY = "mri3d cohort space"
+
+
 @dataclass(frozen=True, eq=False)
 class CohortSpace:
     """The average of the places where a cohort's volumes lie.
@@ -72,10 +75,19 @@ class CohortSpace:
         """
         image = nib.Nifti1Image(self.ras(values).astype(np.float32), self.affine)
         image.header.set_xyzt_units("mm")
-        image.header["descrip"] = f"mri3d cohort space: mean voxel size, centre, axes of {self.num_scans} volumes"
+        image.header["descrip"] = f"{_MADE_BY}: mean voxel size, centre, axes of {self.num_scans} volumes"
         image.set_sform(self.affine, "aligned")
         image.set_qform(self.affine, "aligned")
         write_bytes(path, igzip.compress(image.to_bytes(), 2, mtime=0))
+
+
+def is_cohort_map(path: Path) -> bool:
+    """Tell whether `CohortSpace.write` made a file."""
+    try:
+        with igzip.open(path) as file:
+            return _MADE_BY.encode() in file.read(348)  # the header
+    except (OSError, EOFError):
+        return False
 
 
 def average_affine(affines: np.ndarray, sides: np.ndarray) -> np.ndarray:

@@ -15,12 +15,13 @@ NAMED = (10, 100, 500)
 _MARKERS = ("o", "^", "s", "D", "v", "P")
 
 
-def scree_chart(ratios: np.ndarray, *, named: Sequence[int] = NAMED) -> Picture:
+def scree_chart(ratios: np.ndarray, *, named: Sequence[int] = NAMED, note: str = "") -> Picture:
     """Draw the share of the variance that each component holds, and that the first components hold together.
 
     Args:
         ratios: Share of each component in the total variance [P], largest first.
         named: Numbers of components whose share together is written out; those above P are left away.
+        note: More for the caption.
     """
     numbers, together = np.arange(1, len(ratios) + 1), np.cumsum(ratios)
     with chart(9.4, 3.2) as figure:
@@ -48,7 +49,7 @@ def scree_chart(ratios: np.ndarray, *, named: Sequence[int] = NAMED) -> Picture:
             )
         said = ", ".join(f"{count} components hold {100 * together[count - 1]:.1f} %" for count in named_counts(ratios))
         alt = f"Variance explained by each component and by the first components together: {said}."
-        return chart_picture(figure, alt, f"Variance explained, by each component and together: {said}.")
+        return chart_picture(figure, alt, f"Variance explained, by each component and together: {said}. {note}")
 
 
 def subjects_chart(

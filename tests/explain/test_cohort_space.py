@@ -7,7 +7,7 @@ from nibabel.affines import from_matvec
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.transform import Rotation
 
-from mri3d.explain.cohort_space import CohortSpace, average_affine
+from mri3d.explain.cohort_space import CohortSpace, average_affine, is_cohort_map
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
@@ -64,6 +64,17 @@ def test_differing_heads_lie_at_their_average_place(tmp_path):
     space = CohortSpace.of(volumes)
     space.write(tmp_path / "map.nii.gz", (volumes[0] + volumes[1])[0] / 2)
     assert_allclose(ball_mm(nib.load(tmp_path / "map.nii.gz")), BALL_MM, atol=1.0)
+
+
+def test_a_map_is_told_from_other_files(tmp_path):
+    space = CohortSpace(np.eye(4), nib.io_orientation(np.eye(4)), 3)
+    values = np.zeros((7, 8, 9), np.float32)
+    space.write(tmp_path / "map.nii.gz", values)
+    nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / "own.nii.gz")
+    (tmp_path / "text.nii.gz").write_text("mri3d cohort space")
+    (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "own.nii.gz").read_bytes()[:30])
+    (tmp_path / "folder.nii.gz").mkdir()
+    assert [path.name for path in sorted(tmp_path.iterdir()) if is_cohort_map(path)] == ["map.nii.gz"]
 
 
 def test_few_scans_of_many_are_read(tmp_path):
