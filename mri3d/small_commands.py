@@ -12,7 +12,8 @@ import yaml
 from mri3d.cohort.audit import audit
 from mri3d.cohort.cohort import Cohort
 from mri3d.cohort_maps import CohortMaps, Section
-from mri3d.configuration import complete, with_options
+from mri3d.command_line import elements, is_balanced
+from mri3d.configuration import MARKS, complete, with_options
 from mri3d.errors import UserError, did_you_mean
 from mri3d.report.components import named_counts
 from mri3d.report.elements import heading, picture_sections, write_page
@@ -22,11 +23,12 @@ from mri3d.volumes.cache import Volumes
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = {"data": "demo", "preprocess": "default"}
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?")
-_STRUCTURED = re.compile(r"true|false|null|\[.*\]|'.*'|\".*\"", re.DOTALL)
+_WORDS = {"true": True, "false": False, "null": None}
+_QUOTED = re.compile(r"'[^'\\]*'|\"[^\"\\]*\"")
 
 
 @dataclass(frozen=True)
-class PCA:
+class ComponentMaps:
     """Scree, subjects among the components, a restored scan, eigenbrains in both forms.
 
     Attributes:
@@ -46,9 +48,14 @@ class PCA:
         """Write the maps and give the pictures.
 
         Raises:
-            UserError: There is no such component or subject.
+            UserError: There is no such component or subject, or not so many.
         """
         ids = maps.cohort.ids
+        if not (1 <= self.variance <= len(ids) if isinstance(self.variance, int) else 0 < self.variance < 1):
+            raise UserError(
+                f"variance={self.variance} is impossible: {len(ids)} subjects have {len(ids)} components in the "
+                f"transposed form. Give 1 to {len(ids)}, or a fraction of the variance such as 0.999."
+            )
         row = 0
         if self.subject is not None:
             if str(self.subject) not in ids:
@@ -71,7 +78,7 @@ class PCA:
 
 
 @dataclass(frozen=True)
-class Averages:
+class AverageMaps:
     """The average of each class, their difference, and a t map of it."""
 
     title = "Class averages of a cohort"
@@ -90,7 +97,7 @@ class Averages:
         return f"averages of {counts}, differences, t maps"
 
 
-COMMANDS: dict[str, type[PCA] | type[Averages]] = {"pca": PCA, "averages": Averages}
+COMMANDS: dict[str, type[ComponentMaps] | type[AverageMaps]] = {"pca": ComponentMaps, "averages": AverageMaps}
 
 
 def make_maps(name: str, arguments: Sequence[str]) -> tuple[str, str, str]:
@@ -155,19 +162,21 @@ def _parse(arguments: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 (any JSON value)
-    """Read a value: YAML where it looks like a number, a word of JSON, a list or quoted; else plain text.
+    """Read a value as `train.py` does: a number, a word of JSON, a list of such, what is quoted; else plain text.
 
     >>> [_value(text) for text in ("1e-3", "7", "007", "[0, F]", "{id}.nii", "'1'", "no")]
     [0.001, 7, '007', [0, 'F'], '{id}.nii', '1', 'no']
     """
     if match := _NUMBER.fullmatch(text):
         return float(text) if match[2] or match[3] else int(text)
-    if not _STRUCTURED.fullmatch(text):
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text  # such as the glob [ab]*
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    if _QUOTED.fullmatch(text):
+        return text[1:-1]
+    inside = text[1:-1]
+    if f"[{inside}]" == text and is_balanced(inside):  # not so the glob [ab]*[cd]
+        return [_value(item.strip()) for item in elements(inside)] if inside.strip() else []
+    return text
 
 
 def _of_run(given: Mapping[str, str]) -> dict[str, Any]:
@@ -204,9 +213,9 @@ def _build(node: Any) -> Any:  # noqa: ANN401 (what a configuration says)
         return [_build(item) for item in node]
     if not isinstance(node, dict):
         return node
-    values = {key: _build(value) for key, value in node.items() if key != "_target_"}
     if "_target_" not in node:
-        return values
+        return {key: _build(value) for key, value in node.items()}
+    values = {key: _build(value) for key, value in node.items() if key not in MARKS}
     module, _, name = node["_target_"].rpartition(".")
     return getattr(importlib.import_module(module), name)(**values)
 

@@ -10,8 +10,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from mri3d.cohort.demo import DemoStudy
+from mri3d.command_line import hydra_overrides
 from mri3d.errors import UserError
 from mri3d.small_commands import configuration, make_maps
 
@@ -82,6 +84,9 @@ def test_averages_find_the_planted_effect_where_it_lies(tmp_path, effect_mm):
 
 def test_pca_of_a_run(classical):
     cwd, folder = classical
+    kept = yaml.safe_load((folder / "config.yaml").read_text())
+    kept["data"]["_convert_"] = "all"  # as a configuration for Hydra may say
+    (folder / "config.yaml").write_text(yaml.safe_dump(kept))
     done = run("pca", f"run={folder}", "components=2", "also=[5]", "subject=demo003", cwd=cwd)
     assert "the first 10 of 11 components hold" in done.stdout.splitlines()[0]
     names = sorted(path.name for path in (cwd / "maps/pca").glob("*.nii.gz"))
@@ -118,6 +123,9 @@ def test_a_mistake_ends_with_one_message_and_status_2(tmp_path):
         (("components=-1", *SMALL), "components=-1 is negative"),
         (("also=[12]", *SMALL), "there is no component 12: these subjects have 11"),
         (("subject=demo03", *SMALL), "subject=demo03 does not take part. Did you mean 'demo003'?"),
+        (("variance=500", *SMALL), "variance=500 is impossible: 12 subjects have 12 components in the transposed form"),
+        (("variance=0", *SMALL), "variance=0 is impossible"),
+        (("variance=1.0", *SMALL), "variance=1.0 is impossible"),
         (("run=nowhere",), "run=nowhere is no run: it has no config.yaml"),
     ],
 )
@@ -148,6 +156,29 @@ def test_data_options_are_those_of_the_training_script(tmp_path):
     assert [found["data"][key] for key in ("scan", "unlabelled", "label")] == ["T1/{id}.nii*", [0], "007"]
     assert (found["preprocess"]["resolution"], found["preprocess"]["orientation"]) == ("native", "stored")
     assert configuration({})["preprocess"]["resolution"] == 50
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[no, off]",
+        "[010]",
+        "[1e-3]",
+        "[1e-3, 1.0,-2]",
+        "['1', \"a, b\", a b]",
+        "[]",
+        "[?,NA, yes]",
+        "[True, null]",
+        "[~]",
+    ],
+)
+def test_lists_are_read_as_the_training_script_reads_them(text):
+    (override,) = hydra_overrides([f"data.unlabelled={text}"], groups=["data"], keys=[])
+    expected = OverridesParser.create().parse_override(override).value()
+    given = {"data": "table", "data.root": "/s", "data.table": "s.csv", "data.label": "sex", "data.unlabelled": text}
+    found = configuration(given)["data"]["unlabelled"]
+    assert found == [getattr(item, "text", item) for item in expected]  # without Hydra's note of how it was quoted
+    assert [type(item) for item in found] == [type(getattr(item, "text", item)) for item in expected]
 
 
 @pytest.mark.parametrize(
