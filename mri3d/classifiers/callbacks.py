@@ -2,6 +2,8 @@
 
 import logging
 import math
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -116,6 +118,33 @@ class Patience(EarlyStopping):
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         """Take up the decision of the run that is resumed."""
         trainer.should_stop = self.wait_count >= self.patience
+
+
+class OwnSignals(pl.Callback):
+    """Keep the script's answer to SIGTERM.
+
+    Lightning's own broadcasts to the other devices from inside the handler, where it can wait for ever, and ends the
+    training as if it had been completed.
+    """
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
+        """Put it back; signals belong to the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
+
+
+@contextmanager
+def named_interrupts() -> Iterator[None]:
+    """Pass an interrupt on: Lightning tidies up after it and exits with status 1."""
+    try:
+        yield
+    except SystemExit as exit:
+        if isinstance(exit.__context__, KeyboardInterrupt):
+            raise exit.__context__ from None
+        raise
 
 
 @contextmanager

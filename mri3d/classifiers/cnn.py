@@ -16,11 +16,12 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from mri3d.classifiers.board import Board
-from mri3d.classifiers.callbacks import History, Patience, named_settings, quiet_libraries
+from mri3d.classifiers.callbacks import History, OwnSignals, Patience, named_interrupts, named_settings, quiet_libraries
 from mri3d.classifiers.checkpoints import AtomicCheckpointIO, Checkpoint, read_checkpoint
 from mri3d.classifiers.classifier import Task
 from mri3d.classifiers.learner import Learner, OptimizerMaker, adamw, class_logits
 from mri3d.errors import UserError
+from mri3d.files import digest_json
 from mri3d.model_folder import Card, Model, write_model
 from mri3d.nets.networks import NETWORKS
 from mri3d.nets.sfcn import SFCN
@@ -42,8 +43,12 @@ OURS = (
     "enable_checkpointing",
     "fast_dev_run",
     "barebones",
+    "overfit_batches",
 )
 """Arguments of the Trainer that are not the user's: results depend on them."""
+
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
+"""With others the weights themselves are of another type, and volumes and scores are float32."""
 
 AUGMENTATION = Augmentation()
 
@@ -132,20 +137,26 @@ class CNN:
         network = self._build_network(task)
         summary = summarize(network, task.volumes.shape[1:])
         log.log(logging.DEBUG if task.inner else logging.INFO, "network\n%s", summary)
-        learner = Learner(network, class_weights=class_weights(task), optimizer=self.optimizer, seed=task.seed)
+        learner = Learner(
+            network,
+            class_weights=class_weights(task),
+            optimizer=self.optimizer,
+            seed=task.seed,
+            identity=digest_json([self.arguments_, task.volumes.recipe.arguments()]),
+        )
         folder = task.checkpoints
         best = Checkpoint(folder, "best", monitor="val_loss")
         bar = sys.stderr.isatty() and getattr(self.trainer, "keywords", {}).get("enable_progress_bar", True)
         history = History(lines=not bar, inner=task.inner)
-        callbacks = [history, Patience(self.patience), *([TQDMProgressBar()] if bar else [])]
+        callbacks = [history, Patience(self.patience), OwnSignals(), *([TQDMProgressBar()] if bar else [])]
         if not task.inner:
             callbacks += [Board(summary, task.classes), LearningRateMonitor("step")]
         trainer = self._build_trainer(task, [*callbacks, best, Checkpoint(folder, "last")], bar=bar)
         last = folder / "last.ckpt"
-        with quiet_libraries(), named_worker_deaths():
+        if trainer.num_nodes > 1:
+            log.info("waiting for the processes of all %d nodes", trainer.num_nodes)
+        with quiet_libraries(), named_interrupts(), named_worker_deaths():
             trainer.fit(learner, self._data(task), ckpt_path=last if last.is_file() else None, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
         if not best.best_model_path:
             raise UserError("no epoch was completed and validated. Give the trainer more epochs, steps or time.")
         trainer.strategy.barrier()
@@ -269,6 +280,8 @@ def _check_trainer(make: Callable[..., pl.Trainer]) -> pl.Trainer:
     """
     with quiet_libraries(), named_settings():
         trainer = make(logger=False, enable_checkpointing=False)
+    if trainer.precision not in PRECISIONS:
+        raise UserError(f"trainer.precision={trainer.precision} is not one of {', '.join(PRECISIONS)}.")
     for name, left in (("train", "learn from"), ("val", "stop by")):
         if not getattr(trainer, f"limit_{name}_batches"):
             raise UserError(f"trainer.limit_{name}_batches=0 leaves nothing to {left}. Leave it out.")

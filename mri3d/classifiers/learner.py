@@ -55,14 +55,17 @@ class Learner(pl.LightningModule):
         class_weights: Weight of each class in the loss, float32 [K].
         optimizer: Called with the parameters; its learning rate is the peak of the cycle.
         seed: Of the run; what the network draws at random (dropout) follows from it, the epoch and the rank.
+        identity: Of network and volumes; a checkpoint of another is refused.
     """
 
     class_weights: Tensor
 
-    def __init__(self, network: nn.Module, *, class_weights: Tensor, optimizer: OptimizerMaker, seed: int) -> None:
+    def __init__(
+        self, network: nn.Module, *, class_weights: Tensor, optimizer: OptimizerMaker, seed: int, identity: str = ""
+    ) -> None:
         super().__init__()
         self.network = network
-        self.optimizer_maker, self.seed = optimizer, seed
+        self.optimizer_maker, self.seed, self.identity = optimizer, seed, identity
         self.register_buffer("class_weights", class_weights, persistent=False)
         num_classes = len(class_weights)
         self.train_loss = MeanMetric(nan_strategy=math.nan)  # by default NaN is dropped, and a divergence goes unseen
@@ -139,7 +142,20 @@ class Learner(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note what the checkpoint is of."""
+        checkpoint["identity"] = self.identity
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the new schedule's length: a run that is resumed may have been given more epochs."""
+        """Keep the new schedule's length: a run that is resumed may have been given more epochs.
+
+        Raises:
+            UserError: The checkpoint is of another network, or of other volumes.
+        """
+        if checkpoint.get("identity", "") != self.identity:
+            raise UserError(
+                "the run's checkpoint is of another network or other preprocessing than its config.yaml says by now. "
+                "Undo the changes there, or start a new run."
+            )
         for state in checkpoint["lr_schedulers"]:
             del state["total_steps"], state["_schedule_phases"]

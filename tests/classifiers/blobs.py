@@ -9,6 +9,7 @@ import torch
 from mri3d.classifiers.classifier import Task
 from mri3d.classifiers.cnn import CNN
 from mri3d.nets.sfcn import SFCN
+from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.sequence import InMemory
 
 SHAPE = (12, 13, 14)
@@ -36,6 +37,7 @@ def task(folder, *, num_classes=2, volumes=None, targets=None, seed=3, **parts: 
         "train_rows": TRAIN,
         "validation_rows": VALIDATION,
     }
+    options["volumes"].recipe = Recipe("native", shape=SHAPE)  # as a cohort's volumes have
     return Task(**options | parts, seed=seed, folder=folder)
 
 
