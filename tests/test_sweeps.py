@@ -18,7 +18,7 @@ def swept(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("sweep")
     done = run(
         "train", "-m", "data.demo.num_subjects=16", "resolution=12,13", "model=knn,ridge", "evaluation=nested",
-        "evaluation.folds=2", "model.inner_folds=2", cwd=cwd, status=2,
+        "evaluation.folds=2", "model.inner_folds=2", "model.alpha=[0.1,1.0]", cwd=cwd, status=2,
     )  # fmt: skip
     return cwd, done
 
@@ -44,7 +44,7 @@ def test_a_failing_run_is_a_row_with_its_reason(swept):
     cwd, done = swept
     failed = [row for row in rows_of(*cwd.glob("runs/*-sweep/models.csv")) if row["failure"]]
     assert [(row["model"], row["auc"], row["run"]) for row in failed] == [("knn", "", "")] * 2
-    assert "neighbours cannot be found among" in failed[0]["failure"]
+    assert "model.alpha is no option of KNN" in failed[0]["failure"]
     assert f"error: {failed[0]['failure']}" in done.stderr
 
 
