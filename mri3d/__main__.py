@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from mri3d.command_line import exit_status, tell
+from mri3d.command_line import exit_status, run_script, tell
 from mri3d.errors import UserError, did_you_mean
 
 USAGE = """\
@@ -48,4 +48,4 @@ def _run(name: str, options: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))
