@@ -2,9 +2,12 @@
 
 import copy
 import itertools
+import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from mri3d.classifiers.classifier import Classifier, Search, Setting, Task
 from mri3d.errors import UserError
 from mri3d.evaluation.metrics import scores
 from mri3d.evaluation.splits import KFold
+from mri3d.files import write_json
 
 log = logging.getLogger(__name__)
 
@@ -89,27 +93,55 @@ class Candidates:
     def fit(self, task: Task) -> tuple[Classifier, Search]:
         """Choose on the inner folds, and fit what was chosen on the whole task.
 
+        What the inner fits leave to go on with is deleted once all are done; the choice is kept beside it, so that a
+        run that is cut off later need not choose again.
+
         Args:
             task: What to learn from; inner fits are named beneath its name.
 
         Returns:
             The fitted classifier, and how it was chosen.
         """
+        name = f"{task.name or 'fold_0'}_inner"
+        left = replace(task, name=name).checkpoints
+        kept = left.with_suffix(".json")
+        search = self._read(kept)
+        if search is None:
+            search = self._search(task, name=name)
+            self._write(kept, search)
+        shutil.rmtree(left, ignore_errors=True)
+        log.info("chosen: %s", search.chosen)
+        classifier = copy.deepcopy(self.classifiers[search.best])
+        classifier.fit(task)
+        return classifier, search
+
+    def _search(self, task: Task, *, name: str) -> Search:
+        """Fit each candidate on each inner fold, and score it there."""
         inner = self._inner(task)
         train_scores, validation_scores = np.zeros((2, len(self.settings), len(inner)))
         for number, prototype in enumerate(self.classifiers):
             for fold, (inner_task, held_out) in enumerate(inner):
                 classifier = copy.deepcopy(prototype)
-                classifier.fit(replace(inner_task, name=f"{task.name or 'fold_0'}_inner/point_{number}_fold_{fold}"))
+                classifier.fit(replace(inner_task, name=f"{name}/point_{number}_fold_{fold}"))
                 train_scores[number, fold] = _auc(classifier, task, inner_task.train_rows)
                 validation_scores[number, fold] = _auc(classifier, task, held_out)
             told = f"{validation_scores[number].mean():.3f} (training {train_scores[number].mean():.3f})"
             log.info("inner folds: AUC %s with %s", told, self.settings[number])
-        search = Search(list(self.settings), train_scores, validation_scores)
-        log.info("chosen: %s", search.chosen)
-        classifier = copy.deepcopy(self.classifiers[search.best])
-        classifier.fit(task)
-        return classifier, search
+        return Search(list(self.settings), train_scores, validation_scores)
+
+    def _write(self, path: Path, search: Search) -> None:
+        scores = {"train": search.train_scores.tolist(), "validation": search.validation_scores.tolist()}
+        write_json(path, {"settings": [str(setting) for setting in self.settings], **scores})
+
+    def _read(self, path: Path) -> Search | None:
+        """Read what an earlier start of the run found; None if that was not to choose from the same settings."""
+        try:
+            found = json.loads(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        if found["settings"] != [str(setting) for setting in self.settings]:
+            return None
+        return Search(list(self.settings), np.array(found["train"]), np.array(found["validation"]))
 
     def _inner(self, task: Task) -> list[tuple[Task, np.ndarray]]:
         """Give the task and the held-out rows of each inner fold."""
@@ -118,7 +150,7 @@ class Candidates:
         folds = splitter.split(task.targets[rows], task.groups[rows], classes=task.classes, seed=task.seed)
         return [
             (
-                replace(task, train_rows=rows[fold.train_rows], validation_rows=rows[fold.validation_rows]),
+                replace(task, train_rows=rows[fold.train_rows], validation_rows=rows[fold.validation_rows], inner=True),
                 rows[fold.test_rows],
             )
             for fold in folds

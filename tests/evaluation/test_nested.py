@@ -1,16 +1,20 @@
 """Choices are made inside the training rows of each fold, and are what scikit-learn's grid search would make."""
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from mri3d.classifiers.cnn import CNN
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import cross_validate, make_tasks
 from mri3d.evaluation.nested import Candidates, Nested
 from mri3d.evaluation.splits import KFold
+from tests.classifiers.blobs import cnn
+from tests.classifiers.blobs import task as blob_task
 
 CLASSES = ("control", "patient")
 SETTINGS = [{"C": 1e-4}, {"C": 1.0}, {"C": 1e4}]
@@ -113,3 +117,81 @@ def test_grid_spans_all_settings_and_impossible_ones_are_refused_beforehand(stud
         few.check(study[1][0])
     with pytest.raises(UserError, match=r"evaluation\.inner_folds=4 is for evaluation\.grid, and there is none"):
         Nested(inner_folds=4)
+
+
+RATES = [{"lr": 1e-7}, {"lr": 0.02}]
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Note every task that a network is fitted on."""
+    tasks, fit = [], CNN.fit
+
+    def noted(classifier, task):
+        tasks.append(task)
+        fit(classifier, task)
+
+    monkeypatch.setattr(CNN, "fit", noted)
+    return tasks
+
+
+def networks():
+    return Candidates(RATES, [cnn(epochs=3, **setting) for setting in RATES], inner_folds=2, validation=0.2)
+
+
+def weights(classifier):
+    return {name: tensor.numpy().tobytes() for name, tensor in classifier.network_.state_dict().items()}
+
+
+def test_network_is_chosen_on_all_rows_but_the_test_rows_and_fitted_again_on_them(tmp_path, fits, caplog, one_core):
+    made = replace(blob_task(tmp_path / "run"), name="fold_1")
+    candidates = networks()
+    with caplog.at_level(logging.INFO, logger="mri3d"):
+        classifier, search = candidates.fit(made)
+    rows = np.union1d(made.train_rows, made.validation_rows)
+    inner, whole = fits[:4], fits[4:]
+    for number, (task, (_, held_out)) in enumerate(zip(inner, 2 * candidates._inner(made), strict=True)):
+        assert task.name == f"fold_1_inner/point_{number // 2}_fold_{number % 2}"
+        assert len(task.validation_rows) == pytest.approx(0.2 * 18, abs=1)
+        parts = np.concatenate([task.train_rows, task.validation_rows, held_out])
+        np.testing.assert_array_equal(np.sort(parts), rows)
+    assert whole == [made]
+    assert search.chosen == {"lr": 0.02}, "the other hardly moves"
+    alone = cnn(epochs=3, lr=0.02)
+    alone.fit(replace(made, folder=tmp_path / "alone"))
+    assert weights(classifier) == weights(alone)
+    left = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").glob("*/*")}
+    assert left == {"checkpoints/fold_1", "checkpoints/fold_1_inner.json", "tensorboard/fold_1"}
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum(line.startswith("network\n") for line in lines) == 1
+    assert sum(line.startswith("epoch ") for line in lines) == 3
+
+
+class CutOffError(Exception):
+    """Stands for the machine going down."""
+
+
+@pytest.mark.parametrize(("at", "num_again"), [(2, 5), (4, 1)])
+def test_choice_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, fits, monkeypatch, at, num_again, one_core):
+    expected, expected_search = networks().fit(blob_task(tmp_path / "whole"))
+    fits.clear()
+
+    def cut_off(learner, optimizer):
+        if len(fits) == at + 1 and learner.current_epoch == 1:
+            raise CutOffError
+
+    cut = blob_task(tmp_path / "cut")
+    with monkeypatch.context() as patch, pytest.raises(CutOffError):  # noqa: PT012
+        patch.setattr("mri3d.classifiers.learner.Learner.on_before_optimizer_step", cut_off)
+        networks().fit(cut)
+    assert (tmp_path / "cut/checkpoints/fold_0_inner").exists() == (at < 4)
+    fits.clear()
+    classifier, search = networks().fit(cut)
+    assert len(fits) == num_again
+    np.testing.assert_array_equal(search.validation_scores, expected_search.validation_scores)
+    np.testing.assert_array_equal(search.train_scores, expected_search.train_scores)
+    assert weights(classifier) == weights(expected)
+    fits.clear()
+    other = Candidates([{"lr": 0.01}], [cnn(epochs=3, lr=0.01)], inner_folds=2, validation=0.2)
+    other.fit(cut)
+    assert len(fits) == 3, "a choice from other settings is no choice from these"
