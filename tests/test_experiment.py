@@ -13,13 +13,15 @@ from mri3d.classifiers.classical import Logistic
 from mri3d.classifiers.cnn import CNN
 from mri3d.cohort.table import Table
 from mri3d.errors import UserError
-from mri3d.evaluation.splits import Holdout
+from mri3d.evaluation.nested import Candidates
+from mri3d.evaluation.splits import Holdout, KFold
 from mri3d.experiment import run
 from mri3d.nets.sfcn import SFCN
 from mri3d.volumes.recipe import Recipe
 from tests.scans.phantom import write_scan
 
 NUM_SUBJECTS = 24
+HOLDOUT = Holdout()
 SHAPE, SPACING_MM = (20, 22, 24), (9.0, 9.0, 8.0)
 
 
@@ -41,12 +43,12 @@ def write_study(root):
     return Table(root=str(root), table="study.csv")
 
 
-def run_study(study, folder, classifier):
+def run_study(study, folder, classifier, evaluation=HOLDOUT):
     return run(
         study,
         Recipe(resolution=16),
         classifier,
-        Holdout(),
+        evaluation,
         seed=0,
         folder=folder,
         configuration={"model": {"_target_": "test"}},
@@ -63,22 +65,46 @@ def cnn(**trainer: object):
     return CNN(functools.partial(SFCN, channels=[2, 2]), trainer=functools.partial(pl.Trainer, **bound | trainer))
 
 
-@pytest.mark.parametrize("classifier", [Logistic(num_components=[2, 3], inner_folds=2), cnn()])
-def test_poisoned_test_scans_change_nothing_that_is_learnt(tmp_path, classifier, one_core):
+def first_search(folder):
+    """Give what led the first fold's choice, if there was one."""
+    if not (folder / "search.csv").exists():
+        return []
+    with (folder / "search.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["fold"] == "0"]
+
+
+def candidates():
+    settings = [{"C": 0.01}, {"C": 100.0}]
+    made = [Logistic(num_components=[2, 3], inner_folds=2, **setting) for setting in settings]
+    return Candidates(settings, made, inner_folds=2, validation=0.0)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "evaluation", "tested", "model"),
+    [
+        (Logistic(num_components=[2, 3], inner_folds=2), HOLDOUT, "test", "model"),
+        (cnn(), HOLDOUT, "test", "model"),
+        (candidates(), KFold(folds=3), "0", "model/fold_0"),
+    ],
+)
+def test_poisoned_test_scans_change_nothing_that_is_learnt(tmp_path, classifier, evaluation, tested, model, one_core):
     study = write_study(tmp_path)
-    run_study(study, tmp_path / "clean", classifier)
-    tested = [name for name, row in cohort_rows(tmp_path / "clean").items() if row["fold"] == "test"]
-    for number, name in enumerate(tested):
+    run_study(study, tmp_path / "clean", classifier, evaluation)
+    poisoned_names = [name for name, row in cohort_rows(tmp_path / "clean").items() if row["fold"] == tested]
+    assert 4 <= len(poisoned_names) <= 8
+    for number, name in enumerate(poisoned_names):
         poison = np.random.default_rng(number).exponential(1e6, SHAPE).astype(np.float32)
         write_scan(tmp_path / f"{name}.nii", poison, np.diag([*SPACING_MM, 1.0]))
-    run_study(study, tmp_path / "poisoned", classifier)
+    run_study(study, tmp_path / "poisoned", classifier, evaluation)
     assert [row["fold"] for row in cohort_rows(tmp_path / "poisoned").values()] == [
         row["fold"] for row in cohort_rows(tmp_path / "clean").values()
     ]
-    weights = "model/weights.safetensors"
+    weights = f"{model}/weights.safetensors"
     assert (tmp_path / "poisoned" / weights).read_bytes() == (tmp_path / "clean" / weights).read_bytes()
     clean, poisoned = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("clean", "poisoned"))
-    assert clean["test"]["log_loss"] != poisoned["test"]["log_loss"], "the poison was not read at all"
+    assert first_search(tmp_path / "poisoned") == first_search(tmp_path / "clean")
+    assert bool(first_search(tmp_path / "clean")) == bool(clean["folds"][0]["chosen"])
+    assert clean["folds"][0]["scores"] != poisoned["folds"][0]["scores"], "the poison was not read at all"
 
 
 def test_scan_unlike_the_others_is_named_before_anything_is_learnt(tmp_path, caplog):
