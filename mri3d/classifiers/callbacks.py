@@ -5,13 +5,9 @@ import math
 import signal
 import threading
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping
 
 from mri3d.classifiers.learner import Learner
@@ -134,49 +130,3 @@ class OwnSignals(pl.Callback):
         """Put it back; signals belong to the main thread."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
-
-
-@contextmanager
-def named_interrupts() -> Iterator[None]:
-    """Pass an interrupt on: Lightning tidies up after it and exits with status 1."""
-    try:
-        yield
-    except SystemExit as exit:
-        if isinstance(exit.__context__, KeyboardInterrupt):
-            raise exit.__context__ from None
-        raise
-
-
-@contextmanager
-def named_settings() -> Iterator[None]:
-    """Say which part of the configuration Lightning's complaints about its arguments are about."""
-    try:
-        yield
-    except (MisconfigurationException, TypeError, ValueError) as error:
-        raise UserError(f"the trainer cannot be used as it is set: {' '.join(str(error).split())}") from error
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Drop what Lightning says about itself and about choices that are made here on purpose."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        for message in (
-            ".*does not have many workers.*",  # on a CPU the cores are busy with the network
-            ".*The number of training batches .* is smaller than the logging interval.*",
-            ".*Checkpoint directory .* exists and is not empty.*",  # a resumed run
-            ".*lr_scheduler.step.* before .optimizer.step.*",  # GradScaler skips its first steps under 16-mixed
-            ".*`broadcast_buffers` is deprecated.*",  # its successor is not in torch 2.10
-            ".*It is recommended to use .*sync_dist=True.*",  # torchmetrics has gathered the ranks' values
-            ".*does not have a deterministic implementation.*",  # on a GPU: what can be fixed is, see CNN
-            ".*isinstance.treespec, LeafSpec.* is deprecated.*",
-        ):
-            warnings.filterwarnings("ignore", message)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

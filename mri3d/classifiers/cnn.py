@@ -11,15 +11,14 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, TQDMProgressBar
-from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from mri3d.classifiers.board import Board
-from mri3d.classifiers.callbacks import History, OwnSignals, Patience, named_interrupts, named_settings, quiet_libraries
-from mri3d.classifiers.checkpoints import AtomicCheckpointIO, Checkpoint, read_checkpoint
+from mri3d.classifiers.callbacks import History, OwnSignals, Patience
+from mri3d.classifiers.checkpoints import Checkpoint, read_checkpoint
 from mri3d.classifiers.classifier import Task
 from mri3d.classifiers.learner import Learner, OptimizerMaker, adamw, class_logits
+from mri3d.classifiers.trainer import build_trainer, check_trainer, named_interrupts, named_misuse, quiet_libraries
 from mri3d.errors import UserError
 from mri3d.files import digest_json
 from mri3d.model_folder import Card, Model, write_model
@@ -32,23 +31,6 @@ from mri3d.volumes.datamodule import VolumeDataModule, named_worker_deaths, volu
 from mri3d.volumes.sequence import VolumeSequence
 
 log = logging.getLogger(__name__)
-
-OURS = (
-    "callbacks",
-    "logger",
-    "plugins",
-    "use_distributed_sampler",
-    "default_root_dir",
-    "num_sanity_val_steps",
-    "enable_checkpointing",
-    "fast_dev_run",
-    "barebones",
-    "overfit_batches",
-)
-"""Arguments of the Trainer that are not the user's: results depend on them."""
-
-PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
-"""With others the weights themselves are of another type, and volumes and scores are float32."""
 
 AUGMENTATION = Augmentation()
 
@@ -90,17 +72,8 @@ class CNN:
             raise UserError(
                 f"model.num_workers={num_workers} is negative. Give 0 or more, or null to let it be chosen."
             )
-        if taken := sorted(set(OURS) & set(getattr(trainer, "keywords", {}))):
-            raise UserError(f"trainer.{taken[0]} is set by mri3d itself, because results depend on it. Leave it out.")
-        settings = getattr(trainer, "keywords", {})
-        several = settings.get("devices", 1) != 1 or settings.get("num_nodes", 1) != 1
-        if several and settings.get("strategy", "auto") not in ("auto", "ddp"):
-            raise UserError(
-                f"trainer.strategy={settings['strategy']} is not one that mri3d trains by on several devices. "
-                "Leave it out: ddp is taken."
-            )
-        if settings:
-            _check_trainer(trainer)  # a mistake is told now, not after the scans have been read
+        if getattr(trainer, "keywords", {}):
+            check_trainer(trainer)  # a mistake is told now, not after the scans have been read
         try:
             optimizer([torch.nn.Parameter(torch.zeros(1))])
         except (TypeError, ValueError) as error:
@@ -118,7 +91,7 @@ class CNN:
         """
         if not len(task.validation_rows):
             raise UserError("a CNN stops by its validation rows, and there are none. Raise evaluation.validation.")
-        num_ranks = _check_trainer(self.trainer).world_size
+        num_ranks = check_trainer(self.trainer).world_size
         for side, rows in (("training", task.train_rows), ("validation", task.validation_rows)):
             if len(rows) < num_ranks:  # a rank without rows would wait for the others for ever
                 raise UserError(
@@ -151,11 +124,12 @@ class CNN:
         callbacks = [history, Patience(self.patience), OwnSignals(), *([TQDMProgressBar()] if bar else [])]
         if not task.inner:
             callbacks += [Board(summary, task.classes), LearningRateMonitor("step")]
-        trainer = self._build_trainer(task, [*callbacks, best, Checkpoint(folder, "last")], bar=bar)
+        callbacks += [best, Checkpoint(folder, "last")]
+        trainer = build_trainer(self.trainer, task, callbacks, bar=bar)
         last = folder / "last.ckpt"
         if trainer.num_nodes > 1:
             log.info("waiting for the processes of all %d nodes", trainer.num_nodes)
-        with quiet_libraries(), named_interrupts(), named_worker_deaths():
+        with quiet_libraries(), named_misuse(), named_interrupts(), named_worker_deaths():
             trainer.fit(learner, self._data(task), ckpt_path=last if last.is_file() else None, weights_only=True)
         if not best.best_model_path:
             raise UserError("no epoch was completed and validated. Give the trainer more epochs, steps or time.")
@@ -252,46 +226,6 @@ class CNN:
             augmentation=self.augmentation,
             seed=task.seed,
         )
-
-    def _build_trainer(self, task: Task, callbacks: list[pl.Callback], *, bar: bool) -> pl.Trainer:
-        options = dict(getattr(self.trainer, "keywords", {}))
-        if options.get("devices", 1) != 1 or options.get("num_nodes", 1) != 1:
-            # The learner averages running statistics itself, see Learner.on_validation_start.
-            options["strategy"] = DDPStrategy(broadcast_buffers=False)
-        options["enable_progress_bar"] = bar
-        options.setdefault("deterministic", "warn" if torch.cuda.is_available() else None)
-        with quiet_libraries(), named_settings():
-            return self.trainer(
-                **options,
-                callbacks=callbacks,
-                logger=not task.inner and TensorBoardLogger(task.folder, name="tensorboard", version=task.name),
-                plugins=[AtomicCheckpointIO()],
-                use_distributed_sampler=False,
-                default_root_dir=task.folder,
-                num_sanity_val_steps=0,
-            )
-
-
-def _check_trainer(make: Callable[..., pl.Trainer]) -> pl.Trainer:
-    """Build a trainer that writes nothing.
-
-    Raises:
-        UserError: An argument is not one of the Trainer's, or leaves nothing to do.
-    """
-    with quiet_libraries(), named_settings():
-        trainer = make(logger=False, enable_checkpointing=False)
-    if trainer.precision not in PRECISIONS:
-        raise UserError(f"trainer.precision={trainer.precision} is not one of {', '.join(PRECISIONS)}.")
-    for name, left in (("train", "learn from"), ("val", "stop by")):
-        if not getattr(trainer, f"limit_{name}_batches"):
-            raise UserError(f"trainer.limit_{name}_batches=0 leaves nothing to {left}. Leave it out.")
-    for name, limit in (("max_epochs", trainer.max_epochs), ("max_steps", trainer.max_steps)):
-        if limit == 0:
-            raise UserError(f"trainer.{name}=0 leaves no time to learn. Give 1 or more.")
-    every, most = trainer.check_val_every_n_epoch, trainer.max_epochs
-    if every is not None and (every < 1 or 0 < (most or 0) < every):
-        raise UserError(f"trainer.check_val_every_n_epoch={every} leaves none of {most} epochs to stop by. Give 1.")
-    return trainer
 
 
 def class_weights(task: Task) -> torch.Tensor:

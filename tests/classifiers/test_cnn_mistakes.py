@@ -47,6 +47,9 @@ class Foreign(nn.Module):
         ({"num_workers": -1}, r"model\.num_workers=-1 is negative"),
         ({"trainer": {"callbacks": []}}, r"trainer\.callbacks is set by mri3d itself"),
         ({"trainer": {"fast_dev_run": True}}, r"trainer\.fast_dev_run is set by mri3d itself"),
+        ({"trainer": {"overfit_batches": 1}}, r"trainer\.overfit_batches is set by mri3d itself"),
+        ({"trainer": {"precision": "64-true"}}, r"trainer\.precision=64-true is not one of 32-true, 16-mixed, bf16-"),
+        ({"trainer": {"precision": "bf16-true"}}, r"trainer\.precision=bf16-true is not one of"),
         ({"trainer": {"use_distributed_sampler": True}}, r"trainer\.use_distributed_sampler is set by mri3d"),
     ],
 )
@@ -61,6 +64,11 @@ def test_options_out_of_range_are_named_at_once(options, message):
         ({}, {"validation_rows": TRAIN[:0]}, r"stops by its validation rows, and there are none"),
         ({"network": Foreign}, {}, r"model\.network: Foreign could not be loaded again .*sfcn"),
         ({"epochs": 0}, {}, r"trainer\.max_epochs=0 leaves no time to learn"),
+        (
+            {"trainer": {"limit_train_batches": 0.01}},
+            {},
+            r"the trainer cannot train as it is set: .*limit_train_batches",
+        ),
         ({"epochs": -1}, {}, r"trainer\.max_epochs=-1 has no end"),
         ({"trainer": {"limit_val_batches": 0}}, {}, r"trainer\.limit_val_batches=0 leaves nothing to stop by"),
         (
