@@ -21,6 +21,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from mri3d.classifiers import devices
 from mri3d.classifiers.devices import one_voice
 from mri3d.classifiers.loading import load_classifier
+from mri3d.classifiers.trainer import build_trainer
 from mri3d.errors import UserError
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.sequence import InMemory
@@ -130,7 +131,7 @@ def test_loader_processes_are_as_many_as_half_the_cores_that_this_process_may_us
 def test_algorithms_are_deterministic_on_a_gpu_unless_told_otherwise(tmp_path, monkeypatch, gpu, settings, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     try:
-        cnn(trainer=settings)._build_trainer(task(tmp_path), [], bar=False)
+        build_trainer(cnn(trainer=settings).trainer, task(tmp_path), [], bar=False)
         assert torch.are_deterministic_algorithms_enabled() == expected
         assert torch.is_deterministic_algorithms_warn_only_enabled() == expected
     finally:
