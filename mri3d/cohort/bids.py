@@ -50,7 +50,7 @@ class Bids:
     label: str
     table: str = "participants.tsv"
     suffix: str = "T1w"
-    session: str | None = None
+    session: str | int | None = None
     entities: Mapping[str, object] = field(default_factory=dict)
     unlabelled: str | float | bool | Sequence[object] = ()
     group: str | None = None
@@ -73,7 +73,7 @@ class Bids:
                 f"data.root={self.root!r} has no scan sub-*/[ses-*/]anat/*_{self.suffix}.nii[.gz]. {contents(root)} "
                 "Set data.root to the root of the BIDS tree, or data.suffix to the kind of scan it has."
             )
-        chosen = [scan for scan in scans if _matches(scan.entities, self._wanted())]
+        chosen = _chosen(scans, self._wanted())
         if not chosen:
             raise UserError(
                 f"none of the {len(scans)} {self.suffix} scans of {root} has {_text(self._wanted())}; the first is "
@@ -151,13 +151,16 @@ def _folders(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for path in folder.glob(pattern) if path.is_dir())
 
 
-def _matches(entities: Mapping[str, str], wanted: Mapping[str, str | None]) -> bool:
-    """Tell whether a name has the entities that are asked for; run-01 is run-1."""
-    return all(_index(entities.get(name)) == _index(value) for name, value in wanted.items())
+def _chosen(scans: Sequence[_Scan], wanted: Mapping[str, str | None]) -> list[_Scan]:
+    """Give the scans whose names have the entities that are asked for; where none has, 01 is 1 and 1 is 01."""
 
+    def number(value: str | None) -> str | None:
+        return value.lstrip("0") or "0" if value is not None and value.isdigit() else value
 
-def _index(value: str | None) -> str | None:
-    return value.lstrip("0") or "0" if value is not None and value.isdigit() else value
+    exact = [scan for scan in scans if all(scan.entities.get(name) == value for name, value in wanted.items())]
+    return exact or [
+        scan for scan in scans if all(number(scan.entities.get(name)) == number(v) for name, v in wanted.items())
+    ]
 
 
 def _text(wanted: Mapping[str, str | None]) -> str:

@@ -157,3 +157,14 @@ def test_depression_study_has_the_documented_counts():
     assert cohort.class_counts == {"control": 5, "depr": 7}
     assert cohort.subjects[10].id == "sub-55"
     assert cohort.subjects[10].covariates == {"IQ_Raven": ""}
+
+
+def test_a_value_is_taken_as_a_number_only_where_no_name_has_it_as_it_stands(tmp_path):
+    for folder, session in (("both", "01"), ("both", "1"), ("one", "01")):
+        scan = tmp_path / folder / f"sub-A/ses-{session}/anat/sub-A_ses-{session}_T1w.nii"
+        scan.parent.mkdir(parents=True)
+        scan.write_bytes(b"")
+        (tmp_path / folder / "participants.tsv").write_text("participant_id\tdx\nsub-A\tx\nsub-B\ty\n")
+    for folder, session, expected in (("both", "01", "01"), ("both", 1, "1"), ("one", 1, "01")):
+        subjects = Bids(tmp_path / folder, "dx", session=session).read().subjects
+        assert [s.scan.parent.parent.name for s in subjects if s.scan] == [f"ses-{expected}"]
