@@ -16,6 +16,9 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 from mri3d.errors import UserError
 from mri3d.volumes.datamodule import Batch
 
+MANY_INPUTS = 20_000
+"""Of one output of a layer; more than any layer of the usual networks has."""
+
 OptimizerMaker = Callable[[Iterable[Any]], torch.optim.Optimizer]
 
 
@@ -45,6 +48,26 @@ def class_logits(logits: Tensor) -> Tensor:
     tensor([[0., 2.]])
     """
     return torch.cat([torch.zeros_like(logits), logits], dim=1) if logits.shape[1] == 1 else logits
+
+
+def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
+    """Sort parameters by how an adaptive optimizer may move them.
+
+    Each step moves every weight by about the learning rate, in directions that add up where inputs are alike, as
+    neighbouring voxels are: an output moves by as much as it has inputs. So beyond `MANY_INPUTS` the rate falls with
+    their number (Yang et al. 2021, Tensor Programs V), and one rate suits kernels of 3^3 and of 60^3 voxels. Biases and
+    normalisation gains have no scale to shrink towards: their weights do not decay.
+
+    Returns:
+        Groups for an optimizer, each with its `scale`, the share of the learning rate that it gets; largest first.
+    """
+    by_scale: dict[float, list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            by_scale.setdefault(min(1.0, MANY_INPUTS / parameter[0].numel()), []).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": by_scale[scale], "scale": scale} for scale in sorted(by_scale)[::-1]]
+    plain = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    return [*groups, {"params": plain, "weight_decay": 0.0, "scale": 1.0}]
 
 
 class Learner(pl.LightningModule):
@@ -131,10 +154,9 @@ class Learner(pl.LightningModule):
                 f"trainer.max_epochs={self.trainer.max_epochs} has no end, and the cycle of the learning rate needs "
                 "a length. Give trainer.max_epochs or trainer.max_steps."
             )
-        decayed = [parameter for parameter in self.network.parameters() if parameter.ndim > 1]
-        plain = [parameter for parameter in self.network.parameters() if parameter.ndim <= 1]
-        # Biases and normalisation gains have no scale to shrink towards.
-        optimizer = self.optimizer_maker([{"params": decayed}, {"params": plain, "weight_decay": 0.0}])
+        optimizer = self.optimizer_maker(parameter_groups(self.network))
+        for group in optimizer.param_groups:
+            group["lr"] *= group["scale"]
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional
 
-from mri3d.classifiers.learner import Learner, adamw, class_logits
+from mri3d.classifiers.learner import Learner, adamw, class_logits, parameter_groups
 from mri3d.configuration import complete
 from mri3d.errors import UserError
 
@@ -188,3 +188,16 @@ def test_ranks_judge_a_network_of_averaged_running_statistics():
     fitted._trainer.world_size = 1
     fitted.on_validation_start()
     assert norm.running_mean.tolist() == [0.5, 0.5]
+
+
+def test_layers_of_many_inputs_move_more_slowly_and_the_others_as_ever():
+    network = nn.Sequential(nn.Conv3d(1, 2, 40), nn.Conv3d(2, 3, 3), nn.Linear(5, 4))
+    groups = parameter_groups(network)
+    assert [group["scale"] for group in groups] == [1.0, 20_000 / 40**3, 1.0]
+    assert groups[0]["params"] == [network[1].weight, network[2].weight]
+    assert groups[1]["params"] == [network[0].weight]
+    assert groups[2]["params"] == [network[0].bias, network[1].bias, network[2].bias]
+    made = Learner(network, class_weights=torch.ones(2), optimizer=partial(adamw, lr=0.1), seed=0)
+    made._trainer = SimpleNamespace(estimated_stepping_batches=10)
+    peaks = [group["max_lr"] for group in made.configure_optimizers()["optimizer"].param_groups]
+    assert peaks == pytest.approx([0.1, 0.1 * 20_000 / 40**3, 0.1])
