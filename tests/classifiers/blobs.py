@@ -49,3 +49,8 @@ def cnn(*, epochs=2, lr=0.02, trainer=None, network=None, **options: object):
         optimizer=functools.partial(torch.optim.AdamW, lr=lr),
         **{"batch_size": 4, "num_workers": 0} | options,
     )
+
+
+def weights(classifier):
+    """Give the fitted network's state, each tensor as bytes."""
+    return {name: tensor.numpy().tobytes() for name, tensor in classifier.network_.state_dict().items()}

@@ -5,6 +5,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
+from mri3d.classifiers.classical import ClassicalModel
+from mri3d.classifiers.classifier import Task
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
@@ -56,3 +58,26 @@ def planted_arrays(targets: np.ndarray, *, seed: int) -> np.ndarray:
     arrays[(slice(None), *REGION)] += 4 * (targets == 1)[:, None, None, None]
     arrays[(slice(None), *OTHER_REGION)] += 4 * (targets == 2)[:, None, None, None]
     return arrays
+
+
+TRAIN, TEST = np.arange(45), np.arange(45, 63)
+"""Rows of the cohorts of the fixtures `two` and `three`."""
+
+
+def task_of(cohort, folder=Path(), *, train_rows=TRAIN, validation_rows=(), groups=None, seed=3) -> Task:
+    volumes, targets = cohort
+    return Task(
+        volumes=volumes,
+        targets=targets,
+        groups=np.arange(len(targets)) if groups is None else groups,
+        classes=tuple("abc"[: targets.max() + 1]),
+        train_rows=np.asarray(train_rows),
+        validation_rows=np.asarray(validation_rows, dtype=np.int64),
+        seed=seed,
+        folder=folder,
+    )
+
+
+def fitted(model: ClassicalModel, task: Task) -> ClassicalModel:
+    model.fit(task)
+    return model
