@@ -3,7 +3,6 @@
     python benchmarks/convolution.py                      # all cores, wall time
     python benchmarks/convolution.py --one-core           # one core, CPU time: steady on a machine that others use too
     python benchmarks/convolution.py --device cuda
-    python benchmarks/convolution.py --as-is             # `torch.nn.Conv3d` as people write it, over a minute
 
 Every case runs in this one process; times are medians. Where torch would take longer than `--limit` seconds, it
 computes a part of the output, its time is multiplied by the number of such parts, and the figure is marked with `~`.
@@ -25,11 +24,11 @@ from pathlib import Path
 
 import torch
 from fft_conv_pytorch import fft_conv
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from mri3d.nets.conv_geometry import Geometry
-from mri3d.nets.fft_conv import FFTConv3d, expects_fft, fft_conv3d
+from mri3d.nets.fft_conv import expects_fft, fft_conv3d
 
 MAX_MEASURED_WORK = 2e9
 """Multiply-adds of the part that torch computes where its time is extrapolated."""
@@ -238,16 +237,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--one-core", action="store_true", help="one core, CPU time")
-    parser.add_argument("--as-is", action="store_true", help="torch.nn.Conv3d(padding='same') of 60^3 taps alone")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--limit", type=float, default=10.0, help="seconds beyond which torch's time is extrapolated")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="fft_conv_pytorch")
-    warnings.filterwarnings("ignore", ".*even kernel lengths.*")
     if options.one_core:
         torch.set_num_threads(1)
-    if options.as_is:
-        return measure_as_is(Clock("cpu", one_core=options.one_core, repeats=9))
     clock = Clock(options.device, one_core=options.one_core, repeats=options.repeats)
     ways: dict[str, Convolve] = {"torch": directly}
     if options.device == "cuda":
@@ -272,23 +267,6 @@ def main() -> None:
         print(f"| {case} | " + " | ".join(row) + " |", flush=True)
         verdicts += judge(case, costs, chosen)
     print("", *verdicts, sep="\n")
-
-
-def measure_as_is(clock: Clock) -> None:
-    """Time the first layer of the seed network on 40^3 voxels as people write it: torch pads it by itself, slowly."""
-    ours, theirs = FFTConv3d(1, 8, 60, padding="same"), nn.Conv3d(1, 8, 60, padding="same")
-    theirs.load_state_dict(ours.state_dict())
-    volume = torch.randn(1, 1, 40, 40, 40)
-    with torch.no_grad():
-        seconds = clock.seconds(lambda: ours(volume))
-        start = clock.now()
-        expected = theirs(volume)
-        direct = clock.now() - start
-        error = (ours(volume) - expected).abs().max() / expected.abs().max()
-    print(
-        f"40^3, 1 -> 8, 60^3, forward: torch.nn.Conv3d(padding='same') {direct:.1f} s, FFTConv3d {seconds * 1e3:.0f} ms"
-    )
-    print(f"{direct / seconds:,.0f} x torch's speed, largest difference {error.item():.1e} of the largest value")
 
 
 def choices(case: Case, device: str) -> tuple[str, str]:
