@@ -41,6 +41,8 @@ def complete(node: Any, where: str = "") -> Any:  # noqa: ANN401 (any JSON value
 
 def _check_call(node: dict[str, Any], where: str) -> dict[str, Any]:
     """Check the options of one call; give it with its defaults."""
+    if not isinstance(node["_target_"], str):
+        raise UserError(f"{_join(where, '_target_')}={node['_target_']!r} names nothing. Name a class or a function.")
     target = _locate(node["_target_"], where)
     parameters = _parameters(target, where)
     hints = _hints(target)

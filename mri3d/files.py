@@ -52,9 +52,18 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def as_utf8(text: str) -> bytes:
+    r"""Encode text; bytes of a file's name that are no text, which Python holds as surrogates, become `\udc..`.
+
+    >>> as_utf8(b"caf\xe9".decode(errors="surrogateescape"))
+    b'caf\\udce9'
+    """
+    return text.encode(errors="backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
-    r"""Write text atomically, as UTF-8; bytes of a file's name that are no text become `\udc..`."""
-    write_bytes(path, text.encode(errors="backslashreplace"))
+    """Write text atomically, as `as_utf8` encodes it."""
+    write_bytes(path, as_utf8(text))
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 (any JSON value)

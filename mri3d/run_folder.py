@@ -18,7 +18,7 @@ from mri3d.cohort.cohort import Cohort
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import Evaluation
 from mri3d.evaluation.splits import Fold, fold_texts
-from mri3d.files import write_json, write_text
+from mri3d.files import as_utf8, write_json, write_text
 from mri3d.report.figures import Picture
 from mri3d.report.page import write_report
 
@@ -60,7 +60,7 @@ def claim(folder: Path, cohort: Cohort, folds: Sequence[Fold], configuration: di
     texts = dict(zip(cohort.ids, fold_texts(folds, len(cohort.ids)), strict=True))
     table = cohort.to_csv(texts)
     if resumed:
-        if not (folder / "cohort.csv").is_file() or (folder / "cohort.csv").read_bytes() != table.encode():
+        if not (folder / "cohort.csv").is_file() or (folder / "cohort.csv").read_bytes() != as_utf8(table):
             raise UserError(
                 f"the cohort is not the one that {folder} began with: its cohort.csv has other scans, labels or folds. "
                 "Subjects that it has learnt from could be tested. Start a new run."

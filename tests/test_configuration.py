@@ -69,6 +69,7 @@ def test_librarys_defaults_stay_the_librarys():
         (KFOLD | {"fold": 1}, r"^fold is no option"),
         ({"evaluation": KFOLD | {"folds": "many"}}, r"^evaluation\.folds='many' is not a whole number\.$"),
         ({"evaluation": KFOLD | {"folds": True}}, r"^evaluation\.folds=True is not a whole number\.$"),
+        ({"evaluation": {"_target_": ["a"]}}, r"_target_=\['a'\] names nothing"),
         ({"data": TABLE | {"group": 3}}, r"^data\.group=3 is not text or null\. Quote it twice to give text: "),
         ({"data": TABLE | {"covariates": 3}}, r"^data\.covariates=3 is not text or a list, each item text\. Quote it"),
         ({"data": TABLE | {"skip_bad": "no"}}, r"^data\.skip_bad='no' is not true or false\.$"),

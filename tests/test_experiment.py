@@ -3,6 +3,7 @@
 import csv
 import functools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def write_study(root):
     return Table(root=str(root), table="study.csv")
 
 
-def run_study(study, folder, classifier, evaluation=HOLDOUT):
+def run_study(study, folder, classifier, evaluation=HOLDOUT, *, resumed=False):
     return run(
         study,
         Recipe(resolution=16),
@@ -52,6 +53,7 @@ def run_study(study, folder, classifier, evaluation=HOLDOUT):
         seed=0,
         folder=folder,
         configuration={"model": {"_target_": "test"}},
+        resumed=resumed,
     )
 
 
@@ -138,3 +140,15 @@ def test_mistake_that_shows_in_training_is_in_the_log_of_the_run(tmp_path, one_c
         run_study(write_study(tmp_path), tmp_path / "run", classifier)
     assert "ERROR mri3d.run_folder: training diverged" in (tmp_path / "run/log.txt").read_text()
     assert not (tmp_path / "run/metrics.json").exists()
+
+
+def test_run_on_scans_whose_names_are_no_text_can_be_gone_on_with(tmp_path):
+    study = write_study(tmp_path)
+    try:
+        (tmp_path / "s00.nii").rename(tmp_path / b"s00\xe9.nii".decode(errors="surrogateescape"))
+    except OSError as error:
+        pytest.skip(f"no such name can be given here: {error}")
+    study = replace(study, scan="{id}*.nii")
+    for resumed in (False, True):
+        run_study(study, tmp_path / "run", Logistic(num_components=2, C=1.0), resumed=resumed)
+    assert "s00\\udce9.nii" in cohort_rows(tmp_path / "run")["s00"]["scan"]

@@ -1,4 +1,4 @@
-"""What a training tells of itself, and no chatter from libraries."""
+"""What a training tells of itself, when it stops, and what stops it."""
 
 import logging
 import math
