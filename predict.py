@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from mri3d.command_line import exit_status, hydra_overrides, run_script
+from mri3d.cli.overrides import exit_status, hydra_overrides, run_script
 from mri3d.errors import UserError
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mri3d.command_line import exit_status, hydra_overrides, run_script, tell
+from mri3d.cli.overrides import exit_status, hydra_overrides, run_script, tell
 from mri3d.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def execute(configuration: dict[str, Any], folder: Path, *, resumed: bool = Fals
     """Run one configuration, or go on with its run; return the exit status."""
     from hydra.utils import instantiate
 
-    from mri3d import experiment
-    from mri3d.configuration import complete
+    from mri3d import runs as experiment
+    from mri3d.plan import complete
 
     for group in GROUPS:
         if not isinstance(configuration.get(group), dict) or "_target_" not in configuration[group]:
@@ -76,8 +76,8 @@ def _model(model: dict[str, Any], evaluation: Any) -> Any:  # noqa: ANN401 (what
     """Build the classifier, or with a grid of its options all those that it spans."""
     from hydra.utils import instantiate
 
-    from mri3d.configuration import complete, with_options
     from mri3d.evaluation.nested import INNER_FOLDS, Candidates, Nested
+    from mri3d.plan import complete, with_options
 
     if not isinstance(evaluation, Nested) or not evaluation.grid:
         return instantiate(model, _convert_="all")
@@ -91,7 +91,7 @@ def resume(folder: Path) -> int:
     """Run the configuration that lies in a run: after it was cut off, or beside its first process."""
     import logging
 
-    from mri3d.run_folder import read_configuration
+    from mri3d.records import read_configuration
 
     configuration = read_configuration(folder)
     level = "WARNING" if RUN in os.environ else "INFO"
@@ -106,7 +106,7 @@ def compose(arguments: list[str]) -> int:
     from hydra.core.config_store import ConfigStore
     from hydra.core.hydra_config import HydraConfig
 
-    from mri3d.sweep import Sweep
+    from mri3d.cli.sweep import Sweep
 
     ConfigStore.instance().store("schema", Schema)
     statuses, sweep = [0], Sweep()

@@ -27,8 +27,8 @@ from fft_conv_pytorch import fft_conv
 from torch import Tensor
 from torch.nn import functional
 
-from mri3d.nets.conv_geometry import Geometry
-from mri3d.nets.fft_conv import expects_fft, fft_conv3d
+from mri3d.nets.fft.conv import expects_fft, fft_conv3d
+from mri3d.nets.fft.geometry import Geometry
 
 MAX_MEASURED_WORK = 2e9
 """Multiply-adds of the part that torch computes where its time is extrapolated."""

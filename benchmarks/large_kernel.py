@@ -13,7 +13,7 @@ import warnings
 import torch
 from torch import nn
 
-from mri3d.nets.fft_conv import FFTConv3d
+from mri3d.nets.fft.conv import FFTConv3d
 
 
 def main() -> None:

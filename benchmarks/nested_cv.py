@@ -28,15 +28,15 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
-from mri3d.classifiers.classical import KNN, RBFSVM, LinearSVM, Logistic, Ridge
-from mri3d.classifiers.classifier import Task
-from mri3d.classifiers.gram import gram
-from mri3d.classifiers.heads import LinearHead
-from mri3d.classifiers.pca import GramPCA
-from mri3d.classifiers.search import inner_folds
+from mri3d.models.classical.decisions import LinearHead
+from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
+from mri3d.models.classical.search import inner_folds
+from mri3d.models.model import Task
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
+from mri3d.voxels.gram import gram
+from mri3d.voxels.pca import GramPCA
 
 C = (0.1, 1.0, 10.0, 100.0)
 NUM_COMPONENTS = (10, 25, 50, 100, 250, 500)

@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from mri3d.command_line import exit_status, run_script, tell
+from mri3d.cli.overrides import exit_status, run_script, tell
 from mri3d.errors import UserError, did_you_mean
 
 USAGE = """\
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _run(name: str, options: list[str]) -> int:
-    from mri3d.small_commands import COMMANDS, make_maps  # heavy, and --help need not wait for it
+    from mri3d.cli.small_commands import COMMANDS, make_maps  # heavy, and --help need not wait for it
 
     if name not in COMMANDS:
         raise UserError(f"there is no command {name!r}.{did_you_mean(name, COMMANDS)} Give {' or '.join(COMMANDS)}.")

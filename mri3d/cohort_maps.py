@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mri3d.classifiers.pca import PCA, NumComponents, TransposedPCA
 from mri3d.cohort.cohort import Cohort
 from mri3d.explain.averages import class_averages
 from mri3d.explain.cohort_space import CohortSpace, is_cohort_map
@@ -17,6 +16,7 @@ from mri3d.report.components import named_counts, scree_chart, subjects_chart
 from mri3d.report.figures import Picture
 from mri3d.report.maps import MapView, map_picture, volumes_picture
 from mri3d.volumes.cache import Volumes
+from mri3d.voxels.pca import PCA, NumComponents, TransposedPCA
 
 Section = tuple[str, list[Picture]]
 """A title, and the pictures below it."""

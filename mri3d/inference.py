@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mri3d.classifiers.classifier import Classifier
-from mri3d.classifiers.cnn import CNN
-from mri3d.classifiers.loading import load_classifier
 from mri3d.errors import UserError
 from mri3d.explain.attribution import as_heat, explain, grad_cam, has_evidence
 from mri3d.files import write_text
 from mri3d.model_folder import CARD, Card, model_folders
+from mri3d.models.loading import load_classifier
+from mri3d.models.model import Classifier
+from mri3d.models.network.cnn import CNN
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.prediction_page import ScanResult, write_prediction_report
 from mri3d.scans.listing import find_scans, unique_names

@@ -40,7 +40,7 @@ class Model:
     """The contents of a model folder.
 
     Args:
-        classifier: Name of the classifier in the table of `mri3d.classifiers.loading`.
+        classifier: Name of the classifier in the table of `mri3d.models.loading`.
         arguments: What the classifier needs to be built again, JSON types.
         tensors: Its weights by name.
         card: What surrounds it.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-import mri3d.classifiers.projection
+import mri3d.voxels.projection
 from mri3d.cohort.audit import audit
 from mri3d.cohort_maps import CohortMaps, study_sections
 from mri3d.volumes.cache import Volumes
@@ -51,13 +51,13 @@ def test_maps_of_an_earlier_call_do_not_stay_and_files_of_others_do(tmp_path, vo
 
 def test_the_volumes_are_added_up_in_one_pass(tmp_path, volumes, cohort, monkeypatch):
     passes = []
-    original = mri3d.classifiers.projection.each_block
+    original = mri3d.voxels.projection.each_block
 
     def counted(volumes, rows, work, *, title, **options):
         passes.append(title)
         return original(volumes, rows, work, title=title, **options)
 
-    monkeypatch.setattr(mri3d.classifiers.projection, "each_block", counted)
+    monkeypatch.setattr(mri3d.voxels.projection, "each_block", counted)
     study_sections(volumes, cohort, tmp_path, weights={"a model": np.ones((1, *volumes.shape[1:]), np.float32)})
     assert passes == ["directions in voxels"]
     maps = CohortMaps(volumes, cohort, tmp_path)

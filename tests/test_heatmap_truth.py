@@ -12,10 +12,10 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from mri3d.classifiers.cnn import CNN
 from mri3d.cohort.demo import DemoStudy, effect_mask_path
 from mri3d.inference import run
 from mri3d.model_folder import Card
+from mri3d.models.network.cnn import CNN
 from mri3d.nets.seed import Seed
 from mri3d.scans.scan import canonical, read_scan
 from mri3d.volumes.recipe import Recipe

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from mri3d.classifiers.cnn import CNN
 from mri3d.errors import UserError
 from mri3d.inference import run
 from mri3d.model_folder import Card
+from mri3d.models.network.cnn import CNN
 from mri3d.nets.sfcn import SFCN
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference

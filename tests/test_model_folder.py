@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from mri3d.classifiers.loading import load_classifier
 from mri3d.errors import UserError
 from mri3d.files import digest_json
 from mri3d.model_folder import CARD, SEAL, WEIGHTS, Card, Model, model_folders, read_model, write_model
+from mri3d.models.loading import load_classifier
 from mri3d.nets.sfcn import SFCN
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference

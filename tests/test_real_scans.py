@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.test_cli import ROOT, rows_of, run, the_run
+from tests.cli.test_train_and_predict import ROOT, rows_of, run, the_run
 
 DATA = ROOT.parent / "shared/data"
 IXI = DATA / "ixi"

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from mri3d.classifiers.classifier import Classifier, Search, Setting, Task
-from mri3d.evaluation.metrics import Scores, scores
 from mri3d.evaluation.nested import Candidates
 from mri3d.evaluation.splits import Fold
 from mri3d.files import write_text
+from mri3d.models.model import Classifier, Search, Setting, Task
+from mri3d.outcome.class_scores import Scores, scores
 from mri3d.volumes.cache import Volumes
 
 log = logging.getLogger(__name__)

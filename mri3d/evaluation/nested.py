@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from mri3d.classifiers.classifier import Classifier, Search, Setting, Task
 from mri3d.errors import UserError
-from mri3d.evaluation.metrics import scores
 from mri3d.evaluation.splits import KFold
 from mri3d.files import write_json
+from mri3d.models.model import Classifier, Search, Setting, Task
+from mri3d.outcome.class_scores import scores
 
 log = logging.getLogger(__name__)
 

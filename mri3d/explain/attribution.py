@@ -8,10 +8,10 @@ from captum.attr import IntegratedGradients, LayerGradCam
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from mri3d.classifiers.classical import ClassicalModel
-from mri3d.classifiers.classifier import Classifier
-from mri3d.classifiers.cnn import CNN
-from mri3d.classifiers.learner import class_logits
+from mri3d.models.classical.models import ClassicalModel
+from mri3d.models.model import Classifier
+from mri3d.models.network.cnn import CNN
+from mri3d.models.network.learner import class_logits
 from mri3d.nets.centres import cell_centres
 from mri3d.volumes.resample import interpolation_matrix, resample
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mri3d.classifiers.blocks import BUDGET_BYTES, each_block
-from mri3d.classifiers.gram import voxel_moments
 from mri3d.errors import UserError
 from mri3d.volumes.sequence import VolumeSequence
+from mri3d.voxels.blocks import BUDGET_BYTES, each_block
+from mri3d.voxels.gram import voxel_moments
 
 
 @dataclass(frozen=True, eq=False)

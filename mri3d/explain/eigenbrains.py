@@ -6,8 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from mri3d.classifiers.pca import PCA
 from mri3d.errors import UserError
+from mri3d.voxels.pca import PCA
 
 
 @dataclass(frozen=True, eq=False)

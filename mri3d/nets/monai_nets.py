@@ -10,7 +10,7 @@ from torch import nn
 
 from mri3d.errors import UserError
 from mri3d.nets.arguments import positive_integers, probability, volume_and_outputs
-from mri3d.nets.fft_conv import FFTConv3d
+from mri3d.nets.fft.conv import FFTConv3d
 from mri3d.nets.shapes import deepest_map
 
 B0_STAGES = [  # r repeats, k kernel, s strides, e expansion, i and o channels, se squeeze-and-excitation

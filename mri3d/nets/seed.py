@@ -9,7 +9,7 @@ from torch import nn
 
 from mri3d.errors import UserError
 from mri3d.nets.arguments import at_least_one, positive_integers, probability, too_small, volume_and_outputs
-from mri3d.nets.fft_conv import FFTConv3d
+from mri3d.nets.fft.conv import FFTConv3d
 from mri3d.nets.shapes import deepest_map
 
 STUDY_VOLUME = (155, 165, 195)

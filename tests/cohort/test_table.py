@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mri3d.cohort.table import Table
-from mri3d.configuration import complete
 from mri3d.errors import UserError
+from mri3d.plan import complete
 
 IXI = Path(__file__).parents[3] / "shared" / "data" / "ixi"
 

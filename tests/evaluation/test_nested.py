@@ -8,13 +8,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from mri3d.classifiers.cnn import CNN
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import cross_validate, make_tasks
 from mri3d.evaluation.nested import Candidates, Nested
 from mri3d.evaluation.splits import KFold
-from tests.classifiers.blobs import cnn
-from tests.classifiers.blobs import task as blob_task
+from mri3d.models.network.cnn import CNN
+from tests.models.blobs import cnn
+from tests.models.blobs import task as blob_task
 
 CLASSES = ("control", "patient")
 SETTINGS = [{"C": 1e-4}, {"C": 1.0}, {"C": 1e4}]
@@ -182,7 +182,7 @@ def test_choice_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, fits, monkey
 
     cut = blob_task(tmp_path / "cut")
     with monkeypatch.context() as patch, pytest.raises(CutOffError):  # noqa: PT012
-        patch.setattr("mri3d.classifiers.learner.Learner.on_before_optimizer_step", cut_off)
+        patch.setattr("mri3d.models.network.learner.Learner.on_before_optimizer_step", cut_off)
         networks().fit(cut)
     assert (tmp_path / "cut/checkpoints/fold_0_inner").exists() == (at < 4)
     fits.clear()

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mri3d.classifiers.cnn import CNN
 from mri3d.explain import attribution
 from mri3d.explain.attribution import as_heat
+from mri3d.models.network.cnn import CNN
 from mri3d.nets.monai_nets import ResNet18
 from mri3d.nets.sfcn import SFCN
 

@@ -8,7 +8,7 @@ from scipy.stats import ttest_ind
 from mri3d.errors import UserError
 from mri3d.explain.averages import class_averages
 from mri3d.volumes.sequence import InMemory
-from tests.classifiers.planted import OTHER_REGION, REGION, SHAPE, planted_arrays
+from tests.models.planted import OTHER_REGION, REGION, SHAPE, planted_arrays
 
 
 def in_memory(targets, *, seed):

@@ -5,10 +5,10 @@ import pytest
 import sklearn.decomposition
 from numpy.testing import assert_allclose
 
-from mri3d.classifiers.pca import PCA
 from mri3d.errors import UserError
 from mri3d.explain.eigenbrains import Eigenbrains, chosen_components
-from tests.classifiers.planted import SHAPE, brains, flat, write_volumes
+from mri3d.voxels.pca import PCA
+from tests.models.planted import SHAPE, brains, flat, write_volumes
 
 ROWS = np.array([0, 1, 2, 4, 5, 6, 8, 9, 11, 12, 13])
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from mri3d.classifiers.classical import KNN, LinearSVM, Logistic, Ridge
-from mri3d.classifiers.classifier import Task
 from mri3d.errors import UserError
 from mri3d.explain import attribution
 from mri3d.explain.attribution import as_heat, has_evidence
-from tests.classifiers.planted import OTHER_REGION, REGION, SHAPE, planted_cohort
+from mri3d.models.classical.models import KNN, LinearSVM, Logistic, Ridge
+from mri3d.models.model import Task
+from tests.models.planted import OTHER_REGION, REGION, SHAPE, planted_cohort
 
 
 def explain(model, array, *, baseline, target):

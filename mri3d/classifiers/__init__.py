@@ -1,1 +1,0 @@
-"""What fits on rows and gives probabilities."""

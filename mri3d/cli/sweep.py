@@ -1,0 +1,116 @@
+"""A sweep: what its runs came to, gathered one after the other, ends as one table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mri3d.errors import UserError
+
+if TYPE_CHECKING:
+    from mri3d.report.sweep_page import SweepRun
+
+
+class Sweep:
+    """Gathers the runs of one command line."""
+
+    def __init__(self) -> None:
+        self.root = Path("runs")
+        self._runs: list[tuple[dict[str, str], Path, str]] = []
+
+    @contextmanager
+    def run(self, overrides: Sequence[str], folder: Path) -> Iterator[None]:
+        """Note the run that the block is.
+
+        Args:
+            overrides: What the command line says of this run, `key=value`.
+            folder: The run directory.
+        """
+        settings = {key.lstrip("+~"): value for key, _, value in (text.partition("=") for text in overrides)}
+        failure = ""
+        try:
+            yield
+        except BaseException as error:
+            failure = _reason(error)
+            raise
+        finally:
+            self._runs.append((settings, folder, failure))
+
+    def finish(self) -> list[str]:
+        """Write `<timestamp>-sweep` with `models.csv` and `report.html`.
+
+        Returns:
+            Lines for the user: the table, best AUC first, and where the page lies; none after a single run, and none
+            where no run came to a result.
+        """
+        if len(self._runs) < 2 or all(failure for *_, failure in self._runs):
+            return []
+        from mri3d.records import write_table
+        from mri3d.report.sweep_page import sweep_table, write_sweep_page  # here: matplotlib would slow --help down
+
+        runs = self._results()
+        folder = self.root / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}-sweep"
+        write_table(folder / "models.csv", csv_rows(runs))
+        write_sweep_page(folder / "report.html", runs)
+        return ["", *aligned(*sweep_table(runs)), "", f"sweep  {folder / 'report.html'}"]
+
+    def _results(self) -> list[SweepRun]:
+        """Read what the runs left; best AUC first, failures last."""
+        from mri3d.report.sweep_page import SweepRun
+
+        runs = []
+        for settings, folder, failure in self._runs:
+            text = "null" if failure else (folder / "metrics.json").read_text(encoding="utf-8")
+            runs.append(SweepRun(settings, folder, json.loads(text), failure))
+        return sorted(runs, key=lambda run: (run.metrics is None, -(run.score("auc") or 0.0)))
+
+
+def csv_rows(runs: Sequence[SweepRun]) -> list[dict[str, object]]:
+    """Give the rows of models.csv.
+
+    Args:
+        runs: In the order of the rows.
+
+    Returns:
+        For each run what was varied, then `<score>` of all tests together, `<score>_mean` and `<score>_sd` over the
+        folds, `seconds`, `run` and `failure`.
+    """
+    import numpy as np
+
+    from mri3d.report.sweep_page import COMPARED, varied_keys
+
+    rows = []
+    for run in runs:
+        row: dict[str, object] = {key: run.settings.get(key, "") for key in varied_keys(runs)}
+        for name in COMPARED:
+            defined = [score for score in run.fold_scores(name) if score is not None]
+            row |= {name: run.score(name), f"{name}_mean": float(np.mean(defined)) if defined else None}
+            row[f"{name}_sd"] = float(np.std(defined, ddof=1)) if len(defined) > 1 else None
+        seconds = run.metrics["seconds"]["total"] if run.metrics else None
+        rows.append(row | {"seconds": seconds, "run": str(run.folder) if run.metrics else "", "failure": run.failure})
+    return rows
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Write a table as lines of plain text; the last column may be of any length.
+
+    >>> aligned(["model", "AUC", "run"], [["knn", "0.900", "runs/a"]])
+    ['model  AUC    run', 'knn    0.900  runs/a']
+    """
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header) - 1)]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in [header, *rows]
+    ]
+
+
+def _reason(error: BaseException) -> str:
+    """Say on one line why a run failed: the user's mistake, if a library wrapped one."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__cause__
+    return " ".join(str(cause or error).split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""PCA, then a linear or kernel model."""

@@ -1,0 +1,1 @@
+"""A convolutional network as a model, trained by Lightning."""

@@ -1,0 +1,1 @@
+"""Convolutions with large kernels, by Fourier transforms."""

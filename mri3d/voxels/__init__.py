@@ -1,0 +1,1 @@
+"""The cohort as a matrix, streamed: blocks, Gram matrix, projection, PCA."""

@@ -1,0 +1,95 @@
+"""Mistakes on the command line end with status 2, one message, and nothing written."""
+
+import logging
+import runpy
+import signal
+import sys
+
+import pytest
+
+from tests.cli.test_train_and_predict import ROOT, SMALL, run
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path, capfd):
+    """Run a script in this process, in an empty folder: its imports take most of the time of a mistake."""
+
+    def main(script, *arguments: str):
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / f"{script}.py"), run_name="__main__")
+        return end.value.code, capfd.readouterr().err
+
+    handler, level, handlers = signal.getsignal(signal.SIGTERM), logging.root.level, logging.root.handlers[:]
+    yield main
+    signal.signal(signal.SIGTERM, handler)
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers  # Hydra put others there
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resolutoin=3"], "Did you mean 'resolution'?"),
+        (["model=sfnc"], "Did you mean 'sfcn'?"),
+        (["model.bach_size=3"], "Did you mean 'batch_size'?"),
+        (["model.batch_size=many"], "model.batch_size='many' is not a whole number"),
+        (["trainer.max_epoch=3"], "Did you mean 'max_epochs'?"),
+        (["resolution=0"], "resolution"),
+        (["data=table"], "data.root is not set"),
+        (["data=table", "data.root=/nowhere/at/all", "data.table=s.csv", "data.label=x"], "/nowhere/at/all"),
+        (["resume=runs/none"], "no run"),
+        (["resume=runs/none", "seed=3"], "takes everything from the run"),
+        (["trainer.accelerator=gpuu"], "gpuu"),
+        (["trainer.limit_val_batches=0"], "limit_val_batches=0"),
+        (["model.optimizer.lr=-1"], "learning rate"),
+        (["seed=-1"], "seed=-1 is out of range"),
+        (["seed=18446744073709551616"], "is out of range"),
+        (["name=a/../../b"], "leads out of runs/"),
+        (["trainer=null"], "trainer=null chooses nothing"),
+        (["seed=a"], "Value 'a' of type 'str' could not be converted to Integer"),
+        (["data.root=${nowhere}"], "Interpolation key 'nowhere' not found"),
+        ([SMALL[0], "model.network.channels=[]"], "channels=[] is not a list of whole numbers"),
+        ([SMALL[0], "resolution=3"], "too small for this network"),
+        ([SMALL[0], "evaluation.validation=0"], "stops by its validation rows"),
+        ([SMALL[0], "trainer.devices=4", "trainer.accelerator=cpu"], "validation subjects cannot be shared by 4"),
+        (["trainer.max_epochs=0"], "leaves no time to learn"),
+        (["+resume=runs/none"], "takes everything from the run"),
+    ],
+)
+def test_mistake_ends_with_status_2_one_message_and_no_run(arguments, message, tmp_path, here):
+    status, said = here("train", *arguments)
+    assert status == 2
+    assert message in said
+    assert said.count("error:") == 1
+    assert "Traceback" not in said
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_damaged_settings_of_a_run_are_told(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: [")
+    assert "config.yaml is damaged" in run("train", f"resume={tmp_path}", cwd=tmp_path, status=2).stderr
+    (tmp_path / "config.yaml").write_text("seed: 3")
+    assert (
+        "config.yaml is damaged: it has no trainer" in run("train", f"resume={tmp_path}", cwd=tmp_path, status=2).stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "model is not set"),
+        (["model=nowhere", "scans=x.nii"], "nowhere is no folder"),
+        (["model=.", "scans=x.nii"], "holds no model"),
+        (["modle=."], "Did you mean 'model'?"),
+        (["model=.", "scans=null"], "scans=None is no path"),
+        (["model=.", "scans=[5]"], "scans=[5] is no path"),
+    ],
+)
+def test_mistake_in_a_prediction_ends_with_status_2(arguments, message, tmp_path, here):
+    status, said = here("predict", *arguments)
+    assert status == 2
+    assert message in said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []

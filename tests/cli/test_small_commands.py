@@ -1,0 +1,206 @@
+"""The small commands through their real command line, and what a classical run shows."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from mri3d.cli.overrides import hydra_overrides
+from mri3d.cli.small_commands import configuration, make_maps
+from mri3d.cohort.demo import DemoStudy
+from mri3d.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("data.demo.num_subjects=12", "data.demo.effect=0.8", "resolution=24")
+REACH_MM = 20.0  # the effect fades to nothing at 26
+
+
+def run(*arguments: str, cwd, script=("-m", "mri3d"), status=0):
+    done = subprocess.run(
+        [sys.executable, *script, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def classical(tmp_path_factory):
+    """Give the folder in which a run of a linear model was made, and the run."""
+    cwd = tmp_path_factory.mktemp("classical")
+    run("model=ridge", *SMALL, "name=ridge", cwd=cwd, script=(str(ROOT / "train.py"),))
+    (folder,) = cwd.glob("runs/ridge/*")
+    return cwd, folder
+
+
+@pytest.fixture(scope="module")
+def effect_mm(cache_folder):
+    """Give the middle of the planted effect in the world, on average over the heads."""
+    masks = (DemoStudy(num_subjects=12, effect=0.8).build() / "effect_mask").glob("*.nii.gz")
+    images = [nib.load(path) for path in masks]
+    middles = [np.argwhere(np.asarray(image.dataobj) > 0).mean(axis=0) for image in images]
+    return np.mean(
+        [image.affine[:3, :3] @ at + image.affine[:3, 3] for image, at in zip(images, middles, strict=True)], axis=0
+    )
+
+
+def peak_mm(path):
+    image = nib.load(path)
+    assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
+    values = np.abs(np.asarray(image.dataobj))
+    return image.affine[:3, :3] @ np.unravel_index(values.argmax(), values.shape) + image.affine[:3, 3]
+
+
+def test_averages_find_the_planted_effect_where_it_lies(tmp_path, effect_mm):
+    done = run("averages", *SMALL, "out=there", cwd=tmp_path)
+    made, maps, report = done.stdout.splitlines()
+    assert made.split(maxsplit=1) == ["made", "averages of -1 (6 subjects), 1 (6 subjects), differences, t maps"]
+    assert maps.split() == ["maps", "there"]
+    assert report.split() == ["report", "there/report.html"]
+    names = {path.name for path in (tmp_path / "there").glob("*.nii.gz")}
+    assert names == {"average_-1.nii.gz", "average_1.nii.gz", "difference_1.nii.gz", "t_1.nii.gz"}
+    page = (tmp_path / "there/report.html").read_text()
+    assert "Class averages of a cohort" in page
+    assert page.count("data:image/jpeg") == 3
+    assert np.linalg.norm(peak_mm(tmp_path / "there/t_1.nii.gz") - effect_mm) < REACH_MM
+    one, other, difference = (
+        nib.load(tmp_path / "there" / f"{name}.nii.gz").get_fdata()
+        for name in ("average_1", "average_-1", "difference_1")
+    )
+    np.testing.assert_allclose(difference, one - other, atol=1e-5)
+
+
+def test_pca_of_a_run(classical):
+    cwd, folder = classical
+    kept = yaml.safe_load((folder / "config.yaml").read_text())
+    kept["data"]["_convert_"] = "all"  # as a configuration for Hydra may say
+    (folder / "config.yaml").write_text(yaml.safe_dump(kept))
+    done = run("pca", f"run={folder}", "components=2", "also=[5]", "subject=demo003", cwd=cwd)
+    assert "the first 10 of 11 components hold" in done.stdout.splitlines()[0]
+    names = sorted(path.name for path in (cwd / "maps/pca").glob("*.nii.gz"))
+    assert names[:4] == [*(f"eigenbrain_{number:03d}.nii.gz" for number in (1, 2, 5)), "mean.nii.gz"]
+    assert names[4:6] == ["transposed_001.nii.gz", "transposed_002.nii.gz"]
+    assert nib.load(cwd / "maps/pca/mean.nii.gz").shape == (24, 24, 24)
+    page = (cwd / "maps/pca/report.html").read_text()
+    assert "Subject demo003 restored from few of 11 components" in page
+    assert page.count("data:image/svg+xml") == 2
+
+
+def test_run_of_a_linear_model_shows_its_weights_and_its_cohort(classical, effect_mm):
+    _, folder = classical
+    assert np.linalg.norm(peak_mm(folder / "maps/weights.nii.gz") - effect_mm) < REACH_MM
+    assert (folder / "maps/eigenbrain_003.nii.gz").is_file()
+    page = (folder / "report.html").read_text()
+    for text in ("Weights of the model of fold 0", "Eigenbrain 3", "Welch", "is not what was tested", "restored from"):
+        assert text in page
+
+
+def test_a_mistake_ends_with_one_message_and_status_2(tmp_path):
+    done = run("pac", cwd=tmp_path, status=2)
+    assert done.stderr == "error: there is no command 'pac'. Did you mean 'pca'? Give pca or averages.\n"
+    assert done.stdout == ""
+    assert "no command is given. Give pca or averages" in run(cwd=tmp_path, status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("component=3",), "there is no key 'component'. Did you mean 'components'?"),
+        (("nonsense",), "'nonsense' is not of the form key=value"),
+        (("components=many",), "components='many' is not a whole number"),
+        (("components=-1", *SMALL), "components=-1 is negative"),
+        (("also=[12]", *SMALL), "there is no component 12: these subjects have 11"),
+        (("subject=demo03", *SMALL), "subject=demo03 does not take part. Did you mean 'demo003'?"),
+        (("variance=500", *SMALL), "variance=500 is impossible: 12 subjects have 12 components in the transposed form"),
+        (("variance=0", *SMALL), "variance=0 is impossible"),
+        (("variance=1.0", *SMALL), "variance=1.0 is impossible"),
+        (("run=nowhere",), "run=nowhere is no run: it has no config.yaml"),
+    ],
+)
+def test_mistakes_leave_nothing(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=re.escape(message)):
+        make_maps("pca", arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_help(tmp_path):
+    assert "python -m mri3d averages" in run("--help", cwd=tmp_path).stdout
+
+
+def test_data_options_are_those_of_the_training_script(tmp_path):
+    given = {
+        "data": "table",
+        "data.root": "/study",
+        "data.table": "s.csv",
+        "data.scan": "T1/{id}.nii*",
+        "data.unlabelled": "[0]",
+        "data.label": "007",
+        "preprocess": "seed",
+        "resolution": "native",
+    }
+    found = configuration(given)
+    assert found["data"]["_target_"] == "mri3d.cohort.table.Table"
+    assert [found["data"][key] for key in ("scan", "unlabelled", "label")] == ["T1/{id}.nii*", [0], "007"]
+    assert (found["preprocess"]["resolution"], found["preprocess"]["orientation"]) == ("native", "stored")
+    assert configuration({})["preprocess"]["resolution"] == 50
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[no, off]",
+        "[010]",
+        "[1e-3]",
+        "[1e-3, 1.0,-2]",
+        "['1', \"a, b\", a b]",
+        "[]",
+        "[?,NA, yes]",
+        "[True, null]",
+        "[~]",
+    ],
+)
+def test_lists_are_read_as_the_training_script_reads_them(text):
+    (override,) = hydra_overrides([f"data.unlabelled={text}"], groups=["data"], keys=[])
+    expected = OverridesParser.create().parse_override(override).value()
+    given = {"data": "table", "data.root": "/s", "data.table": "s.csv", "data.label": "sex", "data.unlabelled": text}
+    found = configuration(given)["data"]["unlabelled"]
+    assert found == [getattr(item, "text", item) for item in expected]  # without Hydra's note of how it was quoted
+    assert [type(item) for item in found] == [type(getattr(item, "text", item)) for item in expected]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"data": "tabel"}, "data=tabel: there is no such option. Did you mean 'table'\\?"),
+        ({"data": "table"}, "data.root is not set"),
+        ({"data.demos": "3"}, "data.demos is no option of Demo. Did you mean 'demo'\\?"),
+        ({"resolution": "fine", "preprocess.crop": "7"}, "preprocess.crop=7 is not"),
+    ],
+)
+def test_data_options_that_are_wrong(given, message):
+    with pytest.raises(UserError, match=message):
+        configuration(given)
+
+
+def test_run_options_can_be_overridden_but_not_swapped(tmp_path):
+    kept = configuration({"data.demo.num_subjects": "12"})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**kept, "trainer": {}, "seed": 0}))
+    found = configuration({"run": str(tmp_path), "resolution": "30", "data.skip_bad": "true"})
+    assert (found["preprocess"]["resolution"], found["data"]["skip_bad"]) == (30, True)
+    assert found["data"]["demo"]["num_subjects"] == 12
+    assert configuration({"run": str(tmp_path)}) == kept
+    with pytest.raises(UserError, match="has its own data"):
+        configuration({"run": str(tmp_path), "data": "demo"})

@@ -1,0 +1,75 @@
+"""Runs that are stopped from outside say so, end with the shell's status, and can be gone on with by one process."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.cli.test_train_and_predict import ROOT, SMALL, run
+
+LONG = (*SMALL, "trainer.max_epochs=400", "model.patience=400", "name=long")
+
+
+def start(cwd, *options: str):
+    """Start a training in a session of its own and wait for its second epoch."""
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "train.py", *LONG, *options],
+        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert any("epoch 2 of 400" in line for line in process.stderr), "it never came to the second epoch"
+    return process
+
+
+def end(process):
+    """Wait for the end; give what was said since."""
+    try:
+        out, said = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert out == ""
+    return [line for line in said.splitlines() if line.startswith("error:") or "Traceback" in line]
+
+
+def test_one_process_works_on_a_run_until_it_is_stopped(tmp_path):
+    process = start(tmp_path)
+    (folder,) = tmp_path.glob("runs/long/*")
+    second = run("train", f"resume={folder}", cwd=tmp_path, status=2)
+    assert "another process is at work on" in second.stderr
+    process.send_signal(signal.SIGTERM)
+    (told,) = end(process)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert told.startswith("error: stopped by SIGTERM. Go on with: python train.py resume=runs/long/")
+    assert "stopped from outside" in (folder / "log.txt").read_text()
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["model"]["network"]["channels"] = [4, 6, 4]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    other = run("train", f"resume={folder}", cwd=tmp_path, status=2)
+    assert "the run's checkpoint is of another network or other preprocessing" in other.stderr
+    assert "Traceback" not in other.stderr
+
+
+def test_control_c_ends_a_sweep_with_a_word(tmp_path):
+    process = start(tmp_path, "-m", "seed=0,1")
+    process.send_signal(signal.SIGINT)
+    (told,) = end(process)
+    assert process.returncode == 128 + signal.SIGINT
+    assert told.startswith("error: stopped by SIGINT. Go on with: python train.py resume=runs/long/")
+    assert len(list(tmp_path.glob("runs/long/*"))) == 1, "the second run was begun"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_sigterm_ends_all_devices(tmp_path, whole_group):
+    process = start(tmp_path, "trainer.devices=2")
+    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGTERM)
+    (told,) = end(process)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert told.startswith("error: stopped by SIGTERM. Go on with")
+    with pytest.raises(ProcessLookupError):  # nobody is left
+        os.killpg(process.pid, 0)
+    assert not list(tmp_path.rglob("metrics.json"))

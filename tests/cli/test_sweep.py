@@ -1,0 +1,112 @@
+"""A sweep goes on when a run fails, and ends with the table of what the runs wrote."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mri3d.cli.sweep import Sweep
+from mri3d.errors import UserError
+from tests.cli.test_train_and_predict import rows_of, run
+
+SCORES = ("auc", "accuracy", "balanced_accuracy")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    cwd = tmp_path_factory.mktemp("sweep")
+    done = run(
+        "train", "-m", "data.demo.num_subjects=16", "resolution=12,13", "model=knn,ridge", "evaluation=nested",
+        "evaluation.folds=2", "model.inner_folds=2", "model.alpha=[0.1,1.0]", cwd=cwd, status=2,
+    )  # fmt: skip
+    return cwd, done
+
+
+def test_the_table_equals_what_each_run_wrote(swept):
+    cwd, _ = swept
+    rows = rows_of(*cwd.glob("runs/*-sweep/models.csv"))
+    assert len(rows) == 4
+    ended = [row for row in rows if not row["failure"]]
+    assert {(row["model"], row["resolution"]) for row in ended} == {("ridge", "12"), ("ridge", "13")}
+    assert rows[:2] == sorted(ended, key=lambda row: -float(row["auc"]))
+    for row in ended:
+        metrics = json.loads((cwd / row["run"] / "metrics.json").read_text())
+        assert float(row["seconds"]) == metrics["seconds"]["total"]
+        for name in SCORES:
+            folds = [fold["scores"][name] for fold in metrics["folds"]]
+            assert float(row[name]) == metrics["test"][name]["value"]
+            assert float(row[f"{name}_mean"]) == pytest.approx(np.mean(folds))
+            assert float(row[f"{name}_sd"]) == pytest.approx(np.std(folds, ddof=1))
+
+
+def test_a_failing_run_is_a_row_with_its_reason(swept):
+    cwd, done = swept
+    failed = [row for row in rows_of(*cwd.glob("runs/*-sweep/models.csv")) if row["failure"]]
+    assert [(row["model"], row["auc"], row["run"]) for row in failed] == [("knn", "", "")] * 2
+    assert "model.alpha is no option of KNN" in failed[0]["failure"]
+    assert f"error: {failed[0]['failure']}" in done.stderr
+
+
+def test_standard_output_ends_with_the_table_after_the_lines_of_the_runs(swept):
+    cwd, done = swept
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:6]] == ["test", "run", "report"] * 2
+    assert lines[6] == ""
+    assert lines[7].split()[:3] == ["resolution", "model", "AUC"]
+    assert [line.split()[1] for line in lines[8:12]] == ["ridge", "ridge", "knn", "knn"]
+    starts = {line.index("  runs/") for line in lines[8:10]} | {line.index("  failed: ") for line in lines[10:12]}
+    assert len(starts) == 1  # columns are aligned
+    assert lines[12] == ""
+    page = cwd / lines[13].removeprefix("sweep  ")
+    assert len(lines) == 14
+    for folder in (line.split()[-1] for line in lines[8:10]):
+        assert f'href="../{Path(folder).relative_to("runs")}/report.html"' in page.read_text()
+        assert "What the inner folds chose" in (cwd / folder / "report.html").read_text()
+
+
+def test_one_run_and_failures_alone_leave_nothing(tmp_path):
+    sweep = Sweep()
+    sweep.root = tmp_path
+    with sweep.run(["model=knn"], tmp_path / "knn"):
+        pass
+    assert sweep.finish() == []
+    failed = Sweep()
+    failed.root = tmp_path
+    for _ in range(2):
+        with pytest.raises(UserError), failed.run(["model=knn"], tmp_path / "knn"):
+            raise UserError("no cohort")
+    assert failed.finish() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_crashes_and_interruptions_are_told_by_name(tmp_path):
+    metrics = {
+        "test": {name: {"value": 0.5} for name in SCORES},
+        "folds": [{"scores": dict.fromkeys(SCORES, 0.5)}],
+        "seconds": {"total": 3.0},
+        "classes": ["F", "M"],
+    }
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/metrics.json").write_text(json.dumps(metrics))
+    sweep = Sweep()
+    sweep.root = tmp_path
+
+    def wrapped():
+        try:
+            raise UserError("give\nless")
+        except UserError as error:
+            raise RuntimeError("call failed") from error
+
+    with sweep.run(["++model.k=[1,3]", "model=knn"], tmp_path / "a"):
+        pass
+    with pytest.raises(RuntimeError), sweep.run(["++model.k=5", "model=knn"], tmp_path / "b"):
+        wrapped()
+    with pytest.raises(MemoryError), sweep.run(["++model.k=7", "model=knn"], tmp_path / "c"):
+        raise MemoryError
+    with pytest.raises(KeyboardInterrupt), sweep.run(["++model.k=9", "model=knn"], tmp_path / "d"):
+        raise KeyboardInterrupt
+    lines = sweep.finish()
+    assert lines[1].split()[0] == "model.k"
+    assert [line.split()[0] for line in lines[2:6]] == ["[1,3]", "5", "7", "9"]
+    assert [line.partition("failed: ")[2] for line in lines[3:6]] == ["give less", "MemoryError", "KeyboardInterrupt"]

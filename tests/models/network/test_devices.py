@@ -1,0 +1,186 @@
+"""On several devices one process tells of an error, none is left behind, and predictions are those of one device."""
+
+import csv
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric.strategies.launchers import subprocess_script
+from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
+from pytorch_lightning.utilities import rank_zero_only
+
+from mri3d.errors import UserError
+from mri3d.models.loading import load_classifier
+from mri3d.models.network import devices
+from mri3d.models.network.devices import one_voice
+from mri3d.models.network.trainer import build_trainer
+from mri3d.scans.scan import read_scan
+from mri3d.volumes.sequence import InMemory
+from tests.models.blobs import cnn, task
+
+ROOT = Path(__file__).parents[3]
+SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "model.batch_size=3")
+TWO = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=1")
+
+
+def fail(message):
+    with one_voice():
+        raise UserError(message)
+
+
+@pytest.fixture
+def sleepers():
+    """Give two processes that do nothing for a minute."""
+    processes = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_first_process_ends_the_others_and_lives_on(sleepers):
+    first, other = sleepers
+    observer = _ChildProcessObserver(first.pid, [other], sleep_period=0.2)
+    observer.start()
+    with pytest.raises(UserError, match="diverged"):
+        fail("diverged")
+    assert other.returncode == -signal.SIGKILL
+    observer.join(timeout=10)
+    assert not observer.is_alive()
+    assert first.poll() is None, "the observer killed the first process too"
+
+
+class Obstinate:
+    """A process at whose death the observer happens to look."""
+
+    def __init__(self) -> None:
+        self.pid, self.returncode, self.happened = 1, None, []
+
+    def poll(self):
+        """Have `returncode` up to date always."""
+
+    def kill(self):
+        """Die, and be seen dead."""
+        self.returncode = -signal.SIGKILL
+        self.happened.append("killed")
+        self.observer._run()
+
+    def wait(self):
+        """Be gone."""
+        self.happened.append("awaited")
+
+    def send_signal(self, number):
+        """Be killed by the observer."""
+        self.happened.append("killed by the observer")
+
+
+def test_observer_that_looks_while_the_others_die_spares_the_first(monkeypatch):
+    other = Obstinate()
+    other.observer = _ChildProcessObserver(os.getpid(), [other])
+    monkeypatch.setattr(os, "kill", lambda pid, number: other.happened.append("first process killed"))
+    monkeypatch.setattr(threading, "enumerate", lambda: [threading.main_thread(), other.observer])
+    with pytest.raises(UserError, match="diverged"):
+        fail("diverged")
+    assert other.happened == ["killed", "awaited"]
+
+
+def test_lightning_lets_its_observer_watch_a_list_by_the_name_that_is_cleared(monkeypatch):
+    started = []
+    monkeypatch.setattr(_ChildProcessObserver, "start", lambda observer: started.append(observer))
+    others = [Obstinate()]
+    subprocess_script._launch_process_observer(others)
+    (observer,) = started
+    assert observer._child_processes is others
+
+
+def test_other_process_tells_of_an_error_only_if_nobody_ends_it(monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    monkeypatch.setattr(devices, "PATIENCE_S", 0.5)
+    start = time.monotonic()
+    with pytest.raises(UserError, match="unreadable"):
+        fail("unreadable")
+    assert time.monotonic() - start >= 0.5
+    parents = itertools.chain([7, 7], itertools.repeat(1))  # the first process ends
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(devices, "PATIENCE_S", 60.0)
+    with pytest.raises(SystemExit):
+        fail("diverged")
+
+
+def test_loader_processes_are_as_many_as_half_the_cores_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
+    assert cnn(num_workers=None)._workers() == 3
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert cnn(num_workers=None)._workers() == 0
+
+
+@pytest.mark.parametrize(
+    ("gpu", "settings", "expected"),
+    [(True, {}, True), (True, {"deterministic": False}, False), (False, {}, False)],
+)
+def test_algorithms_are_deterministic_on_a_gpu_unless_told_otherwise(tmp_path, monkeypatch, gpu, settings, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    try:
+        build_trainer(cnn(trainer=settings).trainer, task(tmp_path), [], bar=False)
+        assert torch.are_deterministic_algorithms_enabled() == expected
+        assert torch.is_deterministic_algorithms_warn_only_enabled() == expected
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_same_seed_same_bits_on_a_gpu(tmp_path):
+    fits = [cnn(epochs=3, trainer={"accelerator": "gpu"}) for _ in range(2)]
+    for number, classifier in enumerate(fits):
+        classifier.fit(task(tmp_path / str(number)))
+    first, second = (classifier.network_.state_dict() for classifier in fits)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def train(*arguments: str, cwd):
+    return subprocess.run(
+        [sys.executable, ROOT / "train.py", *SMALL, *TWO, *arguments],
+        cwd=cwd,
+        capture_output=True,  # ends when the last process does that holds the pipe
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_divergence_on_two_devices_is_told_once_and_the_sweep_goes_on(tmp_path):
+    done = train("seed=0,1", "model.network.norm=none", "model.optimizer.lr=1e30", "-m", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("error: training diverged") == done.stderr.count("error:") == 2, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_probabilities_of_two_devices_are_those_of_one(tmp_path):
+    done = train(cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not re.search("recommended|Initializing|Warning", done.stderr), "what libraries say is no news"
+    (predictions,) = tmp_path.glob("runs/*/*/predictions.csv")
+    run = predictions.parent
+    with (run / "cohort.csv").open(newline="") as file:
+        scans = {row["subject"]: Path(row["scan"]) for row in csv.DictReader(file)}
+    with predictions.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    classifier, card = load_classifier(run / "model")
+    volumes = InMemory(np.stack([card.recipe.volume(read_scan(scans[row["subject"]])) for row in rows]))
+    proba = classifier.predict_proba(volumes, np.arange(len(rows)))
+    assert len(rows) > 1
+    np.testing.assert_allclose([[float(row["p_-1"]), float(row["p_1"])] for row in rows], proba, atol=1e-6)
