@@ -4,7 +4,7 @@
     python benchmarks/nested_cv.py --shape 155 165 20 --gram-only   # a slab of native volumes: time and memory
     OPENBLAS_NUM_THREADS=1 taskset -c 0 python benchmarks/nested_cv.py --processor-seconds   # one core, if busy
 
-The cohort is made: a mean, a spectrum that falls like that of real heads, labels that hang on 200 components. What
+The cohort is simulated: a mean, a spectrum that falls like that of real heads, labels that hang on 200 components. What
 the pipeline takes is measured piece by piece on one inner and one outer fold; the whole is extrapolated, and marked.
 """
 
@@ -28,10 +28,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
-from mri3d.models.classical.decisions import LinearHead
+from mri3d.models.classical.decisions import LinearDecision
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
 from mri3d.models.classical.search import inner_folds
-from mri3d.models.model import Task
+from mri3d.models.model import TrainingSet
+from mri3d.outcome import Classes
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
@@ -41,6 +42,7 @@ from mri3d.voxels.pca import GramPCA
 C = (0.1, 1.0, 10.0, 100.0)
 NUM_COMPONENTS = (10, 25, 50, 100, 250, 500)
 SEED = 0
+OUTCOME = Classes(("a", "b"))
 NATIVE_VOXELS = 155 * 165 * 195
 PROCESSOR_SECONDS = "--processor-seconds"
 
@@ -48,7 +50,7 @@ Result = TypeVar("Result")
 
 
 def timed(function: Callable[[], Result]) -> tuple[Result, float]:
-    """Call a function and tell the seconds it took."""
+    """Call a function; return its result and the seconds it took."""
     clock = time.process_time if PROCESSOR_SECONDS in sys.argv else time.perf_counter
     start = clock()
     result = function()
@@ -111,10 +113,10 @@ def outer_folds(targets: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return list(StratifiedKFold(5, shuffle=True, random_state=SEED).split(targets, targets))
 
 
-def task_of(volumes: Volumes, targets: np.ndarray, rows: np.ndarray) -> Task:
-    """Ask for a fit on some rows."""
+def training_set(volumes: Volumes, targets: np.ndarray, rows: np.ndarray) -> TrainingSet:
+    """Describe a fit on some rows."""
     nobody = np.array([], dtype=np.int64)
-    return Task(volumes, targets, np.arange(len(targets)), ("a", "b"), rows, nobody, SEED, Path())
+    return TrainingSet(volumes, OUTCOME, targets, np.arange(len(targets)), rows, nobody, SEED, Path())
 
 
 def run_gram(folder: Path) -> dict[str, Any]:
@@ -140,11 +142,11 @@ def run_ours(folder: Path) -> dict[str, Any]:
         model = LinearSVM(C=C, num_components=NUM_COMPONENTS)
         facts["linear_svm, 4 x 6 values"] = nested(model, volumes, targets)
         facts["nested_gib"] = peak()
-    model.fit(task_of(volumes, targets, train))
-    assert isinstance(model.head_, LinearHead)
+    model.fit(training_set(volumes, targets, train))
+    assert isinstance(model.decision_, LinearDecision)
     facts["chosen"] = model.chosen_
     facts["inner_auc"] = model.search_.validation_scores[:, 0].tolist()
-    facts["decisions"] = (model.projection_.scores(volumes, test)[0] + model.head_.intercepts)[:, 0].tolist()
+    facts["decisions"] = (model.projection_.scores(volumes, test)[0] + model.decision_.intercepts)[:, 0].tolist()
     for other in (Logistic(), LinearSVM(), RBFSVM(), KNN(), Ridge()):
         facts[f"{other.name}, its own grid"] = nested(other, volumes, targets)
     return facts
@@ -156,8 +158,8 @@ def nested(model: Any, volumes: Volumes, targets: np.ndarray) -> dict[str, float
 
     def run() -> None:
         for train, test in outer_folds(targets):
-            model.fit(task_of(volumes, targets, train))
-            proba[test] = model.predict_proba(volumes, test)[:, 1]
+            model.fit(training_set(volumes, targets, train))
+            proba[test] = model.predict(volumes, test)[:, 1]
 
     _, seconds = timed(run)
     return {"seconds": seconds, "auc": roc_auc_score(targets, proba), "accuracy": ((proba > 0.5) == targets).mean()}
@@ -168,7 +170,7 @@ def run_peer(folder: Path, chosen: dict[str, Any]) -> dict[str, Any]:
     volumes, targets = read_cohort(folder)
     train, test = outer_folds(targets)[0]
     whole = volumes.block(range(len(volumes)), slice(None)).astype(np.float64)
-    learn, held_out = inner_folds(targets[train], train, ("a", "b"), num_folds=5, seed=SEED)[0]
+    learn, held_out = inner_folds(OUTCOME, targets[train], train, num_folds=5, seed=SEED)[0]
     learn, held_out = train[learn], train[held_out]
     pca, inner_s = timed(lambda: PCA(max(NUM_COMPONENTS), svd_solver="full").fit(whole[learn]))
     single = whole[learn].astype(np.float32)
@@ -228,10 +230,10 @@ def main() -> None:
         size = f"{arguments.subjects} x {np.prod(arguments.shape)}"
         ours = measure_apart(folder, "gram" if arguments.gram_only else "ours")
         native = ours["gram_s"] * NATIVE_VOXELS / np.prod(arguments.shape)
-        made = f"{size}, made" + (", processor seconds" if arguments.processor_seconds else "")
+        made = f"{size}, simulated" + (", processor seconds" if arguments.processor_seconds else "")
         print(f"| {made} | mri3d | scikit-learn |\n|---|---|---|")
         print(f"| Gram matrix, once for the study | {ours['gram_s']:.1f} s, {ours['gram_gib']:.2f} GiB | |")
-        print(f"| the same for {NATIVE_VOXELS} voxels, extrapolated | {native:.0f} s | |")
+        print(f"| the same for {NATIVE_VOXELS:,} voxels, extrapolated | {native:.0f} s | |")
         if not arguments.gram_only:
             print_comparison(ours, run_peer(folder, ours["chosen"]))
 
@@ -255,7 +257,7 @@ def print_comparison(ours: dict[str, Any], peer: dict[str, Any]) -> None:
     extrapolated = {
         "pipeline, PCA cached": shared + fits * peer["inner_pca_s"],
         "the same with PCA in float32": shared + fits * peer["inner_single_s"],
-        "one PCA a fold, cut by hand": shared + 25 * peer["inner_pca_s"],
+        "one PCA for each fold, truncated by hand": shared + 25 * peer["inner_pca_s"],
     }
     agree = np.mean(np.sign(ours["decisions"]) == np.sign(peer["decisions"]))
     apart = np.abs(np.subtract(ours["inner_auc"], peer["inner_auc"])).max()

@@ -4,32 +4,31 @@ import csv
 import sys
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
-from mri3d.inference import Ensemble
+import mri3d
+from mri3d.cohort.demo import effect_mask_path
 from mri3d.report.figures import HeadView, heads_picture
 from mri3d.scans.scan import read_scan
 
 NUM_HEADS = 3
+AFFECTED = "1"
 
 
 def main(run: Path, picture: Path) -> None:
-    """Take the affected heads that were tested and found with the highest probability."""
+    """Take the affected heads that were tested and predicted with the highest probability."""
     with (run / "predictions.csv").open(newline="") as file:
-        tested = [row for row in csv.DictReader(file) if row["label"] == "1"]
+        tested = [row for row in csv.DictReader(file) if row["label"] == AFFECTED]
     with (run / "cohort.csv").open(newline="") as file:
         scans = {row["subject"]: Path(row["scan"]) for row in csv.DictReader(file)}
-    ensemble = Ensemble(run)
+    model = mri3d.load(run)
     views = []
-    for row in sorted(tested, key=lambda row: -float(row["p_1"]))[:NUM_HEADS]:
+    for row in sorted(tested, key=lambda row: -float(row[f"p_{AFFECTED}"]))[:NUM_HEADS]:
         path = scans[row["subject"]]
-        scan = read_scan(path)
-        heat = ensemble.recipe.to_scan(ensemble.explain(ensemble.recipe.volume(scan), 1), scan)
-        planted = nib.load(path.parent.parent / "effect_mask" / f"{row['subject']}.nii.gz")
-        outline = np.asarray(planted.dataobj) > 0
-        title = f"{row['subject']}, p = {float(row['p_1']):.2f}"
-        views.append(HeadView(scan.data, scan.affine, heatmap=heat, outline=outline, title=title))
+        scan, planted = read_scan(path), read_scan(effect_mask_path(path))
+        heat = np.asarray(model.explain(path, AFFECTED).dataobj)
+        title = f"{row['subject']}, p = {float(row[f'p_{AFFECTED}']):.2f}"
+        views.append(HeadView(scan.data, scan.affine, heatmap=heat, outline=planted.data > 0, title=title))
     heads_picture(picture, views)
 
 

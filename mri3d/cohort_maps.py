@@ -8,35 +8,44 @@ from pathlib import Path
 
 import numpy as np
 
-from mri3d.cohort.cohort import Cohort
 from mri3d.explain.averages import class_averages
 from mri3d.explain.cohort_space import CohortSpace, is_cohort_map
+from mri3d.explain.correlation import correlation_map
 from mri3d.explain.eigenbrains import Eigenbrains, chosen_components
 from mri3d.report.components import named_counts, scree_chart, subjects_chart
 from mri3d.report.figures import Picture
 from mri3d.report.maps import MapView, map_picture, volumes_picture
+from mri3d.study import Study
 from mri3d.volumes.cache import Volumes
 from mri3d.voxels.pca import PCA, NumComponents, TransposedPCA
 
 Section = tuple[str, list[Picture]]
 """A title, and the pictures below it."""
 
+UNCORRECTED = (
+    "Not corrected for the number of voxels: some of many are far from 0 by chance. A tint of the air around the head "
+    "is a difference of overall contrast, which scaling leaves there."
+)
 DESCRIPTIVE = "Computed from all subjects: it describes the cohort, and is not what was tested."
 
 
 @dataclass(frozen=True, eq=False)
 class CohortMaps:
-    """Makes maps of a cohort; each method writes its files and gives its pictures.
+    """Makes maps of a cohort; each method writes its files and returns its pictures.
 
     Attributes:
-        volumes: Of all participants.
-        cohort: Who they are.
+        study: Whose volumes were made from scans.
         folder: Where the files go.
     """
 
-    volumes: Volumes
-    cohort: Cohort
+    study: Study
     folder: Path
+
+    @property
+    def volumes(self) -> Volumes:
+        """Of all sessions that take part."""
+        assert isinstance(self.study.volumes, Volumes), "maps of a cohort lie where its scans do"
+        return self.study.volumes
 
     @cached_property
     def space(self) -> CohortSpace:
@@ -79,7 +88,13 @@ class CohortMaps:
             pictures.append(self._picture(values, found.mean, f"eigenbrain {number}", "intensity per SD", caption))
         charts = [
             scree_chart(ratios, note=DESCRIPTIVE),
-            subjects_chart(self.pca.scores_[:, :3], ratios, self.cohort.targets, self.cohort.classes, note=DESCRIPTIVE),
+            subjects_chart(
+                self.pca.scores_[:, :3],
+                ratios,
+                self.study.outcome.cells(self.study.targets),
+                name=self.study.outcome.name,
+                note=DESCRIPTIVE,
+            ),
         ]
         return [
             ("Principal components", charts),
@@ -113,17 +128,43 @@ class CohortMaps:
             pictures.append(self._picture(values, mean, title, "score of the voxel", caption))
         return "Eigenbrains of the transposed matrix", pictures
 
+    def differences(self) -> Section:
+        """Image how volumes differ with the outcome: between classes, or along a measure.
+
+        Raises:
+            UserError: A class has one subject only, or the subjects are too few.
+        """
+        return {"averages": self.averages, "correlation": self.correlation}[self.study.outcome.cohort_map]()
+
+    def correlation(self) -> Section:
+        """Image how each voxel changes with a measure."""
+        found, name = correlation_map(self.volumes, self.study.targets), self.study.outcome.name
+        (file_name,) = _file_names([name])
+        self._clear("mean", "slope_*", "t_*")
+        self._write("mean", found.mean)
+        self._write(f"slope_{file_name}", found.slope)
+        self._write(f"t_{file_name}", found.t)
+        said = (
+            f"Change of intensity for one standard deviation of {name}, over all subjects. Red: brighter where {name} "
+            "is high."
+        )
+        pictures = [self._picture(found.slope, found.mean, "slope", "intensity per SD", said, at_peak=True)]
+        said = f"t of the correlation with {name}, each voxel by itself. {UNCORRECTED}"
+        pictures.append(self._picture(found.t, found.mean, "t map", "t", said, at_peak=True))
+        return f"Correlation with {name}", pictures
+
     def averages(self) -> Section:
         """Image the average of each class, and where they differ.
 
         Raises:
             UserError: A class has one subject only.
         """
-        classes, targets = self.cohort.classes, self.cohort.targets
+        names, targets = np.unique(self.study.cohort.labels, return_inverse=True)
+        classes = tuple(map(str, names))
         found = class_averages(self.volumes, targets, classes)
-        names = _file_names(classes)
+        files = _file_names(classes)
         self._clear("average_*", "difference_*", "t_*")
-        for name, values in zip(names, found.means, strict=True):
+        for name, values in zip(files, found.means, strict=True):
             self._write(f"average_{name}", values)
         counts = ", ".join(f"{name} ({(targets == k).sum()} subjects)" for k, name in enumerate(classes))
         caption = (
@@ -141,17 +182,14 @@ class CohortMaps:
         ]
         weights = np.bincount(targets) / len(targets)
         mean = np.einsum("k,kxyz->xyz", weights, found.means).astype(np.float32)
-        for k, difference, t in zip(self._contrasted, found.differences, found.t, strict=True):
-            self._write(f"difference_{names[k]}", difference)
-            self._write(f"t_{names[k]}", t)
-            said = f"{classes[k]} less {classes[0] if len(classes) == 2 else 'all others'}"
+        contrasted = range(1, 2) if len(classes) == 2 else range(len(classes))
+        for k, difference, t in zip(contrasted, found.differences, found.t, strict=True):
+            self._write(f"difference_{files[k]}", difference)
+            self._write(f"t_{files[k]}", t)
+            said = f"{classes[k]} minus {classes[0] if len(classes) == 2 else 'all others'}"
             caption = f"Difference of the averages over all subjects, {said}. Red: brighter in {classes[k]}."
             pictures.append(self._picture(difference, mean, "difference", "intensity", caption, at_peak=True))
-            caption = (
-                f"Welch's t of that difference, {said}, each voxel by itself. Not corrected for the number of voxels: "
-                "some of many are far from 0 by chance. A tint of the air around the head is a difference of overall "
-                "contrast, which scaling leaves there."
-            )
+            caption = f"Welch's t of that difference, {said}, each voxel by itself. {UNCORRECTED}"
             pictures.append(self._picture(t, mean, "t map", "t", caption, at_peak=True))
         return "Class averages", pictures
 
@@ -159,27 +197,21 @@ class CohortMaps:
         """Image what a linear model adds up.
 
         Args:
-            maps: Weight of each voxel in the decision for the second class of two, or for each of more [D, X, Y, Z].
+            maps: Weight of each voxel in each of D decisions [D, X, Y, Z].
             whose: Which model's, for the captions.
         """
-        classes, names = self.cohort.classes, _file_names(self.cohort.classes)
-        mean, pictures = self.pca.mean(), []
+        outcome = self.study.outcome
+        mean, pictures, names = self.pca.mean(), [], _file_names(outcome.decisions)
         self._clear("weights*")
-        for k, values in zip(self._contrasted, maps, strict=True):
+        for k, values in enumerate(maps):
             self._write("weights" if len(maps) == 1 else f"weights_{names[k]}", values)
             caption = (
-                f"Weights of {whose}: what each voxel adds to the decision for {classes[k]} per unit of intensity "
+                f"Weights of {whose}: what each voxel adds to {outcome.decision_words(k)} per unit of intensity "
                 "(with model.normalize=true, of intensity divided by the norm of its volume). A weight can also serve "
                 "to cancel noise of other voxels: large is not the same as different."
             )
             pictures.append(self._picture(values, mean, "weights", "weight", caption, at_peak=True))
         return "Weights", pictures
-
-    @property
-    def _contrasted(self) -> range:
-        """The classes that are held against the other one, or against all others."""
-        num_classes = len(self.cohort.classes)
-        return range(1, 2) if num_classes == 2 else range(num_classes)
 
     def _clear(self, *patterns: str) -> None:
         """Remove maps of an earlier call: none may be taken for this one's."""
@@ -205,7 +237,7 @@ class CohortMaps:
             f"{count} components, error {error:.2f}" for count, error in zip(found.counts, found.errors, strict=True)
         ]
         caption = (
-            f"Subject {self.cohort.ids[row]} restored from few of {len(self.pca.explained_variance_)} components of "
+            f"Subject {self.study.ids[row]} restored from few of {len(self.pca.explained_variance_)} components of "
             "all subjects. The error is the norm of what is lacking, as a share of the norm of the scan less the "
             "average; the scan was among those that the components were computed from."
         )
@@ -219,17 +251,15 @@ def _file_names(classes: Sequence[str]) -> list[str]:
     return names if len({name.casefold() for name in names}) == len(names) else [str(k) for k in range(len(names))]
 
 
-def study_sections(
-    volumes: Volumes, cohort: Cohort, folder: Path, *, weights: Mapping[str, np.ndarray]
-) -> list[Section]:
-    """Make what belongs into the report of a run with a classical model.
+def study_sections(study: Study, folder: Path, *, weights: Mapping[str, np.ndarray]) -> list[Section]:
+    """Make what belongs into the report of a run whose model is built on principal components.
 
     Args:
-        volumes: Of all participants.
-        cohort: Who they are.
+        study: Who takes part.
         folder: Where the maps go.
         weights: A linear model in words, to its weights, see `CohortMaps.weights`; empty where there is none.
     """
-    maps = CohortMaps(volumes, cohort, folder)
+    maps = CohortMaps(study, folder)
     components = maps.components(3)  # first: its pass over the volumes averages them for the others too
-    return [*(maps.weights(values, whose=whose) for whose, values in weights.items()), *components, maps.averages()]
+    sections = [maps.weights(values, whose=whose) for whose, values in weights.items()]
+    return [*sections, *components, maps.differences()]

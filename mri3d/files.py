@@ -1,12 +1,16 @@
-"""The ground: files that are written whole or not at all, digests, and where the cache lies."""
+"""The ground: files that are written whole or not at all, CSV, digests, and where the cache lies."""
 
+import csv
 import errno
 import hashlib
+import io
 import json
+import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from mri3d.errors import UserError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the folder of `path`; when the block ends well, it becomes `path` in one step.
+    """Yield a temporary path in the folder of `path`; when the block ends well, it becomes `path` in one step.
 
     A reader sees the old file or the new one, never half of one, whenever the writer is killed. The temporary file
     lies in the same folder because a rename across disks is a copy.
@@ -71,8 +75,49 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 (any JSON value)
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = (), *, digits: int | None = None) -> str:
+    r"""Write rows as CSV: a line of column names, then a line for each row, all ended by `\n`.
+
+    Args:
+        rows: Column to value; None and NaN are written as an empty cell, as is what a row does not have.
+        columns: The columns to write, in order; where none is named, all that any row has, in the order in which they
+            first appear.
+        digits: Significant digits of floating-point numbers; as many as tell each from its neighbours where not given.
+
+    >>> csv_text([{"subject": "a, b", "age": 0.1 + 0.2}, {"subject": "c", "age": None}], digits=3)
+    'subject,age\n"a, b",0.3\nc,\n'
+    """
+    names = list(columns) or list(dict.fromkeys(name for row in rows for name in row))
+    if not names:
+        return ""
+    return _csv_line(names) + "".join(_csv_line([_cell(row.get(name), digits) for name in names]) for row in rows)
+
+
+def write_csv(
+    path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str] = (), *, digits: int | None = None
+) -> None:
+    """Write rows as a CSV file, atomically; see `csv_text`."""
+    write_text(path, csv_text(rows, columns, digits=digits))
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    """Join the cells of a row; with this line end, the writer quotes carriage returns as well as line feeds."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _cell(value: object, digits: int | None) -> str:
+    """Write one value; NumPy's numbers are known by `numbers`, where it registers them."""
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        if math.isnan(value):
+            return ""
+        return str(value) if digits is None else f"{value:.{digits}g}"
+    return "" if value is None else str(value)
+
+
 def what_is(path: Path) -> str:
-    """Say what a path that is no file is, to follow its name in a message."""
+    """Describe a path that is no file, to follow its name in a message."""
     if path.is_symlink() and not path.exists():
         return f"is a link to {path.readlink()}, which does not exist"
     if path.is_dir():

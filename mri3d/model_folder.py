@@ -1,6 +1,7 @@
 """Save and load what prediction needs, in formats whose reading runs no code."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,80 +11,90 @@ import safetensors.numpy
 
 from mri3d.errors import UserError
 from mri3d.files import digest, digest_json, write_bytes, write_json
+from mri3d.outcome import Classes, Outcome, outcome_from_json
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 
-FORMAT = 1
+FORMAT = 2
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 SEAL = "card_sha256"  # digest of all else in the card
 
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What surrounds a classifier when it meets a new scan.
+    """What surrounds a model when it meets a new scan. All that steers prediction has a field of its own.
 
     Args:
-        classes: Label texts; column k of the probabilities belongs to class k.
-        recipe: How a scan becomes a volume.
+        outcome: What is predicted.
+        recipe: How a scan becomes a volume; None for a model of arrays, which no scan can be given to.
         reference: What the training volumes look like.
-        facts: What a reader wants to know: when, on whom, how well. JSON types.
+        fold: Number of the fold that the model was trained in.
+        num_folds: How many folds its run has, all of which are needed to vote.
+        suffix: Of the training scans' names in their BIDS tree, which new scans are looked for by; None without one.
+        facts: What a reader wants to know: when, on whom, how well. JSON types; nothing is decided by them.
     """
 
-    classes: tuple[str, ...]
-    recipe: Recipe
+    outcome: Outcome
+    recipe: Recipe | None
     reference: Reference
+    fold: int = 0
+    num_folds: int = 1
+    suffix: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class Contents:
     """The contents of a model folder.
 
     Args:
-        classifier: Name of the classifier in the table of `mri3d.models.loading`.
-        arguments: What the classifier needs to be built again, JSON types.
+        model: Name of the kind of model in the table of `mri3d.models.loading`.
+        arguments: What the model needs to be built again, JSON types.
         tensors: Its weights by name.
         card: What surrounds it.
     """
 
-    classifier: str
+    model: str
     arguments: dict[str, Any]
     tensors: dict[str, np.ndarray]
     card: Card
 
 
-def write_model(folder: Path, model: Model) -> None:
+def write_model(folder: Path, contents: Contents) -> None:
     """Write a model folder; the card comes last, so a folder with a card is whole.
 
     Args:
         folder: Made if need be.
-        model: What to write.
+        contents: What to write.
     """
-    reference = model.card.reference
+    given, reference = contents.card, contents.card.reference
     weights = safetensors.numpy.save(
-        {f"classifier.{name}": np.ascontiguousarray(tensor) for name, tensor in model.tensors.items()}
+        {f"model.{name}": np.ascontiguousarray(tensor) for name, tensor in contents.tensors.items()}
         | {"reference.mean": reference.mean}
     )
     (folder / CARD).unlink(missing_ok=True)
     write_bytes(folder / WEIGHTS, weights)
     card = {
         "format": FORMAT,
-        "classifier": model.classifier,
-        "arguments": model.arguments,
-        "classes": list(model.card.classes),
-        "recipe": model.card.recipe.arguments(),
+        "model": contents.model,
+        "arguments": contents.arguments,
+        "outcome": given.outcome.to_json(),
+        "recipe": None if given.recipe is None else given.recipe.arguments(),
         "reference": {"lowest": reference.lowest, "highest": reference.highest},
+        "fold": given.fold,
+        "num_folds": given.num_folds,
+        "suffix": given.suffix,
         "sha256": {WEIGHTS: digest(weights)},
-        "facts": model.card.facts,
+        "facts": given.facts,
     }
     write_json(folder / CARD, card | {SEAL: digest_json(card)})
 
 
-def read_model(folder: Path) -> Model:
+def read_model(folder: Path) -> Contents:
     """Read a model folder and check every byte of it against the card.
 
     Args:
-        folder: What `write_model` wrote.
+        folder: What `write_model` wrote, in this version or an earlier one.
 
     Raises:
         UserError: No model lies there, it is damaged, or a newer version wrote it.
@@ -94,10 +105,10 @@ def read_model(folder: Path) -> Model:
         raise UserError(f"{folder} is no model folder: it has no {CARD}. Give a run or its model folder.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{folder / CARD} is damaged ({error}). Copy the model folder again.") from error
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        found = card.get("format") if isinstance(card, dict) else None
+    found = card.get("format") if isinstance(card, dict) else None
+    if type(found) is not int or not 1 <= found <= FORMAT:
         raise UserError(
-            f"{folder / CARD} has format {found!r}; this version reads {FORMAT}. "
+            f"{folder / CARD} has format {found!r}; this version reads 1 to {FORMAT}. "
             "Use the version of mri3d that wrote it."
         )
     seal = card.pop(SEAL, None)
@@ -108,23 +119,48 @@ def read_model(folder: Path) -> Model:
         )
     try:
         tensors = safetensors.numpy.load(_checked(folder / WEIGHTS, card["sha256"][WEIGHTS]))
-        mean = tensors.pop("reference.mean")
-        return Model(
-            classifier=card["classifier"],
-            arguments=card["arguments"],
-            tensors={name.removeprefix("classifier."): tensor for name, tensor in tensors.items()},
-            card=Card(
-                classes=tuple(card["classes"]),
-                recipe=Recipe(**card["recipe"]),
-                reference=Reference(mean, **card["reference"]),
-                facts=card["facts"],
-            ),
-        )
+        return _contents(*(_of_format_1(card, tensors) if found == 1 else (card, tensors)))
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{folder / CARD} does not describe a model that this version reads ({type(error).__name__}: {error}). "
             "Copy the model folder again, or use the version of mri3d that wrote it."
         ) from error
+
+
+def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
+    """Read a card of the newest format."""
+    mean, recipe = tensors.pop("reference.mean"), card["recipe"]
+    return Contents(
+        model=card["model"],
+        arguments=card["arguments"],
+        tensors={name.partition(".")[2]: tensor for name, tensor in tensors.items()},
+        card=Card(
+            outcome=outcome_from_json(card["outcome"]),
+            recipe=None if recipe is None else Recipe(**recipe),
+            reference=Reference(mean, **card["reference"]),
+            fold=card["fold"],
+            num_folds=card["num_folds"],
+            suffix=card["suffix"],
+            facts=card["facts"],
+        ),
+    )
+
+
+def _of_format_1(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Bring card and tensors of the first format, which knew classes only, to the newest."""
+    facts = card["facts"]
+    newer = {
+        "model": card["classifier"],
+        "outcome": {"task": Classes.task, "name": "label", "classes": card["classes"]},
+        "fold": facts.get("fold", 0),
+        "num_folds": facts.get("num_folds", 1),
+        "suffix": facts.get("suffix"),
+    }
+    if card["classifier"] != "cnn":  # networks may have a part called head
+        tensors = {
+            name.replace(".head.", ".decision.").replace(".sigmoids", ".scaling"): t for name, t in tensors.items()
+        }
+    return card | newer, tensors
 
 
 def _checked(path: Path, expected: str) -> bytes:
@@ -148,7 +184,7 @@ def model_folders(path: Path) -> list[Path]:
         UserError: There is none.
     """
     if not path.is_dir():
-        raise UserError(f"{path} is no folder. Set model to a run, such as runs/demo-sfcn-50/<timestamp>.")
+        raise UserError(f"{path} is no folder. Give a run, such as runs/demo-sfcn-50/<timestamp>.")
     for folder in (path, path / "model"):
         if (folder / CARD).is_file():
             return [folder]
@@ -156,3 +192,20 @@ def model_folders(path: Path) -> list[Path]:
         if numbers := sorted(int(number) for number in folds if number.isdecimal()):  # a copy may be fold_3_old
             return [folds[str(number)] for number in numbers]
     raise UserError(f"{path} holds no model: no {CARD} in it, in its model folder or in fold_<k> beneath.")
+
+
+def places_of(folder: Path, folds: Sequence[int]) -> list[Path]:
+    """Return where models are written: the folder itself for one, `fold_<number>` beneath it for those of folds.
+
+    Args:
+        folder: Need not be there.
+        folds: Number of each fold; empty for a single model.
+
+    Raises:
+        UserError: A model that is none of these lies there, and would be loaded with them or in their place.
+    """
+    places = [folder / f"fold_{number}" for number in folds] or [folder]
+    for card in (folder / CARD, *sorted(folder.glob(f"fold_*/{CARD}"))):
+        if card.exists() and card.parent not in places:
+            raise UserError(f"{folder} holds another model ({card}). Remove it, or save to a folder of its own.")
+    return places

@@ -1,27 +1,32 @@
-"""A configuration is nested constructor calls: check each option by the constructor's signature, fill in defaults."""
+"""A plan is a checked tree of constructor calls: options checked by signature, defaults filled in, then built.
 
-import copy
+A call is a dictionary with `_target_`, the dotted name of a class or function, and its arguments; with
+`_partial_: true` it becomes a `functools.partial` of them. Only here does a configuration become objects.
+"""
+
+import functools
 import importlib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from mri3d.errors import UserError, did_you_mean
 
-MARKS = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
+MARKS = ("_target_", "_partial_")
 MISSING = "???"  # OmegaConf's word for a value that must be given
 UNIONS = (typing.Union, types.UnionType)
 SEQUENCES = (list, tuple, Sequence)
 
 
-def complete(node: Any, where: str = "") -> Any:  # noqa: ANN401 (any JSON value)
-    """Check a configuration and write out the defaults of every constructor of mri3d in it.
+def complete(node: Any, where: str = "", *, elsewhere: Collection[str] = ()) -> Any:  # noqa: ANN401 (any JSON value)
+    """Check a plan and write out the defaults of every constructor of mri3d in it.
 
     Args:
         node: Dictionaries, lists and plain values; a dictionary with `_target_` is a call of what that names.
         where: Path of the node, for messages.
+        elsewhere: Paths of arguments whose values stand in another place of the plan, see `build`.
 
     Returns:
         A copy with all options that have a plain default.
@@ -31,42 +36,77 @@ def complete(node: Any, where: str = "") -> Any:  # noqa: ANN401 (any JSON value
             call within a `_partial_` that is not `_partial_` itself.
     """
     if isinstance(node, list):
-        return [complete(item, f"{where}[{i}]") for i, item in enumerate(node)]
+        return [complete(item, f"{where}[{i}]", elsewhere=elsewhere) for i, item in enumerate(node)]
     if not isinstance(node, dict):
         return node
     if "_target_" in node:
-        node = _check_call(node, where)
-    return {key: complete(value, _join(where, key)) for key, value in node.items()}
+        node = _check_call(node, where, elsewhere)
+    return {key: complete(value, _join(where, key), elsewhere=elsewhere) for key, value in node.items()}
 
 
-def _check_call(node: dict[str, Any], where: str) -> dict[str, Any]:
-    """Check the options of one call; give it with its defaults."""
+def build(node: Any, where: str = "", *, elsewhere: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 (any object)
+    """Make the calls of a plan, the inner ones first.
+
+    Args:
+        node: A part of a complete plan.
+        where: Path of the node.
+        elsewhere: Path of an argument to its value, for arguments whose values stand in another place of the plan; a
+            constructor that has no such argument goes without.
+
+    Returns:
+        What the calls return; plain values, and lists and dictionaries of them, as they are.
+
+    Raises:
+        UserError: A constructor refuses its arguments.
+
+    >>> build({"_target_": "fractions.Fraction", "numerator": 1}, elsewhere={"denominator": 3})
+    Fraction(1, 3)
+    """
+    if isinstance(node, list):
+        return [build(item, f"{where}[{i}]", elsewhere=elsewhere) for i, item in enumerate(node)]
+    if not isinstance(node, dict):
+        return node
+    options = {
+        key: build(value, _join(where, key), elsewhere=elsewhere) for key, value in node.items() if key not in MARKS
+    }
+    if "_target_" not in node:
+        return options
+    target = _locate(node["_target_"], where)
+    for path, value in (elsewhere or {}).items():
+        inside, _, name = path.rpartition(".")
+        if inside == where and name in _parameters(target, where):
+            options[name] = value
+    if node.get("_partial_"):
+        return functools.partial(target, **options)
+    try:
+        return target(**options)
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where or node['_target_']} cannot be used as it is set: {error}") from error
+
+
+def _check_call(node: dict[str, Any], where: str, elsewhere: Collection[str]) -> dict[str, Any]:
+    """Check the options of one call; return it with its defaults."""
     if not isinstance(node["_target_"], str):
         raise UserError(f"{_join(where, '_target_')}={node['_target_']!r} names nothing. Name a class or a function.")
     target = _locate(node["_target_"], where)
     parameters = _parameters(target, where)
-    hints = _hints(target)
     any_option = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    options = [name for name, parameter in parameters.items() if parameter.kind in by_name and name != "self"]
+    options = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.kind in by_name and name != "self" and _join(where, name) not in elsewhere
+    ]
     given = {key: value for key, value in node.items() if key not in MARKS and value != MISSING}
-    for key, value in given.items():
+    for key in given:
         if key not in options and not any_option:
             raise UserError(
                 f"{_join(where, key)} is no option of {node['_target_'].rpartition('.')[2]}."
                 f"{did_you_mean(key, options)} Its options: {', '.join(options)}."
             )
-        if not _is_call(value) and not fits(value, hints.get(key, Any)):
-            quoted = isinstance(value, int | float) and fits(str(value), hints[key])
-            raise UserError(
-                f"{_join(where, key)}={value!r} is not {_describe(hints[key])}."
-                + f" Quote it twice to give text: '{_join(where, key)}=\"{value}\"'." * quoted
-            )
-        if node.get("_partial_") and (shared := _built_once(value, _join(where, key))):
-            raise UserError(
-                f"{shared} would be built once and shared by all folds, because {where} is built afresh for each. "
-                f"Set {shared}._partial_=true, or leave it out."
-            )
+    _check_values(given, _hints(target), where, partial=bool(node.get("_partial_")))
     required = [name for name in options if parameters[name].default is inspect.Parameter.empty]
     marked = [key for key, value in node.items() if value == MISSING]
     missing = marked + [name for name in required if name not in given and not node.get("_partial_")]
@@ -74,38 +114,30 @@ def _check_call(node: dict[str, Any], where: str) -> dict[str, Any]:
         raise UserError(f"{_join(where, missing[0])} is not set. Give {_join(where, missing[0])}=...")
     if not node["_target_"].startswith("mri3d."):  # a library's forty defaults are that library's version
         return node
-    defaults = {name: parameters[name].default for name in options if name not in node}
+    bound = target.keywords if isinstance(target, functools.partial) else options
+    defaults = {name: parameters[name].default for name in options if name in bound and name not in node}
     return node | {name: _plain(value) for name, value in defaults.items() if _is_plain(value)}
 
 
-def with_options(node: dict[str, Any], options: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """Copy a configuration with some options set anew.
-
-    Args:
-        node: A constructor call.
-        options: Dotted path within it to value.
-        where: Path of the node, for messages.
-
-    Raises:
-        UserError: A path leads through what is no constructor call.
-
-    >>> with_options({"net": {"width": 3}, "lr": 1.0}, {"net.width": 4}, where="model")
-    {'net': {'width': 4}, 'lr': 1.0}
-    """
-    copied = copy.deepcopy(node)
-    for path, value in options.items():
-        *parents, last = path.split(".")
-        inner = copied
-        for parent in parents:
-            if not isinstance(inner.get(parent), dict):
-                raise UserError(f"{_join(where, path)} does not exist.{did_you_mean(parent, inner)}")
-            inner = inner[parent]
-        inner[last] = value
-    return copied
+def _check_values(given: Mapping[str, Any], hints: Mapping[str, Any], where: str, *, partial: bool) -> None:
+    """Check the type of each option, and that nothing in a `_partial_` is made once for all of its calls."""
+    for key, value in given.items():
+        path = _join(where, key)
+        if not _is_call(value) and not fits(value, hints.get(key, Any)):
+            quoted = isinstance(value, int | float) and fits(str(value), hints[key])
+            raise UserError(
+                f"{path}={value!r} is not {describe(hints[key])}."
+                + f" Quote it twice to give text: '{path}=\"{value}\"'." * quoted
+            )
+        if partial and (shared := _built_once(value, path)):
+            raise UserError(
+                f"{shared} would be built once and shared by all folds, because {where} is built afresh for each. "
+                f"Set {shared}._partial_=true, or leave it out."
+            )
 
 
 def fits(value: Any, hint: Any) -> bool:  # noqa: ANN401 (any value, any annotation)
-    """Tell whether a JSON value is of an annotated type; types that JSON has no word for fit anything.
+    """Return whether a JSON value is of an annotated type; types that JSON has no word for fit anything.
 
     >>> fits(3, float), fits("3", int | None), fits([1, 2], tuple[int, ...]), fits("a", Literal["a", "b"])
     (True, False, True, True)
@@ -130,6 +162,25 @@ def fits(value: Any, hint: Any) -> bool:  # noqa: ANN401 (any value, any annotat
     if origin in SEQUENCES:
         return all(fits(item, arguments[0]) for item in value)
     return True
+
+
+def describe(hint: Any) -> str:  # noqa: ANN401 (any annotation)
+    """Describe an annotated type in words.
+
+    >>> describe(int | None), describe(Literal["a", "b"])
+    ('a whole number or null', 'one of a, b')
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin in UNIONS:
+        return " or ".join(map(describe, arguments))
+    if origin is tuple and arguments[1:] != (...,):
+        return f"[{', '.join(map(describe, arguments))}]"
+    if origin in SEQUENCES:
+        return f"a list, each item {describe(arguments[0])}"
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(hint, str(hint))
 
 
 def _built_once(value: Any, where: str) -> str:  # noqa: ANN401 (any JSON value)
@@ -165,6 +216,8 @@ def _parameters(target: Callable[..., Any], where: str) -> Mapping[str, inspect.
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    if isinstance(target, functools.partial):
+        target = target.func
     try:
         return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
     except (NameError, TypeError):  # a library's annotation that only its type checker can read
@@ -183,17 +236,3 @@ def _is_plain(value: object) -> bool:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _describe(hint: Any) -> str:  # noqa: ANN401 (any annotation)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return "one of " + ", ".join(map(str, arguments))
-    if origin in UNIONS:
-        return " or ".join(map(_describe, arguments))
-    if origin is tuple and arguments[1:] != (...,):
-        return f"[{', '.join(map(_describe, arguments))}]"
-    if origin in SEQUENCES:
-        return f"a list, each item {_describe(arguments[0])}"
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-    return names.get(hint, str(hint))

@@ -1,26 +1,26 @@
-"""The run directory: claimed before any work, kept up while it lasts, finished with results and a report."""
+"""The only writer of a run's files: claimed before any work, kept up while it lasts, finished with a report."""
 
-import csv
 import fcntl
-import io
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 
 from mri3d.cohort.cohort import Cohort
 from mri3d.errors import UserError
-from mri3d.evaluation.crossvalidation import Evaluation
+from mri3d.evaluation.results import FoldResult, Results
 from mri3d.evaluation.splits import Fold, fold_texts
-from mri3d.files import as_utf8, write_json, write_text
-from mri3d.report.figures import Picture
-from mri3d.report.page import write_report
+from mri3d.files import as_utf8, write_csv, write_json, write_text
+from mri3d.models.member import Member
+
+if TYPE_CHECKING:
+    from mri3d.report.figures import Picture
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Clock:
         self.seconds[part] = round(time.perf_counter() - start, 3)
 
     def total(self) -> dict[str, float]:
-        """Give the parts and the whole so far."""
+        """Return the parts and the whole so far."""
         return self.seconds | {"total": round(time.perf_counter() - self._start, 3)}
 
 
@@ -51,7 +51,7 @@ def claim(folder: Path, cohort: Cohort, folds: Sequence[Fold], configuration: di
         folder: The run directory.
         cohort: Everybody, for `cohort.csv`.
         folds: Who trains and who is tested.
-        configuration: For `config.yaml`.
+        configuration: For `config.yaml`; none is written for an empty one.
         resumed: Whether the directory is there already, of a run that was cut off.
 
     Raises:
@@ -67,10 +67,11 @@ def claim(folder: Path, cohort: Cohort, folds: Sequence[Fold], configuration: di
             )
         return
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=not configuration)
     except FileExistsError:
         raise UserError(f"{folder} is there already. Start again, or give the run a name of its own.") from None
-    write_text(folder / "config.yaml", as_yaml(configuration))
+    if configuration:
+        write_text(folder / "config.yaml", as_yaml(configuration))
     write_text(folder / "cohort.csv", table)
 
 
@@ -84,7 +85,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     try:
         configuration: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"resume={folder} is no run that began: {error}. Give a folder of runs/.") from error
+        raise UserError(f"{folder} is no run that began: {error}. Give a folder of runs/.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged: {' '.join(str(error).split())}. Start a new run.") from error
     missing = {"trainer", "seed"} - set(configuration if isinstance(configuration, dict) else {})
@@ -130,81 +131,84 @@ def log_file(folder: Path) -> Iterator[None]:
         handler.close()
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV, a column for each name that a row has."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+def write_member(folder: Path, member: Member, result: FoldResult, *, num_folds: int) -> None:
+    """Write the model folder of a fold: `model`, or `model/fold_<number>` of several."""
+    model = folder / "model"
+    member.model.save(model / f"fold_{result.fold.number}" if num_folds > 1 else model, member.card)
 
 
-def write_scores(
-    folder: Path, cohort: Cohort, result: Evaluation, *, seconds: dict[str, float], peak_memory_mb: float
-) -> dict[str, Any]:
-    """Write predictions, scores, and what the inner folds told.
+def write_scores(folder: Path, results: Results, *, seconds: dict[str, float], peak_memory_mb: float) -> dict[str, Any]:
+    """Write predictions, scores, and what the inner folds found.
 
     Args:
         folder: The run directory.
-        cohort: Everybody.
-        result: Predictions and scores.
+        results: Predictions and scores.
         seconds: Of the parts of the run and in `total`.
         peak_memory_mb: Largest memory of the run in MiB.
 
     Returns:
         The content of metrics.json.
     """
-    result.write_predictions(folder / "predictions.csv", cohort.ids)
-    if searched := result.search_rows():
-        write_table(folder / "search.csv", searched)
-    unlabelled = sum(subject.label is None for subject in cohort.subjects)
+    table = results.predictions
+    rows = [dict(zip(table.columns, cells, strict=True)) for cells in table.itertuples(index=False)]
+    write_csv(folder / "predictions.csv", rows, list(table.columns), digits=9)
+    if searched := results.search_rows():
+        write_csv(folder / "search.csv", searched)
+    cohort = results.study.cohort
+    unlabelled = sum(session.label is None for session in cohort.sessions)
     counts = {
-        "total": len(cohort.subjects),
+        "total": len(cohort.sessions),
         "participants": len(cohort.ids),
         "unlabelled": unlabelled,
-        "left_out": len(cohort.subjects) - len(cohort.ids) - unlabelled,
-        "tested": len(np.unique(result.rows)),
+        "left_out": len(cohort.sessions) - len(cohort.ids) - unlabelled,
+        "tested": len(np.unique(results.rows)),
     }
-    metrics = result.metrics_json(num_subjects=counts, seconds=seconds, peak_memory_mb=round(peak_memory_mb, 1))
+    metrics = results.metrics(num_subjects=counts, seconds=seconds, peak_memory_mb=round(peak_memory_mb, 1))
     write_json(folder / "metrics.json", metrics)
     return metrics
 
 
 def write_page(
     folder: Path,
-    cohort: Cohort,
-    result: Evaluation,
+    results: Results,
     metrics: dict[str, Any],
     configuration: dict[str, Any],
-    sections: Sequence[tuple[str, Sequence[Picture]]],
+    sections: "Sequence[tuple[str, Sequence[Picture]]]",
+    *,
+    cohort: Cohort,
 ) -> None:
     """Write the report.
 
     Args:
         folder: The run directory.
-        cohort: Everybody.
-        result: Predictions and scores.
+        results: Predictions and scores.
         metrics: The content of metrics.json.
         configuration: Every setting.
         sections: Title and pictures of each section of pictures.
+        cohort: Everybody, with the warnings of the run.
     """
-    model = configuration["model"]
+    from mri3d.report.page import write_report  # here: the library needs no charts
+
+    study, model = results.study, configuration["model"]
     write_report(
         folder / "report.html",
         title=str(configuration.get("name", folder.name)),
         facts={
-            "cohort": cohort.describe(),
+            "cohort": study.describe(),
             "model": str(model.get("network", model)["_target_"]).rpartition(".")[2],
             "resolution": str(configuration.get("resolution", "")),
             "time": f"{metrics['seconds']['total']:.0f} s",
             "run": str(folder),
         },
+        outcome=study.outcome,
         metrics=metrics,
-        targets=result.targets[result.rows],
-        proba=result.proba,
+        targets=results.targets,
+        predictions=results.predicted,
+        raw=results.raw,
         cohort=cohort.to_rows(),
-        histories=[fold.history for fold in result.folds],
-        search=result.search_rows(),
+        taking_part=study.outcome.cohort_rows(study.targets),
+        histories=[fold.history for fold in results.folds],
+        search=results.search_rows(),
         sections=sections,
         configuration=as_yaml(configuration),
     )

@@ -1,7 +1,10 @@
-"""The ground: whole files or none, digests, the cache folder."""
+"""The ground: whole files or none, CSV, digests, the cache folder."""
 
+import csv
 import hashlib
+import io
 import json
+import math
 import os
 import signal
 import stat
@@ -9,10 +12,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mri3d.errors import UserError
-from mri3d.files import atomic_path, cache_folder, digest, digest_json, write_bytes, write_json, write_text
+from mri3d.files import (
+    atomic_path,
+    cache_folder,
+    csv_text,
+    digest,
+    digest_json,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 @pytest.fixture
@@ -105,6 +119,48 @@ def test_json_is_read_back_and_has_no_nan(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "b.json", {"auc": float("nan")})
     assert not (tmp_path / "b.json").exists()
+
+
+def test_csv_has_a_column_for_each_name_in_the_order_of_appearance():
+    rows = [{"a": 1, "b": "x"}, {"c": True, "a": 2}]
+    assert csv_text(rows) == "a,b,c\n1,x,\n2,,True\n"
+    assert csv_text(rows, ("c", "a", "new")) == "c,a,new\n,1,\nTrue,2,\n"
+    assert csv_text([], ("a", "b")) == "a,b\n"
+    assert csv_text([]) == ""
+
+
+def test_csv_is_read_back_whatever_is_in_its_cells():
+    cells = ['say "so"', "a, b", "two\nlines", "ends in a return\r", " space ", "", "Zürich", "nan"]
+    text = csv_text([{"cell, number 1": cell, "n": n} for n, cell in enumerate(cells)])
+    read = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [row["cell, number 1"] for row in read] == cells
+    assert [row["n"] for row in read] == [str(n) for n in range(len(cells))]
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan, np.nan, np.float32("nan"), np.float64("nan")])
+@pytest.mark.parametrize("digits", [None, 9])
+def test_csv_leaves_the_cell_of_what_is_not_there_empty(nothing, digits):
+    assert csv_text([{"x": nothing, "y": 1}], digits=digits) == "x,y\n,1\n"
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64])
+def test_csv_numbers_are_exact_or_of_the_digits_asked_for(kind):
+    numbers = [kind(x) for x in (0.1, 1 / 3, 1e-17, 123456789.125, -2.0)]
+    assert [kind(cell) for cell in csv_text([{"x": x} for x in numbers]).split()[1:]] == numbers
+    assert csv_text([{"x": x} for x in numbers], digits=3) == "x\n0.1\n0.333\n1e-17\n1.23e+08\n-2\n"
+    assert csv_text([{"x": kind("inf")}], digits=3) == "x\ninf\n"
+
+
+@pytest.mark.parametrize("number", [1234567, np.int64(1234567), np.uint8(200)])
+def test_csv_digits_are_of_floating_point_numbers_only(number):
+    assert csv_text([{"n": number, "text": "0.123456"}], digits=2) == f"n,text\n{number},0.123456\n"
+
+
+def test_csv_files_are_utf8_and_may_name_what_is_no_text(tmp_path):
+    write_csv(tmp_path / "t.csv", [{"scan": b"caf\xe9".decode(errors="surrogateescape"), "p": 0.12345}], digits=2)
+    assert (tmp_path / "t.csv").read_bytes() == b"scan,p\ncaf\\udce9,0.12\n"
+    write_csv(tmp_path / "t.csv", [], ["Zürich"])
+    assert (tmp_path / "t.csv").read_bytes() == "Zürich\n".encode()
 
 
 def test_digest_is_sha256_of_the_parts_joined():

@@ -13,10 +13,10 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from mri3d.cohort.demo import DemoStudy, effect_mask_path
-from mri3d.inference import run
-from mri3d.model_folder import Card
-from mri3d.models.network.cnn import CNN
+from mri3d.inference import predict_scans
+from mri3d.model_folder import Card, Contents, write_model
 from mri3d.nets.seed import Seed
+from mri3d.outcome import Classes, Measure, Outcome
 from mri3d.scans.scan import canonical, read_scan
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
@@ -63,23 +63,38 @@ def network(weights: np.ndarray, *, threshold: float) -> Seed:
     return made
 
 
-def write_run(folder: Path, net: Seed, mean: np.ndarray) -> Path:
+def watching(cells: np.ndarray, usual: np.ndarray, *, share: float) -> Seed:
+    """Build a network whose output is the brightness of some cells, less a share of what it is in a usual volume.
+
+    Args:
+        cells: Which cells count [X / 2, Y / 2, Z / 2].
+        usual: A volume [1, X, Y, Z].
+        share: Near 1; with 1 the output of the usual volume is 0.
+    """
+    made = network(cells.astype(float), threshold=-9.0)
+    brightness = np.maximum(usual[0] + 9, 0).reshape(12, 2, 12, 2, 12, 2).max(axis=(1, 3, 5))
+    with torch.no_grad():
+        made.head[-1].bias -= float(brightness[cells].sum() * share)
+    return made
+
+
+def write_run(folder: Path, net: Seed, mean: np.ndarray, outcome: Outcome, **arguments: object) -> Path:
     """Write a model folder as training does."""
-    classifier = CNN()
-    classifier.network_ = net.eval()
-    classifier.arguments_ = {
+    made = {
         "network": "seed",
         "options": {"channels": [1], "kernel_size": [3], "pooling": [2], "dense": [1]},
         "volume_shape": [RESOLUTION] * 3,
         "num_outputs": 1,
         "batch_size": 1,
     }
-    classifier.save(folder, Card(("ill", "well"), Recipe(resolution=RESOLUTION), Reference(mean, -1.0, 1.0)))
+    tensors = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    card = Card(outcome, Recipe(resolution=RESOLUTION), Reference(mean, -1.0, 1.0))
+    write_model(folder, Contents("cnn", made | arguments, tensors, card))
     return folder
 
 
 def cells_of(ball: np.ndarray, path: Path) -> np.ndarray:
-    """Tell which cells [X / 2, Y / 2, Z / 2] of the volume meet the ball, given RAS+ on the scan's grid."""
+    """Find out which cells [X / 2, Y / 2, Z / 2] of the volume meet the ball, given RAS+ on the scan's grid."""
     scan, recipe = read_scan(path), Recipe(resolution=RESOLUTION)
     places = world_mm((RESOLUTION,) * 3, recipe.affine(scan))
     nearest = (places - canonical(scan)[1][:3, 3]) @ np.linalg.inv(canonical(scan)[1][:3, :3]).T
@@ -91,7 +106,7 @@ def cells_of(ball: np.ndarray, path: Path) -> np.ndarray:
 
 def written_map(model: Path, path: Path, out: Path, heatmap: str) -> tuple[np.ndarray, dict[str, str]]:
     """Predict through the whole program, and read back the map and the row; the grid is the scan's."""
-    assert run(model, str(path), out, heatmap=heatmap) == 0
+    assert predict_scans(model, str(path), out, heatmap=heatmap) == 0
     image, scan = nib.load(out / "heatmaps" / "scan_heatmap.nii.gz"), nib.load(path)
     assert image.shape == scan.shape
     assert image.get_data_dtype() == np.float32
@@ -123,12 +138,8 @@ def test_written_heatmap_lies_on_what_decides(tmp_path, order, heatmap, inside, 
     if inside > 1:
         net = network(np.ones((12, 12, 12)), threshold=2.5)
     else:
-        cells = cells_of(ball, path)
-        usual = np.maximum(recipe.volume(healthy)[0] + 9, 0).reshape(12, 2, 12, 2, 12, 2).max(axis=(1, 3, 5))
-        net = network(cells.astype(float), threshold=-9.0)
-        with torch.no_grad():
-            net.head[-1].bias -= float(usual[cells].sum() * 0.98)  # below what is usual: ill
-    model = write_run(tmp_path / "model", net, recipe.volume(healthy))
+        net = watching(cells_of(ball, path), recipe.volume(healthy), share=0.98)  # below what is usual: ill
+    model = write_run(tmp_path / "model", net, recipe.volume(healthy), Classes(("ill", "well")))
     heat, row = written_map(model, path, tmp_path / "out", heatmap)
     assert row["prediction"] == prediction
 
@@ -141,6 +152,27 @@ def test_written_heatmap_lies_on_what_decides(tmp_path, order, heatmap, inside, 
     for axis in range(3):  # a flipped axis would put the heat into a mirrored ball
         mirrored = np.flip(ball, axis)
         assert energy_over_chance(heat, mirrored & ~ball, head) < 0.5
+
+
+@pytest.mark.parametrize("order", ["RAS", "PSR"])
+@pytest.mark.parametrize("inside", [1.8, 0.4], ids=["bright", "dark"])
+def test_written_heatmap_of_a_measure_lies_on_what_raises_or_lowers_it(tmp_path, order, inside):
+    plain, ball = phantom(inside=1.0)
+    affine, recipe = oblique_affine(SPACING_MM), Recipe(resolution=RESOLUTION)
+    healthy = read_scan(write_scan(tmp_path / "plain.nii.gz", plain, affine))
+    path = write_scan(tmp_path / "scan.nii.gz", *reorder(phantom(inside=inside)[0], affine, order))
+    net = watching(cells_of(ball, path), recipe.volume(healthy), share=1.0)
+    model = write_run(tmp_path / "model", net, recipe.volume(healthy), Measure("age"), scaling=[[0.1, 50.0]])
+    heat, row = written_map(model, path, tmp_path / "out", "integrated_gradients")
+    volume = torch.from_numpy(recipe.volume(read_scan(path)))[None]
+    with torch.no_grad():
+        assert float(row["prediction"]) == pytest.approx(50 + 0.1 * net(volume).item(), rel=1e-4)
+    sign = 1 if inside > 1 else -1
+    assert sign * (float(row["prediction"]) - 50) > 1
+    evidence = sign * reorder_back(heat, order)
+    assert ball[np.unravel_index(evidence.argmax(), SHAPE)], "the peak lies in the ball"
+    assert evidence.max() == np.abs(heat).max() > 3 * -evidence.min()
+    assert energy_over_chance(np.abs(evidence), ball, plain > 0) > 4
 
 
 def reorder_back(data: np.ndarray, order: str) -> np.ndarray:
@@ -165,7 +197,7 @@ def test_trained_network_s_heatmap_lies_on_the_planted_effect(tmp_path):
     for subject in affected:
         image = nib.load(study / "brain_nii" / f"{subject}.nii.gz")
         places.append(str(write_scan(tmp_path / f"{subject}.nii.gz", np.asarray(image.dataobj), turn @ image.affine)))
-    assert run(folder, places, tmp_path / "out") == 0
+    assert predict_scans(folder, places, tmp_path / "out") == 0
     peaks_mm, ratios = [], []
     for subject in affected:
         mask = np.asarray(nib.load(effect_mask_path(study / "brain_nii" / f"{subject}.nii.gz")).dataobj) > 0

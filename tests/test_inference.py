@@ -3,25 +3,34 @@
 import csv
 import os
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
 from mri3d.errors import UserError
-from mri3d.inference import run
+from mri3d.inference import predict_scans
 from mri3d.model_folder import Card
 from mri3d.models.network.cnn import CNN
 from mri3d.nets.sfcn import SFCN
+from mri3d.outcome import Classes, Line, Measure
+from mri3d.scans.scan import read_scan
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 from tests.scans.phantom import write_scan
 
+CLASSES, AGE = Classes(("a", "b")), Measure("age")
 
-def write_model(folder, **facts):
-    torch.manual_seed(0)
-    classifier = CNN()
-    classifier.network_ = SFCN((16, 16, 16), 1, channels=[2, 2]).eval()
-    classifier.arguments_ = {
+
+def write_model(folder, *, outcome=CLASSES, seed=0, line=None, **card: object):
+    """Write a model folder of a network as it was made, without training."""
+    torch.manual_seed(seed)
+    model = CNN()
+    model.network_ = SFCN((16, 16, 16), 1, channels=[2, 2]).eval()
+    model.outcome_, model.scaling_, model.line_ = outcome, None, line
+    if outcome == AGE:
+        model.scaling_ = np.array([[15.0, 50.0]])
+    model.arguments_ = {
         "network": "sfcn",
         "options": {"channels": [2, 2]},
         "volume_shape": [16, 16, 16],
@@ -29,7 +38,7 @@ def write_model(folder, **facts):
         "batch_size": 1,
     }
     mean = np.zeros((1, 16, 16, 16), np.float32)
-    classifier.save(folder, Card(("a", "b"), Recipe(resolution=16), Reference(mean, -1.0, 1.0), facts))
+    model.save(folder, Card(outcome, Recipe(resolution=16), Reference(mean, -1.0, 1.0), **card))
     return folder
 
 
@@ -73,7 +82,7 @@ def test_a_place_that_is_no_scan_has_a_row_with_the_reason(model, tmp_path, make
     good, bad = head(tmp_path / "good.nii"), tmp_path / "bad.nii"
     make(bad)
     out = tmp_path / "out"
-    assert run(model, [str(bad), str(good)], out) == 1
+    assert predict_scans(model, [str(bad), str(good)], out) == 1
     rows = rows_of(out)
     assert list(rows) == ["bad", "good"]
     assert reason in rows["bad"]["warnings"]
@@ -85,7 +94,7 @@ def test_a_place_that_is_no_scan_has_a_row_with_the_reason(model, tmp_path, make
 
 def test_a_glob_without_a_match_among_others_has_a_row(model, tmp_path):
     good = head(tmp_path / "good.nii")
-    assert run(model, [str(tmp_path / "none*.nii"), str(good)], tmp_path / "out", heatmap="none") == 1
+    assert predict_scans(model, [str(tmp_path / "none*.nii"), str(good)], tmp_path / "out", heatmap="none") == 1
     rows = rows_of(tmp_path / "out")
     assert [bool(row["prediction"]) for row in rows.values()] == [False, True]
     assert not (tmp_path / "out" / "heatmaps").exists()
@@ -93,19 +102,19 @@ def test_a_glob_without_a_match_among_others_has_a_row(model, tmp_path):
 
 def test_nothing_is_written_where_no_place_holds_a_scan(model, tmp_path):
     with pytest.raises(UserError, match="none1"):
-        run(model, [str(tmp_path / "none1*"), str(tmp_path / "none2*")], tmp_path / "out")
+        predict_scans(model, [str(tmp_path / "none1*"), str(tmp_path / "none2*")], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_heatmaps_of_an_earlier_call_are_no_scans(model, tmp_path):
     head(tmp_path / "good.nii")
     for heatmap in ("gradcam", "none"):
-        assert run(model, str(tmp_path), tmp_path, heatmap=heatmap) == 0
+        assert predict_scans(model, str(tmp_path), tmp_path, heatmap=heatmap) == 0
         assert list(rows_of(tmp_path)) == ["good"]
     (tmp_path / "heatmaps").mkdir(exist_ok=True)
     head(tmp_path / "heatmaps" / "x_heatmap.nii")
     with pytest.raises(UserError, match="nothing but heatmaps of an earlier call"):
-        run(model, str(tmp_path / "heatmaps"), tmp_path)
+        predict_scans(model, str(tmp_path / "heatmaps"), tmp_path)
 
 
 def test_results_never_take_the_place_of_a_run_s_own(model, tmp_path):
@@ -114,7 +123,7 @@ def test_results_never_take_the_place_of_a_run_s_own(model, tmp_path):
     (tmp_path / "run/config.yaml").write_text("seed: 0")
     for out in (tmp_path / "run", model):
         with pytest.raises(UserError, match="holds a run or a model, whose own files would be replaced"):
-            run(model, str(scan), out)
+            predict_scans(model, str(scan), out)
     assert not (tmp_path / "run/predictions.csv").exists()
 
 
@@ -127,7 +136,7 @@ def test_odd_names_cost_neither_the_prediction_nor_those_of_others(model, tmp_pa
     except OSError as error:
         pytest.skip(f"no such name can be given here: {error}")
     head(tmp_path / "scans/zzz.nii")
-    run(model, str(tmp_path / "scans"), tmp_path / "out")
+    predict_scans(model, str(tmp_path / "scans"), tmp_path / "out")
     odd, good = rows_of(tmp_path / "out").values()
     assert odd["prediction"] == good["prediction"] != ""
     assert ("the heatmap could not be written: File name too long" in odd["warnings"]) == (len(stem) > 200)
@@ -136,29 +145,31 @@ def test_odd_names_cost_neither_the_prediction_nor_those_of_others(model, tmp_pa
 
 
 def test_heatmap_of_an_unknown_kind_is_named(model, tmp_path):
-    with pytest.raises(UserError, match=r"heatmap=lime is unknown\. Give one of integrated_gradients, gradcam, none"):
-        run(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap="lime")
+    said = r"^heatmap='lime' is unknown\. Give one of integrated_gradients, gradcam, none"
+    with pytest.raises(UserError, match=said) as raised:
+        predict_scans(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap="lime")
+    assert raised.value.on_command_line().startswith("heatmap=lime is unknown")
 
 
-@pytest.mark.parametrize(("facts", "kind"), [({}, "T1w"), ({"suffix": "FLAIR"}, "FLAIR")])
-def test_scans_of_a_bids_tree_are_of_the_kind_that_the_model_was_trained_on(tmp_path, facts, kind):
+@pytest.mark.parametrize(("parts", "kind"), [({}, "T1w"), ({"suffix": "FLAIR"}, "FLAIR")])
+def test_scans_of_a_bids_tree_are_of_the_kind_that_the_model_was_trained_on(tmp_path, parts, kind):
     root = tmp_path / "bids"
     for suffix in ("T1w", "FLAIR"):
         head(root / "sub-1" / "anat" / f"sub-1_{suffix}.nii")
     (root / "dataset_description.json").write_text("{}")
     out = tmp_path / "out"
-    assert run(write_model(tmp_path / "model", **facts), str(root), out, heatmap="none") == 0
+    assert predict_scans(write_model(tmp_path / "model", **parts), str(root), out, heatmap="none") == 0
     assert list(rows_of(out)) == [f"sub-1_{kind}"]
 
 
 def test_folds_share_the_heatmap(tmp_path):
-    folders = [write_model(tmp_path / "run" / "model" / f"fold_{k}", num_folds=2) for k in range(2)]
+    folders = [write_model(tmp_path / "run" / "model" / f"fold_{k}", fold=k, num_folds=2) for k in range(2)]
     assert len(folders) == 2
     scan = str(head(tmp_path / "a.nii"))
     maps = []
     for model in (tmp_path / "run", folders[0]):
         out = tmp_path / f"out{len(maps)}"
-        assert run(model, scan, out) == 0
+        assert predict_scans(model, scan, out) == 0
         maps.append((out / "heatmaps" / "a_heatmap.nii.gz").read_bytes())
     assert maps[0] == maps[1], "two folds that are the same have the map of either"
 
@@ -167,20 +178,20 @@ def test_folds_share_the_heatmap(tmp_path):
 def test_a_folder_in_the_place_of_a_result_is_named(model, tmp_path, name):
     (tmp_path / "out" / name).mkdir(parents=True)
     with pytest.raises(UserError, match=rf"{name} is a folder"):
-        run(model, str(head(tmp_path / "a.nii")), tmp_path / "out")
+        predict_scans(model, str(head(tmp_path / "a.nii")), tmp_path / "out")
 
 
 def test_results_of_an_earlier_call_are_gone(model, tmp_path):
     out = tmp_path / "out"
-    run(model, str(head(tmp_path / "first.nii")), out)
-    run(model, str(head(tmp_path / "second.nii")), out)
+    predict_scans(model, str(head(tmp_path / "first.nii")), out)
+    predict_scans(model, str(head(tmp_path / "second.nii")), out)
     assert [path.name for path in (out / "heatmaps").iterdir()] == ["second_heatmap.nii.gz"]
     assert list(rows_of(out)) == ["second"]
 
 
 @pytest.mark.parametrize("heatmap", ["integrated_gradients", "gradcam"])
 def test_report_says_of_which_kind_the_heatmaps_are(model, tmp_path, heatmap):
-    run(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap=heatmap)
+    predict_scans(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap=heatmap)
     facts = (tmp_path / "out" / "report.html").read_text().partition("How to read")[0]
     assert ("integrated gradients" in facts) == (heatmap == "integrated_gradients")
     assert ("gradcam" in facts) == (heatmap == "gradcam")
@@ -189,6 +200,67 @@ def test_report_says_of_which_kind_the_heatmaps_are(model, tmp_path, heatmap):
 def test_each_kind_of_heatmap_gives_its_own_map(model, tmp_path):
     scan, maps = str(head(tmp_path / "a.nii")), []
     for heatmap in ("integrated_gradients", "gradcam"):
-        run(model, scan, tmp_path / heatmap, heatmap=heatmap)
+        predict_scans(model, scan, tmp_path / heatmap, heatmap=heatmap)
         maps.append((tmp_path / heatmap / "heatmaps" / "a_heatmap.nii.gz").read_bytes())
     assert maps[0] != maps[1]
+
+
+@pytest.fixture(scope="module")
+def ages(tmp_path_factory):
+    """Write a run of two folds whose networks differ."""
+    run = tmp_path_factory.mktemp("ages")
+    for k in range(2):
+        write_model(run / "model" / f"fold_{k}", outcome=AGE, seed=k, fold=k, num_folds=2)
+    return run
+
+
+def network_output(path, seed):
+    torch.manual_seed(seed)
+    network = SFCN((16, 16, 16), 1, channels=[2, 2]).eval()
+    with torch.no_grad():
+        return network(torch.from_numpy(Recipe(resolution=16).volume(read_scan(path)))[None]).item()
+
+
+def test_a_measure_is_predicted_as_a_value_with_the_spread_of_the_models(ages, tmp_path):
+    good, bad = head(tmp_path / "good.nii"), tmp_path / "bad.nii"
+    bad.write_bytes(b"text")
+    assert predict_scans(ages, [str(bad), str(good)], tmp_path / "out") == 1
+    rows = rows_of(tmp_path / "out")
+    assert list(rows["good"]) == ["scan", "prediction", "status", "warnings", "spread"]
+    expected = [50 + 15 * network_output(good, seed) for seed in range(2)]
+    assert abs(expected[0] - expected[1]) > 0.1
+    assert float(rows["good"]["prediction"]) == pytest.approx(np.mean(expected), rel=1e-6)
+    assert float(rows["good"]["spread"]) == pytest.approx(np.std(expected), rel=1e-4)
+    assert rows["good"]["status"] == "ok"
+    assert (rows["bad"]["prediction"], rows["bad"]["spread"], rows["bad"]["status"]) == ("", "", "failed")
+    assert "not a NIfTI file" in rows["bad"]["warnings"]
+    image = nib.load(tmp_path / "out/heatmaps/good_heatmap.nii.gz")
+    assert image.shape == (20, 24, 22)
+    assert np.abs(image.dataobj).max() <= 1 + 1e-6
+    assert "raises age" in (tmp_path / "out/report.html").read_text()
+
+
+def test_one_model_of_a_measure_has_no_spread_and_corrects_by_its_line(tmp_path):
+    path = head(tmp_path / "a.nii")
+    plain = write_model(tmp_path / "plain", outcome=AGE)
+    corrected = write_model(tmp_path / "corrected", outcome=AGE, line=Line(intercept=30.0, slope=0.4))
+    values = []
+    for model in (plain, corrected):
+        assert predict_scans(model, str(path), tmp_path / "out") == 0
+        row = rows_of(tmp_path / "out")["a"]
+        assert list(row) == ["scan", "prediction", "status", "warnings"]
+        values.append(float(row["prediction"]))
+    assert values[1] == pytest.approx((values[0] - 30) / 0.4, rel=1e-6)
+
+
+def test_classes_have_their_status_beside_their_probabilities(model, tmp_path):
+    assert predict_scans(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap="none") == 0
+    assert list(rows_of(tmp_path / "out")["a"]) == ["scan", "prediction", "p_a", "p_b", "status", "warnings"]
+
+
+def test_folds_of_a_run_that_was_cut_off_do_not_vote(tmp_path):
+    for k in range(2):
+        write_model(tmp_path / "run" / "model" / f"fold_{k}", fold=k, num_folds=5)
+    with pytest.raises(UserError, match="holds the models of 2 of its 5 folds"):
+        predict_scans(tmp_path / "run", str(head(tmp_path / "a.nii")), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

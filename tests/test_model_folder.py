@@ -10,37 +10,40 @@ import torch
 
 from mri3d.errors import UserError
 from mri3d.files import digest_json
-from mri3d.model_folder import CARD, SEAL, WEIGHTS, Card, Model, model_folders, read_model, write_model
-from mri3d.models.loading import load_classifier
+from mri3d.model_folder import CARD, SEAL, WEIGHTS, Card, Contents, model_folders, read_model, write_model
+from mri3d.models.loading import load
 from mri3d.nets.sfcn import SFCN
+from mri3d.outcome import Classes, Measure
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import InMemory
 
 SHAPE = (7, 8, 9)
+OUTCOME = Classes(("control", "Zoë's"), "sex")
 RECIPE = Recipe("native", crop=[[1, 8], [2, 10], [0, 9]], intensity="none", shape=SHAPE, spacing_mm=(1.5, 1.0, 2.5))
 
 
 def card(**facts: object):
-    """Give a card whose average volume has values beyond half precision."""
+    """Return a card whose average volume has values beyond half precision."""
     mean = np.random.default_rng(0).standard_normal((1, *SHAPE)).astype(np.float32) * 90_000
-    return Card(("control", "Zoë's"), RECIPE, Reference(mean, 0.1 + 0.2, 0.9), {"seed": 3} | facts)
+    reference = Reference(mean, 0.1 + 0.2, 0.9)
+    return Card(OUTCOME, RECIPE, reference, fold=2, num_folds=5, suffix="FLAIR", facts={"seed": 3} | facts)
 
 
-def model():
+def contents():
     rng = np.random.default_rng(1)
     tensors = {
         "weight": rng.standard_normal((3, 4)).astype(np.float32),
         "transposed": rng.standard_normal((3, 4)).T,
         "num_batches": np.array(7),
     }
-    return Model("cnn", {"network": "sfcn", "options": {"channels": [2, 2]}}, tensors, card())
+    return Contents("cnn", {"network": "sfcn", "options": {"channels": [2, 2]}}, tensors, card())
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give a written model folder with all its files."""
-    write_model(tmp_path / "model", model())
+    """Return a written model folder with all its files."""
+    write_model(tmp_path / "model", contents())
     return tmp_path / "model"
 
 
@@ -52,13 +55,15 @@ def change_card(folder, **entries: object):
 
 
 def test_what_is_saved_comes_back(folder):
-    before, after = model(), read_model(folder)
-    assert (after.classifier, after.arguments) == (before.classifier, before.arguments)
+    before, after = contents(), read_model(folder)
+    assert (after.model, after.arguments) == (before.model, before.arguments)
     assert after.tensors.keys() == before.tensors.keys()
     for name, tensor in before.tensors.items():
         np.testing.assert_array_equal(after.tensors[name], tensor)
         assert after.tensors[name].dtype == tensor.dtype
-    assert after.card.classes == before.card.classes
+    assert after.card.outcome == before.card.outcome == OUTCOME
+    assert after.card.outcome.name == "sex"
+    assert (after.card.fold, after.card.num_folds, after.card.suffix) == (2, 5, "FLAIR")
     assert after.card.recipe == before.card.recipe == RECIPE
     assert after.card.recipe.digest() == RECIPE.digest()
     assert after.card.facts == {"seed": 3}
@@ -71,9 +76,9 @@ def test_folder_holds_the_files_of_the_contract(folder):
 
 
 def test_writing_again_replaces_the_model(folder):
-    write_model(folder, replace(model(), classifier="pca", tensors={"other": np.ones(2)}))
+    write_model(folder, replace(contents(), model="pca", tensors={"other": np.ones(2)}))
     after = read_model(folder)
-    assert after.classifier == "pca"
+    assert after.model == "pca"
     assert list(after.tensors) == ["other"]
 
 
@@ -107,7 +112,7 @@ def test_missing_files_are_refused_by_name(folder, file, message):
 
 
 def test_card_is_written_last(tmp_path, monkeypatch):
-    write_model(tmp_path, model())
+    write_model(tmp_path, contents())
 
     def fail(path, data):
         assert path.name == WEIGHTS
@@ -115,7 +120,7 @@ def test_card_is_written_last(tmp_path, monkeypatch):
 
     monkeypatch.setattr("mri3d.model_folder.write_bytes", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_model(tmp_path, model())
+        write_model(tmp_path, contents())
     with pytest.raises(UserError, match=r"has no card\.json"):  # and not the old card with the new weights
         read_model(tmp_path)
 
@@ -123,8 +128,12 @@ def test_card_is_written_last(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({"format": 2}, r"card\.json has format 2; this version reads 1\. Use the version of mri3d that wrote it"),
+        ({"format": 3}, r"card\.json has format 3; this version reads 1 to 2\. Use the version of mri3d that wrote it"),
         ({"format": None}, r"card\.json has format None"),
+        ({"format": "2"}, r"card\.json has format '2'"),
+        ({"format": True}, r"card\.json has format True"),
+        ({"outcome": {"task": "survival", "name": "x"}}, r"this version reads \(KeyError: 'classes'\)"),
+        ({"outcome": None}, r"this version reads \(KeyError: 'outcome'\)"),
         ({"recipe": None}, r"does not describe a model that this version reads \(KeyError: 'recipe'\)"),
         ({"sha256": {}}, r"does not describe a model that this version reads \(KeyError: 'weights\.safetensors'\)"),
         ({"recipe": {"resolution": 50, "future": 1}}, r"this version reads \(TypeError: .*future"),
@@ -157,7 +166,7 @@ def test_cards_that_are_no_objects_are_refused(folder, text):
 
 def make_models(root, *folders: str):
     for name in folders:
-        write_model(root / name, model())
+        write_model(root / name, contents())
     return root
 
 
@@ -185,7 +194,7 @@ def test_folders_without_a_model_are_named(tmp_path):
 
 @pytest.fixture
 def trained(tmp_path):
-    """Give the model folder of a network, and the network."""
+    """Return the model folder of a network, and the network."""
     torch.manual_seed(0)
     network = SFCN(SHAPE, 1, channels=[2, 2], pooling=1, dropout=0.0).eval()
     arguments = {
@@ -194,22 +203,26 @@ def trained(tmp_path):
         "volume_shape": list(SHAPE),
         "num_outputs": 1,
         "batch_size": 2,
+        "scaling": None,
+        "line": None,
     }
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    write_model(tmp_path / "model", Model("cnn", arguments, tensors, card(mri3d="9.9")))
+    write_model(tmp_path / "model", Contents("cnn", arguments, tensors, card(mri3d="9.9")))
     return tmp_path / "model", network
 
 
 def test_loaded_network_gives_the_same_probabilities(trained):
     folder, network = trained
-    classifier, found = load_classifier(folder)
+    loaded = load(folder)
+    (member,) = loaded.members
     volumes = np.random.default_rng(2).standard_normal((5, 1, *SHAPE)).astype(np.float32)
-    proba = classifier.predict_proba(InMemory(volumes), np.arange(5))
+    proba = member.model.predict(InMemory(volumes), np.arange(5))
     with torch.no_grad():
         expected = network(torch.from_numpy(volumes)).double().sigmoid().numpy()[:, 0]
     np.testing.assert_allclose(proba[:, 1], expected, rtol=1e-6)
-    assert found.recipe == RECIPE
-    classifier.save(folder.parent / "again", found)  # byte for byte the same model
+    np.testing.assert_array_equal(loaded.predict_arrays(volumes), proba)
+    assert loaded.recipe == RECIPE
+    loaded.save(folder.parent / "again")  # byte for byte the same model
     assert (folder.parent / "again" / WEIGHTS).read_bytes() == (folder / WEIGHTS).read_bytes()
     assert (folder.parent / "again" / CARD).read_bytes() == (folder / CARD).read_bytes()
 
@@ -217,8 +230,12 @@ def test_loaded_network_gives_the_same_probabilities(trained):
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({"classifier": "os.system"}, r"classifier 'os\.system', unknown here \(known: .*cnn.* by mri3d 9\.9"),
-        ({"arguments": {"network": "torch.hub.load"}}, r"network 'torch\.hub\.load' is unknown here \(known: seed"),
+        ({"model": "os.system"}, r"model 'os\.system', unknown here \(known: .*cnn.* by mri3d 9\.9"),
+        ({"arguments": {"network": "sfnc", "options": {}}}, r"no network is called 'sfnc' \(known: seed"),
+        (
+            {"arguments": {"network": "torch.hub.load", "options": {}}},
+            r"network 'torch\.hub\.load' is code of its own, which would be imported and run\. Give trust=",
+        ),
         ({"arguments": {}}, r"does not fit this version of mri3d \(KeyError: 'network'\)"),
     ],
 )
@@ -226,7 +243,7 @@ def test_names_that_are_not_in_the_tables_are_refused(trained, entries, message)
     folder, _ = trained
     change_card(folder, **entries)
     with pytest.raises(UserError, match=message):
-        load_classifier(folder)
+        load(folder)
 
 
 @pytest.mark.parametrize(
@@ -245,4 +262,16 @@ def test_options_that_do_not_fit_the_weights_are_refused(trained, options, messa
     arguments = json.loads((folder / CARD).read_text(encoding="utf-8"))["arguments"]
     change_card(folder, arguments=arguments | {"options": options})
     with pytest.raises(UserError, match=message):
-        load_classifier(folder)
+        load(folder)
+
+
+def test_model_of_arrays_comes_back_without_a_recipe(tmp_path):
+    written = replace(contents().card, recipe=None, suffix=None)
+    write_model(tmp_path, replace(contents(), card=written))
+    after = read_model(tmp_path).card
+    assert (after.recipe, after.suffix) == (None, None)
+
+
+def test_measure_comes_back(tmp_path):
+    write_model(tmp_path, replace(contents(), card=replace(contents().card, outcome=Measure("age"))))
+    assert read_model(tmp_path).card.outcome == Measure("age")

@@ -1,15 +1,19 @@
-"""Options are checked by the signature of the constructor that they go to."""
+"""Options are checked by the signature of the constructor that they go to, and become what it makes."""
 
+import functools
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
 import pytest
-from hydra.utils import instantiate
+import pytorch_lightning
+import torch
 
+from mri3d.cohort.demo import Demo, DemoStudy
 from mri3d.errors import UserError
 from mri3d.evaluation.splits import KFold
-from mri3d.plan import complete, fits
+from mri3d.plan import build, complete, fits
 from mri3d.volumes.recipe import Recipe
 
 RECIPE = {"_target_": "mri3d.volumes.recipe.Recipe"}
@@ -19,6 +23,8 @@ DEMO = {"_target_": "mri3d.cohort.demo.Demo", "demo": {"_target_": "mri3d.cohort
 SFCN = {"_target_": "mri3d.nets.sfcn.SFCN", "_partial_": True}
 ADAM = {"_target_": "torch.optim.Adam", "_partial_": True}
 TRAINER = {"_target_": "pytorch_lightning.Trainer", "_partial_": True}
+BOUND = {"_target_": "tests.test_plan.bound", "_partial_": True}
+OURS = {"_target_": "mri3d.models.network.trainer.default_trainer", "_partial_": True}
 PLAIN = {"_target_": "argparse.Namespace"}
 OUTER = {"_target_": "tests.test_plan.outer", "_partial_": True}
 
@@ -28,12 +34,15 @@ def outer(inner=None, *, size: "NoSuchType" = 3) -> tuple[Any, Any]:  # noqa: F8
     return inner, size
 
 
+bound = functools.partial(outer, size=5)
+
+
 def test_defaults_are_written_out_and_build_the_same():
     configuration = complete({"preprocess": RECIPE | {"resolution": 30}, "evaluation": KFOLD, "seed": 3})
     assert configuration["seed"] == 3
     assert configuration["evaluation"] == KFOLD | {field.name: field.default for field in fields(KFold)}
     assert set(configuration["preprocess"]) == {"_target_"} | {field.name for field in fields(Recipe)}
-    assert instantiate(configuration["preprocess"], _convert_="all") == Recipe(30)
+    assert build(configuration["preprocess"]) == Recipe(30)
     assert complete(configuration) == configuration  # what is written into config.yaml can be read again
 
 
@@ -50,6 +59,49 @@ def test_nested_calls_are_completed_and_nothing_given_is_changed():
     assert after["list"] == [complete(KFOLD), 1]
     assert after["plain"] == {"a": [1, {"b": None}]}
     assert "num_subjects" not in DEMO["demo"]
+
+
+def test_calls_are_made_the_inner_ones_first_and_partial_ones_later():
+    assert build({"seed": 3, "list": [1, {"a": PLAIN | {"b": [2]}}]}) == {
+        "seed": 3,
+        "list": [1, {"a": Namespace(b=[2])}],
+    }
+    demo = build(complete(DEMO | {"demo": DEMO["demo"] | {"num_subjects": 4}}))
+    assert demo == Demo(DemoStudy(num_subjects=4, effect_center_mm=[-27.0, -16.0, -18.0]))
+    make = build(OUTER | {"inner": ADAM | {"lr": 0.5}, "size": 7})
+    inner, size = make()
+    assert (inner.func, inner.keywords, size) == (torch.optim.Adam, {"lr": 0.5}, 7)
+    assert make()[0] is inner, "a partial within a partial makes nothing by itself, so it may be shared"
+
+
+def test_partial_of_a_partial_is_checked_by_what_it_wraps():
+    node = complete({"trainer": OURS | {"max_epochs": 3}})["trainer"]
+    own = {"max_epochs": 3, "devices": 1, "log_every_n_steps": 1, "enable_model_summary": False}
+    assert node == OURS | own, "of the forty arguments of the Trainer only those that are bound are written out"
+    make = build(node)
+    assert (make.func, make.keywords) == (pytorch_lightning.Trainer, own)
+    with pytest.raises(UserError, match=r"^trainer\.max_epoch is no option of default_trainer\. .*'max_epochs'"):
+        complete({"trainer": OURS | {"max_epoch": 3}})
+    with pytest.raises(UserError, match=r"^trainer\.max_epochs='ten' is not a whole number or null\.$"):
+        complete({"trainer": OURS | {"max_epochs": "ten"}})
+    assert build(complete(BOUND))() == (None, 5)
+
+
+def test_value_that_stands_elsewhere_is_not_written_twice_and_reaches_its_constructor():
+    plan = complete({"preprocess": RECIPE, "other": {"preprocess": RECIPE}}, elsewhere=["preprocess.resolution"])
+    assert "resolution" not in plan["preprocess"]
+    assert plan["other"]["preprocess"]["resolution"] == 50, "only at that path"
+    assert build(plan["preprocess"], "preprocess", elsewhere={"preprocess.resolution": 33}) == Recipe(33)
+    assert build(plan["preprocess"], "preprocess", elsewhere={"preprocess.voxels": 33}) == Recipe(50)
+    with pytest.raises(UserError, match=r"^preprocess\.resolution is no option of Recipe\."):
+        complete({"preprocess": RECIPE | {"resolution": 30}}, elsewhere=["preprocess.resolution"])
+
+
+def test_refusals_of_constructors_name_their_place():
+    with pytest.raises(UserError, match="resolution is 1"):
+        build(RECIPE | {"resolution": 1})
+    with pytest.raises(UserError, match=r"^data\.when cannot be used as it is set: month must be in 1\.\.12"):
+        build({"when": {"_target_": "datetime.date", "year": 1, "month": 13, "day": 1}}, "data")
 
 
 def test_librarys_defaults_stay_the_librarys():

@@ -1,12 +1,14 @@
-"""The real command on real scans: a part of IXI in the fast suite, all of it in the slow one."""
+"""The real command and the library on real scans: a part of IXI in the fast suite, all of it in the slow one."""
 
 import csv
 import json
+import time
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from mri3d import KFold, Study, evaluate, models
 from tests.cli.test_train_and_predict import ROOT, rows_of, run, the_run
 
 DATA = ROOT.parent / "shared/data"
@@ -60,3 +62,27 @@ def test_sex_is_told_on_ixi_by_the_default_model_at_one_half(tmp_path):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert np.mean([fold["scores"]["auc"] for fold in metrics["folds"]]) >= 0.95
     assert metrics["test"]["balanced_accuracy"]["value"] >= 0.90
+
+
+@pytest.mark.slow
+def test_age_is_predicted_on_ixi_by_ridge_better_than_by_the_mean():
+    study = Study.from_table(
+        "subjects.csv", root=IXI, label="age", scan="T1/{id}_T1.nii.gz", task="regression", resolution=50
+    )
+    study.volumes.fill()
+    start = time.perf_counter()
+    results = evaluate(study, models.Ridge(), KFold(folds=5))
+    seconds = time.perf_counter() - start
+    of_the_mean = np.abs(study.targets - study.targets.mean()).mean()
+    assert of_the_mean > 12
+    assert results.scores["mae"].value <= 9.4
+    assert seconds <= 20
+    assert results.scores["error_slope"].value < 0, "predictions shrink towards the mean"
+    corrected = evaluate(study, models.Ridge(debias=True), KFold(folds=5))
+    assert abs(corrected.scores["error_slope"].value) < abs(corrected.scores["error_slope_raw"].value)
+    np.testing.assert_allclose(corrected.raw, results.predicted)
+    image = results.model.explain(study.cohort.scans[0])
+    scan = nib.load(study.cohort.scans[0])
+    assert image.shape == scan.shape
+    np.testing.assert_allclose(image.affine, scan.affine, atol=1e-4)
+    assert np.abs(image.dataobj).max() <= 1 + 1e-6

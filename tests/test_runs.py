@@ -3,53 +3,44 @@
 import csv
 import functools
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 import torch
 
+import mri3d
 from mri3d.cohort.table import Table
 from mri3d.errors import UserError
-from mri3d.evaluation.nested import Candidates
-from mri3d.evaluation.splits import Holdout, KFold
-from mri3d.models.classical.models import Logistic
-from mri3d.models.network.cnn import CNN
+from mri3d.evaluation.nested import Nested
+from mri3d.evaluation.splits import All, Holdout, KFold
+from mri3d.models import CNN, Logistic, Ridge
 from mri3d.nets.sfcn import SFCN
+from mri3d.outcome.measure_scores import measure_scores
 from mri3d.runs import run
 from mri3d.volumes.recipe import Recipe
 from tests.scans.phantom import write_scan
+from tests.studies import HEAD_SHAPE as SHAPE
+from tests.studies import SPACING_MM, cnn, head, write_heads
 
-NUM_SUBJECTS = 24
 HOLDOUT = Holdout()
-SHAPE, SPACING_MM = (20, 22, 24), (9.0, 9.0, 8.0)
+SCORES = ["mae", "rmse", "r2", "pearson_r", "spearman_r", "error_slope", "gap_correlation"]
 
 
-def write_study(root):
-    """Write heads with noise in them, of which those of class b are brighter in one corner."""
-    random = np.random.default_rng(0)
-    inside = np.indices(SHAPE) - np.reshape(SHAPE, (3, 1, 1, 1)) / 2
-    head = (np.square(inside / np.reshape([8, 9, 10], (3, 1, 1, 1))).sum(axis=0) < 1).astype(np.float64)
-    rows = []
-    for number in range(NUM_SUBJECTS):
-        data = head * (100 + 10 * random.standard_normal(SHAPE))
-        data[6:10, 6:10, 6:10] *= 1 + 0.5 * (number % 2)
-        write_scan(root / f"s{number:02}.nii", data.astype(np.float32), np.diag([*SPACING_MM, 1.0]))
-        rows.append({"subject": f"s{number:02}", "label": "ab"[number % 2]})
-    with (root / "study.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    return Table(root=str(root), table="study.csv")
+def write_study(root, label="label"):
+    """Write heads of which those of class b, and of older age, are brighter in one corner."""
+    write_heads(root)
+    return Table(root=str(root), table="study.csv", label=label)
 
 
-def run_study(study, folder, classifier, evaluation=HOLDOUT, *, resumed=False):
+def run_study(source, folder, model, splits=HOLDOUT, *, task=None, resumed=False):
     return run(
-        study,
+        source,
         Recipe(resolution=16),
-        classifier,
-        evaluation,
+        model,
+        splits,
+        task=task or ("regression" if source.label == "age" else "classification"),
         seed=0,
         folder=folder,
         configuration={"model": {"_target_": "test"}},
@@ -57,52 +48,66 @@ def run_study(study, folder, classifier, evaluation=HOLDOUT, *, resumed=False):
     )
 
 
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def cohort_rows(folder):
-    with (folder / "cohort.csv").open(newline="") as file:
-        return {row["subject"]: row for row in csv.DictReader(file)}
-
-
-def cnn(**trainer: object):
-    bound = {"accelerator": "cpu", "devices": 1, "max_epochs": 2, "enable_model_summary": False, "log_every_n_steps": 1}
-    return CNN(functools.partial(SFCN, channels=[2, 2]), trainer=functools.partial(pl.Trainer, **bound | trainer))
+    return {row["subject"]: row for row in rows_of(folder / "cohort.csv")}
 
 
 def first_search(folder):
-    """Give what led the first fold's choice, if there was one."""
-    if not (folder / "search.csv").exists():
-        return []
-    with (folder / "search.csv").open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["fold"] == "0"]
+    """Return what led the first fold's choice, if there was one."""
+    found = rows_of(folder / "search.csv") if (folder / "search.csv").exists() else []
+    return [row for row in found if row["fold"] == "0"]
 
 
-def candidates():
-    settings = [{"C": 0.01}, {"C": 100.0}]
-    made = [Logistic(num_components=[2, 3], inner_folds=2, **setting) for setting in settings]
-    return Candidates(settings, made, inner_folds=2, validation=0.0)
+def steering(folder):
+    """Return all of a model's card that decides a prediction, and its weights."""
+    card = json.loads((folder / "card.json").read_text())
+    kept = {name: card[name] for name in ("outcome", "arguments", "recipe", "reference", "fold", "num_folds")}
+    return kept, (folder / "weights.safetensors").read_bytes()
+
+
+logistic = Logistic(num_components=[2, 3], inner_folds=2)
+learnt = cnn(epochs=30, lr=0.05, channels=(4, 4, 4), pooling=2, augmentation=None, debias=True)
 
 
 @pytest.mark.parametrize(
-    ("classifier", "evaluation", "tested", "model"),
+    ("label", "model", "splits", "tested"),
     [
-        (Logistic(num_components=[2, 3], inner_folds=2), HOLDOUT, "test", "model"),
-        (cnn(), HOLDOUT, "test", "model"),
-        (candidates(), KFold(folds=3), "0", "model/fold_0"),
+        ("label", logistic, HOLDOUT, "test"),
+        ("label", cnn(), HOLDOUT, "test"),
+        ("label", logistic, Nested(folds=3, grid={"C": [0.01, 100.0]}, inner_folds=2, validation=0.0), "0"),
+        ("age", Ridge(num_components=[2, 3], inner_folds=2), KFold(folds=3), "0"),
+        ("age", Ridge(num_components=0.9, inner_folds=2, debias=True), HOLDOUT, "test"),
+        ("age", cnn(), KFold(folds=3), "0"),
+        ("age", learnt, HOLDOUT, "test"),
     ],
+    ids=["logistic", "cnn", "grid", "ridge", "ridge-debias", "cnn-age", "cnn-debias"],
 )
-def test_poisoned_test_scans_change_nothing_that_is_learnt(tmp_path, classifier, evaluation, tested, model, one_core):
-    study = write_study(tmp_path)
-    run_study(study, tmp_path / "clean", classifier, evaluation)
+def test_poisoned_test_scans_change_nothing_that_is_learnt(
+    tmp_path, label, model, splits, tested, one_core, monkeypatch
+):
+    if label == "age":  # pictures take most of the time of so small a run
+        monkeypatch.setattr("mri3d.runs.study_sections", lambda *given, **options: [])
+    source = write_study(tmp_path, label)
+    run_study(source, tmp_path / "clean", model, splits)
     poisoned_names = [name for name, row in cohort_rows(tmp_path / "clean").items() if row["fold"] == tested]
     assert 4 <= len(poisoned_names) <= 8
     for number, name in enumerate(poisoned_names):
         poison = np.random.default_rng(number).exponential(1e6, SHAPE).astype(np.float32)
         write_scan(tmp_path / f"{name}.nii", poison, np.diag([*SPACING_MM, 1.0]))
-    run_study(study, tmp_path / "poisoned", classifier, evaluation)
+    run_study(source, tmp_path / "poisoned", model, splits)
     assert [row["fold"] for row in cohort_rows(tmp_path / "poisoned").values()] == [
         row["fold"] for row in cohort_rows(tmp_path / "clean").values()
     ]
-    weights = f"{model}/weights.safetensors"
+    folder = "model" if tested == "test" else "model/fold_0"
+    weights = f"{folder}/weights.safetensors"
     assert (tmp_path / "poisoned" / weights).read_bytes() == (tmp_path / "clean" / weights).read_bytes()
+    assert steering(tmp_path / "poisoned" / folder) == steering(tmp_path / "clean" / folder)
+    assert bool(steering(tmp_path / "clean" / folder)[0]["arguments"]["line"]) == model.debias
     clean, poisoned = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("clean", "poisoned"))
     assert first_search(tmp_path / "poisoned") == first_search(tmp_path / "clean")
     assert bool(first_search(tmp_path / "clean")) == bool(clean["folds"][0]["chosen"])
@@ -110,45 +115,144 @@ def test_poisoned_test_scans_change_nothing_that_is_learnt(tmp_path, classifier,
 
 
 def test_scan_unlike_the_others_is_named_before_anything_is_learnt(tmp_path, caplog):
-    study = write_study(tmp_path)
+    source = write_study(tmp_path)
     noise = np.random.default_rng(5).random(SHAPE).astype(np.float32)
     write_scan(tmp_path / "s03.nii", noise, np.diag([*SPACING_MM, 1.0]))
-    run_study(study, tmp_path / "run", Logistic(num_components=2, C=1.0))
+    run_study(source, tmp_path / "run", Logistic(num_components=2, C=1.0))
     named = [name for name, row in cohort_rows(tmp_path / "run").items() if "unlike the other scans" in row["warnings"]]
     assert named == ["s03"]
     assert "subject s03 is unlike the other scans" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("classifier", "message"),
+    ("label", "model", "message"),
     [
-        (Logistic(num_components=500), r"num_components=500 is impossible: PCA learns from 16 rows"),
-        (Logistic(C=[]), r"model\.C is an empty list"),
-        (CNN(functools.partial(SFCN, channels=[2] * 9, stride=2)), r"volume of 16 x 16 x 16 voxels is too small"),
+        ("label", Logistic(num_components=500), r"num_components=500 is impossible: PCA learns from 16 rows"),
+        ("label", Logistic(C=[]), r"model\.C is an empty list"),
+        ("label", CNN(functools.partial(SFCN, channels=[2] * 9, stride=2)), r"of 16 x 16 x 16 voxels is too small"),
+        ("label", Ridge(debias=True), r"model\.debias=true corrects predictions of a measure, and task=classification"),
+        ("age", logistic, r"model=logistic predicts classes only, and task=regression asks for a measure"),
     ],
 )
-def test_impossible_task_is_told_before_the_run_directory_is_made(tmp_path, classifier, message):
-    with pytest.raises(UserError, match=message):
-        run_study(write_study(tmp_path), tmp_path / "run", classifier)
+def test_impossible_task_is_told_before_the_run_directory_is_made(tmp_path, label, model, message):
+    with pytest.raises(UserError) as raised:
+        run_study(write_study(tmp_path, label), tmp_path / "run", model)
+    assert re.search(message, raised.value.on_command_line())
     assert not (tmp_path / "run").exists()
 
 
 def test_mistake_that_shows_in_training_is_in_the_log_of_the_run(tmp_path, one_core):
-    classifier = cnn(precision="32-true")
-    classifier.optimizer = functools.partial(torch.optim.SGD, lr=1e30)
+    model = cnn()
+    model.optimizer = functools.partial(torch.optim.SGD, lr=1e30)
     with pytest.raises(UserError, match="training diverged"):
-        run_study(write_study(tmp_path), tmp_path / "run", classifier)
+        run_study(write_study(tmp_path), tmp_path / "run", model)
     assert "ERROR mri3d.records: training diverged" in (tmp_path / "run/log.txt").read_text()
     assert not (tmp_path / "run/metrics.json").exists()
 
 
 def test_run_on_scans_whose_names_are_no_text_can_be_gone_on_with(tmp_path):
-    study = write_study(tmp_path)
+    source = write_study(tmp_path)
     try:
         (tmp_path / "s00.nii").rename(tmp_path / b"s00\xe9.nii".decode(errors="surrogateescape"))
     except OSError as error:
         pytest.skip(f"no such name can be given here: {error}")
-    study = replace(study, scan="{id}*.nii")
+    source = replace(source, scan="{id}*.nii")
     for resumed in (False, True):
-        run_study(study, tmp_path / "run", Logistic(num_components=2, C=1.0), resumed=resumed)
+        run_study(source, tmp_path / "run", Logistic(num_components=2, C=1.0), resumed=resumed)
     assert "s00\\udce9.nii" in cohort_rows(tmp_path / "run")["s00"]["scan"]
+
+
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory):
+    """Run ridge on ages with correction, and without."""
+    root = tmp_path_factory.mktemp("ages")
+    source, made = write_study(root, "age"), {}
+    for debias in (False, True):
+        model = Ridge(num_components=[3, 0.9], inner_folds=3, debias=debias)
+        made[debias] = run_study(source, root / f"run_{debias}", model, KFold(folds=3))
+    return root, made
+
+
+def test_regression_leaves_the_scores_and_predictions_of_the_contract(regression):
+    root, ends = regression
+    folder = root / "run_False"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert list(metrics["test"]) == SCORES
+    assert list(metrics["test"]["mae"]) == ["value", "low", "high"]
+    assert metrics["outcome"] == {"task": "regression", "name": "age"}
+    assert "classes" not in metrics
+    table = rows_of(folder / "predictions.csv")
+    assert list(table[0]) == ["subject", "fold", "split", "label", "prediction", "gap"]
+    assert sorted(row["subject"] for row in table) == [f"s{number:02}" for number in range(24)]
+    truth = {row["subject"]: row["age"] for row in rows_of(root / "study.csv")}
+    labels, predictions, gaps = (
+        np.array([float(row[name]) for row in table]) for name in ("label", "prediction", "gap")
+    )
+    assert labels.tolist() == [float(truth[row["subject"]]) for row in table]
+    np.testing.assert_allclose(gaps, predictions - labels, atol=1e-6)
+    scores = measure_scores(labels, predictions)
+    assert {name: entry["value"] for name, entry in metrics["test"].items()} == pytest.approx(scores, rel=1e-6)
+    assert scores["r2"] > 0.5, "the planted effect is learnt"
+    card = json.loads((folder / "model/fold_0/card.json").read_text())
+    assert card["outcome"] == {"task": "regression", "name": "age"}
+    assert card["arguments"]["line"] is None
+    lines = ends[False].lines
+    assert lines[0].startswith(f"test   MAE {scores['mae']:.3f}, R² {scores['r2']:.3f}, Pearson r ")
+    assert (folder / "report.html").read_text().startswith("<!")
+
+
+def test_correction_is_by_the_line_of_the_card_and_raw_scores_stand_beside(regression):
+    root, _ = regression
+    folder, plain = root / "run_True", rows_of(root / "run_False/predictions.csv")
+    table = rows_of(folder / "predictions.csv")
+    assert list(table[0]) == ["subject", "fold", "split", "label", "prediction", "gap", "prediction_raw"]
+    for row, uncorrected in zip(table, plain, strict=True):
+        card = json.loads((folder / f"model/fold_{row['fold']}/card.json").read_text())
+        line = card["arguments"]["line"]
+        raw = line["intercept"] + line["slope"] * float(row["prediction"])
+        assert float(row["prediction_raw"]) == pytest.approx(raw, rel=1e-7)
+        assert row["subject"] == uncorrected["subject"]
+        assert float(row["prediction_raw"]) == pytest.approx(float(uncorrected["prediction"]), rel=1e-7)
+        assert 0.2 <= line["slope"] < 1
+    metrics = json.loads((folder / "metrics.json").read_text())["test"]
+    assert list(metrics) == [*SCORES, *(f"{name}_raw" for name in SCORES)]
+    assert metrics["mae"]["value"] != metrics["mae_raw"]["value"]
+    assert abs(metrics["error_slope"]["value"]) < abs(metrics["error_slope_raw"]["value"])
+    labels = np.array([float(row["label"]) for row in table])
+    raw_scores = measure_scores(labels, np.array([float(row["prediction_raw"]) for row in table]))
+    assert {name: metrics[f"{name}_raw"]["value"] for name in SCORES} == pytest.approx(raw_scores, rel=1e-6)
+
+
+def test_a_saved_regression_predicts_what_the_run_predicted(regression):
+    root, ends = regression
+    for debias in (False, True):
+        table = [row for row in rows_of(root / f"run_{debias}/predictions.csv") if row["fold"] == "1"]
+        model = mri3d.load(root / f"run_{debias}/model/fold_1")
+        frame = model.predict([root / f"{row['subject']}.nii" for row in table])
+        assert frame["prediction"].tolist() == pytest.approx([float(row["prediction"]) for row in table], rel=1e-7)
+        together = mri3d.load(root / f"run_{debias}")
+        assert len(together.members) == 3
+        assert ends[debias].results.folds[0].model is None, "a run keeps no model in memory"
+
+
+@pytest.mark.parametrize(("label", "model"), [("label", logistic), ("age", cnn())], ids=["logistic", "cnn-age"])
+def test_a_run_on_all_rows_has_no_test_score_and_a_model_that_predicts(tmp_path, label, model, one_core):
+    source = write_study(tmp_path, label)
+    end = run_study(source, tmp_path / "run", model, All())
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["test"] == {}
+    assert metrics["num_subjects"]["tested"] == 0
+    assert metrics["folds"][0]["num_test"] == 0
+    assert metrics["folds"][0]["num_train"] + metrics["folds"][0]["num_validation"] == 24
+    cells = {"label": "p_a,p_b", "age": "gap"}[label]
+    assert (tmp_path / "run/predictions.csv").read_text() == f"subject,fold,split,label,prediction,{cells}\n"
+    assert end.lines[0] == "test   none: trained on all 24 subjects, so nothing says how good the model is"
+    assert {row["fold"] for row in cohort_rows(tmp_path / "run").values()} == {"train", "validation"}
+    assert "has no test score" in (tmp_path / "run/report.html").read_text()
+    write_scan(tmp_path / "new.nii", head(seed=99), np.diag([*SPACING_MM, 1.0]))
+    (row,) = mri3d.load(tmp_path / "run").predict(tmp_path / "new.nii").to_dict("records")
+    assert row["status"] == "ok"
+    if label == "label":
+        assert row["p_a"] + row["p_b"] == pytest.approx(1)
+    else:
+        assert np.isfinite(row["prediction"])

@@ -1,18 +1,12 @@
-"""What the scripts share: overrides that need no quoting tricks, and the exit status of a user's mistake."""
+"""What users type: one grammar for all commands, Hydra's, without its quoting tricks."""
 
-import errno
 import itertools
-import logging
 import re
-import signal
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from mri3d.errors import UserError, did_you_mean
 
-USER_ERROR = 2
-_PLACE = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
-_MENDABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, *_PLACE)
 _OVERRIDE = re.compile(r"(?P<mark>\+\+|\+|~)?(?P<key>[\w./@:-]+)=(?P<value>.*)", re.DOTALL)
 _PLAIN = re.compile(r"[\w/+.$%*@?|:-]*", re.ASCII)
 _QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
@@ -21,7 +15,9 @@ _FUNCTION = re.compile(
 )
 
 
-def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: Iterable[str]) -> list[str]:
+def hydra_overrides(
+    arguments: Sequence[str], *, groups: Iterable[str], keys: Iterable[str], aliases: Mapping[str, str] | None = None
+) -> list[str]:
     r"""Turn what users type into what Hydra's grammar takes.
 
     An option of a group may be set whether or not its file names it (`++`; the constructor's signature is checked
@@ -32,10 +28,11 @@ def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: It
         arguments: The command line without the program's name.
         groups: Config groups: `group=option` chooses, `group.key=value` sets.
         keys: Plain keys.
+        aliases: Another path to the path that a value has.
 
     Raises:
         UserError: A key that is neither, named with the closest one that exists; several options of a group, without
-            `-m`.
+            `-m`; a value given twice, in different words, by its path and by an alias.
 
     >>> hydra_overrides(["trainer.devices=2", "data.scan=T1/{id}.nii", "-m"], groups=["trainer", "data"], keys=[])
     ['-m', '++trainer.devices=2', "++data.scan='T1/{id}.nii'"]
@@ -43,7 +40,7 @@ def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: It
     groups, known = list(groups), [*groups, *keys]
     sweep = "-m" in arguments or "--multirun" in arguments
     overrides = []
-    for argument in arguments:
+    for argument in without_aliases(arguments, aliases or {}):
         match = _OVERRIDE.fullmatch(argument)
         if argument.startswith("-") or (match and match["key"].startswith("hydra")):
             overrides.append(argument)
@@ -54,99 +51,99 @@ def hydra_overrides(arguments: Sequence[str], *, groups: Iterable[str], keys: It
             overrides.append(argument)
             continue
         first, dot, _ = match["key"].partition(".")
-        if first not in known:
-            raise UserError(f"there is no key {first!r}.{did_you_mean(first, known)} The keys: {', '.join(known)}.")
+        if first not in known or (dot and first not in groups):
+            name = match["key"] if first in known else first
+            raise UserError(f"there is no key {name!r}.{did_you_mean(name, known)} The keys: {', '.join(known)}.")
         if match["key"] in groups and match["value"] in ("", "null"):
             raise UserError(f"{argument} chooses nothing. Give {first}=<option>, see --help.")
         values = elements(match["value"]) if sweep else [match["value"]]
         if not sweep and match["key"] in groups and "," in match["value"]:
             raise UserError(f"{argument} names several options. Add -m to run each of them.")
-        mark = "++" if dot and first in groups and match["mark"] != "~" else match["mark"] or ""
+        mark = "++" if dot and match["mark"] != "~" else match["mark"] or ""
         overrides.append(f"{mark}{match['key']}={','.join(map(_quoted, values))}")
     return sorted(overrides, key=lambda override: not override.startswith("-"))  # argparse wants options together
 
 
-def exit_status(job: Callable[[], int], *, debug: bool) -> int:
-    """Run a job; a mistake of the user's becomes one message on standard error and exit status 2.
+def without_aliases(arguments: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
+    """Replace other paths of a value by the path that it has: each value stands in one place.
 
     Args:
-        job: Returns its exit status.
-        debug: Show the traceback too.
+        arguments: The command line.
+        aliases: Another path to the path.
+
+    Raises:
+        UserError: Both are given, and contradict each other.
+
+    >>> without_aliases(["model.trainer.devices=2", "seed=1"], {"model.trainer": "trainer"})
+    ['trainer.devices=2', 'seed=1']
     """
-    try:
-        return job()
-    except Exception as error:
-        mistake = _user_error(error)
-        if mistake is None and isinstance(error, OSError) and error.errno in _MENDABLE:
-            mistake = UserError(f"{error.strerror}: {error.filename}. Mend that, or choose another place.")
-        if mistake is None:
-            raise
-        if debug:
-            logging.getLogger(__name__).exception("traceback of the error below")
-        tell(mistake)
-        return USER_ERROR
+    replaced: list[str] = []
+    typed: dict[str, str] = {}
+    for argument in arguments:
+        match = _OVERRIDE.fullmatch(argument)
+        if not match or match["mark"] == "~":
+            replaced.append(argument)
+            continue
+        key = _true_path(match["key"], aliases)
+        said = f"{match['key']}={match['value']}"
+        earlier = typed.setdefault(key, said)
+        if earlier.partition("=")[0] != match["key"] and earlier.partition("=")[2] != match["value"]:
+            raise UserError(f"{earlier} and {said} contradict each other: they are one value. Give one of them.")
+        replaced.append(argument if key == match["key"] else f"{key}={match['value']}")
+    return replaced
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: what a scheduler stops a job by; it ends a run as Ctrl-C does."""
+def typed_values(arguments: Sequence[str], *, keys: Sequence[str]) -> dict[str, Any]:
+    """Read `key=value` arguments by Hydra's grammar, where there is no configuration to compose.
 
-
-def run_script(script: Callable[[], int], *, tells: bool = True) -> int:
-    """Run a script; when it is stopped from outside it says so, and how to go on, and ends with the shell's status.
-
-    Args:
-        script: Returns its exit status; notes on a KeyboardInterrupt are told to the user.
-        tells: Whether this process is the one that speaks to the user.
-
-    Returns:
-        The script's status; 130 after Ctrl-C, 143 after SIGTERM.
+    Raises:
+        UserError: An argument of another form, or of a key that does not exist.
     """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    def terminate(number: int, frame: object) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        return script()
-    except KeyboardInterrupt as stop:
-        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
-        if tells:
-            tell(UserError(" ".join([f"stopped by {number.name}.", *getattr(stop, "__notes__", [])])))
-        return 128 + number
+    overrides = hydra_overrides(arguments, groups=[], keys=keys)
+    if options := [override for override in overrides if override.startswith(("-", "hydra", "~"))]:
+        raise UserError(f"{options[0]!r} is not of the form key=value (keys: {', '.join(keys)}).")
+    return {found.key_or_group: _plain(found.value()) for found in OverridesParser.create().parse_overrides(overrides)}
 
 
-def tell(error: Exception) -> None:
-    """Print an error for the user."""
-    sys.stdout.flush()
-    sys.stderr.write(f"error: {error}\n")
-    sys.stderr.flush()
+def targets(overrides: Sequence[str]) -> set[str]:
+    """Return what the user names as `_target_` in the overrides of one run."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    found: set[str] = set()
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        _gather(override.key_or_group.rpartition(".")[2], _plain(override.value()), found)
+    return found
 
 
-def _user_error(error: BaseException | None) -> UserError | None:
-    """Find the user's mistake that a library wrapped in an exception of its own, or told by one."""
-    told = []
-    while error is not None and not isinstance(error, UserError):
-        told.append(error)
-        error = error.__cause__
-    # Hydra and OmegaConf raise for a mistake in an override only; they are imported by the scripts alone.
-    if error is None and told and type(told[0]).__module__.partition(".")[0] in ("hydra", "omegaconf"):
-        return _of_hydra(": ".join(" ".join(str(cause).split()) for cause in told))
-    return error
+def _gather(key: str, value: Any, found: set[str]) -> None:  # noqa: ANN401 (any JSON value)
+    """Add what stands at `_target_`, at any depth of a value."""
+    if key == "_target_" and isinstance(value, str):
+        found.add(value)
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for inner, item in items:
+        _gather(str(inner), item, found)
 
 
-def _of_hydra(message: str) -> UserError:
-    """Say shorter what Hydra says of an option that a group does not have."""
-    match = re.search(r"Could not find '([^']*)/([^']*)' Available options in '\S*': (.*?) Config search path", message)
-    if not match:
-        return UserError(message)
-    group, option, options = match[1], match[2], match[3].split()
-    return UserError(
-        f"{group}={option}: there is no such option.{did_you_mean(option, options)} The options: {', '.join(options)}."
-    )
+def _plain(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+    """Return a parsed value without Hydra's notes of how its texts were quoted."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return getattr(value, "text", value)
+
+
+def _true_path(key: str, aliases: Mapping[str, str]) -> str:
+    for alias, path in aliases.items():
+        if key == alias or key.startswith(f"{alias}."):
+            return path + key.removeprefix(alias)
+    return key
 
 
 def _quoted(value: str) -> str:
-    """Give text that Hydra reads as that text, and leave alone what is of Hydra's own syntax."""
+    """Quote text so that Hydra reads it as it stands, and leave alone what is of Hydra's own syntax."""
     if any(syntax.fullmatch(value) for syntax in (_PLAIN, _QUOTED, _FUNCTION)):
         return value
     inside, brackets = value[1:-1], value[0] + value[-1]
@@ -172,7 +169,7 @@ def elements(text: str) -> list[str]:
 
 
 def is_balanced(text: str) -> bool:
-    """Tell whether each bracket has its counterpart: that of `[ab]*[cd]` without its ends has not."""
+    """Return whether each bracket has its counterpart: that of `[ab]*[cd]` without its ends has not."""
     depths = list(itertools.accumulate((part in "([{") - (part in ")]}") for part in _parts(text)))
     return not depths or (min(depths) >= 0 and depths[-1] == 0)
 

@@ -1,4 +1,4 @@
-"""A sweep: what its runs came to, gathered one after the other, ends as one table."""
+"""A sweep: the scores of its runs, gathered one after the other, end as one table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mri3d.errors import UserError
 
 if TYPE_CHECKING:
+    from mri3d.outcome import Outcome
     from mri3d.report.sweep_page import SweepRun
 
 
@@ -27,7 +28,7 @@ class Sweep:
         """Note the run that the block is.
 
         Args:
-            overrides: What the command line says of this run, `key=value`.
+            overrides: What the command line sets for this run, `key=value`.
             folder: The run directory.
         """
         settings = {key.lstrip("+~"): value for key, _, value in (text.partition("=") for text in overrides)}
@@ -44,36 +45,45 @@ class Sweep:
         """Write `<timestamp>-sweep` with `models.csv` and `report.html`.
 
         Returns:
-            Lines for the user: the table, best AUC first, and where the page lies; none after a single run, and none
-            where no run came to a result.
+            Lines for the user: the table, the best run first, and where the page lies; none after a single run, and
+            none where no run came to a result.
         """
         if len(self._runs) < 2 or all(failure for *_, failure in self._runs):
             return []
-        from mri3d.records import write_table
+        from mri3d.files import write_csv
         from mri3d.report.sweep_page import sweep_table, write_sweep_page  # here: matplotlib would slow --help down
 
         runs = self._results()
+        outcome = next(_outcome(run) for run in runs if run.metrics)
+        runs.sort(key=lambda run: _rank(run, outcome))
         folder = self.root / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}-sweep"
-        write_table(folder / "models.csv", csv_rows(runs))
-        write_sweep_page(folder / "report.html", runs)
-        return ["", *aligned(*sweep_table(runs)), "", f"sweep  {folder / 'report.html'}"]
+        write_csv(folder / "models.csv", csv_rows(runs, outcome.compared))
+        write_sweep_page(
+            folder / "report.html",
+            runs,
+            compared=outcome.compared,
+            ascending=outcome.ascending,
+            chance=outcome.chance,
+        )
+        return ["", *aligned(*sweep_table(runs, outcome.compared)), "", f"sweep  {folder / 'report.html'}"]
 
     def _results(self) -> list[SweepRun]:
-        """Read what the runs left; best AUC first, failures last."""
+        """Read what the runs left."""
         from mri3d.report.sweep_page import SweepRun
 
         runs = []
         for settings, folder, failure in self._runs:
             text = "null" if failure else (folder / "metrics.json").read_text(encoding="utf-8")
             runs.append(SweepRun(settings, folder, json.loads(text), failure))
-        return sorted(runs, key=lambda run: (run.metrics is None, -(run.score("auc") or 0.0)))
+        return runs
 
 
-def csv_rows(runs: Sequence[SweepRun]) -> list[dict[str, object]]:
-    """Give the rows of models.csv.
+def csv_rows(runs: Sequence[SweepRun], compared: Sequence[str]) -> list[dict[str, object]]:
+    """Return the rows of models.csv.
 
     Args:
         runs: In the order of the rows.
+        compared: Names of the scores.
 
     Returns:
         For each run what was varied, then `<score>` of all tests together, `<score>_mean` and `<score>_sd` over the
@@ -81,12 +91,12 @@ def csv_rows(runs: Sequence[SweepRun]) -> list[dict[str, object]]:
     """
     import numpy as np
 
-    from mri3d.report.sweep_page import COMPARED, varied_keys
+    from mri3d.report.sweep_page import varied_keys
 
     rows = []
     for run in runs:
         row: dict[str, object] = {key: run.settings.get(key, "") for key in varied_keys(runs)}
-        for name in COMPARED:
+        for name in compared:
             defined = [score for score in run.fold_scores(name) if score is not None]
             row |= {name: run.score(name), f"{name}_mean": float(np.mean(defined)) if defined else None}
             row[f"{name}_sd"] = float(np.std(defined, ddof=1)) if len(defined) > 1 else None
@@ -108,9 +118,26 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def _outcome(run: SweepRun) -> Outcome:
+    """Return what a run with a result predicts; runs of the first version name the classes alone."""
+    from mri3d.outcome import outcome_from_json
+
+    assert run.metrics, "a run that failed has no outcome"
+    classes = {"task": "classification", "name": "label", "classes": run.metrics.get("classes")}
+    return outcome_from_json(run.metrics.get("outcome", classes))
+
+
+def _rank(run: SweepRun, outcome: Outcome) -> tuple[bool, bool, float]:
+    """Order runs: the best score first, then those without a score, failures last."""
+    score = run.score(outcome.compared[0])
+    value = score or 0.0
+    return run.metrics is None, score is None, value if outcome.ascending else -value
+
+
 def _reason(error: BaseException) -> str:
-    """Say on one line why a run failed: the user's mistake, if a library wrapped one."""
+    """Return on one line why a run failed: the user's mistake, if a library wrapped one."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, UserError):
         cause = cause.__cause__
-    return " ".join(str(cause or error).split()) or type(error).__name__
+    text = cause.on_command_line() if cause else str(error)
+    return " ".join(text.split()) or type(error).__name__

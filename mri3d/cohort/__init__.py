@@ -1,1 +1,1 @@
-"""Who takes part: the table of subjects, where it comes from, and its audit."""
+"""Who takes part: the table of sessions, where it comes from, and its audit."""

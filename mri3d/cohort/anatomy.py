@@ -42,7 +42,7 @@ _SLAB = 32  # planes at a time, to bound the memory
 
 
 @dataclass(frozen=True)
-class Grid:
+class VoxelGrid:
     """The voxels of a scan, stored LIA (to the left, to inferior, to anterior) as FreeSurfer does.
 
     Attributes:
@@ -88,7 +88,7 @@ class Effect:
     radius_mm: float
 
 
-class Head:
+class SyntheticHead:
     """One skull-stripped head: all that is drawn of it, to be sampled on any grid, with or without an effect."""
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -107,7 +107,7 @@ class Head:
         self._noise_seed = int(rng.integers(2**63))
 
     def sample(
-        self, grid: Grid, effect: Effect, *, affected: bool
+        self, grid: VoxelGrid, effect: Effect, *, affected: bool
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Make the scan of this head.
 
@@ -135,7 +135,7 @@ class Head:
         return scan, mask
 
     def _template_positions(self, axes: Axes) -> Array:
-        """Say which position in template space, in mm, each voxel shows [3, R, A, S]."""
+        """Compute which position in template space, in mm, each voxel shows [3, R, A, S]."""
         positions = np.zeros((3, *map(len, axes)), np.float32)
         for k, axis_mm in enumerate(axes):
             steps = np.outer(self._to_template[:, k], axis_mm - self._center_mm[k])
@@ -147,7 +147,7 @@ class Head:
     def _intensities(
         self, axes: Axes, positions: Array, darkening: Array | None, noise: np.random.Generator
     ) -> npt.NDArray[np.uint8]:
-        """Give the stored intensities [R, A, S] of the tissue at template positions."""
+        """Compute the stored intensities [R, A, S] of the tissue at template positions."""
         t1 = _tissue("t1", positions, where=_may_be_brain(positions))
         brain = t1 > _BRAIN_LEVEL
         grey, white = (_tissue(name, positions, where=brain) for name in ("grey", "white"))
@@ -182,7 +182,7 @@ class _SmoothField:
 
 
 def _effect_weight(positions: Array, effect: Effect) -> Array:
-    """Share of the effect at template positions [3, R, A, S]: 1 around its centre, smoothly 0 from its radius on."""
+    """Compute the effect's share at positions [3, R, A, S]: 1 around its centre, smoothly 0 from its radius on."""
     center_mm = np.array(effect.center_mm, np.float32)[:, None, None, None]
     distance2 = ((positions - center_mm) ** 2).sum(0) / np.float32(effect.radius_mm**2)
     return np.asarray((1 - distance2**2).clip(0) ** 2)
@@ -203,7 +203,7 @@ def _tissue(name: str, positions: Array, *, where: npt.NDArray[np.bool_]) -> Arr
 
 
 def _may_be_brain(positions: Array) -> npt.NDArray[np.bool_]:
-    """Tell cheaply which positions [3, R, A, S] may lie in the template's brain: interpolating is the costly part."""
+    """Find cheaply which positions [3, R, A, S] may lie in the template's brain: interpolating is the costly part."""
     brain, origin_mm = load_template()["dilated brain"]
     voxels = np.rint(positions - origin_mm[:, None, None, None]).astype(np.intp)
     x, y, z = (v.clip(0, side - 1) for v, side in zip(voxels, brain.shape, strict=True))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import nibabel
 
-from mri3d.cohort.cohort import Cohort, Subject, count_text, list_text
-from mri3d.errors import UserError
+from mri3d.cohort.cohort import Cohort, Session, list_text
+from mri3d.errors import UserError, option
 from mri3d.files import cache_folder, digest, write_bytes
 from mri3d.parallel import map_threads
 from mri3d.scans import head
@@ -49,67 +49,66 @@ def audit(cohort: Cohort, *, oriented: bool, skip_bad: bool) -> Cohort:
         skip_bad: Leave out what cannot be used instead of refusing the cohort.
 
     Returns:
-        The cohort with digests and warnings; who cannot be used is left out, with the reason. An unlabelled subject
+        The cohort with digests and warnings; who cannot be used is left out, with the reason. An unlabelled session
         whose scan is bad never stops anyone.
 
     Raises:
-        UserError: Scans cannot be used and `skip_bad` is off, or fewer than two classes are left.
+        UserError: Scans cannot be used and `skip_bad` is off.
     """
-    findings = _read_all([s.scan for s in cohort.subjects if s.scan is not None])
-    subjects = [_judge(s, findings[s.scan] if s.scan else _Findings(), oriented) for s in cohort.subjects]
-    subjects = _judge_copies(subjects, findings)
-    bad = [s for s in subjects if s.problem and not s.left_out]
+    findings = _read_all([s.scan for s in cohort.sessions if s.scan is not None])
+    sessions = [_judge(s, findings[s.scan] if s.scan else _Findings(), oriented) for s in cohort.sessions]
+    sessions = _judge_copies(sessions, findings)
+    bad = [s for s in sessions if s.problem and not s.left_out]
     if bad:
-        told = f"{len(bad)} of {len(cohort.participants.subjects)} scans cannot be used"
+        told = f"{len(bad)} of {len(cohort.ids)} scans cannot be used"
         if not skip_bad:
-            raise UserError(f"{told}:{_lines(bad)}\nMend them, or set data.skip_bad=true to leave them out.")
-        log.warning("%s and are left out; cohort.csv lists all of them:%s", told, _lines(bad))
-    if unlabelled := [s for s in subjects if s.problem and s.left_out]:
-        log.warning("%d scans without a label cannot be used either:%s", len(unlabelled), _lines(unlabelled))
-    if warned := [f"{s.id}: {'; '.join(s.warnings)}" for s in subjects if s.warnings]:
+            way_out = f"Mend them, or set {option('data.skip_bad', True)} to leave them out."
+            raise UserError(f"{told}:{_lines(bad)}\n{way_out}")
+        log.warning("%s and are left out; cohort.csv lists all of them:%s", told, str(UserError(_lines(bad))))
+    if unlabelled := [s for s in sessions if s.problem and s.left_out]:
+        lines = str(UserError(_lines(unlabelled)))
+        log.warning("%d scans without a label cannot be used either:%s", len(unlabelled), lines)
+    if warned := [f"{s.id}: {'; '.join(s.warnings)}" for s in sessions if s.warnings]:
         log.warning("%d scans have warnings:%s", len(warned), _indented(warned))
-    audited = Cohort(tuple(_leave_out(s) for s in subjects))
-    if len(audited.classes) < 2:
-        left = f"one class ({count_text(audited.class_counts)})" if audited.classes else "no class"
-        raise UserError(f"{left} is left of the subjects whose scans can be used; a classifier needs two or more.")
+    audited = dataclasses.replace(cohort, sessions=tuple(_leave_out(s) for s in sessions))
     log.info("cohort: %s", audited.describe())
     return audited
 
 
-def _judge(subject: Subject, found: _Findings, oriented: bool) -> Subject:
-    """Write into a subject what was found in its file."""
-    problem = subject.problem or found.error
-    if not problem and subject.scan and oriented and not found.oriented:
+def _judge(session: Session, found: _Findings, oriented: bool) -> Session:
+    """Write into a session what was found in its file."""
+    problem = session.problem or found.error
+    if not problem and session.scan and oriented and not found.oriented:
         problem = (
-            f"{subject.scan} does not say which way its axes point (neither sform nor qform is set). Set it in the "
-            "file, or keep the stored order: preprocess.orientation=stored"
+            f"{session.scan} does not say which way its axes point (neither sform nor qform is set). Set it in the "
+            f"file, or keep the stored order: {option('preprocess.orientation', 'stored')}"
         )
-    return dataclasses.replace(subject, problem=problem, digest=found.digest, warnings=found.warnings)
+    return dataclasses.replace(session, problem=problem, digest=found.digest, warnings=found.warnings)
 
 
-def _judge_copies(subjects: Sequence[Subject], findings: Mapping[Path, _Findings]) -> list[Subject]:
-    """Refuse scans that two participants share: the later copy, or all where their labels differ."""
-    copies: dict[str, list[Subject]] = {}
-    for subject in subjects:
-        if subject.scan and not subject.problem and not subject.left_out:
-            copies.setdefault(findings[subject.scan].voxels, []).append(subject)
+def _judge_copies(sessions: Sequence[Session], findings: Mapping[Path, _Findings]) -> list[Session]:
+    """Refuse scans that two sessions share: the later copy, or all where their labels differ."""
+    copies: dict[str, list[Session]] = {}
+    for session in sessions:
+        if session.scan and not session.problem and not session.left_out:
+            copies.setdefault(findings[session.scan].voxels, []).append(session)
     problems = {}
     for first, *others in copies.values():
         labels = sorted({s.label or "" for s in (first, *others)})
         note = f", but their labels differ ({', '.join(labels)})" if len(labels) > 1 else ""
-        for subject in others:
-            problems[subject.id] = f"{subject.scan} holds the same voxels as {first.scan} of {first.id}{note}"
+        for session in others:
+            problems[session.id] = f"{session.scan} holds the same voxels as {first.scan} of {first.id}{note}"
         if note:
             problems[first.id] = f"{first.scan} holds the same voxels as {others[0].scan} of {others[0].id}{note}"
-    return [dataclasses.replace(s, problem=s.problem or problems.get(s.id, "")) for s in subjects]
+    return [dataclasses.replace(s, problem=s.problem or problems.get(s.id, "")) for s in sessions]
 
 
-def _leave_out(subject: Subject) -> Subject:
-    """Turn a problem into the reason for which a subject takes no part."""
-    if not subject.problem:
-        return subject
-    reason = f"{subject.left_out}; {subject.problem}" if subject.left_out else subject.problem
-    return dataclasses.replace(subject, left_out=reason, problem="")
+def _leave_out(session: Session) -> Session:
+    """Turn a problem into the reason for which a session takes no part."""
+    if not session.problem:
+        return session
+    reason = f"{session.left_out}; {session.problem}" if session.left_out else session.problem
+    return dataclasses.replace(session, left_out=str(UserError(reason)), problem="")  # options by their plain names
 
 
 def _read_all(paths: Sequence[Path]) -> dict[Path, _Findings]:
@@ -142,12 +141,12 @@ def _read(path: Path) -> _Findings:
     try:
         scan = read_scan(path)
     except ScanError as error:
-        return _Findings(error=str(error))
+        return _Findings(error=error.text)
     return _Findings(scan.digest, canonical_digest(scan), scan.oriented, scan.warnings)
 
 
 def _state(path: Path) -> _State:
-    """Give size, times of change in ns, and inode: what differs once a file has been written to; empty if missing."""
+    """Return size, times of change in ns, and inode: what differs once a file has been written to; empty if missing."""
     try:
         stat = path.stat()
     except OSError:
@@ -156,12 +155,12 @@ def _state(path: Path) -> _State:
 
 
 def _is_settled(state: _State) -> bool:
-    """Tell whether the file was old enough when it was read that a later change must show in its times."""
+    """Return whether the file was old enough when it was read that a later change must show in its times."""
     return bool(state) and time.time() - max(state[1:3]) / 1e9 > _SETTLED_SECONDS
 
 
 def _recall(file: Path) -> _Memory:
-    """Give what was found before, by the reader as it is now."""
+    """Read what was found before, by the reader as it is now."""
     try:
         memory = json.loads(file.read_bytes())
         if memory["reader"] != _reader_digest():
@@ -195,9 +194,9 @@ def _reader_digest() -> str:
     return digest(Path(reader.__file__).read_bytes(), Path(head.__file__).read_bytes(), nibabel.__version__.encode())
 
 
-def _lines(subjects: Sequence[Subject]) -> str:
-    """List the first subjects with their problems, one a line."""
-    return _indented([f"{s.id}: {s.problem}" for s in subjects])
+def _lines(sessions: Sequence[Session]) -> str:
+    """List the first sessions with their problems, one a line."""
+    return _indented([f"{s.id}: {s.problem}" for s in sessions])
 
 
 def _indented(lines: Sequence[str]) -> str:

@@ -1,11 +1,8 @@
-"""The cohort: who the subjects are, which class each belongs to, and who takes part."""
+"""The cohort: the sessions of a study, what is known of each, and which take part."""
 
-import csv
-import io
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,27 +10,30 @@ import numpy as np
 import numpy.typing as npt
 
 from mri3d.errors import UserError
+from mri3d.files import csv_text
 
-NO_LABEL = "no label"  # `Subject.left_out` of a subject that can be predicted but not learnt from
+NO_LABEL = "no label"  # `Session.left_out` of a session that can be predicted but not learnt from
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "#na", "#n/a"})  # as pandas has it, in any case
-_MAX_NUMERIC_CLASSES = 20  # more numbers than this are a measurement, not classes
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One scan of one participant, and what the table says of it.
+class Session:
+    """One visit of one participant: its scan, and what the table says of it.
 
     Attributes:
         id: Unique in its cohort.
         scan: The image file; None when it was not found.
-        label: The class as it stands in the table; None when there is none.
-        group: Subjects of one group (family, repeated visits) are never on two sides of a split; None stands alone.
+        label: The cell of the label column as it stands in the table: a class or a value; None when there is none.
+        group: Sessions of one group (family, repeated visits) are never on two sides of a split; None stands alone.
         site: Where it was scanned.
         covariates: Column to cell, as text; empty where the cell is.
+        participant: Who was scanned, where one participant may have several sessions: they are never on two sides of a
+            split either. None where each session is a participant of its own.
         digest: SHA-256 of the scan's header and voxels, from the audit.
         warnings: What the reader says of the scan, from the audit.
-        problem: Why the scan cannot be used, as found so far; the audit ends the run with it or leaves the subject out.
-        left_out: Why the subject takes no part; empty when it does.
+        problem: Why the scan cannot be used, as text of a `UserError`: the audit ends the run with it or leaves the
+            session out.
+        left_out: Why the session takes no part; empty when it does.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Subject:
     group: str | None = None
     site: str | None = None
     covariates: Mapping[str, str] = field(default_factory=dict, hash=False)
+    participant: str | None = None
     digest: str = ""
     warnings: tuple[str, ...] = ()
     problem: str = ""
@@ -50,100 +51,107 @@ class Subject:
 
 @dataclass(frozen=True)
 class Cohort:
-    """An immutable list of subjects. Row indices everywhere else in mri3d are rows of `participants`."""
+    """An immutable list of sessions. Row indices everywhere else in mri3d are rows of `taking_part`.
 
-    subjects: tuple[Subject, ...]
+    Attributes:
+        sessions: All of them, in the order of the table.
+        source: Where the labels come from, to begin a message: "column 'sex' of subjects.csv".
+    """
 
-    @property
-    def participants(self) -> "Cohort":
-        """The subjects that take part, in order."""
-        return Cohort(tuple(s for s in self.subjects if not s.left_out))
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The labels of those who take part, sorted as text; of two, the second is the positive one."""
-        return tuple(sorted(self.class_counts))
+    sessions: tuple[Session, ...]
+    source: str = ""
 
     @property
-    def class_counts(self) -> dict[str, int]:
-        """How many of those who take part belong to each class, classes sorted as text."""
-        return dict(sorted(Counter(s.label for s in self.subjects if not s.left_out and s.label is not None).items()))
+    def taking_part(self) -> "Cohort":
+        """The sessions that take part, in order."""
+        return replace(self, sessions=tuple(s for s in self.sessions if not s.left_out))
 
     @property
-    def targets(self) -> npt.NDArray[np.int64]:
-        """The class of each participant [N], as an index into `classes`."""
-        index = {label: k for k, label in enumerate(self.classes)}
-        return np.array([index[s.label] for s in self.participants.subjects if s.label is not None], dtype=np.int64)
+    def labels(self) -> tuple[str, ...]:
+        """The label of each session that takes part [N], as it stands in the table."""
+        labels = tuple(s.label for s in self.taking_part.sessions if s.label is not None)
+        assert len(labels) == len(self.taking_part.sessions), "a session without a label must be left out"
+        return labels
 
     @property
     def groups(self) -> npt.NDArray[np.str_]:
-        """Who must stay together [N]: equal texts for one group, a text of its own for a subject without one."""
-        texts = [f"subject {s.id}" if s.group is None else f"group {s.group}" for s in self.participants.subjects]
-        return np.array(texts, dtype=np.str_)
+        """Who must stay together [N]: equal texts for one group or one participant, else a text of its own."""
+        sessions = self.taking_part.sessions
+        texts = [_group_text(s) for s in sessions]
+        joined: dict[str, str] = {}  # a text to the one that stands for it: a participant may link two groups
+
+        def standing_for(text: str) -> str:
+            while text in joined:
+                text = joined[text]
+            return text
+
+        first_texts: dict[str, str] = {}
+        for session, text in zip(sessions, texts, strict=True):
+            if session.participant is not None:
+                first = standing_for(first_texts.setdefault(session.participant, text))
+                if (other := standing_for(text)) != first:
+                    joined[other] = first
+        return np.array([standing_for(text) for text in texts], dtype=np.str_)
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of the participants [N]."""
-        return tuple(s.id for s in self.participants.subjects)
+        """The ids of the sessions that take part [N]."""
+        return tuple(s.id for s in self.taking_part.sessions)
 
     @property
     def scans(self) -> tuple[Path, ...]:
-        """The image files of the participants [N]; the audit has made sure that each has one."""
-        scans = tuple(s.scan for s in self.participants.subjects if s.scan is not None)
-        assert len(scans) == len(self.participants.subjects), "a participant has no scan: audit the cohort first"
+        """The image files of the sessions that take part [N]; the audit has made sure that each has one."""
+        scans = tuple(s.scan for s in self.taking_part.sessions if s.scan is not None)
+        assert len(scans) == len(self.taking_part.sessions), "a session has no scan: audit the cohort first"
         return scans
 
     @property
     def digests(self) -> tuple[str, ...]:
-        """SHA-256 of each participant's scan [N], from the audit."""
-        return tuple(s.digest for s in self.participants.subjects)
+        """SHA-256 of the scan of each session that takes part [N], from the audit."""
+        return tuple(s.digest for s in self.taking_part.sessions)
 
-    def describe(self) -> str:
-        """Count the subjects in one line.
+    def describe(self, labels: str = "") -> str:
+        """Count the sessions in one line; what is known of the labels of those who take part stands in brackets.
 
-        >>> subjects = Subject("a", None, "F"), Subject("b", None, "M"), Subject("c", None, None, left_out=NO_LABEL)
-        >>> Cohort(subjects).describe()
-        '3 subjects: 2 take part (F 1, M 1), 1 without a label'
+        >>> sessions = Session("a", None, "F"), Session("b", None, "M"), Session("c", None, None, left_out=NO_LABEL)
+        >>> Cohort(sessions).describe()
+        '3 sessions: 2 take part, 1 without a label'
         """
-        counts = count_text(self.class_counts)
-        unlabelled = sum(s.label is None for s in self.subjects)
-        left_out = sum(bool(s.left_out) and s.label is not None for s in self.subjects)
-        text = f"{len(self.subjects)} subjects: {len(self.participants.subjects)} take part ({counts})"
+        unlabelled = sum(s.label is None for s in self.sessions)
+        left_out = sum(bool(s.left_out) and s.label is not None for s in self.sessions)
+        text = f"{len(self.sessions)} sessions: {len(self.ids)} take part" + (f" ({labels})" if labels else "")
         text += f", {unlabelled} without a label" if unlabelled else ""
         return text + (f", {left_out} left out" if left_out else "")
 
     def to_rows(self, folds: Mapping[str, str] | None = None) -> list[dict[str, str]]:
-        """Give every subject as a row of `cohort.csv`.
+        """List every session as a row of `cohort.csv`; `participant` is a column only where a session has one.
 
         Args:
-            folds: Subject id to what the subject does in which fold; empty for those not named.
+            folds: Session id to what the session does in which fold; empty for those not named.
         """
         folds = folds or {}
+        with_participants = any(s.participant is not None for s in self.sessions)
         return [
-            {
-                "subject": s.id,
+            {"subject": s.id}
+            | ({"participant": s.participant or ""} if with_participants else {})
+            | {
                 "scan": str(s.scan or ""),
                 "label": s.label or "",
                 "fold": folds.get(s.id, ""),
-                "left_out": s.left_out or s.problem,
+                "left_out": s.left_out or str(UserError(s.problem)),
                 "warnings": "; ".join(s.warnings),
                 "digest": s.digest,
                 "group": s.group or "",
                 "site": s.site or "",
             }
             | {f"covariate_{name}": cell for name, cell in s.covariates.items()}
-            for s in self.subjects
+            for s in self.sessions
         ]
 
     def to_csv(self, folds: Mapping[str, str] | None = None) -> str:
-        """Give `cohort.csv`: every subject with scan, label, fold, and why it was left out, if it was."""
+        """Write `cohort.csv` as text: every session with scan, label, fold, and why it was left out, if it was."""
         rows = self.to_rows(folds)
-        text = io.StringIO()
-        columns = dict.fromkeys(name for row in rows for name in row)  # not every scan has a row of covariates
-        writer = csv.DictWriter(text, columns or ["subject"], lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+        return csv_text(rows, () if rows else ("subject",))
 
 
 class CohortSource(Protocol):
@@ -152,6 +160,18 @@ class CohortSource(Protocol):
     @property
     def skip_bad(self) -> bool:
         """Whether scans that cannot be used are left out instead of ending the run."""
+
+    @property
+    def classes(self) -> bool:
+        """Whether numbers in the label column are names of classes, however many there are."""
+
+    @property
+    def suffix(self) -> str | None:
+        """Kind of scan, as names in BIDS end; None for a source that does not choose by it."""
+
+    @property
+    def label(self) -> str:
+        """Name of the label column."""
 
     def read(self) -> Cohort:
         """Read who is there. Scans are not opened: `mri3d.cohort.audit.audit` does that.
@@ -162,7 +182,7 @@ class CohortSource(Protocol):
 
 
 def means_no_label(cell: str, unlabelled: Iterable[object]) -> bool:
-    """Tell whether a cell stands for "no label": one that says it is missing always does.
+    """Decide whether a cell stands for "no label": one that says it is missing always does.
 
     >>> [means_no_label(cell, [0, "?"]) for cell in ("", "NA", "0", "0.0", "?", "1")]
     [True, True, True, True, True, False]
@@ -171,48 +191,15 @@ def means_no_label(cell: str, unlabelled: Iterable[object]) -> bool:
         # YAML reads false and nan as values of their own, so those are compared in any spelling.
         if cell == str(value) or (not isinstance(value, str) and cell.casefold() == str(value).casefold()):
             return True
-        if not isinstance(value, bool) and (number := _number(cell)) is not None and number == _number(str(value)):
+        number = None if isinstance(value, bool) else parse_number(str(value))
+        if number is not None and number == parse_number(cell):
             return True
     return is_missing(cell)
 
 
 def is_missing(cell: str) -> bool:
-    """Tell whether a cell is empty or holds one of the words for it: NA, N/A, NaN, null, None, in any case."""
+    """Return whether a cell is empty or holds one of the words for it: NA, N/A, NaN, null, None, in any case."""
     return cell.casefold() in _MISSING
-
-
-def require_classes(cohort: Cohort, source: str) -> None:
-    """Make sure that the labels are classes: two or more, spelt alike, not a measurement.
-
-    Args:
-        cohort: Those who take part are looked at.
-        source: Where the labels come from, to begin the message: "column 'sex' of subjects.csv".
-
-    Raises:
-        UserError: They are not.
-    """
-    counts = cohort.class_counts
-    if len(counts) < 2:
-        found = f"one class ({count_text(counts)})" if counts else "no class"
-        unlabelled = sum(s.label is None for s in cohort.subjects)
-        others = f", and {unlabelled} rows without a label" if unlabelled else ""
-        raise UserError(
-            f"{source} holds {found}{others}; a classifier needs two or more classes. "
-            "Set data.label to another column, or mend data.unlabelled or the table."
-        )
-    numbers = {label: _number(label) for label in counts}
-    num_labels, numeric = sum(counts.values()), all(number is not None for number in numbers.values())
-    if len(counts) > 2 and (len(counts) > num_labels / 2 or (numeric and len(counts) > _MAX_NUMERIC_CLASSES)):
-        examples = ", ".join(list(counts)[:5])
-        raise UserError(
-            f"{source} has {len(counts)} different values in {num_labels} rows ({examples}, ...): this is a "
-            "measurement or a name, not a class. Set data.label to a column of classes."
-        )
-    spellings: dict[object, str] = {}
-    for label in counts:
-        twin = spellings.setdefault(label.casefold() if numbers[label] is None else numbers[label], label)
-        if twin != label:
-            raise UserError(f"{source} spells one class in two ways: {twin!r} and {label!r}. Write them alike.")
 
 
 def count_text(counts: Mapping[str, int]) -> str:
@@ -234,9 +221,21 @@ def list_text(items: Sequence[str], separator: str = "; ", most: int = 5) -> str
     return shown + (f"{separator}and {len(items) - most} more" if len(items) > most else "")
 
 
-def _number(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
+    """Return the number that a cell is, or None where it is none or not finite.
+
+    >>> [parse_number(cell) for cell in ("7.50", "-1e2", "45 y", "inf", "1_0")]
+    [7.5, -100.0, None, None, None]
+    """
     try:
-        number = float(text)
+        number = math.nan if "_" in text else float(text)  # Python would take 1_0 for 10
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _group_text(session: Session) -> str:
+    """Name whom a session must stay with, so that no name of one kind equals one of another."""
+    if session.group is not None:
+        return f"group {session.group}"
+    return f"subject {session.id}" if session.participant is None else f"participant {session.participant}"

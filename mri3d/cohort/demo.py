@@ -1,9 +1,7 @@
 """The demo cohort: generated heads in two classes that differ by one known local effect and nothing else."""
 
 import contextlib
-import csv
 import dataclasses
-import io
 import json
 import logging
 import shutil
@@ -13,27 +11,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-import numpy.typing as npt
-from isal import igzip
 
 from mri3d.cohort import anatomy
-from mri3d.cohort.anatomy import MAX_STRENGTH, Effect, Grid, Head, load_template
+from mri3d.cohort.anatomy import MAX_STRENGTH, Effect, SyntheticHead, VoxelGrid, load_template
 from mri3d.cohort.cohort import Cohort
 from mri3d.cohort.table import Table
-from mri3d.errors import UserError
-from mri3d.files import cache_folder, digest, digest_json, write_bytes
+from mri3d.errors import UserError, option
+from mri3d.files import cache_folder, digest, digest_json, write_bytes, write_csv
 from mri3d.parallel import map_threads
-from mri3d.scans.scan import scan_name
+from mri3d.scans.scan import scan_name, write_image
 
 log = logging.getLogger(__name__)
 
 CLASSES = ("-1", "1")  # as in the seed study; the second has the effect
 
 _GRIDS = {
-    "small": Grid((84, 90, 104), 2.0, (1.0, -1.0, -14.0)),
-    "seed": Grid((256, 256, 256), 1.0, (0.5, -0.5, 0.5)),
+    "small": VoxelGrid((84, 90, 104), 2.0, (1.0, -1.0, -14.0)),
+    "seed": VoxelGrid((256, 256, 256), 1.0, (0.5, -0.5, 0.5)),
 }
 _STALE_SECONDS = 24 * 3600  # a half-built folder this old was left by a process that was killed
 
@@ -63,7 +58,7 @@ class DemoStudy:
     seed: int = 0
 
     def build(self) -> Path:
-        """Give the folder of the study; generate it unless that was done before.
+        """Return the folder of the study; generate it unless that was done before.
 
         It is built in a folder of its own and renamed when complete, so that killed or simultaneous builds never
         leave half a study.
@@ -95,25 +90,29 @@ class DemoStudy:
     def _check(self) -> None:
         """Refuse arguments that no head can be grown with."""
         if self.num_subjects < 2:
-            raise UserError(f"data.demo.num_subjects={self.num_subjects} is too few: give 2 or more.")
+            raise UserError(f"{option('data.demo.num_subjects', self.num_subjects)} is too few: give 2 or more.")
         if not 0 <= self.effect <= MAX_STRENGTH:
-            raise UserError(f"data.demo.effect={self.effect} is out of range: give a share from 0 to {MAX_STRENGTH}.")
+            raise UserError(
+                f"{option('data.demo.effect', self.effect)} is out of range: give a share from 0 to {MAX_STRENGTH}."
+            )
         if len(self.effect_center_mm) != 3 or not np.isfinite(self.effect_center_mm).all():
             raise UserError(
-                f"data.demo.effect_center_mm={self.effect_center_mm} is no place: give three numbers in mm."
+                f"{option('data.demo.effect_center_mm', self.effect_center_mm)} is no place: give three numbers in mm."
             )
         if not 0 < self.effect_radius_mm <= 100:
-            raise UserError(f"data.demo.effect_radius_mm={self.effect_radius_mm} is out of range: give 1 to 100.")
+            raise UserError(
+                f"{option('data.demo.effect_radius_mm', self.effect_radius_mm)} is out of range: give 1 to 100."
+            )
         if self.grid not in _GRIDS:
-            raise UserError(f"data.demo.grid={self.grid!r} is unknown: give one of {', '.join(_GRIDS)}.")
+            raise UserError(f"{option('data.demo.grid', self.grid)} is unknown: give one of {', '.join(_GRIDS)}.")
         if self.seed < 0:
-            raise UserError(f"data.demo.seed={self.seed} is negative: give 0 or more.")
+            raise UserError(f"{option('data.demo.seed', self.seed)} is negative: give 0 or more.")
 
     def _ids(self) -> list[str]:
         return [f"demo{index + 1:03d}" for index in range(self.num_subjects)]
 
     def _is_complete(self, folder: Path) -> bool:
-        """Tell whether every file is there: some systems clean caches file by file."""
+        """Return whether every file is there: some systems clean caches file by file."""
         scans, masks = ({scan_name(p) for p in (folder / name).glob("*.nii*")} for name in ("brain_nii", "effect_mask"))
         return (folder / "subjects.csv").is_file() and scans == masks == set(self._ids())
 
@@ -123,10 +122,8 @@ class DemoStudy:
         load_template()  # once, before the threads ask for it all at once
         ids = self._ids()
         map_threads(lambda index: self._write_head(folder, index), range(len(ids)), what="growing demo heads")
-        text = io.StringIO()
-        rows = [("Subject", "class"), *((id, CLASSES[self._is_affected(index)]) for index, id in enumerate(ids))]
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        write_bytes(folder / "subjects.csv", text.getvalue().encode())
+        rows = [{"Subject": id, "class": CLASSES[self._is_affected(index)]} for index, id in enumerate(ids)]
+        write_csv(folder / "subjects.csv", rows)
         write_bytes(folder / "demo.json", json.dumps(self._arguments(), indent=2).encode())
         log.info("demo cohort: %d heads grown in %.0f s (once)", self.num_subjects, time.monotonic() - began)
 
@@ -151,11 +148,11 @@ class DemoStudy:
         grid = _GRIDS[self.grid]
         right, anterior, superior = (float(x) for x in self.effect_center_mm)
         effect = Effect(self.effect, (right, anterior, superior), self.effect_radius_mm)
-        head = Head(np.random.default_rng([self.seed, 0, index]))
+        head = SyntheticHead(np.random.default_rng([self.seed, 0, index]))
         scan, mask = head.sample(grid, effect, affected=self._is_affected(index))
         scan_path = folder / "brain_nii" / f"{self._ids()[index]}{'.nii' if self.grid == 'seed' else '.nii.gz'}"
-        _write_uint8(scan_path, scan, grid.affine)
-        _write_uint8(effect_mask_path(scan_path), mask, grid.affine)
+        for path, values in ((scan_path, scan), (effect_mask_path(scan_path), mask)):
+            write_image(path, values, grid.affine, code=1)
 
 
 @dataclass(frozen=True)
@@ -170,6 +167,21 @@ class Demo:
     demo: DemoStudy = field(default_factory=DemoStudy)
     skip_bad: bool = False
 
+    @property
+    def label(self) -> str:
+        """Name of the label column."""
+        return "class"
+
+    @property
+    def classes(self) -> bool:
+        """Whether numbers are insisted on as classes: there are but two of them."""
+        return False
+
+    @property
+    def suffix(self) -> None:
+        """Kind of scan, which is none: names are not chosen by it."""
+        return None
+
     def read(self) -> Cohort:
         """Generate the heads unless they lie in the cache, and read their table.
 
@@ -177,12 +189,12 @@ class Demo:
             UserError: An argument of the study is out of range.
         """
         return Table(
-            str(self.demo.build()), "subjects.csv", id="Subject", label="class", scan="brain_nii/{id}.nii*"
+            str(self.demo.build()), "subjects.csv", id="Subject", label=self.label, scan="brain_nii/{id}.nii*"
         ).read()
 
 
 def effect_mask_path(scan: Path) -> Path:
-    """Give the file that shows where the effect acts, on the grid of a scan of the demo cohort.
+    """Return the file that shows where the effect acts, on the grid of a scan of the demo cohort.
 
     >>> effect_mask_path(Path("study/brain_nii/demo001.nii")).as_posix()
     'study/effect_mask/demo001.nii.gz'
@@ -193,15 +205,6 @@ def effect_mask_path(scan: Path) -> Path:
 def _generator_digest() -> str:
     """Identify the generator by its source, so that no head of an older one is served."""
     return digest(Path(__file__).read_bytes(), Path(anatomy.__file__).read_bytes())
-
-
-def _write_uint8(path: Path, values: npt.NDArray[np.uint8], affine: npt.NDArray[np.float64]) -> None:
-    image = nib.Nifti1Image(values, affine)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(affine, 1)
-    image.set_qform(affine, 1)
-    data = image.to_bytes()
-    write_bytes(path, igzip.compress(data, mtime=0) if path.name.endswith(".gz") else data)
 
 
 def _sibling(folder: Path) -> Path:

@@ -12,19 +12,17 @@ from pathlib import Path
 
 from mri3d.cohort.cohort import (
     NO_LABEL,
-    Cohort,
-    Subject,
+    Session,
     count_text,
     is_missing,
     list_text,
     means_no_label,
-    require_classes,
 )
-from mri3d.errors import UserError, did_you_mean
+from mri3d.errors import UserError, did_you_mean, option
 
 log = logging.getLogger(__name__)
 
-# Labels that are taken as classes, but that somebody may have meant as missing.
+# Labels that are taken as they stand, but that somebody may have meant as missing.
 _LOOKS_MISSING = frozenset({"missing", "unknown", "?", "."})
 
 
@@ -45,11 +43,11 @@ class TextTable:
     lines: tuple[int, ...]
 
     def column(self, name: str, key: str) -> list[str]:
-        """Give the cells of one column.
+        """Return the cells of one column.
 
         Args:
             name: The column.
-            key: The setting that names it, for the message.
+            key: The setting that names it, as `option` has it in a message.
 
         Raises:
             UserError: There is no such column, or more than one.
@@ -65,85 +63,96 @@ class TextTable:
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
 
-    def ids(self, name: str, *, key: str, advice: str, prefix: str = "") -> list[str]:
-        """Give the column that names the rows.
+    def ids(self, names: Sequence[str], *, key: str, advice: str, prefix: str = "") -> list[str]:
+        """Name the rows: by one column, or by the cells of several, joined by `_`.
 
         Args:
-            name: The column.
-            key: The setting that names it, for the message.
+            names: The columns.
+            key: The setting that names them, as `option` has it in a message.
             advice: What to do about a name that stands twice.
             prefix: What to take off the names that begin with it.
 
         Raises:
-            UserError: A cell is empty, or a name stands twice.
+            UserError: No column is named, a cell is empty, or a name stands twice.
         """
-        ids = [id.removeprefix(prefix) for id in self.column(name, key)]
-        if empty := [str(line) for line, id in zip(self.lines, ids, strict=True) if not id]:
-            raise UserError(f"column {name!r} of {self.path} is empty on line {list_text(empty, ', ')}. Name each row.")
-        lines: dict[str, list[int]] = {}
+        if not names:
+            raise UserError(f"{key} names no column. Set it to one of {list_text(self.columns, ', ', most=30)}.")
+        columns = [self.column(name, key) for name in names]
+        for name, cells in zip(names, columns, strict=True):
+            if empty := [
+                str(line) for line, cell in zip(self.lines, cells, strict=True) if not cell.removeprefix(prefix)
+            ]:
+                lines = list_text(empty, ", ")
+                raise UserError(f"column {name!r} of {self.path} is empty on line {lines}. Name each row.")
+        ids = ["_".join(cells).removeprefix(prefix) for cells in zip(*columns, strict=True)]
+        lines_of: dict[str, list[int]] = {}
         for line, id in zip(self.lines, ids, strict=True):
-            lines.setdefault(id, []).append(line)
-        repeated = [f"{id!r} (lines {', '.join(map(str, at))})" for id, at in lines.items() if len(at) > 1]
+            lines_of.setdefault(id, []).append(line)
+        repeated = [f"{id!r} (lines {', '.join(map(str, at))})" for id, at in lines_of.items() if len(at) > 1]
         if repeated:
+            where = ("columns " if len(names) > 1 else "column ") + ", ".join(map(repr, names))
             raise UserError(
-                f"{len(repeated)} ids stand more than once in column {name!r} of {self.path}: {list_text(repeated)}. "
-                f"{advice}"
+                f"{len(repeated)} ids stand more than once in {where} of {self.path}: {list_text(repeated)}. {advice}"
             )
         return ids
 
-    def subjects(
+    def sessions(
         self,
         ids: Sequence[str],
+        participants: Sequence[str | None],
         *,
         label: str,
         unlabelled: object,
         group: str | None,
         site: str | None,
         covariates: object,
-    ) -> list[Subject]:
-        """Make one subject of each row, still without a scan.
+    ) -> list[Session]:
+        """Make one session of each row, still without a scan.
 
         Args:
             ids: Names of the rows.
-            label: Column of classes.
+            participants: Who was scanned, for each row; None where the row is a participant of its own. Without `group`
+                a participant is a group.
+            label: Column of labels.
             unlabelled: Label values, or the one, that mean "no label".
             group: Column of those who must stay together.
             site: Column that says where the scan was made.
             covariates: Further columns, or the one, to keep.
 
         Raises:
-            UserError: A column is missing, or the labels are not classes.
+            UserError: A column is missing.
         """
-        labels = [_as_shown(cell) for cell in self.column(label, "data.label")]
-        groups = [""] * len(ids)
+        labels = [as_shown(cell) for cell in self.column(label, option("data.label"))]
+        groups: Sequence[str | None] = participants
         if group is not None:
-            groups = [_as_shown(cell) for cell in self.column(group, "data.group")]
-        sites = self.column(site, "data.site") if site is not None else [""] * len(ids)
-        kept = {str(name): self.column(str(name), "data.covariates") for name in _as_list(covariates)}
-        ignored = [_as_shown(value) if isinstance(value, str) else value for value in _as_list(unlabelled)]
+            cells = [as_shown(cell) for cell in self.column(group, option("data.group"))]
+            groups = [None if is_missing(cell) else cell for cell in cells]  # else they would all be one family
+        sites = self.column(site, option("data.site")) if site is not None else [""] * len(ids)
+        kept = {str(name): self.column(str(name), option("data.covariates")) for name in as_list(covariates)}
+        ignored = [as_shown(value) if isinstance(value, str) else value for value in as_list(unlabelled)]
         self._warn_of_labels(label, labels, ignored)
-        subjects = []
+        sessions = []
         for row, id in enumerate(ids):
-            subject_label = None if means_no_label(labels[row], ignored) else labels[row]
-            subjects.append(
-                Subject(
+            own_label = None if means_no_label(labels[row], ignored) else labels[row]
+            sessions.append(
+                Session(
                     id=id,
                     scan=None,
-                    label=subject_label,
-                    group=None if is_missing(groups[row]) else groups[row],  # else they would all be one family
+                    label=own_label,
+                    group=groups[row],
                     site=sites[row] or None,
                     covariates={name: cells[row] for name, cells in kept.items()},
-                    left_out="" if subject_label is not None else NO_LABEL,
+                    participant=participants[row],
+                    left_out="" if own_label is not None else NO_LABEL,
                 )
             )
-        require_classes(Cohort(tuple(subjects)), f"column {label!r} of {self.path.name}")
-        return subjects
+        return sessions
 
     def _warn_of_labels(self, name: str, labels: Sequence[str], ignored: Sequence[object]) -> None:
-        """Say which settings and cells may not mean what they seem to."""
+        """Warn of settings and cells that may not mean what they seem to."""
         for value in ignored:
             if not any(cell and means_no_label(cell, [value]) for cell in labels):
-                log.warning("data.unlabelled names %r, which is not in column %r of %s", value, name, self.path.name)
+                log.warning("unlabelled names %r, which is not in column %r of %s", value, name, self.path.name)
         if words := Counter(cell for cell in labels if cell and is_missing(cell)):
             log.warning(
                 "cells of column %r that mean no label: %s. If this is a class, give it another name in the table",
@@ -152,14 +161,17 @@ class TextTable:
             )
         for cell in sorted({c for c in labels if c.casefold() in _LOOKS_MISSING and not means_no_label(c, ignored)}):
             log.warning(
-                "label %r of column %r is taken as a class; if not, set data.unlabelled=['%s']", cell, name, cell
+                "label %r of column %r is taken as it stands; if it means no label, set unlabelled=['%s']",
+                cell,
+                name,
+                cell,
             )
 
 
-def _as_shown(cell: str) -> str:
+def as_shown(cell: str) -> str:
     """Make cells equal that look the same: accents composed, nothing that cannot be seen.
 
-    >>> _as_shown("e\u0301\u200b") == "\u00e9"
+    >>> as_shown("e\u0301\u200b") == "\u00e9"
     True
     """
     return "".join(letter for letter in unicodedata.normalize("NFC", cell) if letter.isprintable()).strip()
@@ -172,7 +184,9 @@ def read_text_table(path: Path) -> TextTable:
         UserError: It is missing, not text in UTF-8, without rows, or ragged.
     """
     if not path.is_file():
-        raise UserError(f"table {path} does not exist. {contents(path.parent)} Set data.table to one of them.")
+        raise UserError(
+            f"table {path} does not exist. {contents(path.parent)} Set {option('data.table')} to one of them."
+        )
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -190,7 +204,7 @@ def read_text_table(path: Path) -> TextTable:
     except csv.Error as error:
         raise UserError(f"table {path} cannot be read at line {reader.line_num}: {error}. Mend the quotes.") from error
     if len(rows) < 2:
-        raise UserError(f"table {path} has no rows: it needs a line of column names and a line for each subject.")
+        raise UserError(f"table {path} has no rows: it needs a line of column names and a line for each session.")
     width = len(rows[0])
     for line, row in zip(lines, rows, strict=True):
         if any(row[width:]):
@@ -200,7 +214,7 @@ def read_text_table(path: Path) -> TextTable:
 
 
 def find_root(root: str | Path) -> Path:
-    """Give the folder of a study as an absolute path.
+    """Return the folder of a study as an absolute path.
 
     Raises:
         UserError: There is no such folder; the message shows what is there instead.
@@ -208,12 +222,15 @@ def find_root(root: str | Path) -> Path:
     path = Path(root).expanduser().absolute()
     if not path.is_dir():
         is_file = " is a file, not a folder." if path.exists() else " does not exist."
-        raise UserError(f"data.root={str(root)!r}: {path}{is_file} {contents(path.parent)} Set data.root to the study.")
+        raise UserError(
+            f"{option('data.root', str(root))}: {path}{is_file} {contents(path.parent)} "
+            f"Set {option('data.root')} to the folder of the study."
+        )
     return path
 
 
 def contents(folder: Path) -> str:
-    """Say in a sentence what lies in a folder, or in the nearest one above it that exists."""
+    """Describe in a sentence what lies in a folder, or in the nearest one above it that exists."""
     while not folder.is_dir():
         folder = folder.parent
     try:
@@ -229,6 +246,6 @@ def _delimiter(text: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def _as_list(value: object) -> list[object]:
+def as_list(value: object) -> list[object]:
     """Take `age` as well as `[age]`: a setting of one value is easily written without brackets."""
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]

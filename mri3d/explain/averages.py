@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, option
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.voxels.blocks import BUDGET_BYTES, each_block
 from mri3d.voxels.gram import voxel_moments
@@ -35,7 +35,7 @@ def class_averages(
     """Average the volumes of each class and test every voxel for a difference, in one pass over the voxels.
 
     Args:
-        volumes: Of the whole cohort [N]; read block by block.
+        volumes: Of the whole cohort [N], one channel; read block by block.
         targets: Class of each volume [N], an index into `classes`.
         classes: Names of the K classes.
         budget_bytes: Bound for the voxels held at once, beside the result.
@@ -43,11 +43,13 @@ def class_averages(
     Raises:
         UserError: A class has fewer than two subjects, and so no spread.
     """
+    assert volumes.shape[0] == 1, "maps of a cohort are made of volumes of one channel"
     counts = np.bincount(targets, minlength=len(classes))
     if counts.min() < 2:
         raise UserError(
             f"class {classes[counts.argmin()]} has {counts.min()} subject: a t map needs two of each class. "
-            "Add subjects, or declare the label unlabelled (data.unlabelled)."
+            "Add subjects, or declare the label unlabelled "
+            f"({option('data.unlabelled')})."
         )
     members = [targets == k for k in range(len(classes))]
     contrasts = [(members[1], members[0])] if len(classes) == 2 else [(mine, ~mine) for mine in members]
@@ -70,7 +72,7 @@ def class_averages(
 
 
 def _welch(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the difference of the means of two groups of rows [N, V] and its t (Welch 1947), each [V]."""
+    """Return the difference of the means of two groups of rows [N, V] and its t (Welch 1947), each [V]."""
     (mean, scale), (other_mean, other_scale) = voxel_moments(one), voxel_moments(other)
     difference = mean - other_mean
     error = np.sqrt(scale**2 / (len(one) - 1) + other_scale**2 / (len(other) - 1))

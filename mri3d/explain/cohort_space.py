@@ -8,9 +8,8 @@ import nibabel as nib
 import numpy as np
 from isal import igzip
 
-from mri3d.files import write_bytes
 from mri3d.parallel import map_threads
-from mri3d.scans.scan import read_scan
+from mri3d.scans.scan import read_scan, write_image
 from mri3d.volumes.cache import Volumes
 
 MAX_SCANS = 50
@@ -73,16 +72,12 @@ class CohortSpace:
             path: The file, ending in `.nii.gz`.
             values: One value per voxel on the volumes' grid [X, Y, Z].
         """
-        image = nib.Nifti1Image(self.ras(values).astype(np.float32), self.affine)
-        image.header.set_xyzt_units("mm")
-        image.header["descrip"] = f"{_MADE_BY}: mean voxel size, centre, axes of {self.num_scans} volumes"
-        image.set_sform(self.affine, "aligned")
-        image.set_qform(self.affine, "aligned")
-        write_bytes(path, igzip.compress(image.to_bytes(), 2, mtime=0))
+        description = f"{_MADE_BY}: mean voxel size, centre, axes of {self.num_scans} volumes"
+        write_image(path, self.ras(values).astype(np.float32, copy=False), self.affine, code=2, description=description)
 
 
 def is_cohort_map(path: Path) -> bool:
-    """Tell whether `CohortSpace.write` made a file."""
+    """Check whether `CohortSpace.write` made a file."""
     try:
         with igzip.open(path) as file:
             return _MADE_BY.encode() in file.read(348)  # the header

@@ -1,42 +1,68 @@
-"""Load a fitted classifier from its model folder, by an explicit table: no code is run that is not here."""
+"""Load fitted models from their folders, by an explicit table: no code is run that is not here or trusted by name."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mri3d.errors import UserError
-from mri3d.model_folder import Card, read_model
+from mri3d.model_folder import model_folders, read_model
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
-from mri3d.models.model import Classifier
+from mri3d.models.member import Member
+from mri3d.models.model import Model
 from mri3d.models.network.cnn import CNN
+from mri3d.models.trained import TrainedModel
 
-CLASSIFIERS: dict[str, type[Classifier]] = {
-    "cnn": CNN,
-    **{model.name: model for model in (Logistic, LinearSVM, RBFSVM, KNN, Ridge)},
-}
+MODELS: dict[str, type[Model]] = {model.name: model for model in (CNN, Logistic, LinearSVM, RBFSVM, KNN, Ridge)}
 
 
-def load_classifier(folder: Path) -> tuple[Classifier, Card]:
-    """Load what a training left.
+def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> TrainedModel:
+    """Load what a training left: all models of a run, which vote, or one fold's.
 
     Args:
-        folder: A model folder.
-
-    Returns:
-        The fitted classifier, and what surrounds it.
+        path: A run, its `model` folder, or one fold's folder.
+        trust: Dotted names of networks of your own that may be imported to build the model.
 
     Raises:
-        UserError: The folder holds no whole model, or one of a kind that this version does not know.
+        UserError: There is no model, it is damaged or of another version, the folds' models do not fit together, or it
+            needs a network that is not trusted.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from mri3d import Study, fit, models
+    >>> study = Study.from_arrays(np.random.default_rng(0).random((12, 7, 8, 9)), labels=["a", "b"] * 6)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fit(study, models.KNN(k=3, num_components=0.9, inner_folds=2)).save(folder)
+    ...     load(folder).outcome.names
+    ('a', 'b')
     """
-    model = read_model(folder)
-    if model.classifier not in CLASSIFIERS:
+    path, trusted = Path(path), [trust] if isinstance(trust, str) else list(trust)
+    folders = model_folders(path)
+    members = tuple(_load_member(folder, trusted) for folder in folders)
+    cards = [member.card for member in members]
+    first, shapes = cards[0], {card.reference.mean.shape for card in cards}
+    if len(shapes) > 1 or any((card.outcome, card.recipe) != (first.outcome, first.recipe) for card in cards):
+        raise UserError(f"the models beneath {path} differ in outcome or preprocessing: they are not of one run.")
+    if folders != [path] and len(members) != first.num_folds:  # a folder that is itself a model may be one of several
         raise UserError(
-            f"{folder} holds a classifier {model.classifier!r}, unknown here (known: {', '.join(CLASSIFIERS)}). "
-            f"It was written by mri3d {model.card.facts.get('mri3d', '?')}: use that version or a newer one."
+            f"{path} holds the models of {len(members)} of its {first.num_folds} folds. Go on with the run "
+            "(python train.py resume=...), or name one fold's folder."
+        )
+    return TrainedModel(members)
+
+
+def _load_member(folder: Path, trust: Sequence[str]) -> Member:
+    """Load one model folder."""
+    contents = read_model(folder)
+    writer = contents.card.facts.get("mri3d", "?")
+    if contents.model not in MODELS:
+        raise UserError(
+            f"{folder} holds a model {contents.model!r}, unknown here (known: {', '.join(MODELS)}). "
+            f"It was written by mri3d {writer}: use that version or a newer one."
         )
     try:
-        return CLASSIFIERS[model.classifier].load(model), model.card
+        return Member(MODELS[contents.model].load(contents, trust=trust), contents.card)
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).partition("\n")[0].rstrip(":")  # torch tells of every tensor
         raise UserError(
             f"{folder} does not fit this version of mri3d ({type(error).__name__}: {reason}). "
-            f"It was written by {model.card.facts.get('mri3d', '?')}: use that version."
+            f"It was written by {writer}: use that version."
         ) from error

@@ -1,13 +1,14 @@
-"""The one seam: what fits on rows and gives probabilities, be it a CNN or a PCA pipeline."""
+"""The one seam: what fits on rows and predicts, be it a network or a PCA pipeline."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 
-from mri3d.model_folder import Card, Model
-from mri3d.volumes.cache import Volumes
+from mri3d.model_folder import Card, Contents
+from mri3d.outcome import Line, Outcome
 from mri3d.volumes.sequence import VolumeSequence
 
 Setting = dict[str, Any]
@@ -15,32 +16,37 @@ Setting = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class TrainingSet:
     """What one fit learns from; rows index into the volumes.
 
     Args:
-        volumes: All volumes of the cohort, test rows included; a fit reads only its own rows.
-        targets: Class of each volume, int64 [N], an index into `classes`.
+        volumes: All volumes of the study, test rows included; a fit reads only its own rows.
+        outcome: What is predicted.
+        targets: Truth of each volume [N], see `mri3d.outcome.outcome`.
         groups: Who belongs together (family, repeated visits), [N]; a fit that splits its rows keeps groups whole.
-        classes: Label texts; for two, the second is the positive one.
         train_rows: Rows to learn from.
         validation_rows: Rows to choose by (early stopping, calibration); may be empty for fits that choose otherwise.
         seed: Everything random in the fit follows from it.
-        folder: The run; a fit may leave checkpoints and logs in it.
+        folder: Of the run; a fit may leave checkpoints and logs in it.
         name: Of the fit within the run, such as `fold_3`; empty where there is but one.
-        inner: Whether the fit only serves a choice: it is told of at the level DEBUG, and leaves no curves.
+        inner: True inside a hyper-parameter search: logs at DEBUG, no TensorBoard.
     """
 
-    volumes: Volumes
+    volumes: VolumeSequence
+    outcome: Outcome
     targets: np.ndarray
     groups: np.ndarray
-    classes: tuple[str, ...]
     train_rows: np.ndarray
     validation_rows: np.ndarray
     seed: int
     folder: Path
     name: str = ""
     inner: bool = False
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Training and validation rows together, sorted, int64."""
+        return np.sort(np.concatenate([self.train_rows, self.validation_rows])).astype(np.int64)
 
     @property
     def checkpoints(self) -> Path:
@@ -50,17 +56,19 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What the inner folds told.
+    """What the inner folds of a hyper-parameter search found.
 
     Attributes:
         points: What was tried: one value for each parameter.
-        train_scores: AUC on the rows fitted on, [points, folds].
-        validation_scores: AUC on the rows held out, [points, folds].
+        train_scores: Score on the rows fitted on, [points, folds]; larger is better.
+        validation_scores: Score on the rows held out, [points, folds].
+        criterion: Name of the score.
     """
 
     points: list[Setting]
     train_scores: np.ndarray
     validation_scores: np.ndarray
+    criterion: str = "auc"
 
     @property
     def best(self) -> int:
@@ -73,51 +81,81 @@ class Search:
         return self.points[self.best]
 
     def table(self) -> list[dict[str, Any]]:
-        """One row per point and inner fold: parameters, `inner_fold`, `train_auc`, `validation_auc`."""
+        """Return a row per point and inner fold: parameters, `inner_fold`, `train_<score>`, `validation_<score>`."""
         return [
             {
                 **point,
                 "inner_fold": fold,
-                "train_auc": float(self.train_scores[number, fold]),
-                "validation_auc": float(self.validation_scores[number, fold]),
+                f"train_{self.criterion}": float(self.train_scores[number, fold]),
+                f"validation_{self.criterion}": float(self.validation_scores[number, fold]),
             }
             for number, point in enumerate(self.points)
             for fold in range(self.validation_scores.shape[1])
         ]
 
 
-class Classifier(Protocol):
-    """Fits on rows, gives probabilities. The constructor only stores; `fit` builds everything afresh."""
+class Model(Protocol):
+    """Fits on rows and predicts. The constructor only stores; `fit` builds everything afresh."""
 
-    def check(self, task: Task) -> None:
-        """Refuse, before any work starts, a task that cannot be done; no volume is read.
+    def check(self, training: TrainingSet) -> None:
+        """Refuse, before any work starts, what cannot be learnt from; no volume is read.
 
         Raises:
-            UserError: An option does not suit the volumes' shape, the classes or the number of rows.
+            UserError: An option does not suit the volumes' shape, the outcome or the number of rows.
         """
-        ...
 
-    def fit(self, task: Task) -> None:
-        """Learn from the training and validation rows of a task, and from nothing else."""
-        ...
+    def fit(self, training: TrainingSet) -> None:
+        """Learn from the training and validation rows, and from nothing else."""
 
-    def predict_proba(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
-        """Give the probability of each class, float64 [len(rows), K]; rows sum to 1. On every rank, all rows."""
-        ...
+    def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
+        """Predict rows: of classes probabilities, float64 [len(rows), K]; of a measure its values [len(rows)].
+
+        On several devices every process gets all rows.
+        """
+
+    @property
+    def heatmaps(self) -> tuple[str, ...]:
+        """The kinds of maps that `explain` can make, the default first; empty where it can make none."""
+
+    def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
+        """Map where in a volume the evidence for a prediction lies.
+
+        Args:
+            volume: float32 [C, X, Y, Z], made as the training volumes were.
+            baseline: What it is compared with, [C, X, Y, Z]: the average of the training volumes.
+            target: Index of what is explained, see `mri3d.outcome.Outcome.contrast`.
+            method: One of `heatmaps`.
+
+        Returns:
+            float32 [X, Y, Z], positive where a voxel speaks for the target: log odds of a class, or the unit of a
+            measure, but for `gradcam`, whose unit differs between networks.
+        """
+
+    def maps(self) -> np.ndarray | None:
+        """Return the weight of each voxel in each of D decisions, float32 [D, X, Y, Z]; None if not linear."""
+
+    @property
+    def uses_components(self) -> bool:
+        """Whether the model is built on principal components of the volumes, which a report then shows."""
+
+    @property
+    def line(self) -> Line | None:
+        """By what the fitted model's predictions were corrected; None where they were not."""
 
     def history(self) -> list[dict[str, float]]:
-        """Tell the last fit epoch by epoch (`epoch`, `train_loss`, ...); empty where there are no epochs."""
-        ...
+        """Return the last fit epoch by epoch (`epoch`, `train_loss`, ...); empty where there are no epochs."""
 
-    def last_search(self) -> Search | None:
-        """Tell how the last fit chose its parameters; None where it had nothing to choose."""
-        ...
+    def last_search(self) -> tuple[Search, ...]:
+        """Return how the last fit chose its options, outermost search first; empty where it had nothing to choose."""
 
     def save(self, folder: Path, card: Card) -> None:
-        """Write the fitted classifier as a model folder."""
-        ...
+        """Write the fitted model as a model folder."""
 
     @classmethod
-    def load(cls, model: Model) -> Self:
-        """Build the fitted classifier from the contents of a model folder."""
-        ...
+    def load(cls, contents: Contents, *, trust: Sequence[str] = ()) -> Self:
+        """Build the fitted model from the contents of a model folder.
+
+        Args:
+            contents: What the folder holds.
+            trust: Dotted names of networks of the user's own that may be imported.
+        """

@@ -22,13 +22,14 @@ Centres = tuple[np.ndarray, np.ndarray]
 aten = torch.ops.aten
 
 
-def cell_centres(net: nn.Module, layer: nn.Module, volume_shape: Sequence[int]) -> Centres:
-    """Trace one volume through a network on the meta device, and follow the centres of the cells to a layer's output.
+def cell_centres(net: nn.Module, layer: nn.Module, volume_shape: Sequence[int], *, num_channels: int = 1) -> Centres:
+    """Trace one volume through a network on the meta device and follow the centres of the cells to a layer's output.
 
     Args:
-        net: A network that takes [B, 1, X, Y, Z]; it is left as it was.
-        layer: The module of `net` whose output [B, C, X', Y', Z'] is the map.
+        net: A network that takes [B, C, X, Y, Z]; it is left as it was.
+        layer: The module of `net` whose output [B, D, X', Y', Z'] is the map.
         volume_shape: X, Y, Z.
+        num_channels: C.
 
     Returns:
         Where the centre of the map's first cell lies, [3], and the distance between cells, [3], both in voxels of the
@@ -41,10 +42,10 @@ def cell_centres(net: nn.Module, layer: nn.Module, volume_shape: Sequence[int]) 
     >>> cell_centres(net, net[1], (15, 16, 17))
     (array([1., 1., 1.]), array([4., 4., 4.]))
     """
-    volume = torch.empty(1, 1, *volume_shape, device="meta")
+    volume = torch.empty(1, num_channels, *volume_shape, device="meta")
     centres = _FollowCentres(volume)
     found: list[Centres | None] = []
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: found.append(centres.of.get(output)))
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: found.append(centres.find(output)))
     try:
         with centres:
             run_on_meta(net, volume)
@@ -67,6 +68,10 @@ class _FollowCentres(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.of: MutableMapping[Tensor, Centres] = WeakIdKeyDictionary()
         self.of[volume] = np.zeros(3), np.ones(3)
 
+    def find(self, output: object) -> Centres | None:
+        """Look up the centres of a layer's output, whatever that may be."""
+        return self.of.get(output) if isinstance(output, Tensor) else None
+
     def __torch_dispatch__(
         self,
         func: OpOverload,
@@ -74,11 +79,11 @@ class _FollowCentres(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[object, ...] = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        """Run an operation, and note where the cells of what it gives lie."""
+        """Run an operation, and note where the cells of its result lie."""
         result = func(*args, **(kwargs or {}))
-        output = result[0] if isinstance(result, tuple | list) else result
+        output = result[0] if isinstance(result, tuple | list) and result else result
         maps = [tensor for tensor in tree_leaves(args) if isinstance(tensor, Tensor) and tensor in self.of]
-        if not maps:
+        if not maps or not isinstance(output, Tensor):
             return result
         start, step = self.of[maps[0]]
         if (window := _window(func, args)) is not None:
@@ -104,4 +109,5 @@ def _window(func: OpOverload, args: Sequence[object]) -> tuple[np.ndarray, np.nd
         return None
     kernel = given["weight"].shape[2:] if "weight" in given else given["kernel_size"]
     extent = np.multiply(given.get("dilation", 1), np.subtract(kernel, 1))
-    return extent / 2 - given["padding"], np.asarray(given["stride"] or kernel)
+    first, stride = extent / 2 - given["padding"], np.asarray(given["stride"] or kernel)
+    return (-first / stride, 1 / stride) if given.get("transposed") else (first, stride)

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mri3d.errors import UserError
-from mri3d.nets.arguments import at_least_one, positive_integers, probability, too_small, volume_and_outputs
+from mri3d.errors import UserError, option
+from mri3d.nets.arguments import at_least_one, check_sizes, positive_integers, probability, too_small
 from mri3d.nets.fft.conv import FFTConv3d
 from mri3d.nets.shapes import deepest_map
 
@@ -34,6 +34,10 @@ class Seed(nn.Module):
 
     Each of the five stages is a convolution with `same` padding, ReLU and max pooling (what is left over at the high
     end is dropped); what remains is flattened and goes through the dense layers.
+
+    >>> network = Seed((17, 18, 19), 1, channels=[2, 3], kernel_size=[6, 3], pooling=[3, 2], dense=[8])
+    >>> network(torch.zeros(2, 1, 17, 18, 19)).shape
+    torch.Size([2, 1])
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Seed(nn.Module):
         volume_shape: tuple[int, int, int],
         num_outputs: int,
         *,
+        num_channels: int = 1,
         channels: Sequence[int] = (8, 16, 32, 64, 128),
         kernel_size: Sequence[int] | Literal["scaled"] = "scaled",
         pooling: int | Sequence[int] = (3, 2, 2, 2, 2),
@@ -51,7 +56,8 @@ class Seed(nn.Module):
 
         Args:
             volume_shape: X, Y, Z of the volumes.
-            num_outputs: Number of logits; 1 for two classes.
+            num_outputs: Number of outputs; 1 for two classes.
+            num_channels: Channels of the volumes.
             channels: Output channels of each stage.
             kernel_size: Edge of each stage's kernels in voxels; `scaled` takes the study's 60, 25, 15, 10, 5, shrunk
                 with the volume where that is smaller than the study's.
@@ -63,18 +69,19 @@ class Seed(nn.Module):
             UserError: An argument is out of range, or pooling leaves nothing of the volume.
         """
         super().__init__()
-        volume_shape = volume_and_outputs("seed", volume_shape, num_outputs)
+        volume_shape = check_sizes("seed", volume_shape, num_outputs, num_channels)
         channels = at_least_one("channels", channels)
         if isinstance(kernel_size, str):
             if kernel_size != "scaled":
-                raise UserError(f"kernel_size={kernel_size!r} is neither 'scaled' nor a list of whole numbers.")
+                told = option("model.network.kernel_size", kernel_size)
+                raise UserError(f"{told} is neither 'scaled' nor a list of whole numbers.")
             kernel_size = scaled_kernels(volume_shape)
         kernels = positive_integers("kernel_size", kernel_size, length=len(channels))
         windows = positive_integers("pooling", pooling, length=len(channels))
         probability("dropout", dropout)
 
         self.stages = nn.Sequential()
-        for num_in, num_out, kernel, window in zip((1, *channels), channels, kernels, windows, strict=False):
+        for num_in, num_out, kernel, window in zip((num_channels, *channels), channels, kernels, windows, strict=False):
             self.stages.append(
                 nn.Sequential(FFTConv3d(num_in, num_out, kernel, padding="same"), nn.ReLU(), nn.MaxPool3d(window))
             )
@@ -89,7 +96,7 @@ class Seed(nn.Module):
         self.head.extend([nn.Dropout(dropout), nn.Linear(num_features, num_outputs)])
 
         activations = [f"stages.{i}.1" for i in range(len(channels))]  # before pooling: the map is finer there
-        self._cam_stage = deepest_map("seed", self, activations, volume_shape)
+        self._cam_stage = deepest_map("seed", self, activations, volume_shape, num_channels=num_channels)
 
     @property
     def cam_layer(self) -> nn.Module:
@@ -97,6 +104,6 @@ class Seed(nn.Module):
         return self.get_submodule(self._cam_stage)
 
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:
-        """Map volumes [B, 1, X, Y, Z] to logits [B, K]."""
-        logits: torch.Tensor = self.head(self.stages(volumes))  # [B, K]
-        return logits
+        """Map volumes [B, C, X, Y, Z] to outputs [B, num_outputs]."""
+        outputs: torch.Tensor = self.head(self.stages(volumes))  # [B, num_outputs]
+        return outputs

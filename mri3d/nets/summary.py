@@ -28,21 +28,23 @@ def multiply_adds(module: nn.Module, output_shape: Sequence[int]) -> int:
     return 0
 
 
-def summarize(net: nn.Module, volume_shape: Sequence[int]) -> str:
+def summarize(net: nn.Module, volume_shape: Sequence[int], *, num_channels: int = 1) -> str:
     """Describe a network layer by layer for one volume; nothing is computed.
 
     Args:
-        net: A network that takes [B, 1, X, Y, Z].
+        net: A network that takes [B, C, X, Y, Z].
         volume_shape: X, Y, Z.
+        num_channels: C.
 
     Returns:
-        A table with a row for each layer that has weights or changes the shape, and a line of totals.
+        A table with a row for each layer that has weights or changes the shape, and a line of totals; only that line
+        for a network that cannot be traced without values.
     """
     modules = dict(net.named_modules())
     rows: list[tuple[str, str, str, str, str]] = []
-    shape: tuple[int, ...] = (1, *volume_shape)
+    shape: tuple[int, ...] = (num_channels, *volume_shape)
     total = 0
-    for name, output_shape in output_shapes(net, volume_shape).items():
+    for name, output_shape in _traced(net, volume_shape, num_channels).items():
         module = modules[name]
         if any(module.children()):
             continue
@@ -59,6 +61,14 @@ def summarize(net: nn.Module, volume_shape: Sequence[int]) -> str:
     lines = [_line(row, widths) for row in (HEADINGS, *rows)]
     rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def _traced(net: nn.Module, volume_shape: Sequence[int], num_channels: int) -> dict[str, tuple[int, ...]]:
+    """Trace the shapes of the layers; nothing where a network of a user's own needs values to run."""
+    try:
+        return output_shapes(net, volume_shape, num_channels=num_channels)
+    except RuntimeError:
+        return {}
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -1,1 +1,20 @@
-"""What is predicted: classes or a measure."""
+"""What is predicted: classes or a measure. Nothing outside this room asks which of the two it is."""
+
+from mri3d.outcome.classes import Classes
+from mri3d.outcome.labels import TASKS, outcome_from_json, outcome_of
+from mri3d.outcome.line import Line
+from mri3d.outcome.measure import Measure
+from mri3d.outcome.outcome import SCORE_TITLES, Example, Outcome, Scores
+
+__all__ = [
+    "SCORE_TITLES",
+    "TASKS",
+    "Classes",
+    "Example",
+    "Line",
+    "Measure",
+    "Outcome",
+    "Scores",
+    "outcome_from_json",
+    "outcome_of",
+]

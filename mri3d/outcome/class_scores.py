@@ -1,17 +1,15 @@
-"""How good probabilities are, as numbers."""
+"""How good the probabilities of classes are, as numbers."""
 
 import logging
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 
 log = logging.getLogger(__name__)
 
-Scores = dict[str, float | None]
 
-
-def scores(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Scores:
+def class_scores(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> dict[str, float | None]:
     """Score probabilities against the truth.
 
     Args:
@@ -29,7 +27,7 @@ def scores(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Sc
     Raises:
         ValueError: The shapes do not fit, or the probabilities are not finite or do not sum to 1.
 
-    >>> scores(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]]), ("control", "patient"))["auc"]
+    >>> class_scores(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]]), ("control", "patient"))["auc"]
     1.0
     """
     proba = np.asarray(proba, dtype=np.float64)
@@ -41,7 +39,7 @@ def scores(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Sc
     binary = len(classes) == 2
     truth = np.eye(len(classes))[targets]
     squared = np.square(proba - truth).sum(axis=1)
-    result: Scores = {
+    result: dict[str, float | None] = {
         "auc": _auc(targets, proba, classes),
         "accuracy": float(hits.sum() / len(targets)),
         "balanced_accuracy": _mean(recall),
@@ -85,6 +83,36 @@ def expected_calibration_error(targets: np.ndarray, proba: np.ndarray, *, num_bi
     return float(np.abs(np.bincount(bins, weights=gap, minlength=num_bins)).sum() / len(targets))
 
 
+def auc(decisions: np.ndarray, members: np.ndarray) -> float:
+    """Compute the area under the ROC curve: right pairs among all pairs, ties by half (Mann and Whitney 1947).
+
+    Args:
+        decisions: What speaks for each of D classes, [N, D].
+        members: Whether each row belongs to the class, bool [N, D]; every column holds both.
+
+    Returns:
+        The mean over the columns, 0 to 1.
+
+    >>> auc(np.array([[0.1], [0.4], [0.4], [0.8]]), np.array([[False], [True], [False], [True]]))
+    0.875
+    """
+    num_in, num_out = members.sum(axis=0), (~members).sum(axis=0)
+    rank_sums = (rankdata(decisions, axis=0) * members).sum(axis=0)
+    return float(np.mean((rank_sums - num_in * (num_in + 1) / 2) / (num_in * num_out)))
+
+
+def membership(targets: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return for each row whether it is of the second of two classes, bool [N, 1], or of each of several, [N, K].
+
+    >>> membership(np.array([0, 1, 2]), 3).astype(int)
+    array([[1, 0, 0],
+           [0, 1, 0],
+           [0, 0, 1]])
+    """
+    members: np.ndarray = targets[:, None] == np.arange(num_classes)
+    return members[:, 1:] if num_classes == 2 else members
+
+
 def _auc(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> float | None:
     missing = [name for target, name in enumerate(classes) if not (targets == target).any()]
     if missing:
@@ -92,8 +120,7 @@ def _auc(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> floa
             "no AUC for these %d test subjects: none is of class %s", len(targets), ", ".join(map(repr, missing))
         )
         return None
-    positives = [1] if len(classes) == 2 else range(len(classes))
-    return float(np.mean([roc_auc_score(targets == target, proba[:, target]) for target in positives]))
+    return auc(proba[:, 1:] if len(classes) == 2 else proba, membership(targets, len(classes)))
 
 
 def _ratio(part: int, whole: int) -> float | None:

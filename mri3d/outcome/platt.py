@@ -4,26 +4,24 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
-from mri3d.models.classical.decisions import membership
 
-
-def fit_sigmoids(decisions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def fit_sigmoids(decisions: np.ndarray, members: np.ndarray) -> np.ndarray:
     """Fit the probability of a class as a sigmoid of its decision, one for each column.
 
     A column that ranks the held-out rows backwards tells nothing: its probability becomes the share of the class.
 
     Args:
         decisions: On held-out rows, [N, 1 or K].
-        targets: Class of each row, [N].
+        members: Whether each row belongs to the column's class, bool [N, 1 or K].
 
     Returns:
         Slope, never negative, and offset for each column, float64 [1 or K, 2].
     """
-    return np.array([_fit(*pair) for pair in zip(decisions.T, membership(targets).T, strict=True)])
+    return np.array([_fit(*pair) for pair in zip(decisions.T, members.T, strict=True)])
 
 
 def sigmoid_proba(decisions: np.ndarray, sigmoids: np.ndarray) -> np.ndarray:
-    """Give the probability of each class from decisions and their sigmoids.
+    """Compute the probability of each class from decisions and their sigmoids.
 
     Args:
         decisions: [N, 1 or K].
@@ -41,7 +39,7 @@ def sigmoid_proba(decisions: np.ndarray, sigmoids: np.ndarray) -> np.ndarray:
 
 
 def softmax_proba(decisions: np.ndarray) -> np.ndarray:
-    """Give the probability of each class where decisions are log odds already, float64 [N, K].
+    """Compute the probability of each class where decisions are log odds already, float64 [N, K].
 
     >>> softmax_proba(np.array([[0.0]]))
     array([[0.5, 0.5]])

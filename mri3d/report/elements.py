@@ -11,20 +11,8 @@ from urllib.parse import quote
 import numpy as np
 
 from mri3d.files import write_text
+from mri3d.outcome.outcome import SCORE_TITLES
 from mri3d.report.figures import Picture
-
-SCORES = {
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "expected_calibration_error": "calibration error",
-}
-"""Name of a score in metrics.json, to its title."""
 
 _PICTURE_BYTES = 2_000_000  # of all pictures of a page together; text in base64 is a third longer
 
@@ -47,8 +35,14 @@ def element(name: str, *children: str, css: str = "", style: str = "") -> Html:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = "") -> Html:
-    """Make a table that scrolls sideways when it is too wide; the first cell of each row is its header."""
-    head = element("thead", element("tr", *(element("th", cell) for cell in header)))
+    """Make a table that scrolls sideways when it is too wide; the first cell of each row is its header.
+
+    Args:
+        header: Of the columns; empty for a table whose rows speak for themselves.
+        rows: Their cells.
+        css: Class of the table.
+    """
+    head = element("thead", element("tr", *(element("th", cell) for cell in header))) if header else Html("")
     body = [element("tr", element("th", row[0]), *(element("td", cell) for cell in row[1:])) for row in rows]
     return element("div", element("table", head, element("tbody", *body), css=css), css="scroll")
 
@@ -67,7 +61,7 @@ def figure(picture: Picture) -> Html:
 
 
 def link(text: str, target: str) -> Html:
-    """Lead to another file, by its path relative to the page's folder."""
+    """Link to another file, by its path relative to the page's folder."""
     return Html(f'<a style="color: var(--accent)" href="{html.escape(quote(target))}">{html.escape(text)}</a>')
 
 
@@ -76,9 +70,28 @@ def details(summary: str, *children: str) -> Html:
     return element("details", element("summary", summary), *children)
 
 
-def number(value: float | None) -> str:
-    """Give a score as text, a dash where it is not defined."""
-    return "–" if value is None else f"{value:.3f}"
+def number(value: float | None, *, decimals: int = 3) -> str:
+    """Write a score or a value, a dash where it is not defined; large numbers have fewer decimals, small ones digits.
+
+    >>> [number(value) for value in (0.9, -12.3456, 512.34, 48211.7, 0.00012, None)]
+    ['0.900', '-12.346', '512.3', '48212', '0.00012', '–']
+    """
+    if value is None:
+        return "–"
+    size = abs(value)
+    if 1e-9 < size < 10.0**-decimals:
+        return f"{value:.2g}"
+    return f"{value:.{decimals if size < 100 else 1 if size < 1000 else 0}f}"
+
+
+def score_title(name: str) -> str:
+    """Return the title of a score in metrics.json, as an axis or a row begins.
+
+    >>> score_title("balanced_accuracy"), score_title("auc")
+    ('Balanced accuracy', 'AUC')
+    """
+    title = SCORE_TITLES.get(name, name)
+    return title[:1].upper() + title[1:]
 
 
 def as_text(value: object) -> str:
@@ -87,13 +100,13 @@ def as_text(value: object) -> str:
 
 
 def mean_and_sd(values: Iterable[float | None]) -> str:
-    """Give the mean and the standard deviation of the defined values, a dash where there are fewer than two.
+    """Write the mean and the standard deviation of the defined values, a dash where there are fewer than two.
 
     >>> mean_and_sd([0.8, None, 1.0])
     '0.900 ± 0.141'
     """
     defined = [value for value in values if value is not None]
-    return f"{np.mean(defined):.3f} ± {np.std(defined, ddof=1):.3f}" if len(defined) > 1 else "–"
+    return f"{number(float(np.mean(defined)))} ± {number(float(np.std(defined, ddof=1)))}" if len(defined) > 1 else "–"
 
 
 def num_within_budget(pictures: Sequence[Picture | None]) -> int:
@@ -107,7 +120,7 @@ def num_within_budget(pictures: Sequence[Picture | None]) -> int:
 
 
 def picture_sections(sections: Sequence[tuple[str, Sequence[Picture]]]) -> list[Html]:
-    """Show the first pictures of titled sections, and say where others would have been too many for one page."""
+    """Show the first pictures of titled sections, and count those that would have been too many for one page."""
     body: list[Html] = []
     room = num_within_budget([picture for _, pictures in sections for picture in pictures])
     for title, pictures in sections:
@@ -115,18 +128,20 @@ def picture_sections(sections: Sequence[tuple[str, Sequence[Picture]]]) -> list[
         if pictures:
             body += [element("h2", title), element("div", *(figure(picture) for picture in shown))]
         if len(shown) < len(pictures):
-            body.append(element("p", f"{len(pictures) - len(shown)} pictures are left out, to keep this page small."))
+            left_out = len(pictures) - len(shown)
+            pictures_are = "picture is" if left_out == 1 else "pictures are"
+            body.append(element("p", f"{left_out} {pictures_are} left out, to keep this page small."))
     return body
 
 
 def heading(title: str, facts: Mapping[str, str]) -> Html:
-    """Open a page: its title, and below it what to know first, name to text."""
+    """Make the top of a page: its title, and below it what to know first, name to text."""
     parts = [element("div", element("b", name), f" {text}") for name, text in facts.items()]
     return element("header", element("h1", title), element("div", *parts, css="facts"))
 
 
 def headline(number: str, sentence: str) -> Html:
-    """Give the result: its number first."""
+    """Show the result: its number in large type, then the sentence that explains it."""
     return element("div", element("div", number, css="number"), element("p", sentence), css="result")
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from mri3d.files import write_bytes
 
-# Both are told apart by every colour vision, and end bright: anatomy beneath is grey.
+# Both are distinct for every kind of colour vision, and end bright: anatomy beneath is grey.
 _FOR = LinearSegmentedColormap.from_list("for", ["#3b0f00", "#c43c00", "#ff9e1b", "#fff3b0"])
 AGAINST_AND_FOR = LinearSegmentedColormap.from_list(
     "against and for", ["#b0e4ff", "#3aa5ff", "#0b3a8c", "#101010", "#c43c00", "#ff9e1b", "#fff3b0"]
@@ -49,9 +49,11 @@ class HeadView:
     Attributes:
         volume: Intensities [X, Y, Z] in any stored order, finite, arbitrary unit.
         affine: Voxel to RAS+ world, mm [4, 4]; the picture is turned to RAS+ by it.
-        heatmap: Evidence on the same grid [X, Y, Z]: 0 is none, negative speaks against; or None.
+        heatmap: Evidence on the same grid [X, Y, Z], 0 where there is none; or None.
         outline: Region on the same grid [X, Y, Z], true inside; or None.
         title: Short text above, or empty.
+        high: What positive values of the heatmap mean, for the scale beside it.
+        low: What negative values mean; "none" stands there where there are no negative ones.
     """
 
     volume: np.ndarray
@@ -59,6 +61,8 @@ class HeadView:
     heatmap: np.ndarray | None = None
     outline: np.ndarray | None = None
     title: str = ""
+    high: str = "for"
+    low: str = "against"
 
 
 def slices(head: HeadView, *, alt: str, caption: str = "", height: int = 260) -> Picture:
@@ -70,13 +74,14 @@ def slices(head: HeadView, *, alt: str, caption: str = "", height: int = 260) ->
         head: The head.
         alt: See `Picture`.
         caption: See `Picture`.
-        height: Of the image in pixels; below 200 the scale of the heatmap is left away.
+        height: Of the image in pixels; below 200 the scale of the heatmap is left out.
 
     Returns:
         A JPEG.
     """
     view = _Canonical.of(head)
-    gap, top, bar = 12, 28 if head.title else 12, 72 if head.heatmap is not None and height >= 200 else 0
+    gap, top = 12, 28 if head.title else 12
+    bar = _scale_width(view.words, size=8) if head.heatmap is not None and height >= 200 else 0
     scale = (height - gap - top) / max(view.size_mm[1:])  # pixels per mm, the same on all planes
     sizes = [np.array(view.plane_mm(axis)) * scale for axis in range(3)]
     figure = black_figure(sum(size[0] for size in sizes) + 4 * gap + bar, height)
@@ -85,7 +90,7 @@ def slices(head: HeadView, *, alt: str, caption: str = "", height: int = 260) ->
         view.draw(add_axes(figure, left, gap + (height - gap - top - tall) / 2, width, tall), axis)
         left += width + gap
     if bar:
-        _draw_scale(add_axes(figure, left + gap, 0.3 * height, 7, 0.4 * height), signed=view.signed, size=8)
+        _draw_scale(add_axes(figure, left + gap, 0.3 * height, 7, 0.4 * height), view.words, signed=view.signed, size=8)
     if head.title:
         figure.text(0.5, 1 - 13 / height, head.title, size=9, **TEXT)
     return Picture(render(figure, "jpeg"), "image/jpeg", alt, caption)
@@ -96,12 +101,15 @@ def heads_picture(path: Path, heads: Sequence[HeadView], *, width: int = 1600) -
 
     Args:
         path: The file.
-        heads: From left to right. Each heatmap is scaled to its own maximum.
+        heads: From left to right. Each heatmap is scaled to its own strongest value.
         width: Of the image in pixels.
     """
     views = [_Canonical.of(head) for head in heads]
     planes = (2, 1)
-    gap, top, bar = 16, 48, 100 if any(head.heatmap is not None for head in heads) else 0
+    signed = any(view.signed for view in views)
+    words = next((view.words for view in views if view.signed), views[0].words)
+    gap, top = 16, 48
+    bar = _scale_width(words, size=12) if any(head.heatmap is not None for head in heads) else 0
     column = (width - bar - gap * (len(heads) + 1)) / len(heads)
     scale = column / max(view.size_mm[0] for view in views)
     rows = [max(view.plane_mm(axis)[1] for view in views) * scale for axis in planes]
@@ -116,8 +124,7 @@ def heads_picture(path: Path, heads: Sequence[HeadView], *, width: int = 1600) -
             view.draw(add_axes(figure, left + (column - across) / 2, bottom + (row - tall) / 2, across, tall), axis)
             bottom -= gap
     if bar:
-        signed = any(view.signed for view in views)
-        _draw_scale(add_axes(figure, width - bar + 8, 0.3 * height, 12, 0.4 * height), signed=signed, size=12)
+        _draw_scale(add_axes(figure, width - bar + 8, 0.3 * height, 12, 0.4 * height), words, signed=signed, size=12)
     write_bytes(path, render(figure, "png"))
 
 
@@ -129,7 +136,8 @@ class _Canonical:
     black_white: tuple[float, float]  # intensities
     heatmap: np.ndarray | None  # [X, Y, Z]
     strongest: float  # of the heatmap, whatever its sign
-    signed: bool  # whether something speaks against
+    signed: bool  # whether some of it is negative
+    words: tuple[str, str]  # what its high and its low end mean
     outline: np.ndarray | None  # [X, Y, Z], bool
     size_mm: np.ndarray  # [3]
     point: np.ndarray  # [3], the voxel where the planes meet
@@ -157,7 +165,8 @@ class _Canonical:
                 peak = (np.abs(heatmap) if signed else heatmap).argmax()
                 point = np.array(np.unravel_index(peak, heatmap.shape))
         size_mm = np.array(volume.shape) * spacing_mm
-        return cls(volume, black_white, heatmap, strongest, signed, outline, size_mm, point, head.title)
+        words = head.high, head.low if signed else "none"
+        return cls(volume, black_white, heatmap, strongest, signed, words, outline, size_mm, point, head.title)
 
     def plane_mm(self, axis: int) -> np.ndarray:
         """Width and height [2] of the plane across an axis."""
@@ -190,7 +199,7 @@ def show(axes: Axes, image: np.ndarray) -> None:
 
 
 def mark_sides(axes: Axes, axis: int) -> None:
-    """Say which side is which on the plane across an axis of RAS+."""
+    """Mark the sides (left and right, front and back) of the plane across an axis of RAS+."""
     for letter, across in zip("PLL"[axis] + "ARR"[axis], (0.03, 0.97), strict=True):
         axes.text(across, 0.95, letter, size=9, **TEXT)
 
@@ -214,7 +223,7 @@ def _bounding_box(bright: np.ndarray) -> tuple[slice, ...]:
 
 
 def black_figure(width: float, height: float) -> Figure:
-    """Give an empty figure of a size in pixels."""
+    """Make an empty figure of a size in pixels."""
     return Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="black")
 
 
@@ -226,16 +235,25 @@ def add_axes(figure: Figure, left: float, bottom: float, width: float, height: f
     return axes
 
 
-def _draw_scale(axes: Axes, *, signed: bool, size: int) -> None:
-    """Draw what the colours of the evidence mean."""
+def _scale_width(words: tuple[str, str], *, size: int) -> int:
+    """Return how many pixels the scale takes up with its words in a font size."""
+    return 3 * size + round(0.92 * size * max(len(_short(word)) for word in words))
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= 18 else word[:17] + "…"
+
+
+def _draw_scale(axes: Axes, words: tuple[str, str], *, signed: bool, size: int) -> None:
+    """Draw what the colours of a heatmap mean: its high end on top."""
     colours = AGAINST_AND_FOR if signed else _FOR
     axes.imshow(np.linspace(0, 1, 256)[:, None], cmap=colours, origin="lower", aspect="auto")
-    for height, word in ((1.0, "for"), (0.0, "against" if signed else "none")):
-        axes.text(1.6, height, word, transform=axes.transAxes, size=size, **(TEXT | {"ha": "left"}))
+    for height, word in zip((1.0, 0.0), words, strict=True):
+        axes.text(1.6, height, _short(word), transform=axes.transAxes, size=size, **(TEXT | {"ha": "left"}))
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """Give the bytes of a `jpeg` or `png`."""
+    """Render a figure as a `jpeg` or `png`."""
     buffer = io.BytesIO()
     arguments = {"quality": 88, "optimize": True} if kind == "jpeg" else {"optimize": True}
     figure.savefig(buffer, format=kind, pil_kwargs=arguments)

@@ -1,39 +1,58 @@
 """The report of predictions on new scans."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from mri3d.report.elements import Html, element, heading, headline, image, num_within_budget, table, write_page
+from mri3d.report.elements import (
+    element,
+    heading,
+    headline,
+    image,
+    num_within_budget,
+    number,
+    table,
+    write_page,
+)
 from mri3d.report.figures import Picture
+from mri3d.report.reading import reading_section
 
 
 @dataclass(frozen=True, eq=False)
 class ScanResult:
-    """What a model said of one scan.
+    """What a model predicted for one scan.
 
     Attributes:
         name: Of the scan.
-        prediction: The class; empty when the scan could not be used.
-        proba: Probability of each class [K]; None when the scan could not be used.
-        spread: Standard deviation of the predicted class's probability between the models that voted; None for one.
-        warnings: What to know about the scan; why, when it could not be used.
+        prediction: As the page shows it: the class, or the value; empty when the scan could not be used.
+        values: Title of each further column to a number from 0 to 1, such as the probability of each class; empty where
+            the prediction says it all, None when the scan could not be used.
+        spread: Standard deviation of the prediction between the models of an ensemble, of classes that of the
+            predicted one's probability; None for a single model.
+        warnings: What to know about the scan; the reason, when it could not be used.
         picture: The heatmap on the scan, see `figures.slices`.
+        status: In a word, whether there is a prediction; shown where there is none.
     """
 
     name: str
     prediction: str
-    proba: np.ndarray | None
+    values: Mapping[str, float] | None
     spread: float | None = None
     warnings: Sequence[str] = ()
     picture: Picture | None = None
+    status: str = ""
 
 
 def write_prediction_report(
-    path: Path, *, title: str, facts: Mapping[str, str], classes: Sequence[str], scans: Sequence[ScanResult]
+    path: Path,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    summary: str,
+    columns: Sequence[str],
+    reading: Sequence[str],
+    signed: bool,
+    scans: Sequence[ScanResult],
 ) -> None:
     """Write one HTML file that opens anywhere, offline, with a row for each scan.
 
@@ -41,63 +60,36 @@ def write_prediction_report(
         path: The file.
         title: Of the page.
         facts: What to know first, name to text: which model, when.
-        classes: Names of the K classes.
+        summary: Sentence that goes on after the number of scans that were predicted: "scans classified: 2 as F.", see
+            `Outcome.summary`.
+        columns: Titles of the columns of `ScanResult.values`.
+        reading: How the predictions are to be read.
+        signed: Whether heatmaps have both signs, see `Outcome.signed`.
         scans: In the order of the rows.
     """
     num_pictures = num_within_budget([scan.picture for scan in scans])
-    header = ["scan", "prediction", *(f"probability of {name}" for name in classes), "to know", "heatmap"]
-    rows = [_row(scan, len(classes), pictured=number < num_pictures) for number, scan in enumerate(scans)]
-    sections = [heading(title, facts), _result(scans, classes), table(header, rows, css="scans")]
+    header = ["Scan", "Prediction", *columns, "Warnings", "Heatmap"]
+    rows = [_row(scan, columns, pictured=place < num_pictures) for place, scan in enumerate(scans)]
+    num_used = sum(scan.values is not None for scan in scans)
+    if num_used < len(scans):
+        summary += f" {len(scans) - num_used} could not be used: the reason is listed under Warnings."
+    sections = [heading(title, facts), headline(str(num_used), summary), table(header, rows, css="scans")]
     if num_pictures < len(scans):
         text = (
-            f"Heatmaps are shown for the first {num_pictures} scans, to keep this page small; the others are in files."
+            f"Heatmaps are shown for the first {num_pictures} scans, to keep this page small; all are saved as files."
         )
         sections.append(element("p", text))
-    write_page(path, title=title, sections=[*sections, element("h2", "How to read this"), _reading()])
+    write_page(path, title=title, sections=[*sections, *reading_section(reading, signed=signed, methods=True)])
 
 
-def _result(scans: Sequence[ScanResult], classes: Sequence[str]) -> Html:
-    used = [scan for scan in scans if scan.proba is not None]
-    counts = Counter(scan.prediction for scan in used)
-    said = ", ".join(f"{counts[name]} as {name}" for name in classes if counts[name])
-    sentence = f"{'scan' if len(used) == 1 else 'scans'} classified" + (f": {said}." if said else ".")
-    if len(used) < len(scans):
-        sentence += f" {len(scans) - len(used)} could not be used; the reason stands beside each."
-    return headline(str(len(used)), sentence)
-
-
-def _row(scan: ScanResult, num_classes: int, *, pictured: bool) -> list[str]:
-    if scan.proba is None:
-        probabilities = [""] * num_classes
-    else:
-        bars = [element("span", css="bar", style=f"--share:{p:.3f}") for p in scan.proba]
-        probabilities = [element("span", f"{p:.2f}", bar) for p, bar in zip(scan.proba, bars, strict=True)]
-    spread = "" if scan.spread is None else f"models differ by ±{scan.spread:.2f}"
-    prediction = element("span", scan.prediction or "not used", element("span", spread, css="soft"))
+def _row(scan: ScanResult, columns: Sequence[str], *, pictured: bool) -> list[str]:
     picture = image(scan.picture) if scan.picture and pictured else ""
-    return [scan.name, prediction, *probabilities, "; ".join(scan.warnings), picture]
+    spread = "" if scan.spread is None else f"±{number(scan.spread, decimals=2)} between models"
+    shown = element("span", scan.prediction or scan.status or "no prediction", element("span", spread, css="soft"))
+    values = [""] * len(columns) if scan.values is None else [_share(scan.values[title]) for title in columns]
+    return [scan.name, shown, *values, "; ".join(scan.warnings), picture]
 
 
-def _reading() -> Html:
-    return element(
-        "ul",
-        element(
-            "li",
-            "The prediction is the class with the highest probability. A probability near even is no answer: "
-            "treat such a scan as undecided.",
-        ),
-        element(
-            "li",
-            "The probabilities hold for scans like those the model was trained on. Another scanner, sequence, age or "
-            "illness can make them wrong without any sign of it here: check on labelled scans of your own first.",
-        ),
-        element(
-            "li",
-            "A heatmap shows where the model found its evidence, scaled to its own maximum; it does not show "
-            "disease, and a strong colour does not mean a sure answer. L and R are the subject's left and right. "
-            "Integrated gradients show where the scan differs from the average training scan in a way that speaks for "
-            "the prediction; Grad-CAM weighs whole feature maps, is coarser, and cannot show what is missing in one "
-            "place.",
-        ),
-        element("li", "Research use only: not for decisions about patients."),
-    )
+def _share(value: float) -> str:
+    """Write a number from 0 to 1, with a bar of that length."""
+    return element("span", f"{value:.2f}", element("span", css="bar", style=f"--share:{value:.3f}"))

@@ -1,13 +1,13 @@
-"""What the inner folds chose: how often each value won, and validation curves."""
+"""What the inner folds chose: how many folds chose each value of a parameter, and validation curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mri3d.report.charts import validation_chart
-from mri3d.report.elements import Html, as_text, element, figure, mean_and_sd, table
+from mri3d.report.elements import Html, as_text, element, figure, mean_and_sd, score_title, table
+from mri3d.report.training_charts import validation_chart
 
-_NO_PARAMETERS = ("fold", "search", "inner_fold", "train_auc", "validation_auc")
+_TRAIN, _VALIDATION = "train_", "validation_"  # before the name of the score that led the choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,13 +16,15 @@ class ValidationCurve:
 
     Attributes:
         name: Of the parameter.
+        criterion: The score that led the choice, such as `auc`.
         values: What was tried, L of them.
-        train_scores: For each value its AUCs on the rows fitted on, one for each fold and each of its inner folds.
+        train_scores: For each value its scores on the rows fitted on, one for each fold and each of its inner folds.
         validation_scores: The same on the rows held out.
         num_chosen: How many folds chose each value [L].
     """
 
     name: str
+    criterion: str
     values: list[Any]
     train_scores: list[list[float]]
     validation_scores: list[list[float]]
@@ -30,7 +32,7 @@ class ValidationCurve:
 
 
 def tuning_sections(metrics: Mapping[str, Any], search: Sequence[Mapping[str, Any]]) -> list[Html]:
-    """Tell for each parameter which values the folds chose, and draw its validation curve.
+    """Count for each parameter which values the folds chose, and draw its validation curve.
 
     Args:
         metrics: The content of metrics.json.
@@ -47,17 +49,20 @@ def tuning_sections(metrics: Mapping[str, Any], search: Sequence[Mapping[str, An
     for curve in curves:
         others = ", all others as each fold chose them" if len(curves) > 1 else ""
         spread = f"mean ± SD over {len(curve.validation_scores[0])} inner folds"
-        caption = f"Validation curve: AUC against {curve.name}{others}; {spread}."
-        curve_scores = {"training": curve.train_scores, "held out": curve.validation_scores}
-        shown += [figure(validation_chart(curve.name, curve.values, curve_scores, caption)), _choices(curve, num_folds)]
+        caption = f"Validation curve: {score_title(curve.criterion)} against {curve.name}{others}; {spread}."
+        curve_scores = {"Training": curve.train_scores, "Validation": curve.validation_scores}
+        chart = validation_chart(curve.name, curve.values, curve_scores, caption, criterion=curve.criterion)
+        shown += [figure(chart), _choices(curve, num_folds)]
     fair = (
-        f"Each of {num_folds} folds chose inside its own training subjects, and was then tested on others."
+        f"Each of {num_folds} folds chose within its own training subjects, and was then tested on other subjects."
         if num_folds > 1
-        else "The choice was made inside the training subjects."
+        else "The choice was made within the training subjects."
     )
     return [
         element("h2", "What the inner folds chose"),
-        element("p", f"{fair} The held-out scores below led the choice and so flatter it: they are not the result."),
+        element(
+            "p", f"{fair} The validation scores below led the choice and are therefore too good: use the test results."
+        ),
         element("div", *shown, css="grid"),
     ]
 
@@ -70,41 +75,58 @@ def validation_curves(
     Args:
         chosen: For each fold the chosen value of each parameter.
         search: One row for each fold, point of its grid and inner fold: `fold` (an index into `chosen`), a value for
-            each parameter, `inner_fold`, `train_auc`, `validation_auc`.
+            each parameter, `inner_fold`, and `train_<criterion>` and `validation_<criterion>` for the score that led
+            the choice.
     """
     searches: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}  # a fold may have chosen in two steps
     for row in search:
-        searches.setdefault(tuple(name for name in row if name not in _NO_PARAMETERS), []).append(row)
-    curves = [_cut(name, chosen, rows) for names, rows in searches.items() for name in names]
+        searches.setdefault(_parameters(row), []).append(row)
+    curves = [_cut(name, names, chosen, rows) for names, rows in searches.items() for name in names]
     return [curve for curve in curves if len(curve.values) > 1]
 
 
-def _cut(name: str, chosen: Sequence[Mapping[str, Any]], search: Sequence[Mapping[str, Any]]) -> ValidationCurve:
-    """Follow one parameter over the values that every fold tried."""
-    fixed = {name, *_NO_PARAMETERS}
-    rows = [
-        row
-        for row in search
-        if all(value == chosen[row["fold"]][key] for key, value in row.items() if key not in fixed)
-    ]
-    curve = ValidationCurve(name, [], [], [], [])
+def _criterion(row: Mapping[str, Any]) -> str:
+    """Find the score that led the choice by the names of its two columns."""
+    names = (column.removeprefix(_VALIDATION) for column in row if column.startswith(_VALIDATION))
+    return next(name for name in names if _TRAIN + name in row)
+
+
+def _parameters(row: Mapping[str, Any]) -> tuple[str, ...]:
+    criterion = _criterion(row)
+    others = ("fold", "search", "inner_fold", _TRAIN + criterion, _VALIDATION + criterion)
+    return tuple(name for name in row if name not in others)
+
+
+def _cut(
+    name: str, names: Sequence[str], chosen: Sequence[Mapping[str, Any]], search: Sequence[Mapping[str, Any]]
+) -> ValidationCurve:
+    """Follow one of several parameters over the values that every fold tried."""
+    fixed = [other for other in names if other != name]
+    rows = [row for row in search if all(row[other] == chosen[row["fold"]][other] for other in fixed)]
+    criterion = _criterion(search[0])
+    curve = ValidationCurve(name, criterion, [], [], [], [])
     for value in (row[name] for row in rows):
         here = [row for row in rows if row[name] == value]
         if value in curve.values or len({row["fold"] for row in here}) < len(chosen):
             continue
         curve.values.append(value)
-        curve.train_scores.append([row["train_auc"] for row in here])
-        curve.validation_scores.append([row["validation_auc"] for row in here])
+        curve.train_scores.append([row[_TRAIN + criterion] for row in here])
+        curve.validation_scores.append([row[_VALIDATION + criterion] for row in here])
         curve.num_chosen.append(sum(setting[name] == value for setting in chosen))
     return curve
 
 
 def _choices(curve: ValidationCurve, num_folds: int) -> Html:
-    """Give the counts, and the numbers of the curve."""
+    """List how many folds chose each value, and the numbers of the curve."""
     rows = [
-        [as_text(value), f"{count} of {num_folds}", mean_and_sd(train), mean_and_sd(held_out)]
+        [
+            as_text(value),
+            f"{count} of {num_folds}" + (" folds" if num_folds > 1 else ""),
+            mean_and_sd(train),
+            mean_and_sd(held_out),
+        ]
         for value, count, train, held_out in zip(
             curve.values, curve.num_chosen, curve.train_scores, curve.validation_scores, strict=True
         )
     ]
-    return table([curve.name, "chosen", "training", "held out"], rows, css="numbers")
+    return table([curve.name, "Chosen by", "Training", "Validation"], rows, css="numbers")

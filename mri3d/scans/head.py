@@ -63,7 +63,7 @@ def find_head(data: np.ndarray) -> Head:
 
 
 def head_warnings(data: np.ndarray, spacing_mm: np.ndarray) -> tuple[str, ...]:
-    """Say what speaks against a scan showing a human head at life size, one sentence each.
+    """List what speaks against a scan showing a human head at life size, one sentence each.
 
     Args:
         data: Intensities [X, Y, Z], finite, not constant, any real type and axis order.

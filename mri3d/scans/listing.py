@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, option
 from mri3d.files import what_is
 from mri3d.scans.scan import SCAN_ENDINGS, scan_name
 
@@ -30,20 +30,22 @@ def find_scans(places: Sequence[str], *, suffix: str = "T1w") -> list[Path]:
         UserError: No place holds a scan.
     """
     if not places:
-        raise UserError("scans names nothing. Give a file, a glob, a folder, a BIDS root, or a list of these.")
+        raise UserError(
+            f"{option('scans')} names nothing. Give a file, a glob, a folder, a BIDS root, or a list of these."
+        )
     found: dict[str, Path] = {}
     empty = []
     for place in map(str, places):
         path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's own fails where ~name is no user)
         scans = list(_scans_at(path, suffix))
         if not scans:
-            empty.append(f"scans={place}: {_why_none(path, suffix)}")
+            empty.append(f"{option('scans', place)}: {_why_none(path, suffix)}")
         for scan in scans or [path]:
             found.setdefault(os.path.abspath(scan), scan)  # noqa: PTH100 (resolve would follow links)
     if len(empty) == len(places):
         raise UserError(" ".join(empty))
     for reason in empty:
-        log.warning("%s", reason)
+        log.warning("%s", str(UserError(reason)))
     return list(found.values())
 
 
@@ -85,7 +87,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _scans_at(path: Path, suffix: str) -> Iterator[Path]:
-    """Give the scans of one place, and what is named like one but cannot be read: reading it says so."""
+    """Yield the scans of one place, and what is named like one but cannot be read: reading it says so."""
     if path.is_dir():
         bids = _is_bids(path)
         for file in sorted(path.rglob("*")):

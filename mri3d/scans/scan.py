@@ -1,4 +1,4 @@
-"""One scan: read it whole or refuse it, know which way its axes point, write a map onto its grid.
+"""One scan: read it whole or refuse it, know which way its axes point, write an image onto its grid.
 
 A file is read once, as a stream that never takes more than its header declares. `nibabel` interprets the header; the
 voxels are a view of the bytes read, and gzip goes through `isal`, which is fast and, unlike `nibabel.load`, always
@@ -159,11 +159,9 @@ def _shape(path: Path, header: nib.Nifti1Header) -> tuple[int, ...]:
     """Return the sides, refusing what is not one 3D image."""
     shape = tuple(int(n) for n in header.get_data_shape())
     if len(shape) > 3 and min(shape) > 0 and prod(shape[3:]) > 1:
-        raise ScanError(
-            f"{path} holds {prod(shape[3:])} frames ({shape}), not one. Give one 3D image for each subject."
-        )
+        raise ScanError(f"{path} holds {prod(shape[3:])} frames ({shape}), not one. Give one 3D image per session.")
     if len(shape) < 3 or min(shape[:3]) < 2:
-        raise ScanError(f"{path} is not a 3D image: its sides are {shape}. Give one 3D image per subject.")
+        raise ScanError(f"{path} is not a 3D image: its sides are {shape}. Give one 3D image per session.")
     return shape
 
 
@@ -195,7 +193,7 @@ def _affine(path: Path, header: nib.Nifti1Header, shape: tuple[int, ...]) -> tup
 
 
 def _disagreement(header: nib.Nifti1Header, shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Say by how much qform and sform disagree, if they do."""
+    """Measure by how much qform and sform disagree, if they do."""
     sform = header.get_sform()
     try:
         qform = header.get_qform()
@@ -279,21 +277,24 @@ def scan_name(path: Path) -> str:
     return Path(path).name.removesuffix(".gz").removesuffix(".nii")
 
 
-def write_map(path: Path, values: np.ndarray, affine: np.ndarray, *, code: int = 2) -> None:
-    """Write a map as float32 NIfTI, atomically; the same map gives the same bytes.
+def write_image(path: Path, values: np.ndarray, affine: np.ndarray, *, code: int = 2, description: str = "") -> None:
+    """Write a 3D image as NIfTI, atomically; the same image gives the same bytes.
 
     Args:
         path: The file, ending in `.nii` or `.nii.gz`.
-        values: One value per voxel [X, Y, Z] on the grid of `affine`.
+        values: One value per voxel [X, Y, Z] on the grid of `affine`; uint8 is written as it is, all else as float32.
         affine: Voxel-to-world matrix [4, 4] for both sform and qform; world axes R, A, S in mm.
         code: NIfTI code of the space; for a map on a scan's grid the scan's.
+        description: For the header, which has room for 79 letters of Latin-1.
     """
-    columns = np.empty(values.shape[::-1], np.float32)  # the file's order, in which nibabel need not turn the map
-    for first in range(0, len(values), 16):  # a whole map at once would leave the processor's cache at every voxel
+    dtype, level = (np.uint8, 3) if values.dtype == np.uint8 else (np.float32, 2)  # same bytes as in older versions
+    columns = np.empty(values.shape[::-1], dtype)  # the file's order, in which nibabel need not turn the image
+    for first in range(0, len(values), 16):  # a whole image at once would leave the processor's cache at every voxel
         columns[..., first : first + 16] = values[first : first + 16].T
     image = nib.Nifti1Image(columns.T, affine)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description.encode("latin-1", "replace")[:79]
     image.set_sform(affine, code)
     image.set_qform(affine, code)
     data = image.to_bytes()
-    files.write_bytes(path, igzip.compress(data, 2, mtime=0) if Path(path).name.endswith(".gz") else data)
+    files.write_bytes(path, igzip.compress(data, level, mtime=0) if Path(path).name.endswith(".gz") else data)

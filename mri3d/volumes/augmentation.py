@@ -13,7 +13,7 @@ from monai.transforms import (
     RandShiftIntensity,
 )
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, option
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,11 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name in ("rotate_degrees", "scale", "shift_voxels", "intensity", "noise"):
             if not getattr(self, name) >= 0:
-                raise UserError(f"augmentation.{name}={getattr(self, name)} is negative. Give 0 or more.")
+                where = option(f"model.augmentation.{name}", getattr(self, name))
+                raise UserError(f"{where} is negative. Give 0 or more.")
         if not 0 <= self.probability <= 1:
-            raise UserError(f"augmentation.probability={self.probability} is not a probability. Give 0 to 1.")
+            where = option("model.augmentation.probability", self.probability)
+            raise UserError(f"{where} is not a probability. Give 0 to 1.")
 
     def check_orientation(self, orientation: str) -> None:
         """Make sure that left and right can be exchanged, if they are to be.
@@ -57,8 +59,9 @@ class Augmentation:
         """
         if self.flip and orientation != "ras":
             raise UserError(
-                f"augmentation.flip=true exchanges left and right, but with preprocess.orientation={orientation} any "
-                "axis may run from left to right. Set preprocess.orientation=ras, or leave flip off."
+                f"{option('model.augmentation.flip', True)} exchanges left and right, but with "
+                f"{option('preprocess.orientation', orientation)} any axis may run from left to right. Set "
+                f"{option('preprocess.orientation', 'ras')}, or leave flip off."
             )
 
     def transform(self, shape: tuple[int, int, int]) -> Compose:

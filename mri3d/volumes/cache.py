@@ -39,6 +39,8 @@ class Volumes:
         folder: Where the volumes are kept; in the cache folder unless told.
     """
 
+    on_disk = True
+
     def __init__(
         self,
         scans: Sequence[Path],
@@ -163,7 +165,7 @@ class Volumes:
                 raise UserError(f"{scan.path} has changed since the cohort was read. Start again.")
             volume = self.recipe.volume(scan)
         except UserError as error:
-            raise UserError(f"{who}{error}") from error
+            raise UserError(f"{who}{error.text}") from error
         for warning in self.recipe.warnings(scan):
             log.warning("%s%s: %s", who, scan.path, warning)
         assert volume.shape == self.shape, f"{scan.path} gives {volume.shape}, not {self.shape}"

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, option
 from mri3d.volumes.augmentation import Augmentation, augment
 from mri3d.volumes.sequence import VolumeSequence
 
@@ -20,7 +20,7 @@ WORKER_TIMEOUT_S = 600
 
 
 class Batch(TypedDict):
-    """What the data module yields: volume float32 [B, 1, X, Y, Z], target int64 [B], row int64 [B]."""
+    """What the data module yields: volume float32 [B, C, X, Y, Z], target int64 or float32 [B], row int64 [B]."""
 
     volume: torch.Tensor
     target: torch.Tensor
@@ -74,7 +74,7 @@ class VolumeDataset(Dataset[Batch]):
 
     Args:
         volumes: All volumes of the cohort.
-        targets: Class of each, int64 [N].
+        targets: Truth of each [N], see `mri3d.outcome`.
         augmentation: What to change at random, or None.
         seed: Of the run; together with epoch and row it fixes each random change.
     """
@@ -93,7 +93,7 @@ class VolumeDataset(Dataset[Batch]):
             tensor = augment(self.transform, volume, draw)
         else:
             tensor = torch.from_numpy(volume)
-        return {"volume": tensor, "target": torch.tensor(int(self.targets[row])), "row": torch.tensor(row)}
+        return {"volume": tensor, "target": torch.tensor(self.targets[row].item()), "row": torch.tensor(row)}
 
 
 class LazyLoader(DataLoader[Batch]):
@@ -125,7 +125,7 @@ def volume_loader(
 
     Args:
         volumes: All volumes of the cohort.
-        targets: Class of each, int64 [N].
+        targets: Truth of each [N], see `mri3d.outcome`.
         rows: Which of them to load.
         batch_size: Subjects per batch and rank.
         num_workers: Processes that load; 0 loads in this one.
@@ -149,7 +149,7 @@ def volume_loader(
 
 @contextmanager
 def named_worker_deaths() -> Iterator[None]:
-    """Say what a loader process ended by in words that help; torch's own give a process number, or a traceback.
+    """Explain what a loader process ended by; torch's own give a process number, or a traceback.
 
     Raises:
         UserError: A process was killed or hung, or met a mistake of the user's.
@@ -178,7 +178,8 @@ def _death(reason: Exception) -> UserError:
     told = str(reason).strip().rstrip(".") or type(reason).__name__
     return UserError(
         f"a process that loads volumes died or hung: {told}. Most often the machine ran out "
-        "of memory, or of shared memory (/dev/shm). Set model.num_workers=0, or lower model.batch_size or resolution."
+        f"of memory, or of shared memory (/dev/shm). Set {option('model.num_workers', 0)}, or lower "
+        f"{option('model.batch_size')} or {option('resolution')}."
     )
 
 
@@ -187,7 +188,7 @@ class VolumeDataModule(pl.LightningDataModule):
 
     Args:
         volumes: All volumes of the cohort, cached on disk.
-        targets: Class of each, int64 [N].
+        targets: Truth of each [N], see `mri3d.outcome`.
         train_rows: Rows to learn from.
         validation_rows: Rows to stop early by.
         batch_size: Subjects per batch and device.
@@ -214,11 +215,11 @@ class VolumeDataModule(pl.LightningDataModule):
         self.batch_size, self.num_workers, self.augmentation, self.seed = batch_size, num_workers, augmentation, seed
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Give shuffled, augmented batches of whole size."""
+        """Return the loader of shuffled, augmented batches of whole size."""
         return self._loader(self.train_rows, training=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Give the validation volumes, each once over all ranks."""
+        """Return the loader of the validation volumes, each once over all ranks."""
         return self._loader(self.validation_rows, training=False)
 
     def _loader(self, rows: np.ndarray, *, training: bool) -> DataLoader[Batch]:

@@ -1,4 +1,4 @@
-"""The recipe: how a scan becomes a volume that a classifier fits on, and how a map finds its way back."""
+"""The recipe: how a scan becomes a volume that a model fits on, and how a map finds its way back."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mri3d import files
-from mri3d.errors import UserError, did_you_mean
+from mri3d.errors import UserError, did_you_mean, option
 from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.head import Head, find_head
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
@@ -34,6 +34,9 @@ class Recipe:
         intensity: "zscore" over tissue or "minmax" to 0..1, both with spikes clipped first, or "none".
         shape: Sides of a native volume; set by `for_cohort`.
         spacing_mm: Voxel size of the cohort of a native recipe; set by `for_cohort`, compared by `warnings`.
+
+    >>> Recipe(resolution=100, intensity="minmax").volume_shape
+    (100, 100, 100)
     """
 
     resolution: int | str = 50
@@ -48,7 +51,8 @@ class Recipe:
         whole = type(self.resolution) is int and 2 <= self.resolution <= MAX_RESOLUTION
         if not whole and self.resolution != "native":
             raise UserError(
-                f"resolution is {self.resolution!r}. Give a whole number from 2 to {MAX_RESOLUTION}, or native."
+                f"{option('resolution')} is {self.resolution!r}. Give a whole number from 2 to {MAX_RESOLUTION}, or "
+                "native."
             )
         _check_choice("orientation", self.orientation, ("ras", "stored"))
         _check_choice("resize", self.resize, ("pad", "warp"))
@@ -63,7 +67,8 @@ class Recipe:
                 object.__setattr__(self, name, _checked_sides(name, value, number))
         if self.shape is not None and whole:
             raise UserError(
-                f"preprocess.shape is {self.shape}, but resolution={self.resolution} decides it. Leave it out."
+                f"{option('preprocess.shape')} is {self.shape}, but {option('resolution', self.resolution)} decides "
+                "it. Leave it out."
             )
 
     def arguments(self) -> dict[str, Any]:
@@ -84,7 +89,10 @@ class Recipe:
         if isinstance(self.resolution, int):
             return (self.resolution,) * 3
         if self.shape is None:
-            raise UserError("resolution=native has no shape yet. Set preprocess.shape, or take it from the cohort.")
+            raise UserError(
+                f"{option('resolution', 'native')} has no shape yet. Set {option('preprocess.shape')}, or take it from "
+                "the cohort."
+            )
         return self.shape
 
     def for_cohort(self, scans: Sequence[Scan | Path]) -> "Recipe":
@@ -131,7 +139,7 @@ class Recipe:
         limits = None if self.intensity == "none" else head.limits
         values = self._normalize(resample(cropped, matrices, limits=limits, outside=head.air), head, scan)
         if values.min() == values.max():
-            raise ScanError(f"{scan.path} is constant inside its crop. Choose another preprocess.crop.")
+            raise ScanError(f"{scan.path} is constant inside its crop. Choose another {option('preprocess.crop')}.")
         return values[np.newaxis]
 
     def affine(self, scan: Scan) -> np.ndarray:
@@ -193,7 +201,7 @@ class Recipe:
         if self.orientation == "ras" and not scan.oriented:
             raise ScanError(
                 f"{scan.path} does not say which way it points (sform and qform codes are 0). Set its sform, or take "
-                "all scans in their stored order: preprocess.orientation=stored."
+                f"all scans in their stored order: {option('preprocess.orientation', 'stored')}."
             )
         data, affine = canonical(scan) if self.orientation == "ras" else (scan.data, scan.affine)
         spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
@@ -219,8 +227,8 @@ class Recipe:
             return tuple((0, side) for side in sides)
         if any(end > side for (_, end), side in zip(self.crop, sides, strict=True)):
             raise ScanError(
-                f"{scan.path} has {_by(sides)} voxels, too few for preprocess.crop={_as_json(self.crop)}. Choose a box "
-                "that every scan holds, or preprocess.crop=head."
+                f"{scan.path} has {_by(sides)} voxels, too few for {option('preprocess.crop', _as_json(self.crop))}. "
+                f"Choose a box that every scan holds, or {option('preprocess.crop', 'head')}."
             )
         return self.crop
 
@@ -233,7 +241,7 @@ class Recipe:
             return (values - np.float32(low)) / np.float32(high - low)
         tissue = values[values > head.threshold].astype(np.float64)
         if not tissue.size or not (deviation := tissue.std()):
-            raise ScanError(f"{scan.path} shows no tissue inside its crop. Choose another preprocess.crop.")
+            raise ScanError(f"{scan.path} shows no tissue inside its crop. Choose another {option('preprocess.crop')}.")
         return (values - np.float32(tissue.mean())) / np.float32(deviation)
 
 
@@ -254,7 +262,7 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         box = " or a voxel box" if name == "crop" else ""
         hint = did_you_mean(str(value), choices)
-        raise UserError(f"preprocess.{name} is {value!r}. Give one of {', '.join(choices)}{box}.{hint}")
+        raise UserError(f"{option(f'preprocess.{name}')} is {value!r}. Give one of {', '.join(choices)}{box}.{hint}")
 
 
 def _checked_box(value: Sequence[Sequence[int]]) -> Box:
@@ -265,8 +273,8 @@ def _checked_box(value: Sequence[Sequence[int]]) -> Box:
         box = ()
     if len(box) != 3 or not all(type(first) is type(end) is int and 0 <= first < end for first, end in box):
         raise UserError(
-            f"preprocess.crop is {value!r}. Give head, none, or three pairs of voxels, first and one past the last, "
-            "e.g. [[50,205],[60,225],[30,225]]."
+            f"{option('preprocess.crop')} is {value!r}. Give head, none, or three pairs of voxels, first and one past "
+            "the last, e.g. [[50,205],[60,225],[30,225]]."
         )
     return box
 
@@ -275,7 +283,9 @@ def _checked_sides(name: str, value: Sequence[float], number: type) -> tuple[Any
     """Return three positive numbers as a tuple."""
     sides = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
     if len(sides) != 3 or not all(isinstance(side, (int, number)) and side > 0 for side in sides):
-        raise UserError(f"preprocess.{name} is {value!r}. Give three positive numbers, or leave it to the cohort.")
+        raise UserError(
+            f"{option(f'preprocess.{name}')} is {value!r}. Give three positive numbers, or leave it to the cohort."
+        )
     return tuple(number(side) for side in sides)
 
 

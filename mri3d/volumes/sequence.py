@@ -1,47 +1,102 @@
-"""What a classifier reads volumes from: a cohort's cache on disk, or arrays in memory."""
+"""What a model reads volumes from: a cohort's cache on disk, or arrays in memory."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol, Self
 
 import numpy as np
 
+from mri3d.errors import UserError
+from mri3d.files import digest
+from mri3d.volumes.recipe import Recipe
+
 
 class VolumeSequence(Protocol):
-    """Volumes addressed by row. `mri3d.volumes.cache.Volumes` is one."""
+    """Volumes addressed by row. `mri3d.volumes.cache.Volumes` is one, `InMemory` another."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Sides of every volume, [C, X, Y, Z]."""
-        ...
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How a scan becomes such a volume; None where the volumes came without scans."""
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """What identifies the content of each row [N], together with the recipe."""
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether what is computed from the volumes may be kept in the cache folder too."""
 
     def __len__(self) -> int:
         """Count the volumes."""
-        ...
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """Give one volume, float32 [C, X, Y, Z]."""
-        ...
+        """Return one volume, float32 [C, X, Y, Z]."""
 
     def block(self, rows: Sequence[int] | np.ndarray, voxels: slice) -> np.ndarray:
-        """Give the same flattened voxels of several volumes, float32 [len(rows), V]."""
-        ...
+        """Return the same flattened voxels of several volumes, float32 [len(rows), V]."""
+
+    def fill(self) -> None:
+        """Make sure that every volume can be read quickly."""
 
 
 class InMemory:
     """Volumes that are in memory already, such as one new scan's.
 
     Args:
-        volumes: float32 [N, C, X, Y, Z].
+        volumes: float32 [N, C, X, Y, Z]; not to be changed any more.
+        recipe: How they were made of scans; None where they were not.
     """
 
-    def __init__(self, volumes: np.ndarray) -> None:
-        self.volumes = volumes
+    on_disk = False
+
+    def __init__(self, volumes: np.ndarray, recipe: Recipe | None = None) -> None:
+        self.volumes, self.recipe = volumes, recipe
+
+    @classmethod
+    def of(cls, volumes: Any) -> Self:  # noqa: ANN401 (anything that numpy makes an array of)
+        """Copy a user's arrays, checked.
+
+        Args:
+            volumes: Intensities [N, X, Y, Z] or [N, C, X, Y, Z].
+
+        Raises:
+            UserError: They are no such array of real numbers, not finite, or a volume is constant.
+
+        >>> InMemory.of(np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)).shape
+        (1, 3, 4, 5)
+        """
+        array = _as_array(volumes)
+        if array.ndim not in (4, 5) or 0 in array.shape or min(array.shape[-3:]) < 2:
+            shape = " x ".join(map(str, array.shape)) or "a single number"
+            raise UserError(
+                f"volumes are an array of {shape}. Give [N, X, Y, Z] or [N, C, X, Y, Z]: N volumes of at least 2 x 2 x "
+                "2 voxels, one or several channels each."
+            )
+        if array.dtype.kind not in "biuf":
+            raise UserError(f"volumes hold {array.dtype}, not real numbers. Give one intensity for each voxel.")
+        with np.errstate(over="ignore"):
+            copied = np.array(array, dtype=np.float32, order="C").reshape(len(array), -1, *array.shape[-3:])
+        for row, volume in enumerate(copied):
+            if not np.isfinite(volume).all():
+                raise UserError(f"volume {row} has voxels that are NaN or infinite. Replace them, or leave it out.")
+            if volume.min() == volume.max():
+                raise UserError(f"volume {row} is constant: every voxel is {volume.flat[0]:g}. Leave it out.")
+        return cls(copied)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Sides of every volume, [C, X, Y, Z]."""
         channels, x, y, z = self.volumes.shape[1:]
         return channels, x, y, z
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of the values of each volume [N]."""
+        return tuple(digest(np.ascontiguousarray(volume).data.cast("B")) for volume in self.volumes)
 
     def __len__(self) -> int:
         return len(self.volumes)
@@ -51,5 +106,16 @@ class InMemory:
         return volume
 
     def block(self, rows: Sequence[int] | np.ndarray, voxels: slice) -> np.ndarray:
-        """Give the same flattened voxels of several volumes, float32 [len(rows), V]."""
+        """Return the same flattened voxels of several volumes, float32 [len(rows), V]."""
         return np.stack([self.volumes[row].reshape(-1)[voxels] for row in rows])
+
+    def fill(self) -> None:
+        """Do nothing: all are there."""
+
+
+def _as_array(volumes: Any) -> np.ndarray:  # noqa: ANN401
+    """Make one array of what a user gave: an array, a tensor, or a list of volumes."""
+    try:
+        return np.asarray(volumes)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"volumes are no array: {' '.join(str(error).split())}. Give volumes of one shape.") from error

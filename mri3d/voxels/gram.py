@@ -8,14 +8,15 @@ Entry [i, j] depends on volumes i and j alone, so a fit that reads the entries o
 import logging
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from mri3d.files import atomic_path, cache_folder, digest_json
-from mri3d.volumes.cache import Volumes
+from mri3d.volumes.sequence import VolumeSequence
 from mri3d.voxels.blocks import BUDGET_BYTES, each_block
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,14 @@ class Gram:
     sums: np.ndarray
 
 
-def gram(volumes: Volumes, *, budget_bytes: int = BUDGET_BYTES) -> Gram:
-    """Give the Gram matrix of all volumes: from the cache folder, or computed and put there.
+_IN_MEMORY: MutableMapping[VolumeSequence, Gram] = WeakKeyDictionary()
+"""Of volumes that are in memory, as long as they are."""
+
+
+def gram(volumes: VolumeSequence, *, budget_bytes: int = BUDGET_BYTES) -> Gram:
+    """Return the Gram matrix of all volumes: from the cache folder, or computed and put there.
+
+    That of volumes in memory is kept in memory.
 
     Products are taken and summed in float64: the mean of the volumes, which centring removes, would else eat the
     digits of the small components.
@@ -44,8 +51,9 @@ def gram(volumes: Volumes, *, budget_bytes: int = BUDGET_BYTES) -> Gram:
         volumes: Of the whole cohort.
         budget_bytes: Bound for the voxels held at once, whatever their number.
     """
-    path = _path(volumes)
-    if (found := _read(path, len(volumes))) is not None:
+    path = _path(volumes) if volumes.on_disk else None
+    found = _IN_MEMORY.get(volumes) if path is None else _read(path, len(volumes))
+    if found is not None:
         return found
     volumes.fill()
     start, rows = time.perf_counter(), np.arange(len(volumes))
@@ -55,21 +63,25 @@ def gram(volumes: Volumes, *, budget_bytes: int = BUDGET_BYTES) -> Gram:
     ):
         products += block_products
         sums += block_sums
-    with atomic_path(path) as temporary:
-        np.savez(temporary, products=products, sums=sums)
-    log.info("Gram matrix of %d volumes in %.1f s: %s", len(rows), time.perf_counter() - start, path)
-    return Gram(products, sums)
+    found = Gram(products, sums)
+    if path is None:
+        _IN_MEMORY[volumes] = found
+    else:
+        with atomic_path(path) as temporary:
+            np.savez(temporary, products=products, sums=sums)
+    log.info("Gram matrix of %d volumes in %.1f s", len(rows), time.perf_counter() - start)
+    return found
 
 
 def row_products(
-    volumes: Volumes,
+    volumes: VolumeSequence,
     rows: np.ndarray,
     *,
     trainings: Sequence[np.ndarray],
     standardize: bool = False,
     normalize: bool = False,
 ) -> list[np.ndarray]:
-    """Give the products among some rows, prepared for fits that each learn from a part of them.
+    """Return the products among some rows, prepared for fits that each learn from a part of them.
 
     Without `standardize` this reads N x N numbers. With it, every fit has a scale of its own for each voxel, and one
     pass over the voxels serves all of them: as long as a Gram matrix for each.
@@ -113,7 +125,7 @@ def row_products(
 
 
 def voxel_moments(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the mean and the standard deviation of each voxel over the rows of a block [N, V].
+    """Return the mean and the standard deviation of each voxel over the rows of a block [N, V].
 
     The deviation of a voxel that is constant but for rounding is exactly 0.
     """
@@ -124,7 +136,7 @@ def voxel_moments(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def reciprocal(scale: np.ndarray) -> np.ndarray:
-    """Give 1 / scale, and 0 where the scale is 0: a voxel without spread says nothing.
+    """Return 1 / scale, and 0 where the scale is 0: a voxel without spread says nothing.
 
     >>> reciprocal(np.array([2.0, 0.0]))
     array([0.5, 0. ])
@@ -149,7 +161,8 @@ def _square(block: np.ndarray) -> np.ndarray:
     return product
 
 
-def _path(volumes: Volumes) -> Path:
+def _path(volumes: VolumeSequence) -> Path:
+    assert volumes.recipe is not None, "volumes on disk come from scans"
     name = digest_json({"volumes": list(volumes.digests), "recipe": volumes.recipe.digest()})
     return cache_folder() / "gram" / f"{name}.npz"
 

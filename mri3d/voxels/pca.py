@@ -5,8 +5,8 @@ from typing import Self
 
 import numpy as np
 
-from mri3d.errors import UserError
-from mri3d.volumes.cache import Volumes
+from mri3d.errors import UserError, option
+from mri3d.volumes.sequence import VolumeSequence
 from mri3d.voxels.gram import gram, row_products
 from mri3d.voxels.projection import Projection
 
@@ -36,7 +36,7 @@ class Spectrum:
         return self.variances / self.total_variance
 
     def count(self, num_components: NumComponents) -> int:
-        """Tell how many components a wish amounts to: at most R, and for a fraction as scikit-learn counts."""
+        """Resolve `num_components` to a count: at most R, and for a fraction as scikit-learn counts."""
         rank = len(self.variances)
         if num_components is None:
             return rank
@@ -104,7 +104,7 @@ class GramPCA:
         return scores
 
     def squares(self, cross: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Give the squared distance of other rows from the mean of the training rows, [M].
+        """Return the squared distance of other rows from the mean of the training rows, [M].
 
         Args:
             cross: Their products with the training rows, [M, N].
@@ -136,7 +136,7 @@ class PCA:
     standardize: bool = False
     normalize: bool = False
 
-    def fit(self, volumes: Volumes, rows: np.ndarray) -> Self:
+    def fit(self, volumes: VolumeSequence, rows: np.ndarray) -> Self:
         """Fit on some rows.
 
         Raises:
@@ -191,7 +191,7 @@ class TransposedPCA:
 
     num_components: NumComponents = 0.999
 
-    def fit(self, volumes: Volumes, rows: np.ndarray) -> Self:
+    def fit(self, volumes: VolumeSequence, rows: np.ndarray) -> Self:
         """Fit on some rows.
 
         Raises:
@@ -223,16 +223,17 @@ def check_num_components(num_components: NumComponents, num_rows: int) -> None:
     """
     if num_components is None:
         return
+    asked = option("model.num_components", num_components)
     if isinstance(num_components, bool) or not isinstance(num_components, int | float):
-        raise UserError(f"model.num_components={num_components!r} is no number. Give 50, 0.95 or null.")
+        raise UserError(f"{asked} is no number. Give 50, 0.95 or null.")
     if isinstance(num_components, int) and not 1 <= num_components < num_rows:
         raise UserError(
-            f"model.num_components={num_components} is impossible: PCA learns from {num_rows} rows, which have "
+            f"{asked} is impossible: PCA learns from {num_rows} rows, which have "
             f"{num_rows - 1} components at most. Give 1 to {num_rows - 1}, a fraction of variance, or null for all."
         )
     if isinstance(num_components, float) and not 0 < num_components < 1:
         raise UserError(
-            f"model.num_components={num_components} is no fraction of variance. Give one between 0 and 1, such as "
+            f"{asked} is no fraction of variance. Give one between 0 and 1, such as "
             "0.95, a whole number, or null for all."
         )
 
@@ -245,7 +246,7 @@ def _decompose(centred: np.ndarray, *, largest: float, degrees: int) -> Spectrum
     if rank == 0:
         raise UserError(
             f"the {len(values)} training volumes are all the same, every voxel is constant: "
-            "there is nothing to learn from. Check data.scan and preprocess."
+            "there is nothing to learn from. Check the scans and the preprocessing."
         )
     values, vectors = values[:rank], vectors[:, :rank]
     peaks = vectors[np.abs(vectors).argmax(axis=0), np.arange(rank)]

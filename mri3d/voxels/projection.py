@@ -12,7 +12,7 @@ from mri3d.voxels.gram import positive, reciprocal, voxel_moments
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """Give a volume its coordinates along directions in voxel space.
+    """Return a volume its coordinates along directions in voxel space.
 
     A volume x becomes z = (x / |x| if normalized - mean) / scale, and its coordinates are directions @ z.
 
@@ -86,13 +86,13 @@ class Projection:
         return scores, squares
 
     def unscaled(self) -> Self:
-        """Give the same coordinates by directions that hold the scale, so that they weight the voxels themselves."""
+        """Return the same coordinates by directions that hold the scale, so that they weight the voxels themselves."""
         if self.scale is None:
             return self
         return type(self)(self.directions * reciprocal(self.scale), self.mean, None, self.normalize)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Give what a model folder keeps."""
+        """Return what a model folder keeps."""
         scale = {} if self.scale is None else {"projection.scale": self.scale}
         return {"projection.directions": self.directions, "projection.mean": self.mean} | scale
 
@@ -104,7 +104,7 @@ class Projection:
 
 
 def row_norms(volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
-    """Give the Euclidean norm of volumes over their voxels, float64 [N], 1 for a volume of zeros."""
+    """Return the Euclidean norm of volumes over their voxels, float64 [N], 1 for a volume of zeros."""
     squares = np.zeros(len(rows))
     for _, block_squares in each_block(volumes, rows, _squares, title="norms of the volumes"):
         squares += block_squares

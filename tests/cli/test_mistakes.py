@@ -1,31 +1,8 @@
 """Mistakes on the command line end with status 2, one message, and nothing written."""
 
-import logging
-import runpy
-import signal
-import sys
-
 import pytest
 
-from tests.cli.test_train_and_predict import ROOT, SMALL, run
-
-
-@pytest.fixture
-def here(monkeypatch, tmp_path, capfd):
-    """Run a script in this process, in an empty folder: its imports take most of the time of a mistake."""
-
-    def main(script, *arguments: str):
-        monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(ROOT / f"{script}.py"), run_name="__main__")
-        return end.value.code, capfd.readouterr().err
-
-    handler, level, handlers = signal.getsignal(signal.SIGTERM), logging.root.level, logging.root.handlers[:]
-    yield main
-    signal.signal(signal.SIGTERM, handler)
-    logging.root.setLevel(level)
-    logging.root.handlers[:] = handlers  # Hydra put others there
+from tests.cli.test_train_and_predict import SMALL, run
 
 
 @pytest.mark.parametrize(
@@ -56,6 +33,13 @@ def here(monkeypatch, tmp_path, capfd):
         ([SMALL[0], "trainer.devices=4", "trainer.accelerator=cpu"], "validation subjects cannot be shared by 4"),
         (["trainer.max_epochs=0"], "leaves no time to learn"),
         (["+resume=runs/none"], "takes everything from the run"),
+        (["task=regresion"], "regression"),
+        (["resolution=20", "preprocess.resolution=24"], "resolution=20 and preprocess.resolution=24 contradict"),
+        (["trainer.devices=2", "model.trainer.devices=1"], "trainer.devices=2 and model.trainer.devices=1 contradict"),
+        (["model.network.num_outputs=3"], "model.network.num_outputs is no option of SFCN"),
+        (["trust=MyNet"], "trust=MyNet is no dotted name of a class"),
+        (["trainer.callbacks=[]"], "trainer.callbacks is set by mri3d itself"),
+        (["model.network._target_=no_such_module.Net"], "model.network._target_=no_such_module.Net cannot be imported"),
     ],
 )
 def test_mistake_ends_with_status_2_one_message_and_no_run(arguments, message, tmp_path, here):

@@ -1,13 +1,11 @@
-"""What users type, as Hydra reads it; and the exit status of their mistakes."""
-
-import logging
+"""What users type, as Hydra reads it."""
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mri3d.cli.overrides import exit_status, hydra_overrides
+from mri3d.cli.overrides import hydra_overrides, targets, typed_values, without_aliases
 from mri3d.errors import UserError
 
 GROUPS, KEYS = ("data", "model", "trainer"), ("seed", "resolution", "name", "debug")
@@ -127,6 +125,7 @@ def test_only_options_of_groups_are_marked(argument, made):
         ("Data.root=/x", r"no key 'Data'\. Did you mean 'data'\?"),
         ("seed", r"'seed' is not of the form key=value"),
         ("model=sfcn,seed", r"model=sfcn,seed names several options\. Add -m"),
+        ("seed.sub=3", r"no key 'seed\.sub'\. Did you mean 'seed'\?"),
     ],
 )
 def test_mistakes_are_named(argument, message):
@@ -134,37 +133,54 @@ def test_mistakes_are_named(argument, message):
         overrides(argument)
 
 
-def fail(error, *causes: Exception):
-    """Raise an error that was caused by another, and so on."""
-    if not causes:
-        raise error
-    try:
-        fail(*causes)
-    except Exception as cause:
-        raise error from cause
+ALIASES = {"preprocess.resolution": "resolution", "model.trainer": "trainer"}
 
 
-def test_exit_status_of_a_job_that_ends_well_is_its_own(capsys):
-    assert exit_status(lambda: 1, debug=False) == 1
-    assert capsys.readouterr() == ("", "")
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["preprocess.resolution=30"], ["resolution=30"]),
+        (["++preprocess.resolution=30"], ["resolution=30"]),
+        (["model.trainer.max_epochs=3", "model.trainer.options.a=1"], ["trainer.max_epochs=3", "trainer.options.a=1"]),
+        (["model.trainers=3", "preprocess.resolutions=1"], ["model.trainers=3", "preprocess.resolutions=1"]),
+        (["preprocess.resolution=30", "resolution=30"], ["resolution=30", "resolution=30"]),
+        (["resolution=20", "resolution=30"], ["resolution=20", "resolution=30"]),  # the last one counts, as in Hydra
+        (["~preprocess.resolution", "-m", "odd"], ["~preprocess.resolution", "-m", "odd"]),
+    ],
+)
+def test_a_value_has_one_place_whatever_path_it_is_typed_by(typed, meant):
+    assert without_aliases(typed, ALIASES) == meant
 
 
-@pytest.mark.parametrize("wrappers", [[], [RuntimeError("instantiate")], [KeyError("a"), OSError("b")]])
-def test_users_mistake_is_one_line_whatever_wraps_it(capsys, wrappers):
-    assert exit_status(lambda: fail(*wrappers, UserError("column 'dx' is missing.")), debug=False) == 2
-    assert capsys.readouterr() == ("", "error: column 'dx' is missing.\n")
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["preprocess.resolution=30", "resolution=50"],
+        ["resolution=50", "+preprocess.resolution=30"],
+        ["trainer.devices=2", "model.trainer.devices=1"],
+    ],
+)
+def test_two_paths_of_a_value_that_contradict_each_other_are_named(typed):
+    first, second = (each.lstrip("+") for each in typed)
+    with pytest.raises(UserError, match=f"^{first} and {second} contradict each other: they are one value"):
+        hydra_overrides(typed, groups=(*GROUPS, "preprocess"), keys=KEYS, aliases=ALIASES)
 
 
-def test_debug_shows_the_traceback(capsys, caplog):
-    with caplog.at_level(logging.ERROR):
-        assert exit_status(lambda: fail(RuntimeError("wrapper"), UserError("no")), debug=True) == 2
-    assert "Traceback" in caplog.text
-    assert "RuntimeError: wrapper" in caplog.text
-    assert capsys.readouterr().err == "error: no\n"
+def test_values_are_read_by_the_same_grammar_where_nothing_is_composed():
+    found = typed_values(["resume=runs/a b/{x}", "trust=[a.B, 'c.D']", "debug=true"], keys=["resume", "trust", "debug"])
+    assert found == {"resume": "runs/a b/{x}", "trust": ["a.B", "c.D"], "debug": True}
+    with pytest.raises(UserError, match="no key 'seed'"):
+        typed_values(["seed=1"], keys=["resume", "trust"])
+    with pytest.raises(UserError, match="'-m' is not of the form key=value"):
+        typed_values(["-m"], keys=["resume", "trust"])
 
 
-def test_other_errors_are_not_the_users():
-    with pytest.raises(ZeroDivisionError):
-        exit_status(lambda: 1 // 0, debug=False)
-    with pytest.raises(KeyError):
-        exit_status(lambda: fail(KeyError("a"), ValueError("b")), debug=False)
+def test_targets_that_are_typed_are_found_at_any_depth():
+    typed = overrides(
+        "model.network._target_=my_module.MyNet",
+        "trainer.profiler={_target_: my.Profiler, inner: [{_target_: my.Other}]}",
+        "data.root=_target_",
+        "seed=3",
+    )
+    assert targets(typed) == {"my_module.MyNet", "my.Profiler", "my.Other"}
+    assert targets(overrides("data.scan={id}_target_.nii", "~trainer.devices")) == set()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -88,6 +89,11 @@ def test_run_leaves_what_the_contract_names(holdout):
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["resolution"] == 24
     assert config["model"]["batch_size"] == 8, "defaults are written out"
+    assert config["trainer"]["max_epochs"] == 2
+    assert config["task"] == "classification"
+    assert "resolution" not in config["preprocess"], "each value stands in one place"
+    assert "trainer" not in config["model"]
+    assert not {"trust", "resume", "debug"} & set(config), "what is of one command line only"
     for name in ("model/card.json", "model/weights.safetensors", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
         assert (folder / name).stat().st_size > 0
     assert list((folder / "tensorboard").glob("events*"))
@@ -157,16 +163,78 @@ def test_classical_model_is_judged_by_nested_folds_and_predicts_as_it_was_tested
     assert heatmap.get_fdata().max() > 0.5
 
 
-def test_two_devices_share_one_run(tmp_path):
-    done = run(
-        "train", *SMALL, "trainer.max_epochs=1", "trainer.devices=2", "model.batch_size=3", "evaluation=kfold",
-        "evaluation.folds=2", cwd=tmp_path,
+@pytest.mark.parametrize("command", [[str(ROOT / "train.py")], ["-m", "mri3d", "train"]], ids=["script", "module"])
+def test_two_devices_share_one_run(command, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable, *command, *SMALL, "trainer.max_epochs=1", "trainer.devices=2", "model.batch_size=3",
+            "evaluation=kfold", "evaluation.folds=2",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, timeout=1500, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 3
     folder = the_run(tmp_path)
     assert len(list(tmp_path.glob("runs/*/*"))) == 1
     rows = rows_of(folder / "predictions.csv")
     assert len({row["subject"] for row in rows}) == len(rows) == 16
+
+
+OWN = """
+import pathlib
+
+import torch
+
+pathlib.Path("imported").touch()
+
+
+class Own(torch.nn.Module):
+    def __init__(self, volume_shape, num_outputs, *, width=2):
+        super().__init__()
+        self.conv = torch.nn.Conv3d(1, width, 3)
+        self.head = torch.nn.Linear(width, num_outputs)
+
+    @property
+    def cam_layer(self):
+        return self.conv
+
+    def forward(self, volumes):
+        return self.head(self.conv(volumes).mean(dim=(2, 3, 4)))
+"""
+
+
+def test_network_of_ones_own_trains_and_is_loaded_again_by_whoever_trusts_it(tmp_path):
+    (tmp_path / "own_nets.py").write_text(OWN)
+    options = (*SMALL[:2], SMALL[3], "trainer.max_epochs=1", "trainer.devices=2", "model.network._target_=own_nets.Own")
+    run("train", *options, "model.network.width=3", cwd=tmp_path)
+    folder = the_run(tmp_path)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["model"]["network"] == {"_target_": "own_nets.Own", "_partial_": True, "width": 3}
+    scan = rows_of(folder / "cohort.csv")[0]["scan"]
+    (tmp_path / "imported").unlink()
+    predict = ("predict", f"model={folder}", f"scans={scan}", "heatmap=none")
+    for refused in (("train", f"resume={folder}"), predict, (*predict, "trust=own_nets.Other")):
+        said = run(*refused, cwd=tmp_path, status=2).stderr
+        assert said.count("error:") == 1
+        assert "trust=own_nets.Own" in said
+        assert not (tmp_path / "imported").exists(), "nothing of it ran"
+    before = (folder / "predictions.csv").read_bytes()
+    run("train", f"resume={folder}", "trust=own_nets.Own", cwd=tmp_path)
+    assert (folder / "predictions.csv").read_bytes() == before
+    run(*predict, "trust=[own_nets.Own]", cwd=tmp_path)
+    assert rows_of(tmp_path / "results/predictions.csv")[0]["status"] == "ok"
+
+
+def test_final_model_learns_from_everybody_and_has_no_score(tmp_path):
+    done = run("train", *SMALL[:2], "model=ridge", "evaluation=all", cwd=tmp_path)
+    folder = the_run(tmp_path)
+    assert done.stdout.splitlines()[0].startswith("test   ")
+    assert "AUC" not in done.stdout
+    assert {row["fold"] for row in rows_of(folder / "cohort.csv")} <= {"train", "validation"}
+    scan = rows_of(folder / "cohort.csv")[0]["scan"]
+    run("predict", f"model={folder}", f"scans={scan}", "heatmap=none", cwd=tmp_path)
+    assert rows_of(tmp_path / "results/predictions.csv")[0]["prediction"] in ("-1", "1")
 
 
 def test_sweep_runs_each_configuration_once(tmp_path):
@@ -214,9 +282,8 @@ def test_folds_that_are_missing_are_told(kfold, tmp_path):
     shutil.copytree(folder / "model", tmp_path / "model")
     shutil.copytree(tmp_path / "model/fold_0", tmp_path / "model/fold_7")
     for name in ("fold_0", "fold_7"):
-        model = read_model(tmp_path / f"model/{name}")
-        model.card.facts["num_folds"] = 3
-        write_model(tmp_path / f"model/{name}", model)
+        contents = read_model(tmp_path / f"model/{name}")
+        write_model(tmp_path / f"model/{name}", replace(contents, card=replace(contents.card, num_folds=3)))
     shutil.rmtree(tmp_path / "model/fold_1")
     done = run("predict", "model=model", "scans=x.nii", "out=r", cwd=tmp_path, status=2)
     assert "the models of 2 of its 3 folds" in done.stderr
@@ -227,4 +294,5 @@ def test_help_shows_examples(script, tmp_path):
     text = run(script, "--help", cwd=tmp_path).stdout
     assert text.count(f"python {script}.py") >= 2
     if script == "train":
-        assert "model: densenet121, efficientnet-b0, knn, linear_svm, logistic, rbf_svm, resnet18" in text
+        options = "model: densenet121, efficientnet-b0, knn, linear_svm, logistic, rbf_svm, resnet18"
+        assert options in " ".join(text.split())  # lines are as long as the terminal is wide

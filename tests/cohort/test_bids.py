@@ -1,11 +1,14 @@
 """BIDS trees: sessions, runs, entities, and what does not fit together."""
 
 import logging
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from mri3d.cohort.bids import Bids
+from mri3d.cohort.cohort import CohortSource
 from mri3d.errors import UserError
 
 DEPRESSION = Path(__file__).parents[3] / "shared" / "data" / "depression-bids"
@@ -31,11 +34,11 @@ def test_one_scan_each(tmp_path):
     others += ["derivatives/x/sub-01/anat/sub-01_T1w.nii.gz", "sourcedata/sub-01/anat/sub-01_T1w.nii.gz"]
     scans = [f"sub-0{i}/anat/sub-0{i}_acq-mprage_T1w.nii.gz" for i in (1, 2, 3)]
     cohort = Bids(tree(tmp_path, table, *scans, *others), "dx", covariates=["age"]).read()
-    assert [s.id for s in cohort.subjects] == ["sub-01", "sub-02", "sub-03"]
-    assert [s.scan for s in cohort.subjects] == [tmp_path / scan for scan in scans]
-    assert [s.label for s in cohort.subjects] == ["F", "M", None]
-    assert [s.covariates["age"] for s in cohort.subjects] == ["20", "", "40"]
-    assert cohort.subjects[2].left_out == "no label"
+    assert [s.id for s in cohort.sessions] == ["sub-01", "sub-02", "sub-03"]
+    assert [s.scan for s in cohort.sessions] == [tmp_path / scan for scan in scans]
+    assert [s.label for s in cohort.sessions] == ["F", "M", None]
+    assert [s.covariates["age"] for s in cohort.sessions] == ["20", "", "40"]
+    assert cohort.sessions[2].left_out == "no label"
 
 
 def test_a_scan_in_another_participants_or_sessions_folder_is_a_problem(tmp_path):
@@ -49,12 +52,12 @@ def test_a_scan_in_another_participants_or_sessions_folder_is_a_problem(tmp_path
         "sub-B/ses-1/anat/sub-A_ses-1_T1w.nii.gz",
         "sub-C/ses-1/anat/sub-C_ses-2_T1w.nii.gz",
     ]
-    kept, stray, late = Bids(tree(tmp_path, table, *scans), "dx").read().subjects
+    kept, stray, late = Bids(tree(tmp_path, table, *scans), "dx").read().sessions
     assert kept.scan == tmp_path / scans[0]
     assert kept.problem == ""
-    for subject in (stray, late):
-        assert subject.scan is None
-        assert "lies in the folder of another participant or session than its name says" in subject.problem
+    for session in (stray, late):
+        assert session.scan is None
+        assert "lies in the folder of another participant or session than its name says" in session.problem
 
 
 def test_visits_and_runs_are_subjects_of_one_group(tmp_path, caplog):
@@ -75,9 +78,20 @@ def test_visits_and_runs_are_subjects_of_one_group(tmp_path, caplog):
         cohort = Bids(root, "dx").read()
     assert "1 participants have several scans" in caplog.text
     assert cohort.ids == ("sub-A_ses-1", "sub-A_ses-2_run-1", "sub-A_ses-2_run-2", "sub-B_ses-1", "sub-C")
-    assert [s.group for s in cohort.subjects] == ["sub-A", "sub-A", "sub-A", "sub-B", "sub-C"]
-    groups = [s.group for s in Bids(root, "dx", group="family").read().subjects]
-    assert groups == ["smith", "smith", "smith", "sub-B", "smith"]
+    assert [s.group for s in cohort.sessions] == ["sub-A", "sub-A", "sub-A", "sub-B", "sub-C"]
+    assert [s.participant for s in cohort.sessions] == ["sub-A", "sub-A", "sub-A", "sub-B", "sub-C"]
+    families = Bids(root, "dx", group="family").read()
+    assert [s.group for s in families.sessions] == ["smith", "smith", "smith", "sub-B", "smith"]
+    assert [s.participant for s in families.sessions] == ["sub-A", "sub-A", "sub-A", "sub-B", "sub-C"]
+    assert families.to_csv().splitlines()[0].startswith("subject,participant,scan,label,fold,left_out,")
+
+
+def test_the_source_says_where_labels_are_and_what_is_asked_of_them(tmp_path):
+    root = tree(tmp_path, "participant_id dx\nsub-A F\nsub-B F", "sub-A/anat/sub-A_T1w.nii")
+    source: CohortSource = Bids(root, "dx", classes=True)
+    assert (source.label, source.classes, source.suffix, source.skip_bad) == ("dx", True, "T1w", False)
+    cohort = source.read()  # how many classes there are is for the outcome to judge
+    assert (cohort.source, cohort.labels) == ("column 'dx' of participants.tsv", ("F", "F"))
 
 
 @pytest.mark.parametrize(
@@ -104,8 +118,8 @@ def test_choices_leave_out_by_name(tmp_path, choice, ids, left_out):
     scans = ["sub-A/ses-1/anat/sub-A_ses-1_T1w.nii.gz", "sub-A/ses-2/anat/sub-A_ses-2_run-01_T1w.nii.gz"]
     scans += ["sub-B/ses-1/anat/sub-B_ses-1_T1w.nii.gz", "sub-C/anat/sub-C_T1w.nii", "sub-B/anat/sub-B_T2w.nii"]
     cohort = Bids(tree(tmp_path, table, *scans), "dx", **choice).read()
-    assert [s.id for s in cohort.subjects if s.scan] == ids
-    assert {s.id: s.left_out for s in cohort.subjects if s.left_out} == left_out
+    assert [s.id for s in cohort.sessions if s.scan] == ids
+    assert {s.id: s.left_out for s in cohort.sessions if s.left_out} == left_out
 
 
 def test_what_does_not_fit_together_is_told(tmp_path, caplog):
@@ -117,12 +131,12 @@ def test_what_does_not_fit_together_is_told(tmp_path, caplog):
         sub-D M"""
     scans = [f"sub-{name}/anat/sub-{name}_T1w.nii" for name in ("A", "B", "X", "Y")]
     root = tree(tmp_path, table, *scans, "sub-B/anat/sub-B_T1w.nii.gz", "sub-C/anat/sub-C_T2w.nii")
-    subjects = {s.id: s for s in Bids(root, "dx").read().subjects}
-    assert set(subjects) == {"sub-A", "sub-B", "sub-C", "sub-D", "sub-X", "sub-Y"}
-    assert subjects["sub-B"].problem.endswith("sub-B_T1w.nii lies beside its twin sub-B_T1w.nii.gz: remove one")
-    assert subjects["sub-C"].problem == "no scan sub-C/[ses-*/]anat/*_T1w.nii[.gz]"
-    assert subjects["sub-X"].left_out == "no row in participants.tsv"
-    assert subjects["sub-X"].scan == tmp_path / "sub-X/anat/sub-X_T1w.nii"
+    sessions = {s.id: s for s in Bids(root, "dx").read().sessions}
+    assert set(sessions) == {"sub-A", "sub-B", "sub-C", "sub-D", "sub-X", "sub-Y"}
+    assert sessions["sub-B"].problem.endswith("sub-B_T1w.nii lies beside its twin sub-B_T1w.nii.gz: remove one")
+    assert sessions["sub-C"].problem == "no scan sub-C/[ses-*/]anat/*_T1w.nii[.gz]"
+    assert sessions["sub-X"].left_out == "no row in participants.tsv"
+    assert sessions["sub-X"].scan == tmp_path / "sub-X/anat/sub-X_T1w.nii"
     assert "2 scanned participants have no row in the table and are left out: sub-X, sub-Y" in caplog.text
 
 
@@ -131,18 +145,23 @@ def test_what_does_not_fit_together_is_told(tmp_path, caplog):
     [
         ("sub-A F, sub-A M", {}, "'A' .lines 2, 3.. Give each participant one row"),
         ("sub-A F, A M", {}, "'A' .lines 2, 3.. Give each participant one row"),
-        ("sub-A F, sub-B M", {"label": "sex"}, "^column 'sex' is not in participants.tsv .* Set data.label"),
-        ("sub-A F, sub-B F", {}, "column 'dx' of participants.tsv holds one class .F 2."),
-        ("sub-A F, sub-B M", {"suffix": "FLAIR"}, "has no scan sub-.*FLAIR.* holds .*sub-A/"),
-        ("sub-A F, sub-B M", {"session": 3}, "none of the 2 T1w scans of .* has ses-3; the first is sub-A_T1w.nii"),
+        ("sub-A F, sub-B M", {"label": "sex"}, "^column 'sex' is not in participants.tsv .* Set data.label to one"),
+        ("sub-A F, sub-B M", {"suffix": "FLAIR"}, "^data.root=.* has no scan sub-.*FLAIR.* holds .*sub-A/"),
+        (
+            "sub-A F, sub-B M",
+            {"session": 3},
+            "none of the 2 T1w scans of .* has ses-3; the first is sub-A_T1w.nii. Set data.session and data.entities",
+        ),
         ("sub-A F, sub-B M", {"table": "people.tsv"}, "people.tsv does not exist. .*participants.tsv"),
     ],
 )
 def test_mistakes_name_the_value_and_the_way_out(tmp_path, rows, changes, message):
     table = "\n".join(["participant_id dx", *rows.split(", ")])
     root = tree(tmp_path, table, "sub-A/anat/sub-A_T1w.nii", "sub-B/anat/sub-B_T1w.nii")
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError) as caught:
         Bids(**({"root": root, "label": "dx"} | changes)).read()
+    assert re.search(message, caught.value.on_command_line())
+    assert re.search(message.replace("data.", ""), str(caught.value))
 
 
 def test_a_table_of_something_else_is_refused(tmp_path):
@@ -154,9 +173,9 @@ def test_a_table_of_something_else_is_refused(tmp_path):
 @pytest.mark.skipif(not DEPRESSION.is_dir(), reason=f"the real scans are not at {DEPRESSION}")
 def test_depression_study_has_the_documented_counts():
     cohort = Bids(str(DEPRESSION), "group", covariates=["IQ_Raven"]).read()
-    assert cohort.class_counts == {"control": 5, "depr": 7}
-    assert cohort.subjects[10].id == "sub-55"
-    assert cohort.subjects[10].covariates == {"IQ_Raven": ""}
+    assert Counter(cohort.labels) == {"control": 5, "depr": 7}
+    assert cohort.sessions[10].id == "sub-55"
+    assert cohort.sessions[10].covariates == {"IQ_Raven": ""}
 
 
 def test_a_value_is_taken_as_a_number_only_where_no_name_has_it_as_it_stands(tmp_path):
@@ -166,5 +185,5 @@ def test_a_value_is_taken_as_a_number_only_where_no_name_has_it_as_it_stands(tmp
         scan.write_bytes(b"")
         (tmp_path / folder / "participants.tsv").write_text("participant_id\tdx\nsub-A\tx\nsub-B\ty\n")
     for folder, session, expected in (("both", "01", "01"), ("both", 1, "1"), ("one", 1, "01")):
-        subjects = Bids(tmp_path / folder, "dx", session=session).read().subjects
-        assert [s.scan.parent.parent.name for s in subjects if s.scan] == [f"ses-{expected}"]
+        sessions = Bids(tmp_path / folder, "dx", session=session).read().sessions
+        assert [s.scan.parent.parent.name for s in sessions if s.scan] == [f"ses-{expected}"]

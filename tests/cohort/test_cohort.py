@@ -1,55 +1,71 @@
-"""The cohort: rows, classes, groups, and labels that are none."""
+"""The cohort: rows, groups, its table, and labels that are none."""
 
 import csv
 import dataclasses
 import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from mri3d.cohort.cohort import NO_LABEL, Cohort, Subject, means_no_label, require_classes
-from mri3d.errors import UserError
+from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, means_no_label, parse_number
+from mri3d.errors import option
 
 
 def cohort_of(*labels: str | None) -> Cohort:
     return Cohort(
         tuple(
-            Subject(f"s{i}", Path(f"s{i}.nii"), label, left_out="" if label is not None else NO_LABEL)
+            Session(f"s{i}", Path(f"s{i}.nii"), label, left_out="" if label is not None else NO_LABEL)
             for i, label in enumerate(labels)
         )
     )
 
 
-def test_rows_index_participants_and_classes_sort_as_text():
+def test_rows_index_the_sessions_that_take_part():
     cohort = cohort_of("10", None, "9", "-1", "10")
-    assert cohort.classes == ("-1", "10", "9")
-    assert cohort.participants.ids == cohort.ids == ("s0", "s2", "s3", "s4")
-    np.testing.assert_array_equal(cohort.targets, [1, 2, 0, 1])
-    assert cohort.targets.dtype == np.int64
+    assert cohort.taking_part.ids == cohort.ids == ("s0", "s2", "s3", "s4")
+    assert cohort.labels == ("10", "9", "-1", "10")
     assert cohort.scans == (Path("s0.nii"), Path("s2.nii"), Path("s3.nii"), Path("s4.nii"))
+    with pytest.raises(AssertionError, match="without a label must be left out"):
+        _ = Cohort((Session("a", None, None),)).labels
 
 
-def test_a_class_whose_subjects_are_all_left_out_is_no_class():
-    a, b, c = cohort_of("F", "M", "X").subjects
-    cohort = Cohort((a, b, dataclasses.replace(c, left_out="truncated")))
-    assert cohort.classes == ("F", "M")
-    assert cohort.describe() == "3 subjects: 2 take part (F 1, M 1), 1 left out"
+def test_who_is_left_out_is_counted_and_has_no_row():
+    a, b, c = cohort_of("F", "M", "X").sessions
+    cohort = Cohort((a, b, dataclasses.replace(c, left_out="truncated")), source="column 'x' of y.csv")
+    assert cohort.labels == ("F", "M")
+    assert cohort.describe() == "3 sessions: 2 take part, 1 left out"
+    assert cohort.taking_part == Cohort((a, b), "column 'x' of y.csv")
 
 
-def test_groups_hold_together_and_a_subject_without_one_stands_alone():
-    subjects = [
-        Subject(id, None, "F", group) for id, group in [("a", "b"), ("b", None), ("c", "b"), ("subject b", None)]
+def test_groups_hold_together_and_a_session_without_one_stands_alone():
+    sessions = [
+        Session(id, None, "F", group) for id, group in [("a", "b"), ("b", None), ("c", "b"), ("subject b", None)]
     ]
-    groups = Cohort(tuple(subjects)).groups
-    assert groups[0] == groups[2]
-    assert len(set(groups)) == 3
+    groups = Cohort(tuple(sessions)).groups
+    assert groups.tolist() == ["group b", "subject b", "group b", "subject subject b"]
 
 
-def test_csv_names_every_subject_with_what_became_of_it(tmp_path):
-    subject = Subject("a", Path("/x/a.nii"), "F", "fam", "Oslo", {"age": "3,5"}, warnings=("odd", "old"))
-    other = Subject("b", None, None, covariates={"age": ""}, left_out=NO_LABEL)
-    (tmp_path / "cohort.csv").write_text(Cohort((subject, other)).to_csv({"a": "0 test"}))
+def test_a_participant_is_never_parted_even_where_groups_would():
+    def sessions(*pairs: tuple[str | None, str | None]) -> Cohort:
+        made = [Session(f"s{i}", None, "F", group, participant=who) for i, (who, group) in enumerate(pairs)]
+        return Cohort(tuple(made))
+
+    assert sessions(("A", None), ("B", None), ("A", None)).groups.tolist() == [
+        "participant A",
+        "participant B",
+        "participant A",
+    ]
+    by_scanner = sessions(("A", "one"), ("A", "two"), ("B", "two"), ("C", "three"), ("D", None), ("A", None))
+    assert by_scanner.groups.tolist() == ["group one"] * 3 + ["group three", "participant D", "group one"]
+    chained = sessions(("A", "1"), ("B", "2"), ("C", "3"), ("B", "3"), ("A", "2"), ("D", "4"), ("A", "3"))
+    assert len(set(chained.groups)) == 2
+    assert chained.groups.tolist().index("group 4") == 5
+
+
+def test_csv_names_every_session_with_what_became_of_it(tmp_path):
+    session = Session("a", Path("/x/a.nii"), "F", "fam", "Oslo", {"age": "3,5"}, warnings=("odd", "old"))
+    other = Session("b", None, None, covariates={"age": ""}, left_out=NO_LABEL)
+    (tmp_path / "cohort.csv").write_text(Cohort((session, other)).to_csv({"a": "0 test"}))
     with (tmp_path / "cohort.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0] == {
@@ -67,8 +83,26 @@ def test_csv_names_every_subject_with_what_became_of_it(tmp_path):
     assert (rows[1]["fold"], rows[1]["left_out"], rows[1]["scan"]) == ("", "no label", "")
 
 
+def test_csv_has_the_same_columns_as_ever_and_participants_only_where_there_are_any():
+    columns = ["subject", "scan", "label", "fold", "left_out", "warnings", "digest", "group", "site"]
+    one, two = Session("A_1", None, "F", participant="A"), Session("B", Path("/x/b, 1.nii"), "M")
+    assert Cohort((two,)).to_csv({"B": "0 test"}) == ",".join(columns) + '\nB,"/x/b, 1.nii",M,0 test,,,,,\n'
+    assert Cohort((one, two)).to_csv().splitlines() == [
+        ",".join(["subject", "participant", *columns[1:]]),
+        "A_1,A,,F,,,,,,",
+        'B,,"/x/b, 1.nii",M,,,,,,',
+    ]
+    assert Cohort(()).to_csv() == "subject\n"
+
+
+def test_csv_names_options_plainly():
+    problem = f"2 scans match; make {option('data.scan')} narrower"
+    (row,) = Cohort((Session("a", None, "F", problem=problem),)).to_rows()
+    assert row["left_out"] == "2 scans match; make scan narrower"
+
+
 def test_csv_has_a_column_for_every_covariate_whoever_comes_first_and_none_hides_another_column():
-    without, with_age = Subject("a", None, "F"), Subject("b", None, "M", "fam", covariates={"age": "3", "group": "x"})
+    without, with_age = Session("a", None, "F"), Session("b", None, "M", "fam", covariates={"age": "3", "group": "x"})
     rows = list(csv.DictReader(Cohort((without, with_age)).to_csv().splitlines()))
     assert [row["covariate_age"] for row in rows] == ["", "3"]
     assert (rows[1]["group"], rows[1]["covariate_group"]) == ("fam", "x")
@@ -77,7 +111,7 @@ def test_csv_has_a_column_for_every_covariate_whoever_comes_first_and_none_hides
 def test_cohort_is_frozen_and_travels_between_processes():
     cohort = cohort_of("F", "M")
     with pytest.raises(dataclasses.FrozenInstanceError):
-        cohort.subjects[0].label = "M"  # type: ignore[misc]
+        cohort.sessions[0].label = "M"  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(cohort)) == cohort
     assert hash(cohort) == hash(cohort_of("F", "M"))
 
@@ -101,6 +135,7 @@ def test_cohort_is_frozen_and_travels_between_processes():
         *((cell, [], False) for cell in ("no", "nano", "N", "-", "nil", "unknown")),
         ("unknown", ["UNKNOWN"], False),
         ("10", [1, "0"], False),
+        ("1_0", [10], False),
     ],
 )
 def test_no_label_compares_as_text_and_as_number(cell, unlabelled, expected):
@@ -108,21 +143,13 @@ def test_no_label_compares_as_text_and_as_number(cell, unlabelled, expected):
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"),
+    ("cell", "number"),
     [
-        (["F", "F", None], r"column 'sex' holds one class \(F 2\), and 1 rows without a label; a classifier needs two"),
-        ([None, None], r"column 'sex' holds no class, and 2 rows without a label"),
-        ([f"{20 + i / 7:.2f}" for i in range(9)], r"has 9 different values in 9 rows \(20.00, 20.14, .*measurement"),
-        ([str(i % 30) for i in range(3000)], "has 30 different values in 3000 rows"),
-        (["1", "1.0", "2", "1", "2", "2"], "spells one class in two ways: '1' and '1.0'"),
-        (["F", "f", "M", "F", "M", "M"], "spells one class in two ways: 'F' and 'f'"),
+        ("7.50", 7.5),
+        ("-9", -9.0),
+        ("1e3", 1000.0),
+        *((cell, None) for cell in ("45 y", "1,5", "nan", "inf", "", "1_0")),
     ],
 )
-def test_labels_that_are_not_classes_are_refused_by_name(labels, message):
-    with pytest.raises(UserError, match=message):
-        require_classes(cohort_of(*labels), "column 'sex'")
-
-
-def test_few_rows_of_two_classes_are_classes():
-    require_classes(cohort_of("F", "M"), "column 'sex'")
-    require_classes(cohort_of(*[f"hospital {i % 25}" for i in range(100)]), "column 'site'")
+def test_numbers_are_what_is_written_as_one(cell, number):
+    assert parse_number(cell) == number

@@ -11,13 +11,13 @@ from scipy.ndimage import binary_dilation
 from sklearn.metrics import roc_auc_score
 
 from mri3d.cohort import demo
-from mri3d.cohort.anatomy import Effect, Grid, Head, _effect_weight, _shrink
-from mri3d.cohort.cohort import Cohort
+from mri3d.cohort.anatomy import Effect, SyntheticHead, VoxelGrid, _effect_weight, _shrink
+from mri3d.cohort.cohort import Cohort, CohortSource
 from mri3d.cohort.demo import Demo, DemoStudy, effect_mask_path
 from mri3d.errors import UserError
 
 EFFECT = Effect(0.5, (-27.0, -16.0, -18.0), 26.0)
-COARSE = Grid((44, 46, 53), 4.0, (1.0, -1.0, -14.0))
+COARSE = VoxelGrid((44, 46, 53), 4.0, (1.0, -1.0, -14.0))
 
 
 def voxels(path: Path) -> np.ndarray:
@@ -25,7 +25,8 @@ def voxels(path: Path) -> np.ndarray:
 
 
 def test_files_are_in_the_layout_of_the_seed_study(demo_cohort: Cohort):
-    assert demo_cohort.class_counts == {"-1": 6, "1": 6}
+    assert sorted(demo_cohort.labels) == ["-1"] * 6 + ["1"] * 6
+    assert demo_cohort.source == "column 'class' of subjects.csv"
     for scan in demo_cohort.scans:
         image, mask = nib.load(scan), nib.load(effect_mask_path(scan))
         assert scan.parent.name == "brain_nii"
@@ -48,7 +49,7 @@ def test_seed_grid_is_that_of_freesurfer():
 @pytest.mark.slow
 def test_heads_on_the_seed_grid_lie_in_the_crop_of_the_study():
     grid = demo._GRIDS["seed"]
-    scan, _ = Head(np.random.default_rng(0)).sample(grid, EFFECT, affected=False)
+    scan, _ = SyntheticHead(np.random.default_rng(0)).sample(grid, EFFECT, affected=False)
     inside = np.zeros(grid.shape, bool)
     inside[50:205, 60:225, 30:225] = True
     assert np.count_nonzero(scan[~inside]) < 1e-4 * np.count_nonzero(scan)
@@ -67,17 +68,17 @@ def test_heads_lie_whole_in_their_grid_where_the_affine_says(demo_cohort: Cohort
 
 def test_axes_are_not_mirrored():
     """The effect is left of the middle, below and behind the head's front, in world space."""
-    _, mask = Head(np.random.default_rng(3)).sample(COARSE, EFFECT, affected=False)
+    _, mask = SyntheticHead(np.random.default_rng(3)).sample(COARSE, EFFECT, affected=False)
     right, anterior, superior = nib.affines.apply_affine(COARSE.affine, np.argwhere(mask)).mean(0)
     # Seen from the brain's centre the hippocampus lies 27 mm to the left, at its height in the front-back axis, 23 mm
     # down; heads are 0.93 of the template's size.
     np.testing.assert_allclose([right - 1, anterior + 1, superior + 14], [-25, 1, -21], atol=8)
 
 
-@pytest.mark.parametrize("grid", [COARSE, Grid((31, 33, 35), 5.0, (4.0, 2.0, -20.0))])
+@pytest.mark.parametrize("grid", [COARSE, VoxelGrid((31, 33, 35), 5.0, (4.0, 2.0, -20.0))])
 def test_an_affected_head_differs_within_the_ball_and_nowhere_else(grid):
-    healthy, mask = Head(np.random.default_rng(1)).sample(grid, EFFECT, affected=False)
-    affected, same_mask = Head(np.random.default_rng(1)).sample(grid, EFFECT, affected=True)
+    healthy, mask = SyntheticHead(np.random.default_rng(1)).sample(grid, EFFECT, affected=False)
+    affected, same_mask = SyntheticHead(np.random.default_rng(1)).sample(grid, EFFECT, affected=True)
     np.testing.assert_array_equal(mask, same_mask)
     change = affected.astype(int) - healthy
     center_mm = nib.affines.apply_affine(grid.affine, np.argwhere(mask)).mean(0)
@@ -103,8 +104,8 @@ def test_grey_matter_is_shrunk_towards_the_centre():
 
 def test_no_effect_leaves_no_trace():
     none = dataclasses.replace(EFFECT, strength=0.0)
-    healthy, _ = Head(np.random.default_rng(2)).sample(COARSE, none, affected=False)
-    affected, mask = Head(np.random.default_rng(2)).sample(COARSE, none, affected=True)
+    healthy, _ = SyntheticHead(np.random.default_rng(2)).sample(COARSE, none, affected=False)
+    affected, mask = SyntheticHead(np.random.default_rng(2)).sample(COARSE, none, affected=True)
     np.testing.assert_array_equal(healthy, affected)
     assert mask.any()
 
@@ -113,8 +114,8 @@ def test_only_the_place_of_the_effect_tells_the_classes_apart():
     study = DemoStudy(num_subjects=40, seed=5)
     classes = np.array([study._is_affected(index) for index in range(40)])
     assert classes.sum() == 20
-    heads = [Head(np.random.default_rng([5, 0, index])) for index in range(40)]
-    grid = Grid((22, 23, 26), 8.0, (1.0, -1.0, -14.0))
+    heads = [SyntheticHead(np.random.default_rng([5, 0, index])) for index in range(40)]
+    grid = VoxelGrid((22, 23, 26), 8.0, (1.0, -1.0, -14.0))
     in_place = {}
     for strength in (0.0, EFFECT.strength):
         effect = dataclasses.replace(EFFECT, strength=strength)
@@ -131,7 +132,7 @@ def test_only_the_place_of_the_effect_tells_the_classes_apart():
 
 def test_heads_are_a_function_of_seed_and_index_alone(demo_cohort: Cohort):
     fewer = Demo(DemoStudy(num_subjects=3)).read()
-    for ours, theirs in zip(fewer.subjects, demo_cohort.subjects, strict=False):
+    for ours, theirs in zip(fewer.sessions, demo_cohort.sessions, strict=False):
         assert (ours.id, ours.label) == (theirs.id, theirs.label)
         assert ours.scan != theirs.scan
         assert ours.scan.read_bytes() == theirs.scan.read_bytes()
@@ -140,25 +141,25 @@ def test_heads_are_a_function_of_seed_and_index_alone(demo_cohort: Cohort):
 
 
 def test_a_study_is_built_once(monkeypatch, demo_cohort: Cohort):
-    monkeypatch.setattr(Head, "sample", lambda *_, **__: pytest.fail("grown again"))
+    monkeypatch.setattr(SyntheticHead, "sample", lambda *_, **__: pytest.fail("grown again"))
     assert Demo(DemoStudy(num_subjects=12)).read() == demo_cohort
 
 
 def test_a_killed_build_leaves_nothing_that_is_served(monkeypatch, tmp_path):
     monkeypatch.setenv("MRI3D_CACHE", str(tmp_path))
     study = DemoStudy(num_subjects=4)
-    grow, count = Head.sample, iter(range(100))
+    grow, count = SyntheticHead.sample, iter(range(100))
 
     def fail_at_the_third(self, grid, effect, *, affected):
         if next(count) == 2:
             raise KeyboardInterrupt
         return grow(self, grid, effect, affected=affected)
 
-    monkeypatch.setattr(Head, "sample", fail_at_the_third)
+    monkeypatch.setattr(SyntheticHead, "sample", fail_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         study.build()
     assert not list((tmp_path / "demo").iterdir())
-    monkeypatch.setattr(Head, "sample", grow)
+    monkeypatch.setattr(SyntheticHead, "sample", grow)
     folder = study.build()
     assert len(list((folder / "brain_nii").iterdir())) == len(list((folder / "effect_mask").iterdir())) == 4
     (folder / "brain_nii" / "demo002.nii.gz").unlink()  # as systems do that clean caches file by file
@@ -182,18 +183,24 @@ def test_simultaneous_builds_end_with_one_study(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_subjects": 1}, "data.demo.num_subjects=1 is too few"),
-        ({"effect": 0.9}, "data.demo.effect=0.9 is out of range: give a share from 0 to 0.8"),
-        ({"effect": float("nan")}, "data.demo.effect=nan is out of range"),
-        ({"effect_center_mm": [1.0, 2.0]}, "data.demo.effect_center_mm=.* three numbers"),
-        ({"effect_radius_mm": 0}, "data.demo.effect_radius_mm=0 is out of range"),
-        ({"grid": "tiny"}, "data.demo.grid='tiny' is unknown: give one of small, seed"),
-        ({"seed": -1}, "data.demo.seed=-1 is negative"),
+        ({"num_subjects": 1}, "num_subjects=1 is too few"),
+        ({"effect": 0.9}, "effect=0.9 is out of range: give a share from 0 to 0.8"),
+        ({"effect": float("nan")}, "effect=nan is out of range"),
+        ({"effect_center_mm": [1.0, 2.0]}, r"effect_center_mm=\[1.0, 2.0\] .* three numbers"),
+        ({"effect_radius_mm": 0}, "effect_radius_mm=0 is out of range"),
+        ({"grid": "tiny"}, "grid='tiny' is unknown: give one of small, seed"),
+        ({"seed": -1}, "seed=-1 is negative"),
     ],
 )
 def test_arguments_out_of_range_are_refused(changes, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=f"^{message}") as caught:
         Demo(DemoStudy(**changes)).read()
+    assert caught.value.on_command_line().startswith(f"data.demo.{next(iter(changes))}=")
+
+
+def test_the_demo_is_a_source_whose_labels_are_classes_and_whose_names_say_nothing():
+    source: CohortSource = Demo()
+    assert (source.label, source.classes, source.suffix, source.skip_bad) == ("class", False, None, False)
 
 
 def test_study_that_cannot_be_written_is_the_users_to_mend(tmp_path, monkeypatch):

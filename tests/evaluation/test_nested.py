@@ -1,45 +1,59 @@
 """Choices are made inside the training rows of each fold, and are what scikit-learn's grid search would make."""
 
 import logging
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import Ridge as Penalised
+from sklearn.metrics import r2_score, roc_auc_score
 
 from mri3d.errors import UserError
-from mri3d.evaluation.crossvalidation import cross_validate, make_tasks
-from mri3d.evaluation.nested import Candidates, Nested
+from mri3d.evaluation.crossvalidation import CrossValidation
+from mri3d.evaluation.grid_search import GridSearch
+from mri3d.evaluation.nested import Nested
 from mri3d.evaluation.splits import KFold
-from mri3d.models.network.cnn import CNN
-from tests.models.blobs import cnn
-from tests.models.blobs import task as blob_task
+from mri3d.models import CNN
+from mri3d.models.model import TrainingSet
+from mri3d.study import Study
+from tests.studies import class_study, cnn, weights
 
 CLASSES = ("control", "patient")
+GRID = {"C": [1e-4, 1.0, 1e4]}
 SETTINGS = [{"C": 1e-4}, {"C": 1.0}, {"C": 1e4}]
 
 
+def flat(volumes, rows):
+    """Return volumes as a matrix [N, V]."""
+    return np.stack([volumes[int(row)].reshape(-1) for row in rows]).astype(np.float64)
+
+
 @dataclass
-class Logistic:
-    """Logistic regression of a few columns, with what the loop asks for."""
+class Peer:
+    """One of scikit-learn's penalised models on a few voxels, with what the loop asks for."""
 
-    C: float
+    C: float = 1.0
+    uses_components = False
+    line = None
 
-    def check(self, task):
+    def check(self, training):
         """Refuse one value by name."""
         if self.C < 0:
-            raise UserError(f"model.C={self.C} is negative.")
+            raise UserError(f"C={self.C} is negative.")
 
-    def fit(self, task):
+    def fit(self, training):
         """Ask scikit-learn."""
-        self.task_ = task
-        rows = task.train_rows
-        self.model_ = LogisticRegression(C=self.C, max_iter=1000).fit(task.volumes[rows], task.targets[rows])
+        self.training_ = training
+        rows = training.train_rows
+        made = estimator(training.outcome.task, self.C)
+        self.estimator_ = made.fit(flat(training.volumes, rows), training.targets[rows])
 
-    def predict_proba(self, volumes, rows):
+    def predict(self, volumes, rows):
         """Ask scikit-learn."""
-        return self.model_.predict_proba(volumes[rows])
+        return predicted(self.estimator_, flat(volumes, rows))
 
     def history(self):
         """Have no epochs."""
@@ -47,124 +61,173 @@ class Logistic:
 
     def last_search(self):
         """Choose nothing by itself."""
+        return ()
+
+
+def estimator(task, C):
+    return LogisticRegression(C=C, max_iter=1000) if task == "classification" else Penalised(1 / C)
+
+
+def predicted(fitted, values):
+    return fitted.predict_proba(values) if isinstance(fitted, LogisticRegression) else fitted.predict(values)
 
 
 @pytest.fixture
-def study(tmp_path):
+def study():
     random = np.random.default_rng(1)
     targets = random.permutation(np.repeat([0, 1], [30, 25]))
     volumes = random.normal(size=(55, 40)) + 0.6 * targets[:, None] * (np.arange(40) < 3)
-    groups = np.arange(55) // 2
-    folds = KFold(folds=3, validation=0.0).split(targets, groups, classes=CLASSES, seed=0)
-    return folds, make_tasks(volumes, targets, groups, folds, classes=CLASSES, folder=tmp_path, seed=7)
+    labels = [CLASSES[target] for target in targets]
+    return Study.from_arrays(volumes.reshape(55, 2, 4, 5), labels, groups=np.arange(55) // 2)
 
 
-def candidates(settings=SETTINGS):
-    return Candidates(settings, [Logistic(**setting) for setting in settings], inner_folds=4, validation=0.0)
+@pytest.fixture
+def ages():
+    random = np.random.default_rng(2)
+    values = random.uniform(20, 80, 60)
+    volumes = random.normal(size=(60, 40)) + 0.02 * values[:, None] * (np.arange(40) < 5)
+    return Study.from_arrays(volumes.reshape(60, 2, 4, 5), values, task="regression", groups=np.arange(60) // 2)
 
 
-def test_each_fold_takes_the_setting_with_the_best_mean_inner_auc(study):
-    folds, tasks = study
-    evaluation = cross_validate(candidates(), folds, tasks)
-    for task, result in zip(tasks, evaluation.folds, strict=True):
+def validation_of(study, folder, model=None, **options: object):
+    splits = Nested(folds=3, validation=0.0, **{"grid": GRID, "inner_folds": 4} | options)
+    return CrossValidation.of(study, model or Peer(), splits, seed=7, folder=folder)
+
+
+@pytest.mark.parametrize("which", ["study", "ages"])
+def test_each_fold_takes_the_setting_with_the_best_mean_inner_score(which, request, tmp_path):
+    study = request.getfixturevalue(which)
+    criterion = {"study": "auc", "ages": "r2"}[which]
+
+    def judge(fitted, rows):
+        values = predicted(fitted, flat(study.volumes, rows))
+        return (
+            roc_auc_score(study.targets[rows], values[:, 1])
+            if which == "study"
+            else r2_score(study.targets[rows], values)
+        )
+
+    validation = validation_of(study, tmp_path)
+    results = validation.run()
+    for training, result in zip(validation.trainings, results.folds, strict=True):
         inner = KFold(folds=4, validation=0.0).split(
-            task.targets[task.train_rows], task.groups[task.train_rows], classes=CLASSES, seed=task.seed
+            study.outcome,
+            training.targets[training.train_rows],
+            training.groups[training.train_rows],
+            seed=training.seed,
         )
         expected = np.zeros((3, 4))
         for (number, setting), (k, fold) in ((s, f) for s in enumerate(SETTINGS) for f in enumerate(inner)):
-            train, held_out = task.train_rows[fold.train_rows], task.train_rows[fold.test_rows]
-            model = LogisticRegression(C=setting["C"], max_iter=1000).fit(task.volumes[train], task.targets[train])
-            expected[number, k] = roc_auc_score(
-                task.targets[held_out], model.predict_proba(task.volumes[held_out])[:, 1]
-            )
+            train, held_out = training.train_rows[fold.train_rows], training.train_rows[fold.test_rows]
+            model = estimator(study.outcome.task, setting["C"]).fit(flat(study.volumes, train), study.targets[train])
+            expected[number, k] = judge(model, held_out)
         (search,) = result.searches
         np.testing.assert_allclose(search.validation_scores, expected)
+        assert search.criterion == criterion
         assert result.chosen == SETTINGS[expected.mean(axis=1).argmax()]
-        whole = LogisticRegression(C=result.chosen["C"], max_iter=1000)
-        whole.fit(task.volumes[task.train_rows], task.targets[task.train_rows])
-        np.testing.assert_allclose(result.proba, whole.predict_proba(task.volumes[result.fold.test_rows]))
-    counts = evaluation.chosen_counts["C"]
+        whole = estimator(study.outcome.task, result.chosen["C"])
+        whole.fit(flat(study.volumes, training.train_rows), study.targets[training.train_rows])
+        test = result.fold.test_rows
+        np.testing.assert_allclose(result.predictions, predicted(whole, flat(study.volumes, test)))
+    counts = results.chosen_counts["C"]
     assert sum(counts.values()) == 3
-    assert counts == evaluation.metrics_json(num_subjects={}, seconds={})["chosen"]["C"]
-    rows = evaluation.search_rows()
+    assert counts == results.metrics(num_subjects={}, seconds={})["chosen"]["C"]
+    rows = results.search_rows()
     assert len(rows) == 3 * 3 * 4
-    assert list(rows[0]) == ["fold", "search", "C", "inner_fold", "train_auc", "validation_auc"]
+    assert list(rows[0]) == ["fold", "search", "C", "inner_fold", f"train_{criterion}", f"validation_{criterion}"]
 
 
-def test_inner_folds_keep_groups_whole_and_see_no_test_row(study):
-    folds, tasks = study
-    for fold, task in zip(folds, tasks, strict=True):
+def test_inner_folds_keep_groups_whole_and_see_no_test_row(study, tmp_path):
+    validation = validation_of(study, tmp_path)
+    for fold, training in zip(validation.folds, validation.trainings, strict=True):
         held_out_rows = []
-        for inner, held_out in candidates()._inner(task):
+        for inner, held_out in validation.model._inner(training):
             assert not np.intersect1d(inner.groups[inner.train_rows], inner.groups[held_out]).size
             assert not np.intersect1d(np.union1d(inner.train_rows, held_out), fold.test_rows).size
             held_out_rows.extend(held_out)
-        assert sorted(held_out_rows) == task.train_rows.tolist()
+        assert sorted(held_out_rows) == training.train_rows.tolist()
 
 
-def test_grid_spans_all_settings_and_impossible_ones_are_refused_beforehand(study):
+def test_grid_spans_all_settings_and_impossible_ones_are_refused_beforehand(study, tmp_path):
     grid = {"a": [1, 2], "b.c": ["x", None]}
     assert Nested(grid=grid).settings == [
         {"a": 1, "b.c": "x"}, {"a": 1, "b.c": None}, {"a": 2, "b.c": "x"}, {"a": 2, "b.c": None},
     ]  # fmt: skip
     for empty in ([], 3):
-        with pytest.raises(UserError, match=r"evaluation\.grid: a has .* no list of values"):
+        with pytest.raises(UserError, match=r"^grid: a has .* no list of values") as raised:
             _ = Nested(grid={"a": empty}).settings
-    with pytest.raises(UserError, match=r"model\.C=-1 is negative"):
-        candidates([{"C": 1.0}, {"C": -1}]).check(study[1][0])
-    few = Candidates(SETTINGS, [], inner_folds=17, validation=0.0)
+        assert raised.value.on_command_line().startswith("evaluation.grid: a has")
+    with pytest.raises(UserError, match=r"C=-1 is negative"):
+        validation_of(study, tmp_path, grid={"C": [1.0, -1]})
     with pytest.raises(UserError, match=r"fewer than the 17 that"):
-        few.check(study[1][0])
-    with pytest.raises(UserError, match=r"evaluation\.inner_folds=4 is for evaluation\.grid, and there is none"):
+        validation_of(study, tmp_path, inner_folds=17)
+    with pytest.raises(UserError, match=r"^inner_folds=4 is for grid, and there is none") as raised:
         Nested(inner_folds=4)
+    assert "evaluation.inner_folds=4 is for evaluation.grid, and there is none" in raised.value.on_command_line()
 
 
-RATES = [{"lr": 1e-7}, {"lr": 0.02}]
+def test_without_a_grid_the_model_itself_is_fitted(caplog):
+    model = Peer()
+    assert Nested().tuned(model) is model
+    assert "chooses nothing for a network without a grid" in caplog.text
+
+
+RATES = [{"optimizer.lr": 1e-7}, {"optimizer.lr": 0.02}]
+TRAIN, VALIDATION = np.arange(0, 24), np.arange(24, 36)
+
+
+def training_of(folder: Path) -> TrainingSet:
+    """Learn from 36 of 48 volumes."""
+    study = class_study(48, effect=4.0)
+    groups = np.arange(48)
+    return TrainingSet(study.volumes, study.outcome, study.targets, groups, TRAIN, VALIDATION, 3, folder)
 
 
 @pytest.fixture
 def fits(monkeypatch):
-    """Note every task that a network is fitted on."""
-    tasks, fit = [], CNN.fit
+    """Note every training set that a network is fitted on."""
+    trainings, fit = [], CNN.fit
 
-    def noted(classifier, task):
-        tasks.append(task)
-        fit(classifier, task)
+    def noted(model, training):
+        trainings.append(training)
+        fit(model, training)
 
     monkeypatch.setattr(CNN, "fit", noted)
-    return tasks
+    return trainings
 
 
-def networks():
-    return Candidates(RATES, [cnn(epochs=3, **setting) for setting in RATES], inner_folds=2, validation=0.2)
-
-
-def weights(classifier):
-    return {name: tensor.numpy().tobytes() for name, tensor in classifier.network_.state_dict().items()}
+def networks(settings=RATES):
+    return GridSearch(cnn(epochs=3), settings, KFold(folds=2, validation=0.2))
 
 
 def test_network_is_chosen_on_all_rows_but_the_test_rows_and_fitted_again_on_them(tmp_path, fits, caplog, one_core):
-    made = replace(blob_task(tmp_path / "run"), name="fold_1")
-    candidates = networks()
+    made = replace(training_of(tmp_path / "run"), name="fold_1")
+    search = networks()
     with caplog.at_level(logging.INFO, logger="mri3d"):
-        classifier, search = candidates.fit(made)
+        search.fit(made)
     rows = np.union1d(made.train_rows, made.validation_rows)
     inner, whole = fits[:4], fits[4:]
-    for number, (task, (_, held_out)) in enumerate(zip(inner, 2 * candidates._inner(made), strict=True)):
-        assert task.name == f"fold_1_inner/point_{number // 2}_fold_{number % 2}"
-        assert len(task.validation_rows) == pytest.approx(0.2 * 18, abs=1)
-        parts = np.concatenate([task.train_rows, task.validation_rows, held_out])
+    for number, (training, (_, held_out)) in enumerate(zip(inner, 2 * search._inner(made), strict=True)):
+        assert training.name == f"fold_1_inner/point_{number // 2}_fold_{number % 2}"
+        assert training.inner
+        assert len(training.validation_rows) == pytest.approx(0.2 * 18, abs=1)
+        parts = np.concatenate([training.train_rows, training.validation_rows, held_out])
         np.testing.assert_array_equal(np.sort(parts), rows)
     assert whole == [made]
-    assert search.chosen == {"lr": 0.02}, "the other hardly moves"
+    (found,) = search.last_search()
+    assert found.chosen == {"optimizer.lr": 0.02}, "the other hardly moves"
     alone = cnn(epochs=3, lr=0.02)
     alone.fit(replace(made, folder=tmp_path / "alone"))
-    assert weights(classifier) == weights(alone)
+    assert weights(search.model_) == weights(alone)
+    np.testing.assert_array_equal(
+        search.predict(made.volumes, np.arange(36, 48)), alone.predict(made.volumes, np.arange(36, 48))
+    )
     left = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").glob("*/*")}
     assert left == {"checkpoints/fold_1", "checkpoints/fold_1_inner.json", "tensorboard/fold_1"}
     lines = [record.getMessage() for record in caplog.records]
     assert sum(line.startswith("network\n") for line in lines) == 1
     assert sum(line.startswith("epoch ") for line in lines) == 3
+    assert sum(bool(re.match(r"inner folds: AUC \d\.\d{3} \(training \d\.\d{3}\) with", line)) for line in lines) == 2
 
 
 class CutOffError(Exception):
@@ -173,25 +236,35 @@ class CutOffError(Exception):
 
 @pytest.mark.parametrize(("at", "num_again"), [(2, 5), (4, 1)])
 def test_choice_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, fits, monkeypatch, at, num_again, one_core):
-    expected, expected_search = networks().fit(blob_task(tmp_path / "whole"))
+    expected = networks()
+    expected.fit(training_of(tmp_path / "whole"))
     fits.clear()
 
     def cut_off(learner, optimizer):
         if len(fits) == at + 1 and learner.current_epoch == 1:
             raise CutOffError
 
-    cut = blob_task(tmp_path / "cut")
+    cut = training_of(tmp_path / "cut")
     with monkeypatch.context() as patch, pytest.raises(CutOffError):  # noqa: PT012
         patch.setattr("mri3d.models.network.learner.Learner.on_before_optimizer_step", cut_off)
         networks().fit(cut)
     assert (tmp_path / "cut/checkpoints/fold_0_inner").exists() == (at < 4)
     fits.clear()
-    classifier, search = networks().fit(cut)
+    again = networks()
+    again.fit(cut)
     assert len(fits) == num_again
+    (search,), (expected_search,) = again.last_search(), expected.last_search()
     np.testing.assert_array_equal(search.validation_scores, expected_search.validation_scores)
     np.testing.assert_array_equal(search.train_scores, expected_search.train_scores)
-    assert weights(classifier) == weights(expected)
+    assert weights(again.model_) == weights(expected.model_)
     fits.clear()
-    other = Candidates([{"lr": 0.01}], [cnn(epochs=3, lr=0.01)], inner_folds=2, validation=0.2)
-    other.fit(cut)
+    networks([{"optimizer.lr": 0.01}]).fit(cut)
     assert len(fits) == 3, "a choice from other settings is no choice from these"
+
+
+def test_the_peer_of_a_measure_is_told_by_its_penalty(ages):
+    """Guard the tests above: with these data the settings differ."""
+    values, targets = flat(ages.volumes, range(60)), ages.targets
+    found = {C: Penalised(1 / C).fit(values[:40], targets[:40]).score(values[40:], targets[40:]) for C in GRID["C"]}
+    assert len({round(score, 3) for score in found.values()}) == 3
+    assert LinearRegression().fit(values[:40], targets[:40]).score(values[40:], targets[40:]) < max(found.values())

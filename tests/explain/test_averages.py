@@ -12,7 +12,7 @@ from tests.models.planted import OTHER_REGION, REGION, SHAPE, planted_arrays
 
 
 def in_memory(targets, *, seed):
-    """Give planted volumes of the classes."""
+    """Draw planted volumes of the classes."""
     return InMemory(planted_arrays(targets, seed=seed)[:, None])
 
 
@@ -51,3 +51,6 @@ def test_a_class_of_one_has_no_t():
     targets = np.array([0, 0, 1])
     with pytest.raises(UserError, match="class b has 1 subject: a t map needs two"):
         class_averages(in_memory(targets, seed=1), targets, ("a", "b"))
+    with pytest.raises(UserError) as caught:
+        class_averages(in_memory(targets, seed=1), targets, ("a", "b"))
+    assert caught.value.on_command_line().endswith("declare the label unlabelled (data.unlabelled).")

@@ -20,7 +20,7 @@ LIA = np.array([[-2.0, 0.0, 0.0, 36.0], [0.0, 0.0, 2.0, -44.0], [0.0, -2.0, 0.0,
 
 
 def head_with_ball(affine):
-    """Give a bright ellipsoid around the origin of the world with a brighter ball, on the grid of an affine."""
+    """Draw a bright ellipsoid around the origin of the world with a brighter ball, on the grid of an affine."""
     world = np.moveaxis(np.indices(SIDES), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
     head = (np.linalg.norm(world / [26, 30, 28], axis=-1) < 1) * 100.0
     return head + 150 * (np.linalg.norm(world - BALL_MM, axis=-1) < 5)
@@ -34,7 +34,7 @@ def cohort(folder, affines, recipe):
 
 
 def ball_mm(image):
-    """Give the world position of the ball in a map."""
+    """Return the world position of the ball in a map."""
     values = np.asarray(image.dataobj)
     voxels = np.argwhere(values > 0.6 * values.max())
     return (voxels @ image.affine[:3, :3].T + image.affine[:3, 3]).mean(axis=0)

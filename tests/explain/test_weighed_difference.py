@@ -1,86 +1,81 @@
-"""The heatmap of a linear model is what each voxel adds to the decision, and lies on what makes the classes differ."""
+"""The evidence of a linear model is what each voxel adds to the decision, and lies on what makes the classes differ."""
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.ndimage import gaussian_filter
+from sklearn.linear_model import LogisticRegression, Ridge
 
-from mri3d.errors import UserError
 from mri3d.explain import attribution
-from mri3d.explain.attribution import as_heat, has_evidence
-from mri3d.models.classical.models import KNN, LinearSVM, Logistic, Ridge
-from mri3d.models.model import Task
-from tests.models.planted import OTHER_REGION, REGION, SHAPE, planted_cohort
-
-
-def explain(model, array, *, baseline, target):
-    return as_heat(attribution.explain(model, array, baseline=baseline, target=target))
-
-
-def weighed_difference(model, array, *, baseline, target):
-    return as_heat(attribution.weighed_difference(model, array, baseline=baseline, target=target))
-
+from mri3d.explain.attribution import weighed_difference
+from tests.models.planted import OTHER_REGION, REGION, SHAPE, planted_arrays
 
 TRAIN = np.arange(60)
 
 
-def fitted(model, folder, num_classes):
-    volumes, targets = planted_cohort(folder, num_subjects=63, num_classes=num_classes, seed=5)
-    model.fit(Task(volumes, targets, np.arange(63), tuple("abc"[:num_classes]), TRAIN, TRAIN[:0], 0, folder))
-    mean = np.mean([volumes[row] for row in TRAIN], axis=0)
-    return volumes, targets, mean
+def fitted(num_classes):
+    """Draw subjects of planted classes and fit a linear model to the first 60 of them.
+
+    Returns:
+        Volumes [63, 1, X, Y, Z], targets [63], scikit-learn's model.
+    """
+    targets = np.arange(63) % num_classes
+    volumes = planted_arrays(targets, seed=5)[:, None]
+    flat = volumes[TRAIN].reshape(60, -1)
+    return volumes, targets, LogisticRegression(C=1e-3, max_iter=500).fit(flat, targets[TRAIN])
 
 
-@pytest.mark.parametrize(
-    "model", [Logistic(), LinearSVM(standardize=True), Ridge(normalize=True)], ids=lambda m: m.name
-)
 @pytest.mark.parametrize("num_classes", [2, 3])
-def test_heat_of_unseen_subjects_lies_where_their_class_differs(tmp_path, model, num_classes, monkeypatch):
+def test_evidence_of_unseen_subjects_lies_where_their_class_differs(num_classes, monkeypatch):
     monkeypatch.setattr(attribution, "SMOOTHING", 1 / 9)
-    volumes, targets, mean = fitted(model, tmp_path, num_classes)
+    volumes, targets, model = fitted(num_classes)
+    weights, mean = model.coef_.reshape(-1, *SHAPE).astype(np.float32), volumes[TRAIN].mean(axis=0)
     for row in range(60, 63):
-        region = {1: REGION, 2: OTHER_REGION}.get(targets[row])
-        heat = explain(model, volumes[row], baseline=mean, target=targets[row])
+        one = np.array([2.0 * targets[row] - 1]) if num_classes == 2 else np.eye(3)[targets[row]] - 1 / 3
+        heat = weighed_difference(weights, volumes[row], baseline=mean, contrast=one, normalize=False).clip(min=0)
         assert heat.shape == SHAPE
-        assert (heat.min(), heat.max()) == (0, 1)
-        if region:
+        if region := {1: REGION, 2: OTHER_REGION}.get(targets[row]):
             assert heat[region].mean() > 5 * heat.mean()
 
 
-def test_heat_without_smoothing_is_what_a_change_of_each_voxel_does_to_the_log_odds(tmp_path, monkeypatch):
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_evidence_without_smoothing_is_what_a_change_of_each_voxel_does_to_the_log_odds(monkeypatch, sign):
     monkeypatch.setattr(attribution, "SMOOTHING", 0)
-    model = Logistic(C=1.0, num_components=0.9)
-    volumes, _, mean = fitted(model, tmp_path, 2)
-    volume = volumes[61].astype(np.float64)
-
-    def log_odds(changed):
-        decision = model.projection_.directions @ changed.reshape(-1)
-        return decision.item()
-
-    change = np.zeros(SHAPE)
-    for voxel in np.ndindex(SHAPE):
-        swapped = mean.astype(np.float64).copy()
-        swapped[(0, *voxel)] = volume[(0, *voxel)]
-        change[voxel] = log_odds(swapped) - log_odds(mean.astype(np.float64))
-    for target, speaks_for in ((1, change.clip(min=0)), (0, (-change).clip(min=0))):
-        heat = weighed_difference(model, volumes[61], baseline=mean, target=target)
-        np.testing.assert_allclose(heat, speaks_for / speaks_for.max(), atol=1e-4)
+    volumes, _, model = fitted(2)
+    mean = volumes[TRAIN].mean(axis=0)
+    swapped = np.repeat(mean.reshape(1, -1), mean.size, axis=0).astype(np.float64)
+    np.fill_diagonal(swapped, volumes[61].reshape(-1))  # row v: the average head with voxel v of the other
+    change = model.decision_function(swapped) - model.decision_function(mean.reshape(1, -1).astype(np.float64))
+    weights = model.coef_.reshape(1, *SHAPE).astype(np.float32)
+    evidence = weighed_difference(weights, volumes[61], baseline=mean, contrast=np.array([sign]), normalize=False)
+    assert_allclose(evidence, sign * change.reshape(SHAPE), atol=1e-6)
 
 
-def test_calibration_that_trusts_nothing_leaves_no_heat_and_one_that_trusts_a_class_more_weighs_it_more(tmp_path):
-    model = LinearSVM(C=1.0, num_components=0.9)
-    volumes, _, mean = fitted(model, tmp_path, 3)
-    weights, slopes = model.weight_map(), np.array([0.2, 1.0, 3.0])
-    model.sigmoids_ = np.stack([slopes, np.zeros(3)], axis=1)
-    evidence = attribution.weighed_difference(model, volumes[61], baseline=mean, target=2)
-    log_odds = slopes[:, None, None, None] * weights * (volumes[61] - mean)
-    total = (log_odds - log_odds.mean(axis=0))[2].sum()  # smoothing moves it about and reflects it at the edges
-    assert evidence.sum() == pytest.approx(total, rel=1e-3)
-    model.sigmoids_ = np.zeros((3, 2))
-    assert not weighed_difference(model, volumes[61], baseline=mean, target=2).any()
+@pytest.mark.parametrize("contrast", [[8.0], [-8.0]])
+def test_evidence_of_a_measure_adds_up_to_the_change_of_its_prediction(monkeypatch, contrast):
+    monkeypatch.setattr(attribution, "SMOOTHING", 0)
+    volumes, targets, _ = fitted(3)
+    norms = np.linalg.norm(volumes.reshape(63, -1), axis=1, keepdims=True)
+    model = Ridge(1e-3).fit((volumes.reshape(63, -1) / norms)[TRAIN], targets[TRAIN])
+    weights, mean, contrast = model.coef_.reshape(1, *SHAPE), volumes[TRAIN].mean(axis=0), np.array(contrast)
+    evidence = weighed_difference(weights, volumes[62], baseline=mean, contrast=contrast, normalize=True)
+    both = np.stack([(array / np.linalg.norm(array)).reshape(-1) for array in (mean, volumes[62])])
+    before, after = model.predict(both) * contrast[0]
+    assert evidence.sum() == pytest.approx(after - before, rel=1e-5)
 
 
-def test_models_without_a_weight_map_have_no_heat(tmp_path):
-    model = KNN(k=3, num_components=5)
-    volumes, _, mean = fitted(model, tmp_path, 2)
-    assert not has_evidence(model)
-    with pytest.raises(UserError, match="knn is not linear"):
-        explain(model, volumes[0], baseline=mean, target=0)
+def test_channels_are_added_and_smoothed_with_their_signs():
+    rng = np.random.default_rng(8)
+    weights = rng.standard_normal((3, 2, *SHAPE)).astype(np.float32)
+    mean, volume = rng.standard_normal((2, 2, *SHAPE)).astype(np.float32)
+    contrast = np.array([-1.0, 0.5, 0.5])
+    evidence = weighed_difference(weights, volume, baseline=mean, contrast=contrast, normalize=False)
+    per_voxel = np.einsum("d,dcxyz,cxyz->xyz", contrast, weights, volume - mean)
+    assert evidence.dtype == np.float32
+    assert_allclose(evidence, gaussian_filter(per_voxel, max(SHAPE) / 25, mode="nearest"), atol=1e-5)
+
+
+def test_a_volume_of_zeros_stays_one_when_it_is_normalized():
+    weights, zeros = np.ones((1, *SHAPE), np.float32), np.zeros((1, *SHAPE), np.float32)
+    evidence = weighed_difference(weights, zeros, baseline=zeros, contrast=np.array([1.0]), normalize=True)
+    assert_array_equal(evidence, np.zeros(SHAPE))

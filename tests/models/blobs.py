@@ -6,14 +6,18 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from mri3d.models.model import Task
+from mri3d.models.model import TrainingSet
 from mri3d.models.network.cnn import CNN
 from mri3d.nets.sfcn import SFCN
+from mri3d.outcome import Classes, Measure
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.sequence import InMemory
 
 SHAPE = (12, 13, 14)
 BLOB = (slice(3, 7), slice(4, 8), slice(5, 9))
+"""Where the second class of `planted` is brighter, and where older volumes of `planted_measure` are."""
+
+
 TRAIN, VALIDATION, TEST = np.arange(0, 24), np.arange(24, 36), np.arange(36, 48)
 CLASSES = ("control", "patient", "other")
 
@@ -27,18 +31,37 @@ def planted(num_classes=2, *, num_subjects=48, seed=0):
     return volumes, targets
 
 
-def task(folder, *, num_classes=2, volumes=None, targets=None, seed=3, **parts: object):
+def training(folder, *, num_classes=2, volumes=None, targets=None, seed=3, **parts: object):
+    """Give what a fit of the planted classes learns from, parts of it changed."""
     planted_volumes, planted_targets = planted(num_classes)
     options = {
         "volumes": InMemory(planted_volumes if volumes is None else volumes),
+        "outcome": Classes(CLASSES[:num_classes]),
         "targets": planted_targets if targets is None else targets,
         "groups": np.arange(48),
-        "classes": CLASSES[:num_classes],
         "train_rows": TRAIN,
         "validation_rows": VALIDATION,
-    }
+    } | parts
     options["volumes"].recipe = Recipe("native", shape=SHAPE)  # as a cohort's volumes have
-    return Task(**options | parts, seed=seed, folder=folder)
+    return TrainingSet(**options, seed=seed, folder=folder)
+
+
+def planted_measure(*, num_channels=1, seed=0):
+    """Give noise with a blob that brightens from 20 years to 80, and darkens in a second channel; and the ages."""
+    random = np.random.default_rng(seed)
+    ages = random.uniform(20, 80, 48).round(1)
+    standard = ((ages - 50) / 17)[:, None, None, None]
+    volumes = random.standard_normal((48, num_channels, *SHAPE)).astype(np.float32)
+    for channel in range(num_channels):
+        volumes[(slice(None), channel, *BLOB)] += (-1) ** channel * 3 * standard
+    return volumes, ages
+
+
+def measured(folder, *, volumes=None, targets=None, **parts: object):
+    """Give what a fit of the planted ages learns from, parts of it changed."""
+    planted_volumes, ages = planted_measure()
+    given = (planted_volumes if volumes is None else volumes), (ages if targets is None else targets)
+    return training(folder, volumes=given[0], targets=given[1], **{"outcome": Measure("age"), **parts})
 
 
 def cnn(*, epochs=2, lr=0.02, trainer=None, network=None, **options: object):
@@ -51,6 +74,6 @@ def cnn(*, epochs=2, lr=0.02, trainer=None, network=None, **options: object):
     )
 
 
-def weights(classifier):
+def weights(model):
     """Give the fitted network's state, each tensor as bytes."""
-    return {name: tensor.numpy().tobytes() for name, tensor in classifier.network_.state_dict().items()}
+    return {name: tensor.numpy().tobytes() for name, tensor in model.network_.state_dict().items()}

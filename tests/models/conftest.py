@@ -4,20 +4,21 @@ import numpy as np
 import pytest
 
 from mri3d.volumes.cache import Volumes
-from tests.models.blobs import VALIDATION, cnn, planted, task
-from tests.models.planted import planted_cohort
+from mri3d.volumes.sequence import InMemory
+from tests.models.blobs import VALIDATION, cnn, planted, training
+from tests.models.planted import measured_cohort, planted_cohort
 
 
 @pytest.fixture(scope="module")
 def overfitted(tmp_path_factory):
-    """Give a classifier whose validation loss can only rise, since its validation labels are turned round."""
+    """Give a model whose validation loss can only rise, since its validation labels are turned round."""
     folder = tmp_path_factory.mktemp("overfitted")
     targets = planted()[1]
     targets[VALIDATION] = 1 - targets[VALIDATION]
-    made = task(folder, targets=targets)
-    classifier = cnn(epochs=20, patience=3)
-    classifier.fit(made)
-    return classifier, made, folder
+    made = training(folder, targets=targets)
+    model = cnn(epochs=20, patience=3)
+    model.fit(made)
+    return model, made, folder
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +29,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Volumes, np.ndarray]:
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Volumes, np.ndarray]:
     return planted_cohort(tmp_path_factory.mktemp("three"), num_subjects=63, num_classes=3, seed=8)
+
+
+@pytest.fixture(scope="module")
+def measured() -> tuple[InMemory, np.ndarray]:
+    return measured_cohort(63, seed=9)

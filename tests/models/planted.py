@@ -6,10 +6,12 @@ import nibabel
 import numpy as np
 
 from mri3d.models.classical.models import ClassicalModel
-from mri3d.models.model import Task
+from mri3d.models.model import TrainingSet
+from mri3d.outcome import Classes, Measure
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.sequence import InMemory, VolumeSequence
 
 SHAPE = (7, 8, 9)
 REGION = (slice(2, 4), slice(3, 6), slice(4, 7))
@@ -17,6 +19,9 @@ REGION = (slice(2, 4), slice(3, 6), slice(4, 7))
 
 OTHER_REGION = (slice(4, 6), slice(1, 3), slice(1, 6))
 """Where the third class is brighter."""
+
+TRAIN, TEST = np.arange(45), np.arange(45, 63)
+"""Rows of the cohorts of the fixtures `two`, `three` and `measured`."""
 
 
 def write_volumes(folder: Path, arrays: np.ndarray) -> Volumes:
@@ -60,17 +65,42 @@ def planted_arrays(targets: np.ndarray, *, seed: int) -> np.ndarray:
     return arrays
 
 
-TRAIN, TEST = np.arange(45), np.arange(45, 63)
-"""Rows of the cohorts of the fixtures `two` and `three`."""
+def measured_arrays(targets: np.ndarray, *, seed: int) -> np.ndarray:
+    """Give volumes in which a measure [N] brightens REGION and darkens OTHER_REGION, float32 [N, X, Y, Z]."""
+    arrays = brains(len(targets), seed=seed)
+    standard = ((targets - targets.mean()) / targets.std())[:, None, None, None]
+    arrays[(slice(None), *REGION)] += 2 * standard
+    arrays[(slice(None), *OTHER_REGION)] -= 2 * standard
+    return arrays
 
 
-def task_of(cohort, folder=Path(), *, train_rows=TRAIN, validation_rows=(), groups=None, seed=3) -> Task:
+def measured_cohort(num_subjects: int, *, seed: int) -> tuple[InMemory, np.ndarray]:
+    """Give volumes in memory, and what is measured of them: ages from 20 to 80."""
+    ages = np.random.default_rng(seed).uniform(20, 80, num_subjects).round(1)
+    return InMemory(measured_arrays(ages, seed=seed)[:, None]), ages
+
+
+AGE = Measure("age")
+"""What is predicted from `measured_cohort`."""
+
+
+def training_of(
+    cohort: tuple[VolumeSequence, np.ndarray],
+    folder: Path = Path(),
+    *,
+    outcome: Measure | None = None,
+    train_rows=TRAIN,
+    validation_rows=(),
+    groups=None,
+    seed=3,
+) -> TrainingSet:
+    """Give what a fit learns from: of classes a, b, c, unless an outcome is given."""
     volumes, targets = cohort
-    return Task(
+    return TrainingSet(
         volumes=volumes,
+        outcome=outcome or Classes(tuple("abc"[: targets.max() + 1])),
         targets=targets,
         groups=np.arange(len(targets)) if groups is None else groups,
-        classes=tuple("abc"[: targets.max() + 1]),
         train_rows=np.asarray(train_rows),
         validation_rows=np.asarray(validation_rows, dtype=np.int64),
         seed=seed,
@@ -78,6 +108,6 @@ def task_of(cohort, folder=Path(), *, train_rows=TRAIN, validation_rows=(), grou
     )
 
 
-def fitted(model: ClassicalModel, task: Task) -> ClassicalModel:
-    model.fit(task)
+def fitted(model: ClassicalModel, training: TrainingSet) -> ClassicalModel:
+    model.fit(training)
     return model

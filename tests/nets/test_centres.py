@@ -53,7 +53,7 @@ def plant(conv):
 
 
 def probe(net):
-    """Give, for the cells (i, i, i) of the map, what they see of the volume [cells, X, Y, Z]."""
+    """Return, for the cells (i, i, i) of the map, what they see of the volume [cells, X, Y, Z]."""
     seen = []
     net.cam_layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
     volume = torch.ones(1, 1, *SHAPE, requires_grad=True)
@@ -94,6 +94,15 @@ def test_each_axis_has_its_own_geometry():
     np.testing.assert_array_equal(cell_centres(pad, pad, (20, 21, 22)), [[-3, -1, 1], [1, 1, 1]])
 
 
+def test_transposed_convolutions_and_channels_are_followed():
+    down = nn.Conv3d(3, 2, 4, stride=2, padding=1)  # cells at 0.5, 2.5, ...
+    up = nn.ConvTranspose3d(2, 1, 2, stride=2)  # of each cell two, a quarter of a cell to both sides
+    net = nn.Sequential(down, up)
+    start, step = cell_centres(net, net, (20, 22, 24), num_channels=3)
+    np.testing.assert_array_equal(start, [0.0] * 3)
+    np.testing.assert_array_equal(step, [1.0] * 3)
+
+
 def test_network_is_left_as_it_was():
     net = Seed(SHAPE, 1, **SMALL["seed"]).train()
     cell_centres(net, net.cam_layer, SHAPE)
@@ -105,7 +114,7 @@ class Averaged(nn.Module):
     """Forgets where things were."""
 
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
-        """Give the average [B, 1, 1, 1, 1]."""
+        """Return the average [B, 1, 1, 1, 1]."""
         return functional.adaptive_avg_pool3d(volume, 1)
 
 

@@ -34,6 +34,23 @@ def test_every_network_gives_logits_and_a_map_with_a_gradient(name, num_outputs)
     assert gradient.abs().sum() > 0
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_channel_of_no_weight_changes_nothing_and_one_of_some_does(name):
+    shape = (33, 34, 35)
+    torch.manual_seed(0)
+    one, two = (NETWORKS[name](shape, 2, num_channels=count, **SMALL[name]).eval() for count in (1, 2))
+    state, planted = one.state_dict(), two.state_dict()
+    (first,) = [key for key, tensor in planted.items() if tensor.shape != state[key].shape]
+    planted.update(state | {first: torch.cat([state[first], torch.zeros_like(state[first])], dim=1)})
+    two.load_state_dict(planted)
+    volumes = torch.randn(2, 2, *shape)
+    with torch.no_grad():
+        torch.testing.assert_close(two(volumes), one(volumes[:, :1]))
+        planted[first][:, 1] = planted[first][:, 0]
+        two.load_state_dict(planted)
+        torch.testing.assert_close(two(volumes), one(volumes.sum(dim=1, keepdim=True)))
+
+
 def test_resnets_have_their_depth():
     for network, depth in ((ResNet18, 18), (ResNet50, 50)):
         layers = dict(network((33, 34, 35), 1, widths=[2, 2, 2, 2]).named_modules())

@@ -67,6 +67,9 @@ def test_a_volume_that_pooling_uses_up_is_told_by_name():
         ({"pooling": 0}, "pooling=0 is not made of whole numbers of at least 1"),
         ({"dropout": 1.0}, r"dropout=1.0 is not in \[0, 1\)"),
         ({"num_outputs": 0}, "num_outputs=0 leaves nothing to predict"),
+        ({"num_channels": 0}, "num_channels=0 is not made of whole numbers of at least 1"),
+        ({"volume_shape": (50, 50)}, r"seed: volume_shape=\(50, 50\) is not made of three whole numbers"),
+        ({"volume_shape": (50, 50, 0)}, r"seed: volume_shape=\(50, 50, 0\) is not made of three whole numbers"),
     ],
 )
 def test_arguments_out_of_range_are_told_with_their_value(arguments, message):

@@ -21,6 +21,29 @@ def test_multiply_adds_follow_from_the_layers_definition():
     assert multiply_adds(nn.ReLU(), (3,)) == 0
 
 
+def test_channels_of_the_volume_are_counted():
+    lines = summarize(nn.Sequential(nn.Conv3d(3, 8, 1)), (7, 8, 9), num_channels=3).splitlines()
+    assert lines[-1].split() == ["total", "Sequential", "32", "12.1", "k"]
+
+
+class Picky(nn.Module):
+    """Looks at the values that it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 2)
+
+    def forward(self, volumes: torch.Tensor) -> torch.Tensor:
+        """Return outputs [B, 2]."""
+        return self.head(volumes.mean(dim=(2, 3, 4)) if volumes.max().item() >= 0 else volumes)
+
+
+def test_a_network_that_needs_values_gets_the_totals_only():
+    header, _, *rows = summarize(Picky(), (7, 8, 9)).splitlines()
+    assert header.startswith("layer")
+    assert [row.split() for row in rows if "-" not in row] == [["total", "Picky", "4"]]
+
+
 def test_tracing_computes_nothing_and_changes_nothing():
     net = nn.Sequential(nn.Conv3d(1, 2, 3), nn.BatchNorm3d(2), nn.Dropout(), nn.AdaptiveAvgPool3d(1), nn.Flatten())
     net[2].eval()

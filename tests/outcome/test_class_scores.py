@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as reference
 
-from mri3d.outcome.class_scores import confusion_matrix, expected_calibration_error, scores
+from mri3d.outcome.class_scores import auc, class_scores, confusion_matrix, expected_calibration_error, membership
 
 
 def random_case(num_subjects, num_classes, seed):
@@ -23,7 +23,7 @@ def random_case(num_subjects, num_classes, seed):
 def test_binary_scores_equal_scikit_learn(seed):
     targets, proba = random_case(41, 2, seed)
     predictions = proba.argmax(axis=1)
-    assert scores(targets, proba, ("a", "b")) == pytest.approx(
+    assert class_scores(targets, proba, ("a", "b")) == pytest.approx(
         {
             "auc": reference.roc_auc_score(targets, proba[:, 1]),
             "accuracy": reference.accuracy_score(targets, predictions),
@@ -42,7 +42,7 @@ def test_binary_scores_equal_scikit_learn(seed):
 def test_scores_of_three_classes_equal_scikit_learn(seed):
     targets, proba = random_case(47, 3, seed)
     predictions = proba.argmax(axis=1)
-    assert scores(targets, proba, ("a", "b", "c")) == pytest.approx(
+    assert class_scores(targets, proba, ("a", "b", "c")) == pytest.approx(
         {
             "auc": reference.roc_auc_score(targets, proba, multi_class="ovr", average="macro"),
             "accuracy": reference.accuracy_score(targets, predictions),
@@ -55,11 +55,40 @@ def test_scores_of_three_classes_equal_scikit_learn(seed):
     )
 
 
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_auc_of_decisions_with_ties_is_that_of_scikit_learn(num_classes):
+    rng = np.random.default_rng(num_classes)
+    targets = np.arange(40) % num_classes
+    decisions = rng.integers(0, 9, (40, 1 if num_classes == 2 else 3)) + targets[:, None] * 0.5  # with ties
+    members = targets[:, None] == np.arange(num_classes)
+    expected = (
+        reference.roc_auc_score(targets, decisions[:, 0])
+        if num_classes == 2
+        else np.mean([reference.roc_auc_score(members[:, k], decisions[:, k]) for k in range(3)])
+    )
+    assert auc(decisions, membership(targets, num_classes)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("decisions", "expected"), [(np.ones(9), 0.5), (np.arange(9), 0.0), (-np.arange(9), 1.0)])
+def test_auc_of_nothing_but_ties_is_a_half_and_of_an_order_all_or_nothing(decisions, expected):
+    members = np.arange(9) < 4
+    assert auc(decisions[:, None], members[:, None]) == expected == reference.roc_auc_score(members, decisions)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 4])
+def test_membership_is_of_the_second_of_two_classes_or_of_each(num_classes):
+    targets = np.array([0, 1, 1, 0]) if num_classes == 2 else np.array([2, 0, 1, 2])
+    expected = np.eye(num_classes, dtype=bool)[targets]
+    members = membership(targets, num_classes)
+    assert members.dtype == bool
+    np.testing.assert_array_equal(members, expected[:, 1:] if num_classes == 2 else expected)
+
+
 def test_auc_is_the_share_of_pairs_in_the_right_order():
     targets, proba = random_case(29, 2, 0)
     pairs = itertools.product(proba[targets == 1, 1], proba[targets == 0, 1])
     right = np.mean([(positive > negative) + 0.5 * (positive == negative) for positive, negative in pairs])
-    assert scores(targets, proba, ("a", "b"))["auc"] == pytest.approx(right)
+    assert class_scores(targets, proba, ("a", "b"))["auc"] == pytest.approx(right)
 
 
 def test_confusion_matrix_has_the_truth_in_its_rows():
@@ -78,7 +107,7 @@ def test_calibration_error_of_a_known_case():
 
 def test_one_class_leaves_scores_undefined_and_says_why(caplog):
     proba = np.array([[0.7, 0.3], [0.6, 0.4]])
-    result = scores(np.array([0, 0]), proba, ("control", "patient"))
+    result = class_scores(np.array([0, 0]), proba, ("control", "patient"))
     for name in ("auc", "balanced_accuracy", "f1", "sensitivity"):
         assert result[name] is None
     assert result["accuracy"] == result["specificity"] == 1.0
@@ -86,7 +115,7 @@ def test_one_class_leaves_scores_undefined_and_says_why(caplog):
 
 
 def test_a_certain_and_wrong_answer_costs_a_finite_amount():
-    result = scores(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]), ("a", "b"))
+    result = class_scores(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]), ("a", "b"))
     assert result["log_loss"] == pytest.approx(-np.log(np.finfo(np.float64).eps) / 2)
 
 
@@ -101,4 +130,4 @@ def test_a_certain_and_wrong_answer_costs_a_finite_amount():
 )
 def test_what_is_no_probability_is_refused(proba, message):
     with pytest.raises(ValueError, match=message), warnings.catch_warnings():
-        scores(np.array([0, 1]), np.array(proba), ("a", "b"))
+        class_scores(np.array([0, 1]), np.array(proba), ("a", "b"))

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from mri3d.report.components import named_counts, scree_chart, subjects_chart
 from mri3d.report.maps import MapView, map_picture, volumes_picture
+from tests.report.svg import points, texts
 
 SIDES = (17, 18, 19)
 
@@ -30,7 +31,8 @@ def test_scree_names_the_components_that_exist():
     assert "10: 53.8 %" in text  # 0.5 + 9 * 0.5 / 119
     assert "100: 91.6 %" in text  # 0.5 + 99 * 0.5 / 119
     assert "500:" not in text
-    assert "10 components hold 53.8 %, 100 components hold 91.6 %" in picture.caption
+    assert {"Component", "Number of components", "Cumulative variance explained (%)"} <= set(texts(picture))
+    assert "10 components explain 53.8 %, 100 components explain 91.6 %" in picture.caption
 
 
 @pytest.mark.parametrize(
@@ -43,17 +45,37 @@ def test_named_counts(num_components, expected):
 @pytest.mark.parametrize("num_components", [1, 2, 5])
 def test_subjects_are_drawn_one_by_one_with_any_class_name(num_components):
     rng = np.random.default_rng(0)
-    targets = np.array([0, 1, 1, 0, 1, 0, 1])
+    cells = [["$<病>", "_a"][target] for target in (0, 1, 1, 0, 1, 0, 1)]
     picture = subjects_chart(
-        rng.standard_normal((7, num_components)), np.full(num_components, 0.25), targets, ["_a", "$<病>"], note="Told."
+        rng.standard_normal((7, num_components)), np.full(num_components, 0.25), cells, name="_dx", note="Told."
     )
     text = picture.data.decode()
     assert text.count("<use") >= 7 * (2 if num_components >= 3 else 1)
-    assert "component 1 (25.0 %)" in text
-    assert ("component 3" in text) == (num_components >= 3)
+    assert "Component 1 (25.0 %)" in text
+    assert ("Component 3" in text) == (num_components >= 3)
     assert "$&lt;病&gt;" in text
     assert " _a" in text
+    assert " _dx" in texts(picture)  # above the legend
     assert picture.caption.endswith("Told.")
+
+
+@pytest.mark.parametrize("num_components", [1, 2, 5])
+def test_subjects_of_a_measure_have_a_colour_bar(num_components):
+    scores = np.random.default_rng(0).standard_normal((9, num_components))
+    ages = np.linspace(20, 60, 9).tolist()
+    picture = subjects_chart(scores, np.full(num_components, 0.1), ages, name="age")
+    drawn = points(picture)
+    assert [len(some) for some in drawn] == [9] * (2 if num_components >= 3 else 1)
+    scale, start = np.polyfit(scores[:, 0], drawn[0][:, 0], 1)
+    assert_allclose(start + scale * scores[:, 0], drawn[0][:, 0], atol=0.01)
+    assert "age" in texts(picture)
+    assert "40" in texts(picture)  # a tick of the bar
+    assert picture.alt.endswith("coloured by age.")
+
+
+def test_subjects_of_one_value_are_drawn():
+    picture = subjects_chart(np.eye(4), np.full(4, 0.25), [3, 3, 3, 3], name="score")
+    assert "score" in texts(picture)
 
 
 def test_map_is_red_above_zero_blue_below_and_scaled_symmetrically():

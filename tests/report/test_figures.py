@@ -93,6 +93,23 @@ def test_evidence_against_is_blue_and_for_is_orange():
     assert warmth[:, middle:right].max() < 30
 
 
+def test_the_scale_says_what_its_ends_mean():
+    """The words are drawn, so what is looked at is how wide they are and that they change the picture."""
+    both, positive = ball((10, 22, 20), 7) - ball((26, 22, 20), 7), ball((10, 22, 20), 7)
+
+    def width(heatmap, **words):
+        return pixels(slices(HeadView(ellipsoid(), ras_affine(), heatmap, **words), alt="")).shape[1]
+
+    assert width(both) == width(both, high="raises", low="against")
+    assert width(both, high="raises age", low="lowers age") > width(both, high="raises", low="lowers")
+    assert width(positive, low="a word that is not there") == width(positive)  # none of it is negative
+    assert width(both, high="x" * 18) == width(both, high="x" * 300)  # cut
+    raises = slices(HeadView(ellipsoid(), ras_affine(), both, high="raises", low="lowers"), alt="")
+    assert raises.data != slices(HeadView(ellipsoid(), ras_affine(), both, high="raised", low="lowers"), alt="").data
+    shown = pixels(raises)
+    assert shown[:, -4:].max() < 40  # the words end before the picture does
+
+
 def test_a_spike_voxel_does_not_darken_the_head():
     spiked = ellipsoid()
     spiked[18, 22, 20] = 65535.0

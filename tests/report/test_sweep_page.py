@@ -1,15 +1,16 @@
 """The page of a sweep has a row for each run, with the numbers of its metrics."""
 
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from mri3d.report.charts import sweep_chart
-from mri3d.report.sweep_page import SweepRun, sweep_table, varied_keys, write_sweep_page
-from tests.report.test_charts import texts
-from tests.report.test_page import HOSTILE, read
+from mri3d.outcome import Measure
+from mri3d.report.sweep_page import SweepRun, sweep_chart, sweep_table, varied_keys, write_sweep_page
+from tests.report.reader import HOSTILE, read
+from tests.report.svg import points, texts
+
+COMPARED = ("auc", "accuracy", "balanced_accuracy")
+CLASSES = {"compared": COMPARED, "ascending": False, "chance": {"auc": 0.5, "balanced_accuracy": 0.5}}
 
 
 def result(folder, aucs, pooled, **settings):
@@ -32,8 +33,9 @@ def study(tmp_path):
 
 
 def test_rows_hold_what_was_varied_and_the_scores(tmp_path):
-    header, rows = sweep_table(study(tmp_path))
-    assert header[:3] == ["model", "AUC", "mean ± SD"]
+    header, rows = sweep_table(study(tmp_path), COMPARED)
+    assert header[:3] == ["model", "AUC", "Mean ± SD"]
+    assert header[3:] == ["Accuracy", "Mean ± SD", "Balanced accuracy", "Mean ± SD", "Seconds", "Run"]
     assert rows[0] == [
         "ridge", "0.912", "0.900 ± 0.141", "0.750", "0.750 ± 0.000", "–", "–", "12", str(tmp_path / "runs/a b/1"),
     ]  # fmt: skip
@@ -47,14 +49,14 @@ def test_settings_that_only_some_runs_have_are_varied():
 
 
 def test_the_page_links_to_each_report_and_escapes_every_text(tmp_path):
-    write_sweep_page(tmp_path / "runs/x-sweep/report.html", study(tmp_path))
+    write_sweep_page(tmp_path / "runs/x-sweep/report.html", study(tmp_path), **CLASSES)
     page = tmp_path / "runs/x-sweep/report.html"
     reader = read(page)
     assert "script" not in reader.tags
     assert reader.tags.count("a") == 2
     assert 'href="../a%20b/1/report.html"' in page.read_text()
     shown = [text for text in reader.texts if text.strip()]
-    assert shown[shown.index("0.912") + 1].startswith("is the best AUC, that of model=ridge. It is the best of 2")
+    assert shown[shown.index("0.912") + 1].startswith("is the best AUC, reached by model=ridge. It is the best of 2")
     assert f"failed: no room {HOSTILE}" in shown
     assert shown[shown.index("results") + 1 :][:5] == [" 2", "failed", " 1", "seed", " 0"]
 
@@ -69,7 +71,7 @@ def test_the_page_links_to_each_report_and_escapes_every_text(tmp_path):
 )
 def test_runs_on_different_subjects_are_not_called_comparable(tmp_path, settings, because):
     runs = [result(tmp_path / str(place), [0.8], 0.8, **varied) for place, varied in enumerate(settings)]
-    write_sweep_page(tmp_path / "report.html", runs)
+    write_sweep_page(tmp_path / "report.html", runs, **CLASSES)
     page = (tmp_path / "report.html").read_text()
     assert f"tested on different subjects, because they differ in {because}: " in page
     assert "same tests" not in page
@@ -78,20 +80,15 @@ def test_runs_on_different_subjects_are_not_called_comparable(tmp_path, settings
 def test_a_run_that_failed_does_not_make_the_others_incomparable(tmp_path):
     runs = [result(tmp_path / name, [0.8], 0.8, model=name, seed="1") for name in ("knn", "ridge")]
     runs.append(SweepRun({"seed": "2", "model": "knn"}, tmp_path / "c", None, "no room"))
-    write_sweep_page(tmp_path / "report.html", runs)
+    write_sweep_page(tmp_path / "report.html", runs, **CLASSES)
     assert "It is the best of 2 on the same tests" in (tmp_path / "report.html").read_text()
 
 
 def test_the_chart_places_folds_and_all_tests():
     def drawn(pooled, folds):
-        picture = sweep_chart(["knn", "_ridge"], {"AUC": [(pooled, folds), (0.5, [None, 0.6])]}, {"AUC": 0.5})
+        picture = sweep_chart(["knn", "_ridge"], {"auc": [(pooled, folds), (0.5, [None, 0.6])]}, {"auc": 0.5})
         assert {"knn", " _ridge", "AUC"} <= set(texts(picture))
-        groups = [
-            [(float(mark.get("x")), float(mark.get("y"))) for mark in node.iter() if mark.tag.endswith("}use")]
-            for node in ElementTree.fromstring(picture.data).iter()
-            if node.get("id", "").startswith("PathCollection")
-        ]
-        return [np.array(group) for group in groups if group]
+        return points(picture)
 
     dots, other_dots, diamond, other = drawn(0.75, [0.5, 1.0])
     assert diamond[0, 0] == pytest.approx(dots[:, 0].mean(), abs=1e-3)
@@ -100,3 +97,33 @@ def test_the_chart_places_folds_and_all_tests():
     assert other_dots[0, 0] - other[0, 0] == pytest.approx(0.1 * per_unit, abs=1e-3)
     assert diamond[0, 1] < other[0, 1]  # the first run on top: y runs down
     assert len(drawn(0.75, [0.75])) == 3  # one fold is all tests
+
+
+def test_a_measure_has_the_lowest_error_first(tmp_path):
+    age = Measure("age")
+    runs = []
+    for name, error, folds in (("ridge", 7.125, [7.0, 7.25]), ("sfcn", 48211.0, [None, 9.0])):
+        test = {score: {"value": 0.5} for score in age.compared} | {"mae": {"value": error}}
+        scores = [dict.fromkeys(age.compared, 0.5) | {"mae": fold} for fold in folds]
+        metrics = {"test": test, "folds": [{"scores": fold} for fold in scores], "seconds": {"total": 3.0}}
+        runs.append(SweepRun({"model": name}, tmp_path / name, metrics))
+    look = {"compared": age.compared, "ascending": age.ascending, "chance": age.chance}
+    write_sweep_page(tmp_path / "report.html", runs, **look)
+    shown = read(tmp_path / "report.html").texts
+    assert shown[shown.index("7.125") + 1].startswith("is the lowest MAE, reached by model=ridge.")
+    header, rows = sweep_table(runs, age.compared)
+    assert header[1:4] == ["MAE", "Mean ± SD", "R²"]
+    assert [row[1] for row in rows] == ["7.125", "48211"]
+    picture = sweep_chart(["a"], {"mae": [(7.0, [6.0, 8.0])], "r2": [(0.5, [0.4, 0.6])]}, age.chance)
+    assert {"MAE", "R²"} <= set(texts(picture))
+    assert picture.alt == "MAE, R² of 1 runs."
+    assert "Dotted line: guessing." in picture.caption
+    assert "guessing" not in sweep_chart(["a"], {"mae": [(7.0, [])]}, age.chance).caption
+
+
+def test_runs_without_tests_have_dashes(tmp_path):
+    metrics = {"test": {}, "folds": [{"scores": {}}], "seconds": {"total": 3.0}}
+    runs = [SweepRun({"model": name}, tmp_path / name, metrics) for name in ("knn", "ridge")]
+    assert [row[1:7] for row in sweep_table(runs, COMPARED)[1]] == [["–"] * 6] * 2
+    write_sweep_page(tmp_path / "report.html", runs, **CLASSES)
+    assert "No run has this score: there is no best one." in read(tmp_path / "report.html").texts

@@ -51,11 +51,26 @@ def test_the_table_gives_counts_means_and_spreads():
     scores = np.array([[0.5 + 0.03 + 0.001 * inner, 0.7 + 0.03 + 0.001 * inner] for inner in range(3)])
     spread = f"{scores.mean():.3f} ± {scores.std(ddof=1):.3f}"
     train = f"{scores.mean() + 0.2:.3f} ± {scores.std(ddof=1):.3f}"
-    assert f"<tr><th>10</th><td>1 of 2</td><td>{train}</td><td>{spread}</td></tr>" in text
-    assert "<tr><th>0.1</th><td>0 of 2</td>" in text
-    assert "<tr><th>null</th><td>1 of 2</td>" in text
+    assert f"<tr><th>10</th><td>1 of 2 folds</td><td>{train}</td><td>{spread}</td></tr>" in text
+    assert "<tr><th>0.1</th><td>0 of 2 folds</td>" in text
+    assert "<tr><th>null</th><td>1 of 2 folds</td>" in text
     assert "AUC against C, all others as each fold chose them; mean ± SD over 6 inner folds." in text
-    assert "Each of 2 folds chose inside its own training subjects" in text
+    assert "Each of 2 folds chose within its own training subjects" in text
+
+
+def test_the_score_that_led_the_choice_is_found_by_its_columns():
+    def renamed(name):
+        return name.replace("_auc", "_r2")
+
+    search = [{renamed(name): value for name, value in row.items()} | {"train_size": 8} for row in rows()]
+    chosen = [setting | {"train_size": 8} for setting in CHOSEN]  # a parameter whose name begins like a score's
+    curves = validation_curves(chosen, search)
+    assert [(curve.name, curve.criterion) for curve in curves] == [("num_components", "r2"), ("C", "r2")]
+    assert [curve.validation_scores for curve in curves] == [
+        curve.validation_scores for curve in validation_curves(CHOSEN, rows())
+    ]
+    text = "".join(tuning_sections({"folds": [{"chosen": setting} for setting in chosen]}, search))
+    assert "Validation curve: R² against C, all others" in text
 
 
 def test_choices_in_two_steps_have_a_curve_each():

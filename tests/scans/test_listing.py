@@ -15,7 +15,7 @@ from mri3d.scans.scan import ScanError, read_scan
 
 @pytest.fixture
 def study(tmp_path):
-    """Give a folder with scans, other files and hidden ones."""
+    """Make a folder with scans, other files and hidden ones."""
     for name in ("b.nii", "a.nii.gz", "deep/er/c.nii", "notes.txt", "d.nii.json", ".hidden.nii", ".git/e.nii"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -25,7 +25,7 @@ def study(tmp_path):
 
 @pytest.fixture
 def bids(tmp_path):
-    """Give a BIDS root."""
+    """Make a BIDS root."""
     for name in (
         "dataset_description.json",
         "sub-01/anat/sub-01_T1w.nii.gz",
@@ -100,7 +100,7 @@ PLACES = {
 
 @pytest.fixture
 def study_without(study):
-    """Give the study with places that hold no scan."""
+    """Make the study with places that hold no scan."""
     (study / "empty").mkdir()
     (study / "bids").mkdir()
     (study / "bids" / "dataset_description.json").touch()
@@ -111,8 +111,11 @@ def study_without(study):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_place_without_scans_is_named_with_what_it_is(study_without, place):
-    with pytest.raises(UserError, match=f"scans={re.escape(str(study_without / place))}: .*{PLACES[place]}"):
+    with pytest.raises(UserError) as caught:
         find_scans([str(study_without / place)])
+    named = re.escape(str(study_without / place))
+    assert re.search(f"^scans='{named}': .*{PLACES[place]}", str(caught.value))
+    assert re.search(f"^scans={named}: .*{PLACES[place]}", caught.value.on_command_line())
 
 
 def test_among_several_places_one_without_scans_is_given_to_be_refused(study_without, caplog):
@@ -121,13 +124,18 @@ def test_among_several_places_one_without_scans_is_given_to_be_refused(study_wit
     assert list(map(str, scans)) == places
     assert [record.levelname for record in caplog.records] == ["WARNING"] * len(PLACES)
     for scan, reason in zip(scans, PLACES.values(), strict=False):
-        assert re.search(f"scans={re.escape(str(scan))}: .*{reason}", caplog.text)
+        assert re.search(f"scans='{re.escape(str(scan))}': .*{reason}", caplog.text)
         with pytest.raises(ScanError, match=f"^{re.escape(str(scan))} (is|does not)"):
             read_scan(scan)
 
 
+def test_no_place_at_all_is_a_mistake():
+    with pytest.raises(UserError, match=r"^scans names nothing\. Give a file, a glob"):
+        find_scans([])
+
+
 def test_no_place_with_scans_is_a_mistake(study_without):
-    with pytest.raises(UserError, match=r"scans=.*/empty: this folder .*scans=.*/pipe: .* is neither"):
+    with pytest.raises(UserError, match=r"scans='.*/empty': this folder .*scans='.*/pipe': .* is neither"):
         find_scans([str(study_without / "empty"), str(study_without / "pipe")])
 
 

@@ -1,4 +1,4 @@
-"""Reading: every good file as it is, in any stored order; writing a map onto its grid."""
+"""Reading: every good file as it is, in any stored order; writing an image onto its grid."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mri3d.scans.scan import canonical, canonical_digest, read_scan, stored_order, write_map
+from mri3d.scans.scan import canonical, canonical_digest, read_scan, stored_order, write_image
 from tests.scans.phantom import (
     ORDERS,
     SHARED_DATA,
@@ -133,7 +133,7 @@ def test_a_map_lies_on_the_grid_of_its_scan(tmp_path, ending, code):
     scan = read_scan(write_scan(tmp_path / f"scan{ending}", data, affine, code=code))
     heat = world_mm(scan.data.shape, scan.affine)[..., 1]
 
-    write_map(tmp_path / f"map{ending}", heat, scan.affine, code=scan.code)
+    write_image(tmp_path / f"map{ending}", heat, scan.affine, code=scan.code)
 
     image = nib.load(tmp_path / f"map{ending}")
     assert image.get_data_dtype() == np.float32
@@ -142,8 +142,43 @@ def test_a_map_lies_on_the_grid_of_its_scan(tmp_path, ending, code):
     np.testing.assert_allclose(image.header.get_qform(), scan.affine, atol=1e-4)
     assert (int(image.header["sform_code"]), int(image.header["qform_code"])) == (code, code)
     first = (tmp_path / f"map{ending}").read_bytes()
-    write_map(tmp_path / f"map{ending}", heat, scan.affine, code=scan.code)
+    write_image(tmp_path / f"map{ending}", heat, scan.affine, code=scan.code)
     assert (tmp_path / f"map{ending}").read_bytes() == first
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [(np.uint8, np.uint8), (np.float32, np.float32), (np.float64, np.float32), (np.int16, np.float32), (bool, "f4")],
+)
+def test_bytes_are_written_as_bytes_and_all_else_as_floats(tmp_path, ending, dtype, kept):
+    stored = np.asfortranarray(values((37, 8, 9), dtype))
+    write_image(tmp_path / f"image{ending}", stored, LIFE_SIZE, code=1)
+    image = nib.load(tmp_path / f"image{ending}")
+    assert image.get_data_dtype() == kept
+    np.testing.assert_array_equal(np.asarray(image.dataobj), stored)
+    np.testing.assert_allclose(image.affine, LIFE_SIZE, atol=1e-5)
+    assert image.header.get_xyzt_units()[0] == "mm"
+    assert image.header["descrip"].item() == b""
+    write_image(tmp_path / f"again{ending}", np.ascontiguousarray(stored), LIFE_SIZE, code=1)
+    assert (tmp_path / f"again{ending}").read_bytes() == (tmp_path / f"image{ending}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("description", "stored"),
+    [
+        ("mri3d: mean of 3 volumes", b"mri3d: mean of 3 volumes"),
+        ("Zürich", "Zürich".encode("latin-1")),
+        ("5 µm → 1 mm", "5 µm ? 1 mm".encode("latin-1")),
+        ("é" * 200, b"\xe9" * 79),
+    ],
+)
+def test_a_description_stands_in_the_header_as_far_as_it_fits(tmp_path, description, stored):
+    write_image(tmp_path / "map.nii.gz", values(dtype=np.float32), LIFE_SIZE, description=description)
+    header = nib.load(tmp_path / "map.nii.gz").header
+    assert header["descrip"].item() == stored
+    assert header["aux_file"].item() == b""  # the field behind it
+    np.testing.assert_array_equal(read_scan(tmp_path / "map.nii.gz").data, values())
 
 
 @needs_shared_data

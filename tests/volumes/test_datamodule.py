@@ -12,6 +12,7 @@ from mri3d.scans.scan import ScanError
 from mri3d.volumes.augmentation import Augmentation
 from mri3d.volumes.datamodule import EpochSampler, VolumeDataModule, named_worker_deaths, volume_loader
 from mri3d.volumes.sequence import InMemory
+from tests.models.refusals import refused
 
 SHAPE = (7, 8, 9)
 ROWS = np.array([1, 2, 3, 5, 8, 13, 14, 15, 16, 17, 19])
@@ -217,8 +218,8 @@ def read_all(volumes, num_workers):
 
 
 def test_killed_worker_is_a_mistake_that_the_user_can_mend():
-    message = r"loads volumes died or hung: .*\w\. Most often .*model\.num_workers=0"
-    with pytest.raises(UserError, match=message):
+    message = r"loads volumes died or hung: .*\w\. Most often .*model\.num_workers=0, or lower model\.batch_size or res"
+    with refused(message, r"Most often .* Set num_workers=0, or lower batch_size or resolution\."):
         read_all(Failing(lambda: os.kill(os.getpid(), signal.SIGKILL)), num_workers=1)
 
 

@@ -1,5 +1,6 @@
 """The Gram matrix against products of whole matrices, its cache, its memory, and what prepares it."""
 
+import gc
 import logging
 import tracemalloc
 from pathlib import Path
@@ -13,6 +14,8 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.sequence import InMemory
+from mri3d.voxels import gram as gram_module
 from mri3d.voxels.blocks import voxel_blocks
 from mri3d.voxels.gram import gram, row_products, voxel_moments
 from tests.models.planted import SHAPE, brains, flat, write_volumes
@@ -164,6 +167,48 @@ def test_gram_is_told_once(volumes, caplog):
     gram(volumes)
     gram(volumes)
     assert caplog.text.count("Gram matrix of 11 volumes") == 1
+
+
+def in_memory(volumes: Volumes) -> InMemory:
+    return InMemory(np.stack([volumes[row] for row in range(len(volumes))]))
+
+
+def test_volumes_in_memory_have_the_gram_matrix_that_they_have_on_disk(volumes):
+    found, expected = gram(in_memory(volumes)), gram(volumes)
+    assert_array_equal(found.products, expected.products)
+    assert_array_equal(found.sums, expected.sums)
+
+
+def test_gram_matrix_of_several_channels_sums_over_them():
+    arrays = brains(12, seed=1).reshape(6, 2, *SHAPE)
+    whole = arrays.reshape(6, -1).astype(np.float64)
+    assert_allclose(gram(InMemory(arrays)).products, whole @ whole.T, rtol=1e-13)
+
+
+def test_gram_matrix_in_memory_is_kept_as_long_as_its_volumes_and_written_nowhere(volumes, tmp_path, monkeypatch):
+    held = in_memory(volumes)
+    (tmp_path / "cache" / "gram").mkdir()
+    first = gram(held)
+    assert cached_files(tmp_path) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(InMemory, "block", None)  # no voxel is read again
+        assert gram(held) is first
+    before = len(gram_module._IN_MEMORY)
+    del held
+    gc.collect()
+    assert len(gram_module._IN_MEMORY) == before - 1
+
+
+def test_two_volumes_in_memory_are_not_mixed_up(volumes):
+    ours = in_memory(volumes)
+    twice, same = InMemory(2 * ours.volumes), InMemory(ours.volumes.copy())
+    assert gram(same) is not gram(ours)
+    assert_array_equal(gram(same).products, gram(ours).products)
+    assert_array_equal(gram(twice).products, 4 * gram(ours).products)
+    for factor in range(3, 30):  # objects may come to lie where another one has been
+        assert gram(InMemory(factor * ours.volumes)).products[0, 1] == pytest.approx(
+            factor**2 * gram(ours).products[0, 1], rel=1e-5
+        )
 
 
 def test_blocks_run_on_a_dask_cluster(tmp_path, monkeypatch):

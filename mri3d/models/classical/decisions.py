@@ -1,43 +1,43 @@
-"""What turns the scores of volumes into decisions: plain arrays, fitted by scikit-learn, applied without it.
+"""Functions from the scores of volumes to decisions: plain arrays, fitted by scikit-learn, applied without it.
 
-A decision is one number per row for two classes (large speaks for the second), and one per class for more. Scores are
-[N, P]; `beyond` [N] is the squared distance of a volume from the space that the scores span, 0 where the model is to
-look at the scores alone.
+They are fitted to columns [N, D], see `mri3d.outcome.Outcome.columns`: bool columns are classes to tell from the rest,
+float columns values to approximate. Scores are [N, P]; `beyond` [N] is the squared distance of a volume from the space
+that the scores span, 0 where the model is to look at the scores alone.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 
 
 @dataclass(frozen=True, eq=False)
-class LinearHead:
+class LinearDecision:
     """Weighted sums of the scores.
 
     Attributes:
-        weights: [1 or K, P].
-        intercepts: [1 or K].
+        weights: [D, P].
+        intercepts: [D].
     """
 
     weights: np.ndarray
     intercepts: np.ndarray
 
     def decide(self, scores: np.ndarray, beyond: np.ndarray) -> np.ndarray:
-        """Give decisions [N, 1 or K]."""
+        """Compute decisions [N, D]."""
         decisions: np.ndarray = scores @ self.weights.T + self.intercepts
         return decisions
 
 
 @dataclass(frozen=True, eq=False)
-class RBFHead:
+class RBFDecision:
     """Sums of Gaussian bumps around training rows.
 
     Attributes:
         centres: Scores of the rows that are support vectors of any class, [M, P].
-        weights: [1 or K, M].
-        intercepts: [1 or K].
+        weights: [D, M].
+        intercepts: [D].
         gamma: How fast the bumps fall with squared distance, [1].
     """
 
@@ -47,20 +47,20 @@ class RBFHead:
     gamma: np.ndarray
 
     def decide(self, scores: np.ndarray, beyond: np.ndarray) -> np.ndarray:
-        """Give decisions [N, 1 or K]."""
+        """Compute decisions [N, D]."""
         kernel = np.exp(-self.gamma * (squared_distances(scores, self.centres) + beyond[:, None]))
         decisions: np.ndarray = kernel @ self.weights.T + self.intercepts
         return decisions
 
 
 @dataclass(frozen=True, eq=False)
-class NeighboursHead:
-    """The classes of the nearest training rows.
+class NeighboursDecision:
+    """The mean of the nearest training rows: shares of their classes, or of their values.
 
     Attributes:
         neighbours: Scores of the training rows, [M, P].
-        members: Whether each of them is of the second class, [M, 1], or of each class, [M, K]; 0 or 1.
-        k: How many vote, [1].
+        members: Columns of each of them, [M, D]; 0 or 1 where they are classes.
+        k: How many are averaged, [1].
     """
 
     neighbours: np.ndarray
@@ -68,95 +68,86 @@ class NeighboursHead:
     k: np.ndarray
 
     def decide(self, scores: np.ndarray, beyond: np.ndarray) -> np.ndarray:
-        """Give shares of votes [N, 1 or K]; `beyond` is the same for all neighbours."""
+        """Average over the nearest neighbours, [N, D]; `beyond` is the same for all of them."""
         distances = squared_distances(scores, self.neighbours)
         nearest = np.argpartition(distances, self.k.item() - 1, axis=1)[:, : self.k.item()]
-        shares: np.ndarray = self.members[nearest].mean(axis=1)  # [N, k, K] -> [N, K]
+        shares: np.ndarray = self.members[nearest].mean(axis=1)  # [N, k, D] -> [N, D]
         return shares
 
 
-Head = LinearHead | RBFHead | NeighboursHead
+Decision = LinearDecision | RBFDecision | NeighboursDecision
+"""A fitted function."""
 
 
-def fit_linear_svms(scores: np.ndarray, targets: np.ndarray, Cs: list[float]) -> list[LinearHead]:
-    """Fit a linear SVM for each C, one class against the rest, by its kernel: N x N whatever P is.
+def fit_linear_svms(scores: np.ndarray, columns: np.ndarray, Cs: list[float]) -> list[LinearDecision]:
+    """Fit a linear support vector machine for each C and column, by its kernel: N x N whatever P is.
 
     Args:
         scores: [N, P].
-        targets: Class of each row, [N].
+        columns: What is fitted, [N, D].
         Cs: Penalties of errors.
     """
     kernel = scores @ scores.T
-    fits = [_fit_svms(kernel, targets, C) for C in Cs]
-    return [LinearHead(weights @ scores, intercepts) for weights, intercepts in fits]
+    fits = [_fit_svms(kernel, columns, C) for C in Cs]
+    return [LinearDecision(weights @ scores, intercepts) for weights, intercepts in fits]
 
 
-def fit_rbf_svms(scores: np.ndarray, targets: np.ndarray, pairs: list[tuple[float, float]]) -> list[RBFHead]:
-    """Fit an SVM with a Gaussian kernel for each pair of C and gamma, one class against the rest."""
+def fit_rbf_svms(scores: np.ndarray, columns: np.ndarray, pairs: list[tuple[float, float]]) -> list[RBFDecision]:
+    """Fit a support vector machine with a Gaussian kernel for each pair of C and gamma, and each column."""
     distances = squared_distances(scores, scores)
-    heads = []
+    decisions = []
     for C, gamma in pairs:
-        weights, intercepts = _fit_svms(np.exp(-gamma * distances), targets, C)
+        weights, intercepts = _fit_svms(np.exp(-gamma * distances), columns, C)
         support = weights.any(axis=0)
-        heads.append(RBFHead(scores[support], weights[:, support], intercepts, np.array([gamma])))
-    return heads
+        decisions.append(RBFDecision(scores[support], weights[:, support], intercepts, np.array([gamma])))
+    return decisions
 
 
-def fit_logistic(scores: np.ndarray, targets: np.ndarray, Cs: list[float]) -> list[LinearHead]:
-    """Fit a logistic regression for each C, multinomial for more than two classes."""
-    heads = []
+def fit_logistic(scores: np.ndarray, members: np.ndarray, Cs: list[float]) -> list[LinearDecision]:
+    """Fit a logistic regression for each C to memberships, bool [N, D], multinomial for more than two classes."""
+    targets = members[:, 0].astype(int) if members.shape[1] == 1 else members.argmax(axis=1)
+    decisions = []
     for C in Cs:
         model = LogisticRegression(C=C, tol=1e-6, max_iter=10_000).fit(scores, targets)
-        heads.append(LinearHead(model.coef_, model.intercept_))
-    return heads
+        decisions.append(LinearDecision(model.coef_, model.intercept_))
+    return decisions
 
 
-def fit_ridge(scores: np.ndarray, targets: np.ndarray, alphas: list[float]) -> list[LinearHead]:
-    """Fit a ridge classifier for each alpha, as `sklearn.linear_model.RidgeClassifier` does.
+def fit_ridge(scores: np.ndarray, columns: np.ndarray, alphas: list[float]) -> list[LinearDecision]:
+    """Fit least squares with a penalty on the weights for each alpha.
+
+    Classes are fitted as +1 and -1, as `sklearn.linear_model.RidgeClassifier` does.
 
     Args:
         scores: Principal scores of all rows that the components were fitted on, [N, P]: centred, and orthogonal
             column by column, which makes the solution a division.
-        targets: Class of each row, [N].
+        columns: What is fitted, [N, D].
         alphas: Penalties of the weights.
     """
-    signs = np.where(membership(targets), 1.0, -1.0)
-    projected, squares = signs.T @ scores, (scores**2).sum(axis=0)
-    return [LinearHead(projected / (squares + alpha), signs.mean(axis=0)) for alpha in alphas]
+    wanted = np.where(columns, 1.0, -1.0) if columns.dtype == bool else columns
+    projected, squares = wanted.T @ scores, (scores**2).sum(axis=0)
+    return [LinearDecision(projected / (squares + alpha), wanted.mean(axis=0)) for alpha in alphas]
 
 
-def fit_neighbours(scores: np.ndarray, targets: np.ndarray, ks: list[int]) -> list[NeighboursHead]:
-    """Keep the rows for a vote of the k nearest, for each k."""
-    members = membership(targets).astype(np.float64)
-    return [NeighboursHead(scores, members, np.array([k])) for k in ks]
-
-
-def membership(targets: np.ndarray) -> np.ndarray:
-    """Tell for each row whether it is of the second of two classes, bool [N, 1], or of each of several, [N, K].
-
-    >>> membership(np.array([0, 1, 2])).astype(int)
-    array([[1, 0, 0],
-           [0, 1, 0],
-           [0, 0, 1]])
-    """
-    num_classes = int(targets.max()) + 1
-    members: np.ndarray = targets[:, None] == np.arange(num_classes)
-    return members[:, 1:] if num_classes == 2 else members
+def fit_neighbours(scores: np.ndarray, columns: np.ndarray, ks: list[int]) -> list[NeighboursDecision]:
+    """Keep the rows and their columns for the mean of the k nearest, for each k."""
+    members = columns.astype(np.float64)
+    return [NeighboursDecision(scores, members, np.array([k])) for k in ks]
 
 
 def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Give squared Euclidean distances between the rows of [N, P] and [M, P], float64 [N, M]."""
+    """Compute squared Euclidean distances between the rows of [N, P] and [M, P], float64 [N, M]."""
     products = left @ right.T
     distances: np.ndarray = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * products
     distances[distances < 0] = 0.0  # rounding
     return distances
 
 
-def _fit_svms(kernel: np.ndarray, targets: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:
-    """Fit one SVM for each column of the membership: weights of the rows [1 or K, N] and intercepts [1 or K]."""
-    members = membership(targets)
-    weights, intercepts = np.zeros((members.shape[1], len(targets))), np.zeros(members.shape[1])
-    for column in range(members.shape[1]):
-        model = SVC(C=C, kernel="precomputed").fit(kernel, members[:, column])
-        weights[column, model.support_], intercepts[column] = model.dual_coef_[0], model.intercept_[0]
+def _fit_svms(kernel: np.ndarray, columns: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fit one machine for each column [N, D]: weights of the rows [D, N] and intercepts [D]."""
+    machine = SVC if columns.dtype == bool else SVR
+    weights, intercepts = np.zeros((columns.shape[1], len(columns))), np.zeros(columns.shape[1])
+    for number, column in enumerate(columns.T):
+        model = machine(C=C, kernel="precomputed").fit(kernel, column)
+        weights[number, model.support_], intercepts[number] = model.dual_coef_[0], model.intercept_[0]
     return weights, intercepts

@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside the curves: the network, volumes as they are fed, the confusion matrix, memory."""
+"""What TensorBoard shows beside the curves: the network, volumes as they are fed, how validation came out, memory."""
 
 import resource
 import sys
@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
+from mri3d.outcome import Outcome
 from mri3d.volumes.datamodule import Batch
 
 NUM_PICTURED = 4
@@ -24,12 +25,12 @@ class Board(pl.Callback):
 
     Args:
         summary: Text table of the network.
-        classes: Label texts.
+        outcome: What is predicted; it writes how the validation rows came out.
     """
 
-    def __init__(self, summary: str, classes: tuple[str, ...]) -> None:
-        self.summary, self.classes = summary, classes
-        self.confusion = np.zeros((len(classes), len(classes)), dtype=int)
+    def __init__(self, summary: str, outcome: Outcome) -> None:
+        self.summary, self.outcome = summary, outcome
+        self._judged: list[tuple[np.ndarray, np.ndarray]] = []
 
     def on_fit_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         """Write the network's table."""
@@ -48,31 +49,28 @@ class Board(pl.Callback):
         self,
         trainer: pl.Trainer,
         learner: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401 (the learner's logits [B, K]; the base class says what any step may give)
+        outputs: Any,  # noqa: ANN401 (the learner's predictions; the base class says what any step may return)
         batch: Batch,
         batch_index: int,
         dataloader_index: int = 0,
     ) -> None:
-        """Count predictions against labels."""
-        np.add.at(self.confusion, (batch["target"].cpu().numpy(), outputs.argmax(dim=1).cpu().numpy()), 1)
+        """Gather predictions and the truth."""
+        self._judged.append((batch["target"].cpu().numpy(), outputs.cpu().numpy()))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        """Forget the last epoch's counts."""
-        self.confusion[:] = 0
+        """Forget the last epoch."""
+        self._judged.clear()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         """Log memory."""
         learner.log("memory_mb", peak_memory_mb(), rank_zero_only=True)
 
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        """Log the validation confusion matrix (of this rank)."""
-        if writer := _writer(trainer):
-            head = "| label \\ prediction | " + " | ".join(self.classes) + " |\n|" + " --- |" * (len(self.classes) + 1)
-            rows = [
-                f"| **{name}** | " + " | ".join(str(count) for count in counts) + " |"
-                for name, counts in zip(self.classes, self.confusion, strict=True)
-            ]
-            writer.add_text("validation confusion matrix", "\n".join([head, *rows]), trainer.current_epoch)
+        """Write how the validation rows of this rank came out."""
+        if (writer := _writer(trainer)) and self._judged:
+            targets, predictions = (np.concatenate(parts) for parts in zip(*self._judged, strict=True))
+            if table := self.outcome.validation_table(targets, predictions):
+                writer.add_text("validation", table, trainer.current_epoch)
 
 
 def middle_slices(volumes: np.ndarray) -> np.ndarray:
@@ -107,7 +105,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory_mb() -> float:
-    """Give the most memory held at once since `reset_peak_memory`, in MiB.
+    """Return the most memory held at once since `reset_peak_memory`, in MiB.
 
     If torch has allocated anything on the GPU since, it is what tensors took there. Otherwise it is the main memory of
     this process, without those that load volumes; since the process began, where the system cannot count afresh.

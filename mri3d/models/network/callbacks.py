@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, option
 from mri3d.models.network.learner import Learner
 from mri3d.volumes.datamodule import Batch
 
@@ -18,15 +18,16 @@ log = logging.getLogger(__name__)
 
 
 class History(pl.Callback):
-    """Tell a training epoch by epoch: into TensorBoard, into the run's report, and as lines where there is no bar.
+    """Record a training epoch by epoch: in TensorBoard, in the run's report, and as log lines where there is no bar.
 
     Args:
+        guessing: Validation loss of a network that knows nothing of the volumes.
         lines: Whether each epoch is a line of the log.
-        inner: Whether the fit only serves a choice, and what it tells is for debugging.
+        inner: True inside a hyper-parameter search: logs at DEBUG.
     """
 
-    def __init__(self, *, lines: bool, inner: bool = False) -> None:
-        self.lines, self.inner = lines, inner
+    def __init__(self, *, guessing: float, lines: bool, inner: bool = False) -> None:
+        self.guessing, self.lines, self.inner = guessing, lines, inner
         self.epochs: list[dict[str, float]] = []
         self._start, self._num_volumes = 0.0, 0
         self._validation: dict[str, float] = {}
@@ -47,7 +48,7 @@ class History(pl.Callback):
         self._validation = {name: float(value) for name, value in metrics.items() if name.startswith("val_")}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        """Note the epoch; its validation has run, if `trainer.check_val_every_n_epoch` gave it one.
+        """Record the epoch; its validation has run, if `trainer.check_val_every_n_epoch` gave it one.
 
         Raises:
             UserError: A loss is not finite any more.
@@ -60,7 +61,8 @@ class History(pl.Callback):
             if not math.isfinite(loss):
                 raise UserError(
                     f"training diverged: the {side} loss is {loss} in epoch {trainer.current_epoch + 1}. "
-                    "Lower model.optimizer.lr, set trainer.gradient_clip_val=1, or use trainer.precision=32-true."
+                    f"Lower {option('model.optimizer.lr')}, set {option('trainer.gradient_clip_val', 1)}, or use "
+                    f"{option('trainer.precision', '32-true')}."
                 )
         learner.log("train_loss", train_loss, rank_zero_only=True)
         learner.log("volumes_per_second", self._num_volumes / seconds, rank_zero_only=True)
@@ -73,21 +75,19 @@ class History(pl.Callback):
             log.log(logging.DEBUG if self.inner else logging.INFO, "%s", told)
 
     def on_fit_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        """Say so if the network did no better than a guess: at far too high a rate the loss may stay finite."""
-        assert isinstance(learner, Learner)
+        """Warn if the network did no better than a guess: at far too high a rate the loss may stay finite."""
         best = min((epoch["val_loss"] for epoch in self.epochs if "val_loss" in epoch), default=-math.inf)
-        guessing = math.log(len(learner.class_weights))  # every class as likely, whatever the subject
-        if best >= guessing and trainer.is_global_zero:
+        if best >= self.guessing and trainer.is_global_zero:
             log.log(
                 logging.DEBUG if self.inner else logging.WARNING,
                 "the network learnt nothing that holds for the validation subjects: its best validation loss is %.3f, "
-                "and guessing gives %.3f. Try another model.optimizer.lr, more trainer.max_epochs, or more subjects.",
+                "and guessing gives %.3f. Try another learning rate, more epochs, or more subjects.",
                 best,
-                guessing,
+                self.guessing,
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a checkpoint keeps."""
+        """Return what a checkpoint keeps."""
         return {"epochs": self.epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

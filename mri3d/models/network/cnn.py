@@ -1,213 +1,268 @@
-"""A convolutional network as a classifier: training by Lightning, prediction, model folder."""
+"""A convolutional network as a model: training by Lightning, prediction, explanation, model folder."""
 
 import functools
+import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, TQDMProgressBar
 from torch import nn
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, option
+from mri3d.explain.attribution import grad_cam, integrated_gradients
 from mri3d.files import digest_json
-from mri3d.model_folder import Card, Model, write_model
-from mri3d.models.model import Task
+from mri3d.model_folder import Card, Contents, write_model
+from mri3d.models.model import Search, TrainingSet
 from mri3d.models.network.board import Board
 from mri3d.models.network.callbacks import History, OwnSignals, Patience
 from mri3d.models.network.checkpoints import Checkpoint, read_checkpoint
-from mri3d.models.network.learner import Learner, OptimizerMaker, adamw, class_logits
-from mri3d.models.network.trainer import build_trainer, check_trainer, named_interrupts, named_misuse, quiet_libraries
-from mri3d.nets.networks import NETWORKS
+from mri3d.models.network.forward import network_outputs
+from mri3d.models.network.learner import Learner, OptimizerMaker, adamw
+from mri3d.models.network.trainer import (
+    TrainerMaker,
+    build_trainer,
+    check_trainer,
+    default_trainer,
+    named_interrupts,
+    named_misuse,
+    quiet_libraries,
+)
+from mri3d.nets.network import check_network
+from mri3d.nets.networks import find_network, network_name
 from mri3d.nets.sfcn import SFCN
 from mri3d.nets.summary import summarize
+from mri3d.outcome import Line
 from mri3d.parallel import num_cores
 from mri3d.volumes.augmentation import Augmentation
-from mri3d.volumes.datamodule import VolumeDataModule, named_worker_deaths, volume_loader
+from mri3d.volumes.datamodule import VolumeDataModule, named_worker_deaths
 from mri3d.volumes.sequence import VolumeSequence
 
 log = logging.getLogger(__name__)
 
-AUGMENTATION = Augmentation()
 
-
+@dataclass
 class CNN:
     """Train a network with early stopping and keep the weights of the best epoch.
 
     Args:
-        network: A network class of `mri3d.nets` with its options bound; called with the volume's shape and the number
-            of logits.
-        trainer: Lightning's Trainer with the user's options bound. On a GPU `deterministic` is "warn" unless it is
-            set: the same seed gives the same bits but where torch knows no way, as for pooling windows that overlap.
+        network: A network class of `mri3d.nets`, or one of your own (see `mri3d.nets.Network`), with its options bound;
+            called with the volume's shape and the number of outputs.
+        trainer: Lightning's Trainer with your options bound. On a GPU `deterministic` is "warn" unless it is set: the
+            same seed gives the same bits but where torch knows no way, as for pooling windows that overlap.
         optimizer: An optimizer class with its options bound; its learning rate is the peak of the one-cycle schedule.
         batch_size: Subjects per batch and device.
         patience: Epochs without a better validation loss before training stops.
         augmentation: Random changes of the training volumes, or None.
         num_workers: Processes that load volumes; None chooses: none on a CPU, whose cores are busy with the network,
             and up to 8 beside a GPU.
+        debias: Whether predictions of a measure are corrected for shrinking towards the mean, by the line that those
+            of the validation rows follow (Cole et al. 2018).
 
     Raises:
-        UserError: An option is out of range, or the trainer has one that is not the user's.
+        UserError: An option is out of range, or the trainer has one that is not yours to set.
+
+    >>> from mri3d.models import CNN
+    >>> CNN(batch_size=4).patience
+    20
     """
 
-    def __init__(
-        self,
-        network: Callable[..., nn.Module] = SFCN,
-        *,
-        trainer: Callable[..., pl.Trainer] = pl.Trainer,
-        optimizer: OptimizerMaker = adamw,
-        batch_size: int = 8,
-        patience: int = 20,
-        augmentation: Augmentation | None = AUGMENTATION,
-        num_workers: int | None = None,
-    ) -> None:
-        for name, value in (("batch_size", batch_size), ("patience", patience)):
-            if value < 1:
-                raise UserError(f"model.{name}={value} is too small. Give 1 or more.")
-        if num_workers is not None and num_workers < 0:
-            raise UserError(
-                f"model.num_workers={num_workers} is negative. Give 0 or more, or null to let it be chosen."
-            )
-        if getattr(trainer, "keywords", {}):
-            check_trainer(trainer)  # a mistake is told now, not after the scans have been read
-        try:
-            optimizer([torch.nn.Parameter(torch.zeros(1))])
-        except (TypeError, ValueError) as error:
-            raise UserError(f"model.optimizer cannot be used as it is set: {error}") from error
-        self.network, self.trainer, self.optimizer = network, trainer, optimizer
-        self.batch_size, self.patience = batch_size, patience
-        self.augmentation, self.num_workers = augmentation, num_workers
+    network: Callable[..., nn.Module] = SFCN
+    trainer: TrainerMaker = default_trainer
+    optimizer: OptimizerMaker = adamw
+    batch_size: int = 8
+    patience: int = 20
+    augmentation: Augmentation | None = Augmentation()  # noqa: RUF009 (it is frozen)
+    num_workers: int | None = None
+    debias: bool = False
 
-    def check(self, task: Task) -> None:
-        """Refuse a task that cannot be done.
+    name: ClassVar[str] = "cnn"
+    uses_components: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "patience"):
+            if (value := getattr(self, name)) < 1:
+                raise UserError(f"{option(f'model.{name}', value)} is too small. Give 1 or more.")
+        if self.num_workers is not None and self.num_workers < 0:
+            raise UserError(
+                f"{option('model.num_workers', self.num_workers)} is negative. Give 0 or more, or null to let it be "
+                "chosen."
+            )
+        check_trainer(self.trainer)  # a mistake is told now, not after the scans have been read
+        try:
+            self.optimizer([torch.nn.Parameter(torch.zeros(1))])
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{option('model.optimizer')} cannot be used as it is set: {error}") from error
+
+    def check(self, training: TrainingSet) -> None:
+        """Refuse what cannot be learnt from.
 
         Raises:
-            UserError: The network cannot be built for the volumes' shape, there are no validation rows, or fewer rows
-                than devices.
+            UserError: The network cannot be built for the volumes' shape, there are no validation rows, fewer rows than
+                devices, or left and right cannot be told apart where they are to be exchanged.
         """
-        if not len(task.validation_rows):
-            raise UserError("a CNN stops by its validation rows, and there are none. Raise evaluation.validation.")
+        training.outcome.check_debias(self.debias)
+        if self.augmentation and training.volumes.recipe:
+            self.augmentation.check_orientation(training.volumes.recipe.orientation)
+        if not len(training.validation_rows):
+            raise UserError(
+                f"a CNN stops by its validation rows, and there are none. Raise {option('evaluation.validation')}."
+            )
         num_ranks = check_trainer(self.trainer).world_size
-        for side, rows in (("training", task.train_rows), ("validation", task.validation_rows)):
+        for side, rows in (("training", training.train_rows), ("validation", training.validation_rows)):
             if len(rows) < num_ranks:  # a rank without rows would wait for the others for ever
                 raise UserError(
-                    f"{len(rows)} {side} subjects cannot be shared by {num_ranks} devices. Lower trainer.devices."
+                    f"{len(rows)} {side} subjects cannot be shared by {num_ranks} devices. Lower "
+                    f"{option('trainer.devices')}."
                 )
-        self._build_network(task)
+        self._build_network(training)
 
-    def fit(self, task: Task) -> None:
+    def fit(self, training: TrainingSet) -> None:
         """Train on the training rows, stop by the validation rows.
 
         Raises:
             UserError: As `check`; training diverged, or a loader process was killed.
         """
-        self.check(task)
-        torch.manual_seed(task.seed)
-        network = self._build_network(task)
-        summary = summarize(network, task.volumes.shape[1:])
-        log.log(logging.DEBUG if task.inner else logging.INFO, "network\n%s", summary)
+        self.check(training)
+        torch.manual_seed(training.seed)
+        network = self._build_network(training)
+        num_channels, *sides = training.volumes.shape
+        summary = summarize(network, sides, num_channels=num_channels)
+        log.log(logging.DEBUG if training.inner else logging.INFO, "network\n%s", summary)
+        outcome, seen = training.outcome, training.targets[training.train_rows]
+        self.outcome_, self.scaling_, self.line_ = outcome, outcome.scaling(seen), None
+        recipe = training.volumes.recipe
+        objective = outcome.objective(seen, self.scaling_)
         learner = Learner(
             network,
-            class_weights=class_weights(task),
+            objective=objective,
             optimizer=self.optimizer,
-            seed=task.seed,
-            identity=digest_json([self.arguments_, task.volumes.recipe.arguments()]),
+            seed=training.seed,
+            identity=digest_json([self.arguments_, recipe.arguments() if recipe else None]),
         )
-        folder = task.checkpoints
+        folder = training.checkpoints
         best = Checkpoint(folder, "best", monitor="val_loss")
         bar = sys.stderr.isatty() and getattr(self.trainer, "keywords", {}).get("enable_progress_bar", True)
-        history = History(lines=not bar, inner=task.inner)
+        guessing = objective.guessing(training.targets[training.validation_rows])
+        history = History(guessing=guessing, lines=not bar, inner=training.inner)
         callbacks = [history, Patience(self.patience), OwnSignals(), *([TQDMProgressBar()] if bar else [])]
-        if not task.inner:
-            callbacks += [Board(summary, task.classes), LearningRateMonitor("step")]
+        if not training.inner:
+            callbacks += [Board(summary, outcome), LearningRateMonitor("step")]
         callbacks += [best, Checkpoint(folder, "last")]
-        trainer = build_trainer(self.trainer, task, callbacks, bar=bar)
+        trainer = build_trainer(self.trainer, training, callbacks, bar=bar)
         last = folder / "last.ckpt"
         if trainer.num_nodes > 1:
             log.info("waiting for the processes of all %d nodes", trainer.num_nodes)
         with quiet_libraries(), named_misuse(), named_interrupts(), named_worker_deaths():
-            trainer.fit(learner, self._data(task), ckpt_path=last if last.is_file() else None, weights_only=True)
+            trainer.fit(learner, self._data(training), ckpt_path=last if last.is_file() else None, weights_only=True)
         if not best.best_model_path:
             raise UserError("no epoch was completed and validated. Give the trainer more epochs, steps or time.")
         trainer.strategy.barrier()
-        learner.load_state_dict(read_checkpoint(folder / "best.ckpt")["state_dict"])
+        kept = trainer.strategy.broadcast(str(folder / "best.ckpt"))  # each process may have a folder of its own
+        learner.load_state_dict(read_checkpoint(Path(kept))["state_dict"])
         self.network_, self.history_ = network.eval(), history.epochs
         self.device_ = trainer.strategy.root_device
+        if self.debias:
+            held_out = training.validation_rows
+            self.line_ = outcome.line(training.targets[held_out], self.predict(training.volumes, held_out))
 
-    def predict_proba(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
-        """Give the probability of each class, float64 [len(rows), K]; the ranks share the work and all get all rows."""
-        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        rank, num_ranks = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if distributed else (0, 1)
-        device = self.device_
-        network = self.network_.to(device)
-        loader = volume_loader(
-            volumes,
-            np.zeros(len(volumes), dtype=np.int64),
-            rows,
-            batch_size=self.batch_size,
-            num_workers=self._workers() if len(rows) > self.batch_size else 0,
-            rank=rank,
-            num_ranks=num_ranks,
-        )
-        parts: list[tuple[np.ndarray, np.ndarray]] = []
-        with torch.inference_mode(), named_worker_deaths():
-            for batch in loader:
-                logits = class_logits(network(batch["volume"].to(device)).double())
-                parts.append((batch["row"].numpy(), logits.softmax(dim=1).cpu().numpy()))
-        if distributed:
-            gathered: list[Any] = [None] * num_ranks
-            torch.distributed.all_gather_object(gathered, parts)
-            parts = [part for rank_parts in gathered for part in rank_parts]
-        by_row = {int(row): proba for part in parts for row, proba in zip(*part, strict=True)}
-        return np.stack([by_row[int(row)] for row in rows])
+    def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
+        """Predict rows, see `Model.predict`; several processes share the work and all get all rows."""
+        workers = self._workers() if len(rows) > self.batch_size else 0
+        network = self.network_.to(self.device_)
+        outputs = network_outputs(network, volumes, rows, batch_size=self.batch_size, num_workers=workers)
+        predictions = self.outcome_.activate(outputs, self.scaling_)
+        return predictions if self.line_ is None else self.line_.correct(predictions)
+
+    @property
+    def heatmaps(self) -> tuple[str, ...]:
+        """Integrated gradients, and Grad-CAM where the network names the layer for it."""
+        names_layer = isinstance(getattr(self.network_, "cam_layer", None), nn.Module)
+        return ("integrated_gradients", "gradcam") if names_layer else ("integrated_gradients",)
+
+    def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
+        """Map the evidence in a volume, see `Model.explain`."""
+        assert method in self.heatmaps, f"this network has no {method}"
+        unit = np.ones(1) if self.scaling_ is None else self.scaling_[:, 0]
+        contrast = self.outcome_.contrast(target) * unit / (1.0 if self.line_ is None else self.line_.slope)
+        network = self.network_.to(self.device_)
+        if method == "integrated_gradients":
+            return integrated_gradients(network, volume, baseline=baseline, contrast=contrast)
+        raising = grad_cam(network, volume, contrast=contrast)
+        return raising - grad_cam(network, volume, contrast=-contrast) if self.outcome_.signed else raising
+
+    def maps(self) -> None:
+        """Return nothing: a network has no weight for each voxel."""
+
+    @property
+    def line(self) -> Line | None:
+        """What corrects the predictions."""
+        return self.line_
 
     def history(self) -> list[dict[str, float]]:
-        """Tell the last fit epoch by epoch."""
+        """Return the last fit epoch by epoch."""
         return self.history_
 
-    def last_search(self) -> None:
-        """Give nothing: a CNN has its options."""
+    def last_search(self) -> tuple[Search, ...]:
+        """Return nothing: a CNN has its options."""
+        return ()
 
     def save(self, folder: Path, card: Card) -> None:
         """Write the network as a model folder."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in self.network_.state_dict().items()}
-        write_model(folder, Model("cnn", self.arguments_, tensors, card))
+        steering = {
+            "scaling": None if self.scaling_ is None else self.scaling_.tolist(),
+            "line": None if self.line_ is None else asdict(self.line_),
+        }
+        write_model(folder, Contents(self.name, self.arguments_ | steering, tensors, card))
 
     @classmethod
-    def load(cls, model: Model) -> Self:
+    def load(cls, contents: Contents, *, trust: Sequence[str] = ()) -> Self:
         """Build the fitted network from the contents of a model folder.
 
         Raises:
-            UserError: The card names a network that this version does not know.
+            UserError: The card names a network that is not known here, or one of the user's own that is not trusted.
         """
-        arguments = model.arguments
-        if arguments["network"] not in NETWORKS:
-            raise UserError(
-                f"the model's network {arguments['network']!r} is unknown here (known: {', '.join(NETWORKS)})."
-            )
-        maker = functools.partial(NETWORKS[arguments["network"]], **arguments["options"])
-        classifier = cls(maker, batch_size=arguments["batch_size"])
-        network = maker(tuple(arguments["volume_shape"]), arguments["num_outputs"])
-        network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()})
-        classifier.network_, classifier.history_, classifier.arguments_ = network.eval(), [], arguments
-        classifier.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return classifier
+        arguments = contents.arguments
+        maker = functools.partial(find_network(arguments["network"], trust=trust), **arguments["options"])
+        model = cls(maker, batch_size=arguments["batch_size"])
+        network = _build(maker, arguments)
+        network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in contents.tensors.items()})
+        model.network_, model.history_, model.arguments_ = network.eval(), [], arguments
+        model.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        scaling, line = arguments.get("scaling"), arguments.get("line")  # the first format has neither
+        model.outcome_, model.scaling_ = contents.card.outcome, None if scaling is None else np.array(scaling)
+        model.line_ = None if line is None else Line(**line)
+        return model
 
-    def _build_network(self, task: Task) -> nn.Module:
-        """Build the network for the task, and note what builds it again."""
-        shape, num_outputs = task.volumes.shape[1:], 1 if len(task.classes) == 2 else len(task.classes)
-        network = self.network(shape, num_outputs)
-        self.arguments_ = {
-            "network": _name(network),
+    def _build_network(self, training: TrainingSet) -> nn.Module:
+        """Build the network for a training set, and note what builds it again."""
+        num_channels, *sides = training.volumes.shape
+        arguments = {
             "options": dict(getattr(self.network, "keywords", {})),
-            "volume_shape": list(shape),
-            "num_outputs": num_outputs,
+            "volume_shape": sides,
+            "num_channels": num_channels,
+            "num_outputs": training.outcome.num_outputs,
             "batch_size": self.batch_size,
         }
+        network = _build(self.network, arguments)
+        check_network(network, sides, training.outcome.num_outputs, num_channels=num_channels)
+        self.arguments_ = {
+            "network": network_name(cast(type, getattr(self.network, "func", self.network))),
+            **arguments,
+        }
+        try:
+            json.dumps(self.arguments_, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"{option('model.network')} has options that no model folder can keep ({error}). Give numbers, texts, "
+                "and lists of them."
+            ) from error
         return network
 
     def _workers(self) -> int:
@@ -215,32 +270,20 @@ class CNN:
             return self.num_workers
         return min(8, num_cores() // 2) if torch.cuda.is_available() else 0
 
-    def _data(self, task: Task) -> VolumeDataModule:
+    def _data(self, training: TrainingSet) -> VolumeDataModule:
         return VolumeDataModule(
-            task.volumes,
-            task.targets,
-            train_rows=task.train_rows,
-            validation_rows=task.validation_rows,
+            training.volumes,
+            training.targets,
+            train_rows=training.train_rows,
+            validation_rows=training.validation_rows,
             batch_size=self.batch_size,
             num_workers=self._workers(),
             augmentation=self.augmentation,
-            seed=task.seed,
+            seed=training.seed,
         )
 
 
-def class_weights(task: Task) -> torch.Tensor:
-    """Weight classes so that each counts the same in the loss whatever its number of training rows; float32 [K]."""
-    counts = np.bincount(task.targets[task.train_rows], minlength=len(task.classes))
-    assert counts.all(), "a class is not among the training rows"
-    return torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32)
-
-
-def _name(network: nn.Module) -> str:
-    """Name a network as model folders do."""
-    for name, kind in NETWORKS.items():
-        if type(network) is kind:
-            return name
-    raise UserError(
-        f"model.network: {type(network).__name__} could not be loaded again from a model folder. "
-        f"Choose one of {', '.join(NETWORKS)}."
-    )
+def _build(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
+    """Build a network for volumes of a shape; of their channels only those beyond one need be known to it."""
+    channels = {"num_channels": number} if (number := arguments.get("num_channels", 1)) > 1 else {}
+    return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"], **channels)

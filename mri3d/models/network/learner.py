@@ -8,12 +8,10 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torchmetrics import MetricCollection
 from torchmetrics.aggregation import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, option
+from mri3d.outcome.objectives import Objective
 from mri3d.volumes.datamodule import Batch
 
 MANY_INPUTS = 20_000
@@ -31,23 +29,6 @@ def adamw(parameters: Iterable[Any], *, lr: float = 3e-3, weight_decay: float = 
         weight_decay: Share of each weight that is taken off at every step, times the learning rate.
     """
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
-
-
-def class_logits(logits: Tensor) -> Tensor:
-    """Turn a network's output into one logit per class.
-
-    A binary network gives one logit, of the second class; against 0 for the first, softmax is the sigmoid.
-
-    Args:
-        logits: [B, 1] or [B, K].
-
-    Returns:
-        [B, K], K >= 2.
-
-    >>> class_logits(torch.tensor([[2.0]]))
-    tensor([[0., 2.]])
-    """
-    return torch.cat([torch.zeros_like(logits), logits], dim=1) if logits.shape[1] == 1 else logits
 
 
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
@@ -71,38 +52,30 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
 
 
 class Learner(pl.LightningModule):
-    """Train a network by class-weighted cross-entropy on a one-cycle schedule.
+    """Train a network on a one-cycle schedule.
 
     Args:
-        network: Volumes [B, 1, X, Y, Z] to logits [B, 1] or [B, K].
-        class_weights: Weight of each class in the loss, float32 [K].
+        network: Volumes [B, C, X, Y, Z] to outputs [B, D].
+        objective: Loss and scores of the outputs; a torch module, which goes to the device with the network.
         optimizer: Called with the parameters; its learning rate is the peak of the cycle.
         seed: Of the run; what the network draws at random (dropout) follows from it, the epoch and the rank.
         identity: Of network and volumes; a checkpoint of another is refused.
     """
 
-    class_weights: Tensor
-
     def __init__(
-        self, network: nn.Module, *, class_weights: Tensor, optimizer: OptimizerMaker, seed: int, identity: str = ""
+        self, network: nn.Module, *, objective: Objective, optimizer: OptimizerMaker, seed: int, identity: str = ""
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.objective = network, objective
         self.optimizer_maker, self.seed, self.identity = optimizer, seed, identity
-        self.register_buffer("class_weights", class_weights, persistent=False)
-        num_classes = len(class_weights)
         self.train_loss = MeanMetric(nan_strategy=math.nan)  # by default NaN is dropped, and a divergence goes unseen
         self.val_loss = MeanMetric(nan_strategy=math.nan)
-        self.val_scores = MetricCollection(
-            {
-                "val_auc": MulticlassAUROC(num_classes),
-                "val_accuracy": MulticlassAccuracy(num_classes, average="micro"),
-            }
-        )
+        self.val_scores = objective.scores()
 
     def forward(self, volume: Tensor) -> Tensor:
-        """Give one logit per class, [B, K], for volumes [B, 1, X, Y, Z]."""
-        return class_logits(self.network(volume))
+        """Compute outputs [B, D] for volumes [B, C, X, Y, Z]."""
+        outputs: Tensor = self.network(volume)
+        return outputs
 
     def on_train_epoch_start(self) -> None:
         """Draw afresh, so that a run that is resumed goes on as if it had not been cut off."""
@@ -110,8 +83,8 @@ class Learner(pl.LightningModule):
         torch.manual_seed(int(draws.generate_state(1)[0]))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Give the loss of a batch."""
-        loss = functional.cross_entropy(self(batch["volume"]), batch["target"], weight=self.class_weights)
+        """Compute the loss of a batch."""
+        loss = self.objective.loss(self(batch["volume"]), batch["target"])
         self.train_loss.update(loss.detach(), weight=len(batch["target"]))
         return loss
 
@@ -127,13 +100,13 @@ class Learner(pl.LightningModule):
                     buffer.copy_(self.trainer.strategy.reduce(buffer.clone(), reduce_op="mean"))
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Gather loss and scores of a batch; give its logits, [B, K]."""
-        logits: Tensor = self(batch["volume"]).float()
-        weights = self.class_weights[batch["target"]]
-        losses = functional.cross_entropy(logits, batch["target"], reduction="none")
+        """Gather loss and scores of a batch; return its predictions: probabilities [B, K], or values [B]."""
+        outputs: Tensor = self(batch["volume"]).float()
+        losses, weights = self.objective.losses(outputs, batch["target"])
+        predictions = self.objective.predictions(outputs)
         self.val_loss.update(losses, weight=weights)
-        self.val_scores.update(logits.softmax(dim=1), batch["target"])
-        return logits
+        self.val_scores.update(predictions, batch["target"])
+        return predictions
 
     def on_validation_epoch_end(self) -> None:
         """Log the loss and the scores over all validation rows."""
@@ -151,8 +124,8 @@ class Learner(pl.LightningModule):
         num_steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(num_steps):
             raise UserError(
-                f"trainer.max_epochs={self.trainer.max_epochs} has no end, and the cycle of the learning rate needs "
-                "a length. Give trainer.max_epochs or trainer.max_steps."
+                f"{option('trainer.max_epochs', self.trainer.max_epochs)} has no end, and the cycle of the learning "
+                f"rate needs a length. Give {option('trainer.max_epochs')} or {option('trainer.max_steps')}."
             )
         optimizer = self.optimizer_maker(parameter_groups(self.network))
         for group in optimizer.param_groups:

@@ -1,5 +1,6 @@
 """Lightning's Trainer: what of it is the user's, how it is built, and what it says."""
 
+import functools
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,9 +12,13 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
-from mri3d.errors import UserError
-from mri3d.models.model import Task
+from mri3d.errors import UserError, option
+from mri3d.models.model import TrainingSet
 from mri3d.models.network.checkpoints import AtomicCheckpointIO
+
+default_trainer = functools.partial(
+    pl.Trainer, max_epochs=30, devices=1, log_every_n_steps=1, enable_model_summary=False
+)
 
 RESERVED = (
     "callbacks",
@@ -46,34 +51,37 @@ def check_trainer(make: TrainerMaker) -> pl.Trainer:
     """
     settings = getattr(make, "keywords", {})
     if taken := sorted(set(RESERVED) & set(settings)):
-        raise UserError(f"trainer.{taken[0]} is set by mri3d itself, because results depend on it. Leave it out.")
+        raise UserError(
+            f"{option(f'trainer.{taken[0]}')} is set by mri3d itself, because results depend on it. Leave it out."
+        )
     if _several(settings) and settings.get("strategy", "auto") not in ("auto", "ddp"):
         raise UserError(
-            f"trainer.strategy={settings['strategy']} is not one that mri3d trains by on several devices. "
+            f"{option('trainer.strategy', settings['strategy'])} is not one that mri3d trains by on several devices. "
             "Leave it out: ddp is taken."
         )
     with quiet_libraries(), named_settings():
         trainer = make(logger=False, enable_checkpointing=False)
     if trainer.precision not in PRECISIONS:
-        raise UserError(f"trainer.precision={trainer.precision} is not one of {', '.join(PRECISIONS)}.")
+        raise UserError(f"{option('trainer.precision', trainer.precision)} is not one of {', '.join(PRECISIONS)}.")
     for name, left in (("train", "learn from"), ("val", "stop by")):
         if not getattr(trainer, f"limit_{name}_batches"):
-            raise UserError(f"trainer.limit_{name}_batches=0 leaves nothing to {left}. Leave it out.")
+            raise UserError(f"{option(f'trainer.limit_{name}_batches', 0)} leaves nothing to {left}. Leave it out.")
     for name, limit in (("max_epochs", trainer.max_epochs), ("max_steps", trainer.max_steps)):
         if limit == 0:
-            raise UserError(f"trainer.{name}=0 leaves no time to learn. Give 1 or more.")
+            raise UserError(f"{option(f'trainer.{name}', 0)} leaves no time to learn. Give 1 or more.")
     every, most = trainer.check_val_every_n_epoch, trainer.max_epochs
     if every is not None and (every < 1 or 0 < (most or 0) < every):
-        raise UserError(f"trainer.check_val_every_n_epoch={every} leaves none of {most} epochs to stop by. Give 1.")
+        name = option("trainer.check_val_every_n_epoch", every)
+        raise UserError(f"{name} leaves none of {most} epochs to stop by. Give 1.")
     return trainer
 
 
-def build_trainer(make: TrainerMaker, task: Task, callbacks: list[pl.Callback], *, bar: bool) -> pl.Trainer:
+def build_trainer(make: TrainerMaker, training: TrainingSet, callbacks: list[pl.Callback], *, bar: bool) -> pl.Trainer:
     """Build the trainer of a fit.
 
     Args:
         make: The Trainer with the user's arguments bound.
-        task: What is learnt from.
+        training: What is learnt from.
         callbacks: All of them.
         bar: Whether there is a progress bar.
 
@@ -90,10 +98,10 @@ def build_trainer(make: TrainerMaker, task: Task, callbacks: list[pl.Callback], 
         return make(
             **options,
             callbacks=callbacks,
-            logger=not task.inner and TensorBoardLogger(task.folder, name="tensorboard", version=task.name),
+            logger=not training.inner and TensorBoardLogger(training.folder, name="tensorboard", version=training.name),
             plugins=[AtomicCheckpointIO()],
             use_distributed_sampler=False,
-            default_root_dir=task.folder,
+            default_root_dir=training.folder,
             num_sanity_val_steps=0,
         )
 

@@ -53,6 +53,11 @@ def fft_conv3d(
 
     Raises:
         UserError: Tensors and arguments do not go together.
+
+    >>> volume, kernels = torch.ones(1, 1, 9, 10, 11), torch.ones(2, 1, 3, 4, 5)
+    >>> convolved = fft_conv3d(volume, kernels, padding="same")  # counts the voxels that each kernel meets
+    >>> convolved.shape, convolved[0, 0, 4, 4, 4].round()
+    (torch.Size([1, 2, 9, 10, 11]), tensor(60.))
     """
     geometry = Geometry.of(input.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
     return _by_fft(input, weight, bias, geometry, keep_spectrum, memory_budget)
@@ -90,6 +95,10 @@ def fast_conv3d(
 
     Raises:
         UserError: Tensors and arguments do not go together.
+
+    >>> volume, kernels = torch.ones(1, 1, 9, 10, 11), torch.ones(2, 1, 3, 4, 5)
+    >>> torch.equal(fast_conv3d(volume, kernels), functional.conv3d(volume, kernels))  # so small a kernel goes directly
+    True
     """
     geometry = Geometry.of(input.shape, weight.shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
     by_shape_only = input.is_meta or torch.compiler.is_exporting()  # a graph for others says what, not how
@@ -99,14 +108,19 @@ def fast_conv3d(
 
 
 def expects_fft(input: Tensor, weight: Tensor, geometry: Geometry) -> bool:
-    """Tell which way `fast_conv3d` goes by itself: True for Fourier transforms."""
+    """Predict which way `fast_conv3d` goes by itself: True for Fourier transforms."""
     differentiated = torch.is_grad_enabled() and weight.requires_grad
     needs_input = torch.is_grad_enabled() and input.requires_grad
     return fft_is_faster(geometry, input.device.type, weight_gradient=differentiated, input_gradient=needs_input)
 
 
 class FFTConv3d(nn.Conv3d):
-    """`torch.nn.Conv3d` for kernels of any size: same arguments, same values, same state dict."""
+    """`torch.nn.Conv3d` for kernels of any size: same arguments, same values, same state dict.
+
+    >>> layer = FFTConv3d(1, 2, kernel_size=15, padding="same")
+    >>> layer(torch.zeros(1, 1, 24, 25, 26)).shape
+    torch.Size([1, 2, 24, 25, 26])
+    """
 
     def __init__(
         self,
@@ -126,7 +140,7 @@ class FFTConv3d(nn.Conv3d):
         keep_spectrum: bool = True,
         memory_budget: int | None = None,
     ) -> None:
-        """Make the layer; the arguments are those of `torch.nn.Conv3d`, and the last three.
+        """Build the layer; the arguments are those of `torch.nn.Conv3d`, and the last three.
 
         Args:
             in_channels: Channels of the input.

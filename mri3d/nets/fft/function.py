@@ -5,7 +5,8 @@ computes (a correlation), its gradient to the input and its gradient to the kern
 
     Y = X W*        dX = dY W        dW = X dY*
 
-at each frequency. Conjugates come out of the transforms themselves (see `Grid`), so each is one batched matrix product.
+at each frequency. Conjugates come out of the transforms themselves (see `CircularGrid`), so each is one batched matrix
+product.
 
 Memory is bounded by two cuts. Output channels are worked on in chunks, transformed along Z and Y only ("columns"); the
 full spectrum, larger by the padding of X, exists for one slab of columns at a time, and for the input as a whole.
@@ -21,7 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mri3d.nets.fft.geometry import Geometry
-from mri3d.nets.fft.spectra import Axis, Grid, Place
+from mri3d.nets.fft.spectra import Axis, CircularGrid, Place
 
 BLOCK_BYTES = {"cpu": 1 << 21}
 """Blocks worked on at once: the second-level caches of two cores. Blocks 8 times larger take 1.4 times as long."""
@@ -36,7 +37,7 @@ class Convolution:
     """One convolution laid out on its circular grid: all that its autograd function knows beside the tensors."""
 
     geometry: Geometry
-    grid: Grid
+    grid: CircularGrid
     input: Place
     kernel: Place
     output: Place
@@ -73,7 +74,7 @@ class Convolution:
         )
         return cls(
             geometry,
-            Grid((x.length, y.length, z.length), BLOCK_BYTES.get(device, BLOCK_BYTES_OTHER)),
+            CircularGrid((x.length, y.length, z.length), BLOCK_BYTES.get(device, BLOCK_BYTES_OTHER)),
             input=(x.input, y.input, z.input),
             kernel=(x.kernel, y.kernel, z.kernel),
             output=(x.output, y.output, z.output),
@@ -171,7 +172,7 @@ class FFTConvolution(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401
         grad_output: Tensor,
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        """Give those of the gradients to input, weight and bias that are asked for."""
+        """Compute those of the gradients to input, weight and bias that are asked for."""
         conv: Convolution = ctx.conv
         grid, slabs = conv.grid, conv.slabs()
         weight, *spectra = ctx.saved_tensors

@@ -89,7 +89,7 @@ Place = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
-class Grid:
+class CircularGrid:
     """A circular grid of X, Y, Z and the pruned transforms on it.
 
     A transform is named by the sign of its exponent: -1 is the usual one, +1 gives its complex conjugate for real data

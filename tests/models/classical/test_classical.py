@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -13,19 +12,18 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVC
 
-from mri3d.errors import UserError
 from mri3d.model_folder import Card, read_model
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
 from mri3d.models.classical.pipeline import ClassicalModel
 from mri3d.models.classical.search import inner_folds
-from mri3d.models.model import Classifier
+from mri3d.models.model import Model
+from mri3d.outcome import Classes
 from mri3d.outcome.platt import fit_sigmoids, sigmoid_proba
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.reference import Reference
+from tests.models.peers import pipeline
 from tests.models.planted import (
     OTHER_REGION,
     REGION,
@@ -35,40 +33,15 @@ from tests.models.planted import (
     fitted,
     flat,
     planted_arrays,
-    task_of,
+    training_of,
     write_volumes,
 )
 
 MODELS = [LinearSVM, Logistic, Ridge, RBFSVM, KNN]
 
 
-class Unit(TransformerMixin, BaseEstimator):
-    """Divide by the root mean square distance from the mean, as the classical models define their unit."""
-
-    def fit(self, X, y=None):
-        """Measure it."""
-        self.unit_ = np.sqrt(((X - X.mean(axis=0)) ** 2).sum(axis=1).mean())
-        return self
-
-    def transform(self, X):
-        """Divide."""
-        return X / self.unit_
-
-
-def pipeline(head, num_components, *, standardize=False, normalize=False) -> Pipeline:
-    pca = "passthrough" if num_components is None else PCA(num_components, svd_solver="full")
-    steps = [
-        ("normalize", Normalizer() if normalize else "passthrough"),
-        ("standardize", StandardScaler() if standardize else "passthrough"),
-        ("unit", Unit()),
-        ("pca", pca),
-        ("head", head),
-    ]
-    return Pipeline(steps)
-
-
 def peer(model: ClassicalModel, num_classes: int):
-    """Give scikit-learn's head for one of ours with single parameters."""
+    """Give scikit-learn's estimator for one of ours with single parameters."""
     match model:
         case Logistic():
             return LogisticRegression(C=model.C, tol=1e-8, max_iter=10_000)
@@ -94,14 +67,14 @@ def test_probabilities_agree_with_scikit_learn(model, num_components, cohort, re
     cohort = request.getfixturevalue(cohort)
     volumes, targets = cohort
     model.num_components = num_components
-    model.fit(task_of(cohort))
+    model.fit(training_of(cohort))
     estimator = pipeline(peer(model, targets.max() + 1), num_components)
     if not isinstance(model, Logistic):
-        folds = inner_folds(targets[TRAIN], TRAIN, "abc"[: targets.max() + 1], num_folds=5, seed=3)
+        folds = inner_folds(Classes(tuple("abc"[: targets.max() + 1])), targets[TRAIN], TRAIN, num_folds=5, seed=3)
         estimator = CalibratedClassifierCV(estimator, cv=folds, ensemble=False)
     whole = flat(volumes)
     expected = estimator.fit(whole[TRAIN], targets[TRAIN]).predict_proba(whole[TEST])
-    proba = model.predict_proba(volumes, TEST)
+    proba = model.predict(volumes, TEST)
     assert_allclose(proba, expected, atol=1e-6 if isinstance(model, Ridge | KNN) else 1e-4)
     assert_array_equal(proba.argmax(axis=1), expected.argmax(axis=1))
     assert_allclose(proba.sum(axis=1), 1, rtol=1e-12)
@@ -112,7 +85,7 @@ def test_probabilities_agree_with_scikit_learn(model, num_components, cohort, re
 def test_decisions_that_tell_nothing_give_the_share_of_the_class(decisions):
     targets = (np.arange(30) % 3 == 0).astype(int)
     decisions = np.where(targets, -1.0, 1.0) + 0.01 * decisions if np.ptp(decisions) else decisions
-    sigmoids = fit_sigmoids(decisions[:, None], targets)
+    sigmoids = fit_sigmoids(decisions[:, None], targets[:, None] == 1)
     proba = sigmoid_proba(np.array([[-9.0], [0.0], [9.0]]), sigmoids)
     hope = (10 * 11 / 12 + 20 / 22) / 30  # Platt's targets for 10 of 30
     assert_allclose(proba, np.tile([1 - hope, hope], (3, 1)))
@@ -129,19 +102,19 @@ def test_no_class_is_sure_where_every_sigmoid_says_no():
 def test_prepared_volumes_agree_with_scikit_learn(model, num_components, standardize, normalize, two):
     volumes, targets = two
     model.num_components, model.standardize, model.normalize = num_components, standardize, normalize
-    model.fit(task_of(two))
-    folds = inner_folds(targets[TRAIN], TRAIN, "ab", num_folds=5, seed=3)
+    model.fit(training_of(two))
+    folds = inner_folds(Classes(("a", "b")), targets[TRAIN], TRAIN, num_folds=5, seed=3)
     estimator = pipeline(peer(model, 2), num_components, standardize=standardize, normalize=normalize)
     whole = flat(volumes)
     estimator = CalibratedClassifierCV(estimator, cv=folds, ensemble=False).fit(whole[TRAIN], targets[TRAIN])
-    assert_allclose(model.predict_proba(volumes, TEST), estimator.predict_proba(whole[TEST]), atol=1e-4)
+    assert_allclose(model.predict(volumes, TEST), estimator.predict_proba(whole[TEST]), atol=1e-4)
 
 
 def test_search_chooses_and_scores_as_grid_search_does(two):
     volumes, targets = two
-    model = fitted(LinearSVM(C=[0.03, 1.0, 30.0], num_components=[2, 8, None]), task_of(two))
-    folds = inner_folds(targets[TRAIN], TRAIN, "ab", num_folds=5, seed=3)
-    grid = {"pca": [PCA(2), PCA(8), "passthrough"], "head__C": [0.03, 1.0, 30.0]}
+    model = fitted(LinearSVM(C=[0.03, 1.0, 30.0], num_components=[2, 8, None]), training_of(two))
+    folds = inner_folds(Classes(("a", "b")), targets[TRAIN], TRAIN, num_folds=5, seed=3)
+    grid = {"pca": [PCA(2), PCA(8), "passthrough"], "decision__C": [0.03, 1.0, 30.0]}
     theirs = GridSearchCV(
         pipeline(SVC(kernel="linear"), None), grid, scoring="roc_auc", cv=folds, return_train_score=True
     ).fit(flat(volumes)[TRAIN], targets[TRAIN])
@@ -153,7 +126,7 @@ def test_search_chooses_and_scores_as_grid_search_does(two):
         strict=True,
     ):
         num_components = None if parameters["pca"] == "passthrough" else parameters["pca"].n_components
-        expected[num_components, parameters["head__C"]] = (validation, train)
+        expected[num_components, parameters["decision__C"]] = (validation, train)
     search = model.search_
     for number, point in enumerate(search.points):
         validation, train = expected[point["num_components"], point["C"]]
@@ -183,7 +156,7 @@ def test_poisoned_test_rows_change_no_byte(model_type, standardize, tmp_path, tw
     folders = []
     for name, volumes in (("clean", two[0]), ("poisoned", write_volumes(tmp_path, arrays))):
         model = model_type(num_components=[3, None], standardize=standardize)
-        model.fit(task_of((volumes, targets)))
+        model.fit(training_of((volumes, targets)))
         assert_array_equal(volumes[0], two[0][0])
         folders.append(tmp_path / name)
         model.save(folders[-1], card(volumes))
@@ -193,19 +166,19 @@ def test_poisoned_test_rows_change_no_byte(model_type, standardize, tmp_path, tw
 
 def card(volumes: Volumes) -> Card:
     mean = volumes[0]
-    return Card(("a", "b"), volumes.recipe, Reference(mean, 0.1, 0.9), {})
+    return Card(Classes(("a", "b")), volumes.recipe, Reference(mean, 0.1, 0.9))
 
 
 @pytest.mark.parametrize("model_type", MODELS)
 def test_model_folder_gives_the_same_probabilities_and_holds_no_code(model_type, tmp_path, two):
     volumes, _ = two
-    model = fitted(model_type(normalize=True, standardize=True, num_components=(4, None)), task_of(two))
+    model = fitted(model_type(normalize=True, standardize=True, num_components=(4, None)), training_of(two))
     model.save(tmp_path / "model", card(volumes))
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["card.json", "weights.safetensors"]
     stored = read_model(tmp_path / "model")
-    loaded: Classifier = model_type.load(stored)
-    assert stored.classifier == model.name
-    assert_array_equal(loaded.predict_proba(volumes, TEST), model.predict_proba(volumes, TEST))
+    loaded: Model = model_type.load(stored)
+    assert stored.model == model.name
+    assert_array_equal(loaded.predict(volumes, TEST), model.predict(volumes, TEST))
     assert loaded.chosen_ == model.chosen_
     assert json.loads((tmp_path / "model" / "card.json").read_text())["arguments"]["options"]["normalize"] is True
     assert loaded.history() == []
@@ -215,12 +188,13 @@ def test_model_folder_gives_the_same_probabilities_and_holds_no_code(model_type,
 @pytest.mark.parametrize("standardize", [False, True])
 def test_weight_map_is_the_model_and_shows_the_planted_region(model_type, standardize, two):
     volumes, targets = two
-    model = fitted(model_type(num_components=None, standardize=standardize), task_of(two))
-    weights = model.weight_map()
+    model = fitted(model_type(num_components=None, standardize=standardize), training_of(two))
+    weights = model.maps()
     assert weights.shape == (1, *SHAPE)
+    assert weights.dtype == np.float32
     whole = flat(volumes)
     decisions = (whole[TEST] - whole[TRAIN].mean(axis=0)) @ weights.reshape(-1)
-    proba = model.predict_proba(volumes, TEST)[:, 1]
+    proba = model.predict(volumes, TEST)[:, 1]
     assert_array_equal(np.argsort(decisions), np.argsort(proba))
     inside = np.zeros(SHAPE, dtype=bool)
     inside[REGION] = True
@@ -230,7 +204,7 @@ def test_weight_map_is_the_model_and_shows_the_planted_region(model_type, standa
 
 
 def test_several_classes_have_a_weight_map_each(three):
-    maps = fitted(LinearSVM(num_components=None, C=1.0), task_of(three)).weight_map()
+    maps = fitted(LinearSVM(num_components=None, C=1.0), training_of(three)).maps()
     assert maps.shape == (3, *SHAPE)
     first, other = (maps[(slice(None), *region)].mean(axis=(1, 2, 3)) for region in (REGION, OTHER_REGION))
     assert first[0] < 0 < first[1]
@@ -238,20 +212,20 @@ def test_several_classes_have_a_weight_map_each(three):
 
 
 @pytest.mark.parametrize("model", [RBFSVM(C=1.0), KNN(k=3)], ids=lambda m: m.name)
-def test_no_weight_map_where_the_model_is_not_linear(model):
-    with pytest.raises(UserError, match=f"model={model.name} is not linear and has no weight map"):
-        model.weight_map()
+def test_no_weight_map_and_no_heatmap_where_the_model_is_not_linear(model, two):
+    assert fitted(model, training_of(two)).maps() is None
+    assert model.heatmaps == ()
 
 
 def test_validation_rows_are_learnt_from_and_the_order_of_rows_does_not_matter(two):
     volumes, _ = two
-    together = fitted(Ridge(), task_of(two)).predict_proba(volumes, TEST)
-    apart = task_of(two, train_rows=TRAIN[30:4:-1], validation_rows=np.r_[TRAIN[:5], TRAIN[31:]])
-    assert_array_equal(fitted(Ridge(), apart).predict_proba(volumes, TEST), together)
+    together = fitted(Ridge(), training_of(two)).predict(volumes, TEST)
+    apart = training_of(two, train_rows=TRAIN[30:4:-1], validation_rows=np.r_[TRAIN[:5], TRAIN[31:]])
+    assert_array_equal(fitted(Ridge(), apart).predict(volumes, TEST), together)
 
 
 def test_fit_builds_everything_afresh(two):
     volumes, targets = two
-    model = fitted(KNN(k=3), task_of((volumes, 1 - targets)))
-    model.fit(task_of(two))
-    assert_array_equal(model.predict_proba(volumes, TEST), fitted(KNN(k=3), task_of(two)).predict_proba(volumes, TEST))
+    model = fitted(KNN(k=3), training_of((volumes, 1 - targets)))
+    model.fit(training_of(two))
+    assert_array_equal(model.predict(volumes, TEST), fitted(KNN(k=3), training_of(two)).predict(volumes, TEST))

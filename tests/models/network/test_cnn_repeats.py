@@ -11,7 +11,7 @@ from mri3d.errors import UserError
 from mri3d.models.network.checkpoints import read_checkpoint
 from mri3d.models.network.learner import Learner
 from mri3d.volumes.augmentation import Augmentation
-from tests.models.blobs import TEST, cnn, planted, task, weights
+from tests.models.blobs import TEST, cnn, planted, training, weights
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -19,36 +19,36 @@ pytestmark = pytest.mark.usefixtures("one_core")
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory):
     """Give the weights of a short fit, to compare others with."""
-    classifier = cnn(augmentation=Augmentation())
-    classifier.fit(task(tmp_path_factory.mktemp("twin")))
-    return weights(classifier)
+    model = cnn(augmentation=Augmentation())
+    model.fit(training(tmp_path_factory.mktemp("twin")))
+    return weights(model)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_same_seed_same_bits_whatever_the_workers_and_the_past(tmp_path, twin, num_workers):
-    classifier = cnn(augmentation=Augmentation(), num_workers=num_workers)
+    model = cnn(augmentation=Augmentation(), num_workers=num_workers)
     torch.manual_seed(99)
     np.random.seed(99)
-    classifier.fit(task(tmp_path / "first"))
-    assert weights(classifier) == twin
+    model.fit(training(tmp_path / "first"))
+    assert weights(model) == twin
     if not num_workers:
-        classifier.fit(task(tmp_path / "second"))  # a second fold inherits nothing from the first
-        assert weights(classifier) == twin
+        model.fit(training(tmp_path / "second"))  # a second fold inherits nothing from the first
+        assert weights(model) == twin
 
 
 def test_other_seed_other_weights(tmp_path, twin):
-    classifier = cnn(augmentation=Augmentation())
-    classifier.fit(task(tmp_path, seed=4))
-    assert weights(classifier)["head.3.weight"] != twin["head.3.weight"]
+    model = cnn(augmentation=Augmentation())
+    model.fit(training(tmp_path, seed=4))
+    assert weights(model)["head.3.weight"] != twin["head.3.weight"]
 
 
 def test_poisoned_test_rows_change_nothing(tmp_path, twin):
     volumes, targets = planted()
     volumes[TEST] = np.nan
     targets[TEST] = -1
-    classifier = cnn(augmentation=Augmentation())
-    classifier.fit(task(tmp_path, volumes=volumes, targets=targets))
-    assert weights(classifier) == twin
+    model = cnn(augmentation=Augmentation())
+    model.fit(training(tmp_path, volumes=volumes, targets=targets))
+    assert weights(model) == twin
 
 
 class CutOffError(Exception):
@@ -58,7 +58,7 @@ class CutOffError(Exception):
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, num_workers):
     whole, resumed = (cnn(epochs=3, num_workers=num_workers) for _ in range(2))
-    whole.fit(task(tmp_path / "whole"))
+    whole.fit(training(tmp_path / "whole"))
 
     def cut_off(learner, optimizer):
         if learner.current_epoch == 2:
@@ -66,13 +66,13 @@ def test_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, nu
 
     with monkeypatch.context() as patch, pytest.raises(CutOffError):  # noqa: PT012
         patch.setattr(Learner, "on_before_optimizer_step", cut_off)
-        resumed.fit(task(tmp_path / "cut"))
-    resumed.fit(task(tmp_path / "cut"))
+        resumed.fit(training(tmp_path / "cut"))
+    resumed.fit(training(tmp_path / "cut"))
     assert weights(resumed) == weights(whole)
     for name in ("epoch", "train_loss", "val_loss", "val_auc", "learning_rate"):
         assert [epoch[name] for epoch in resumed.history()] == [epoch[name] for epoch in whole.history()]
     again = cnn(epochs=3)
-    again.fit(task(tmp_path / "whole"))  # complete already: taken as it is
+    again.fit(training(tmp_path / "whole"))  # complete already: taken as it is
     assert again.history() == whole.history()
     assert weights(again) == weights(whole)
 
@@ -100,14 +100,14 @@ def test_moved_run_goes_on_with_its_best_epoch(tmp_path, overfitted):
 @pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"garbage"])
 def test_damaged_checkpoint_is_named_and_deleting_it_begins_afresh(tmp_path, twin, name, damage):
-    cnn(augmentation=Augmentation()).fit(task(tmp_path))
+    cnn(augmentation=Augmentation()).fit(training(tmp_path))
     path = tmp_path / "checkpoints" / name
     path.write_bytes(damage(path.read_bytes()))
     again = cnn(augmentation=Augmentation())
     with pytest.raises(UserError, match=rf"{path} cannot be read as a checkpoint .* delete the folder {path.parent} "):
-        again.fit(task(tmp_path))
+        again.fit(training(tmp_path))
     shutil.rmtree(path.parent)
-    again.fit(task(tmp_path))
+    again.fit(training(tmp_path))
     assert weights(again) == twin
 
 

@@ -19,13 +19,13 @@ from lightning_fabric.strategies.launchers.subprocess_script import _ChildProces
 from pytorch_lightning.utilities import rank_zero_only
 
 from mri3d.errors import UserError
-from mri3d.models.loading import load_classifier
+from mri3d.models.loading import load
 from mri3d.models.network import devices
 from mri3d.models.network.devices import one_voice
 from mri3d.models.network.trainer import build_trainer
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.sequence import InMemory
-from tests.models.blobs import cnn, task
+from tests.models.blobs import cnn, training
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "model.batch_size=3")
@@ -131,7 +131,7 @@ def test_loader_processes_are_as_many_as_half_the_cores_that_this_process_may_us
 def test_algorithms_are_deterministic_on_a_gpu_unless_told_otherwise(tmp_path, monkeypatch, gpu, settings, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     try:
-        build_trainer(cnn(trainer=settings).trainer, task(tmp_path), [], bar=False)
+        build_trainer(cnn(trainer=settings).trainer, training(tmp_path), [], bar=False)
         assert torch.are_deterministic_algorithms_enabled() == expected
         assert torch.is_deterministic_algorithms_warn_only_enabled() == expected
     finally:
@@ -142,9 +142,9 @@ def test_algorithms_are_deterministic_on_a_gpu_unless_told_otherwise(tmp_path, m
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_same_seed_same_bits_on_a_gpu(tmp_path):
     fits = [cnn(epochs=3, trainer={"accelerator": "gpu"}) for _ in range(2)]
-    for number, classifier in enumerate(fits):
-        classifier.fit(task(tmp_path / str(number)))
-    first, second = (classifier.network_.state_dict() for classifier in fits)
+    for number, model in enumerate(fits):
+        model.fit(training(tmp_path / str(number)))
+    first, second = (model.network_.state_dict() for model in fits)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -179,8 +179,9 @@ def test_probabilities_of_two_devices_are_those_of_one(tmp_path):
         scans = {row["subject"]: Path(row["scan"]) for row in csv.DictReader(file)}
     with predictions.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    classifier, card = load_classifier(run / "model")
-    volumes = InMemory(np.stack([card.recipe.volume(read_scan(scans[row["subject"]])) for row in rows]))
-    proba = classifier.predict_proba(volumes, np.arange(len(rows)))
+    model = load(run / "model")
+    volumes = InMemory(np.stack([model.recipe.volume(read_scan(scans[row["subject"]])) for row in rows]))
+    (member,) = model.members
+    proba = member.model.predict(volumes, np.arange(len(rows)))
     assert len(rows) > 1
     np.testing.assert_allclose([[float(row["p_-1"]), float(row["p_1"])] for row in rows], proba, atol=1e-6)

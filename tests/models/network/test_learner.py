@@ -4,37 +4,49 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import yaml
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 from torch import nn
 from torch.nn import functional
 
-from mri3d.errors import UserError
-from mri3d.models.network.learner import Learner, adamw, class_logits, parameter_groups
+from mri3d.models.network.learner import Learner, adamw, parameter_groups
+from mri3d.outcome.objectives import ClassObjective, MeasureObjective, class_logits
 from mri3d.plan import complete
+from tests.models.refusals import refused
 
 SHAPE = (4, 5, 6)
 
 
-def learner(num_outputs=1, *, weights=(0.6, 1.9), **trainer: object):
+def learner(num_outputs=1, *, counts=(24, 8), objective=None, **trainer: object):
     """Give a learner of a linear network, attached to what it asks of a trainer."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(4 * 5 * 6, num_outputs))
     made = Learner(
-        network, class_weights=torch.tensor(weights), optimizer=partial(adamw, lr=0.02, weight_decay=0.3), seed=3
+        network,
+        objective=objective or ClassObjective(np.array(counts)),
+        optimizer=partial(adamw, lr=0.02, weight_decay=0.3),
+        seed=3,
     )
     made._trainer = SimpleNamespace(**trainer)
     return made
 
 
+def weights_of(counts):
+    """Give the weight of each class: one over its number of rows, 1 where all have the same."""
+    return torch.tensor([sum(counts) / len(counts) / count for count in counts])
+
+
 def batches(num_classes=2, sizes=(4, 4, 3)):
+    """Give batches of classes, or of ages where `num_classes` is 0."""
     generator = torch.Generator().manual_seed(1)
     rows = iter(range(100))
     for size in sizes:
         volume = torch.randn(size, 1, *SHAPE, generator=generator)
-        target = torch.randint(num_classes, (size,), generator=generator)
+        ages = 20 + 60 * torch.rand(size, generator=generator, dtype=torch.float64)
+        target = torch.randint(num_classes, (size,), generator=generator) if num_classes else ages
         yield {"volume": volume, "target": target, "row": torch.tensor([next(rows) for _ in range(size)])}
 
 
@@ -54,31 +66,75 @@ def test_several_logits_are_left_as_they_are():
     assert torch.equal(class_logits(logits), logits)
 
 
-@pytest.mark.parametrize(("num_outputs", "weights"), [(1, (0.6, 1.9)), (3, (0.6, 1.9, 1.1))])
-def test_validation_loss_is_torchs_weighted_loss_over_all_rows(num_outputs, weights):
-    fitted = learner(num_outputs, weights=weights)
-    parts = list(batches(len(weights)))  # of unequal sizes and mixtures of classes
+@pytest.mark.parametrize(("num_outputs", "counts"), [(1, (24, 8)), (3, (24, 8, 11))])
+def test_validation_loss_is_torchs_weighted_loss_over_all_rows(num_outputs, counts):
+    fitted = learner(num_outputs, counts=counts)
+    parts = list(batches(len(counts)))  # of unequal sizes and mixtures of classes
     for number, batch in enumerate(parts):
         fitted.validation_step(batch, number)
     whole = joined(parts)
-    expected = functional.cross_entropy(fitted(whole["volume"]), whole["target"], weight=torch.tensor(weights))
+    logits = class_logits(fitted(whole["volume"]))
+    expected = functional.cross_entropy(logits, whole["target"], weight=weights_of(counts))
     assert fitted.val_loss.compute().item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize(("num_outputs", "num_classes"), [(1, 2), (3, 3)])
 def test_validation_scores_are_scikit_learns(num_outputs, num_classes):
-    fitted = learner(num_outputs, weights=(1.0,) * num_classes)
+    fitted = learner(num_outputs, counts=(10,) * num_classes)
     parts = list(batches(num_classes, sizes=(8, 8, 5)))
     for number, batch in enumerate(parts):
         fitted.validation_step(batch, number)
     whole = joined(parts)
-    proba = fitted(whole["volume"]).softmax(dim=1).detach()
+    proba = class_logits(fitted(whole["volume"])).softmax(dim=1).detach()
     auc = roc_auc_score(whole["target"], proba[:, 1] if num_classes == 2 else proba, multi_class="ovr")
     scores = fitted.val_scores.compute()
     assert scores["val_auc"].item() == pytest.approx(auc, abs=1e-6)
     assert scores["val_accuracy"].item() == pytest.approx(
         (proba.argmax(dim=1) == whole["target"]).float().mean().item()
     )
+
+
+AGES = np.array([25.0, 31.0, 47.0, 58.0, 72.0])
+"""Of training rows."""
+
+
+def measure_learner():
+    """Give a learner of ages."""
+    scaling = np.array([[AGES.std(), AGES.mean()]])
+    return learner(1, objective=MeasureObjective(scaling))
+
+
+def test_losses_and_scores_of_a_measure_are_those_of_numpy_and_scikit_learn():
+    fitted = measure_learner()
+    parts = list(batches(0, sizes=(8, 8, 5)))
+    told = torch.cat([fitted.validation_step(batch, number) for number, batch in enumerate(parts)])
+    whole = joined(parts)
+    truth, outputs = whole["target"].numpy(), fitted(whole["volume"]).detach().numpy()[:, 0]
+    ages = outputs * AGES.std() + AGES.mean()
+    np.testing.assert_allclose(told.detach(), ages, rtol=1e-5)
+    losses = (outputs - (truth - AGES.mean()) / AGES.std()) ** 2
+    assert fitted.val_loss.compute().item() == pytest.approx(losses.mean(), rel=1e-5)
+    scores = fitted.val_scores.compute()
+    assert scores["val_mae"].item() == pytest.approx(mean_absolute_error(truth, ages), rel=1e-5)
+    assert scores["val_r2"].item() == pytest.approx(r2_score(truth, ages), rel=1e-4)
+    loss = fitted.training_step(parts[0], 0)
+    assert loss.item() == pytest.approx(losses[:8].mean(), rel=1e-5)
+    assert loss.requires_grad
+    assert not fitted.train_loss.compute().requires_grad
+
+
+def test_validation_of_a_measure_is_logged_and_starts_afresh():
+    fitted = measure_learner()
+    logged = {}
+    fitted.log = logged.__setitem__
+    fitted.log_dict = logged.update
+    for _ in range(2):
+        (batch,) = batches(0, sizes=(8,))
+        fitted.validation_step(batch, 0)
+        fitted.on_validation_epoch_end()
+        ages = fitted(batch["volume"]).detach().numpy()[:, 0] * AGES.std() + AGES.mean()
+        assert logged["val_mae"].item() == pytest.approx(np.abs(ages - batch["target"].numpy()).mean(), rel=1e-5)
+    assert set(logged) == {"val_loss", "val_mae", "val_r2"}
 
 
 def test_validation_is_logged_and_starts_afresh():
@@ -90,7 +146,8 @@ def test_validation_is_logged_and_starts_afresh():
         (batch,) = batches(sizes=(8,))
         fitted.validation_step(batch, 0)
         fitted.on_validation_epoch_end()
-        losses = functional.cross_entropy(fitted(batch["volume"]), batch["target"], weight=fitted.class_weights)
+        logits = class_logits(fitted(batch["volume"]))
+        losses = functional.cross_entropy(logits, batch["target"], weight=weights_of((24, 8)))
         assert logged["val_loss"].item() == pytest.approx(losses.item(), rel=1e-6), epoch
     assert set(logged) == {"val_loss", "val_auc", "val_accuracy"}
 
@@ -102,7 +159,7 @@ def test_training_loss_is_weighted_and_has_a_gradient():
     expected = functional.binary_cross_entropy_with_logits(
         fitted.network(batch["volume"])[:, 0],
         batch["target"].float(),
-        weight=fitted.class_weights[batch["target"]] / fitted.class_weights[batch["target"]].sum(),
+        weight=weights_of((24, 8))[batch["target"]] / weights_of((24, 8))[batch["target"]].sum(),
         reduction="sum",
     )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -158,7 +215,7 @@ def test_defaults_of_the_optimizer_stand_in_one_place_and_are_written_out():
 
 
 def test_training_without_an_end_is_refused():
-    with pytest.raises(UserError, match=r"trainer\.max_epochs=-1 has no end"):
+    with refused(r"trainer\.max_epochs=-1 has no end", r"^max_epochs=-1 has no end"):
         learner(estimated_stepping_batches=float("inf"), max_epochs=-1).configure_optimizers()
 
 
@@ -197,7 +254,7 @@ def test_layers_of_many_inputs_move_more_slowly_and_the_others_as_ever():
     assert groups[0]["params"] == [network[1].weight, network[2].weight]
     assert groups[1]["params"] == [network[0].weight]
     assert groups[2]["params"] == [network[0].bias, network[1].bias, network[2].bias]
-    made = Learner(network, class_weights=torch.ones(2), optimizer=partial(adamw, lr=0.1), seed=0)
+    made = Learner(network, objective=ClassObjective(np.array([5, 5])), optimizer=partial(adamw, lr=0.1), seed=0)
     made._trainer = SimpleNamespace(estimated_stepping_batches=10)
     peaks = [group["max_lr"] for group in made.configure_optimizers()["optimizer"].param_groups]
     assert peaks == pytest.approx([0.1, 0.1 * 20_000 / 40**3, 0.1])

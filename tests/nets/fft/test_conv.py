@@ -10,14 +10,14 @@ from torch import nn
 from torch.nn import functional
 
 from mri3d.errors import UserError
-from mri3d.nets import fft_function
+from mri3d.nets.fft import function
 from mri3d.nets.fft.conv import FFTConv3d, fast_conv3d, fft_conv3d
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 
 def conv3d_and_gradients(convolve, input, weight, bias, **options):
-    """Give the output and, for a fixed random gradient of it, those of input, weight and bias."""
+    """Compute the output and, for a fixed random gradient of it, those of input, weight and bias."""
     tensors = [tensor.clone().requires_grad_() for tensor in (input, weight, bias)]
     output = convolve(*tensors, **options)
     generator = torch.Generator().manual_seed(1)
@@ -97,7 +97,7 @@ def test_blocks_and_slabs_change_nothing(monkeypatch):
     tensors = random_tensors(2, 3, (7, 8, 9), (5, 4, 6), 4, 1, torch.float64)
     theirs = conv3d_and_gradients(functional.conv3d, *tensors, padding=3)
     for block_bytes in (1, 3_000, 50_000):
-        monkeypatch.setitem(fft_function.BLOCK_BYTES, "cpu", block_bytes)
+        monkeypatch.setitem(function.BLOCK_BYTES, "cpu", block_bytes)
         assert_close(conv3d_and_gradients(fft_conv3d, *tensors, padding=3, memory_budget=20_000), theirs, 1e-9)
 
 

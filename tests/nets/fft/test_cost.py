@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mri3d.nets import fft_conv
+from mri3d.nets.fft import conv
 from mri3d.nets.fft.conv import FFTConv3d, fast_conv3d
 from mri3d.nets.fft.cost import _num_taps_inside, fft_is_faster
 from mri3d.nets.fft.geometry import Geometry
@@ -41,8 +41,8 @@ def test_large_kernels_go_by_fourier_transforms_and_small_ones_do_not(size, chan
 
 def test_the_choice_is_followed(monkeypatch):
     taken = []
-    monkeypatch.setattr(fft_conv, "_by_fft", lambda *_: taken.append("fft"))
-    monkeypatch.setattr(fft_conv, "_directly", lambda *_: taken.append("direct"))
+    monkeypatch.setattr(conv, "_by_fft", lambda *_: taken.append("fft"))
+    monkeypatch.setattr(conv, "_directly", lambda *_: taken.append("direct"))
     small, large = torch.zeros(8, 8, 3, 3, 3), torch.zeros(8, 8, 25, 25, 25)
     volume = torch.zeros(2, 8, 32, 33, 34)
     for weight in (small, large):

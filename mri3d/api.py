@@ -1,0 +1,179 @@
+"""The library's front door: judge a model on a study, fit one on all of it, compare results."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from mri3d.cohort.cohort import list_text
+from mri3d.errors import UserError
+from mri3d.evaluation.crossvalidation import CrossValidation
+from mri3d.evaluation.results import Results
+from mri3d.evaluation.splits import All, KFold, Splits
+from mri3d.files import write_json
+from mri3d.models.model import Model
+from mri3d.models.trained import TrainedModel
+from mri3d.records import claim
+from mri3d.study import Study
+
+
+def evaluate(
+    study: Study, model: Model, splits: Splits | None = None, *, seed: int = 0, folder: str | Path | None = None
+) -> Results:
+    """Judge a model on rows that it did not learn from.
+
+    Args:
+        study: Who takes part.
+        model: What to fit; it is copied for each fold and never fitted itself.
+        splits: How to split the study; five folds unless given.
+        seed: Everything random follows from it.
+        folder: Where checkpoints and logs go, and where an evaluation that was cut off goes on from; without, nothing
+            is left on disk.
+
+    Raises:
+        UserError: The study cannot be split so, the model cannot learn from it, or `folder` is of another study,
+            model, seed or way to split: it would go on from checkpoints that are not its own.
+
+    >>> import numpy as np
+    >>> from mri3d import KFold, Study, models
+    >>> volumes = np.random.default_rng(0).random((20, 7, 8, 9))
+    >>> volumes[1::2, 2:4, 2:4, 2:4] += 1
+    >>> study = Study.from_arrays(volumes, labels=["control", "patient"] * 10)
+    >>> results = evaluate(study, models.Ridge(num_components=0.9, inner_folds=2), KFold(folds=2))
+    >>> results.scores["auc"].value
+    1.0
+    >>> list(results.predictions.columns)
+    ['subject', 'fold', 'split', 'label', 'prediction', 'p_control', 'p_patient']
+    """
+    chosen = splits or KFold()
+    with _working_folder(folder) as place:
+        validation = CrossValidation.of(study, model, chosen, seed=seed, folder=place)
+        study.volumes.fill()
+        if folder is not None:
+            resumed = (place / "cohort.csv").exists()
+            _check_settings(place, validation, chosen, seed=seed, resumed=resumed)
+            claim(place, study.cohort, validation.folds, {}, resumed=resumed)
+        return validation.run()
+
+
+def fit(
+    study: Study,
+    model: Model,
+    *,
+    seed: int = 0,
+    validation: float = 0.2,
+    folder: str | Path | None = None,
+) -> TrainedModel:
+    """Fit a model on all rows of a study: the final model, of which no score says how good it is.
+
+    Args:
+        study: Who takes part.
+        model: What to fit; it is copied and never fitted itself.
+        seed: Everything random follows from it.
+        validation: Share of the rows that only steers training (early stopping).
+        folder: As for `evaluate`.
+
+    Raises:
+        UserError: The model cannot learn from the study.
+
+    >>> import numpy as np
+    >>> from mri3d import Study, models
+    >>> study = Study.from_arrays(np.random.default_rng(0).random((12, 7, 8, 9)), labels=["a", "b"] * 6)
+    >>> fit(study, models.KNN(k=3, num_components=0.9, inner_folds=2)).outcome.names
+    ('a', 'b')
+    """
+    return evaluate(study, model, All(validation=validation), seed=seed, folder=folder).model
+
+
+def compare(first: Results, second: Results) -> pd.DataFrame:
+    """Hold two results against each other where the same rows were tested in the same folds.
+
+    Args:
+        first: Of one model.
+        second: Of another, on the same study and splits.
+
+    Returns:
+        A row for each score: `first`, `second` and `difference`, second less first, over all tests; `mean_difference`
+        and `sd_difference` over the folds.
+
+    Raises:
+        UserError: Other sessions were tested, in other folds, or something else was predicted of them.
+
+    >>> import numpy as np
+    >>> from mri3d import KFold, Study, evaluate, models
+    >>> study = Study.from_arrays(np.random.default_rng(0).random((12, 7, 8, 9)), labels=["a", "b"] * 6)
+    >>> results = evaluate(study, models.KNN(k=3, num_components=0.9, inner_folds=2), KFold(folds=2))
+    >>> float(compare(results, results).loc["auc", "difference"])
+    0.0
+    """
+    if first.study.outcome != second.study.outcome:
+        raise UserError("the results are of different outcomes, and their scores cannot be compared.")
+    tests = [
+        dict(zip(zip(one.predictions["subject"], one.predictions["fold"], strict=True), one.targets, strict=True))
+        for one in (first, second)
+    ]
+    if alone := sorted(set(tests[0]) ^ set(tests[1])):
+        told = list_text([f"{subject} (fold {fold})" for subject, fold in alone], ", ", most=3)
+        raise UserError(
+            f"the results are not of the same tests: {len(alone)} are in one of them only ({told}). Evaluate both "
+            "models on one study with the same splits and seed."
+        )
+    if other := sorted({subject for subject, fold in tests[0] if tests[0][subject, fold] != tests[1][subject, fold]}):
+        raise UserError(
+            f"the results are not of the same labels: {len(other)} sessions have another ({list_text(other, ', ')}). "
+            "Evaluate both models on one study."
+        )
+    rows = {}
+    for name in first.scores:
+        values = [results.scores[name].value if name in results.scores else None for results in (first, second)]
+        folds = pd.Series(
+            [_difference(a.scores[name], b.scores.get(name)) for a, b in zip(first.folds, second.folds, strict=True)],
+            dtype=float,
+        )
+        rows[name] = [*values, _difference(*values), folds.mean(), folds.std()]
+    columns = ["first", "second", "difference", "mean_difference", "sd_difference"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else second - first
+
+
+@contextmanager
+def _working_folder(folder: str | Path | None) -> Iterator[Path]:
+    """Use a folder of the user's, or one that is gone afterwards."""
+    if folder is not None:
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="mri3d-") as temporary:
+        yield Path(temporary)
+
+
+def _check_settings(folder: Path, validation: CrossValidation, splits: Splits, *, seed: int, resumed: bool) -> None:
+    """Note in a folder what is evaluated there, and refuse to go on with something else.
+
+    Raises:
+        UserError: The folder is of something else.
+    """
+    noted, model = folder / "evaluation.json", validation.model
+    names: list[str] = [one.name for one in fields(model)] if is_dataclass(model) else []
+    options = {name: getattr(model, name) for name in names if name != "trainer"}  # more epochs may be wanted by now
+    text = re.sub(" at 0x[0-9a-f]+", "", repr(options if names else model))  # where a function lies differs each time
+    settings = {"model": f"{type(model).__name__} {text}", "splits": repr(splits), "seed": seed}
+    if not resumed:
+        write_json(noted, settings)
+        return
+    try:
+        found = json.loads(noted.read_bytes())
+    except (FileNotFoundError, ValueError):
+        found = {}
+    if other := [name for name, value in settings.items() if found.get(name) != value]:
+        raise UserError(
+            f"{folder} is of an evaluation with another {' and '.join(other)}, whose checkpoints would be taken for "
+            "this one's. Give each evaluation a folder of its own."
+        )

@@ -1,0 +1,80 @@
+"""Hydra: it composes a configuration from `conf/` and what the user types, or with `-m` several."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from mri3d.cli.status import exit_status
+from mri3d.errors import UserError
+from mri3d.plan import MISSING
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+QUIET: Mapping[str, Any] = {
+    "run": {"dir": "."},
+    "output_subdir": None,
+    "job_logging": {
+        "formatters": {"simple": {"format": "%(message)s"}},
+        "handlers": {"console": {"stream": "ext://sys.stderr"}},
+    },
+}
+"""Hydra's own settings for a command that makes no run directory."""
+
+
+def run_app(
+    job: "Callable[[DictConfig], int]",
+    overrides: Sequence[str],
+    *,
+    name: str,
+    schema: type | None = None,
+    config: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> int:
+    """Let Hydra make the configuration, or several, and run the job with each.
+
+    Args:
+        job: Takes a configuration, see `resolved`; returns its exit status.
+        overrides: In Hydra's grammar.
+        name: Of the primary configuration.
+        schema: Dataclass of the keys at the top, if the primary configuration does not name them all.
+        config: The primary configuration, where it is no file of `folder`.
+        folder: Of configuration files.
+
+    Returns:
+        The highest exit status of the jobs.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, so that all errors look alike
+    import hydra
+    from hydra.core.config_store import ConfigStore
+
+    if schema is not None:
+        ConfigStore.instance().store("schema", schema)
+    if config is not None:
+        ConfigStore.instance().store(name, dict(config))
+    statuses = [0]
+
+    @hydra.main(version_base="1.3", config_path=folder and str(folder), config_name=name)  # type: ignore[untyped-decorator]
+    def app(configuration: "DictConfig") -> None:
+        statuses.append(exit_status(lambda: job(configuration), debug=configuration.debug))
+
+    sys.argv[1:] = overrides
+    app()
+    return max(statuses)
+
+
+def resolved(configuration: "DictConfig") -> dict[str, Any]:
+    """Return a configuration as plain values.
+
+    Raises:
+        UserError: A key that has no value.
+    """
+    from omegaconf import OmegaConf
+
+    values = cast(dict[str, Any], OmegaConf.to_container(configuration, resolve=True))
+    for key, value in values.items():
+        if value == MISSING:
+            raise UserError(f"{key} is not set. Give {key}=...")
+    return values

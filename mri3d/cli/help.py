@@ -1,0 +1,193 @@
+"""`--help`: the groups and their options, and every argument of those that are chosen."""
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from mri3d.cli.configuration import ALIASES, GROUPS, KEYS, Schema, conf_folder
+from mri3d.cli.overrides import elements, hydra_overrides, without_aliases
+from mri3d.cli.places import PLACES, installed_networks
+from mri3d.cli.signatures import Argument, Signature, as_typed, read_signature
+from mri3d.cli.sources import constant
+from mri3d.plan import MARKS, MISSING
+
+RESERVED = "mri3d.models.network.trainer.RESERVED"
+TRAIN = """\
+Train and evaluate a model of 3D brain scans.
+
+Groups and their options (group=option; {program} model=sfcn --help lists every argument of an option):
+{groups}
+Plain keys: task=classification (or regression), resolution=50 (voxels along an edge, or native), seed=0, name=...,
+resume=runs/x/y (go on with a run that was cut off), trust=my_module.MyNet (code that a run may import), debug=false.
+Any argument of an option can be set: model.batch_size=4 trainer.max_epochs=60 data.demo.num_subjects=40
+A network of your own: model.network._target_=my_module.MyNet{networks}
+Several runs, one after the other: -m and values separated by commas.
+
+Examples:
+  {program} resolution=100 trainer.devices=2
+  {program} data=table data.root=/study data.table=subjects.csv data.label=sex 'data.scan="T1/{{id}}.nii.gz"'
+  {program} -m model=sfcn,linear_svm evaluation=nested resolution=50,100
+"""
+PREDICT = """\
+Predict new scans with a trained model.
+
+  model=runs/x/y      a run, its model folder, or one fold's folder
+  scans='/new/*.nii'  a file, a glob, a folder (searched through), a BIDS root, or a list '[a.nii,b.nii]'
+  out=results         where to write predictions.csv, heatmaps/ and report.html
+  heatmap=integrated_gradients
+                      what differs from the average training scan and counts; or gradcam (coarser), or none
+  trust=my_module.MyNet
+                      a network of your own that the model was trained with: loading it runs its code
+  debug=false         show the traceback of an error
+
+Examples:
+  {program} model=runs/demo-sfcn-50/2030-01-31_12-00-00 scans='/new/*.nii.gz' out=results
+  {program} model=runs/x/y scans=/bids out=results heatmap=none
+"""
+MAPS = """\
+Pictures and maps of a cohort, without training anything.
+
+{pca}       scree, subjects among the principal components, eigenbrains, a scan from few components
+{averages}  the average of each class, their difference, a t map
+
+Whose: run=runs/x/y, or data=, data.*=, preprocess=, preprocess.*=, resolution=, task= as for training (default: the
+demo); {averages} data=table --help lists every argument of a group's option.
+Where: out=maps/pca
+pca:   components=10 (the first ones), also=[57] (further ones), subject=ID (restored), variance=0.999 (transposed form)
+
+Examples:
+  {pca} run=runs/x/y components=20
+  {averages} data=table data.root=/study data.table=subjects.csv data.label=sex resolution=100
+"""
+
+
+def general(command: str, invocation: str) -> str:
+    """Return the help of a command.
+
+    Args:
+        command: Its name.
+        invocation: How it is typed.
+    """
+    if command == "predict":
+        return PREDICT.format(program=invocation)
+    if command == "train":
+        installed = "".join(f"\n  installed: model.network._target_={name}" for name in installed_networks())
+        return TRAIN.format(program=invocation, groups=_groups(), networks=installed)
+    stem = invocation.removesuffix(command)
+    return MAPS.format(pca=f"{stem}pca", averages=f"{stem}averages")
+
+
+def chosen_groups(arguments: Sequence[str]) -> list[str]:
+    """Return the groups that a command line chooses an option of or sets an argument of."""
+    heads = {each.lstrip("+~").partition("=")[0].partition(".")[0] for each in without_aliases(arguments, ALIASES)}
+    return [group for group in GROUPS if group in heads]
+
+
+def arguments_of(arguments: Sequence[str]) -> str:
+    """List every argument of what a command line chooses: path, default, type, meaning.
+
+    Args:
+        arguments: The command line; of several values of a sweep the first counts, and all but groups is ignored.
+
+    Raises:
+        UserError: An option that does not exist.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    first = [elements(each)[0] if {"-m", "--multirun"} & {*arguments} else each for each in arguments]
+    first = [each for each in first if chosen_groups([each])]
+    ConfigStore.instance().store("schema", Schema)
+    overrides = hydra_overrides(first, groups=GROUPS, keys=KEYS, aliases=ALIASES)
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        nodes: Any = OmegaConf.to_container(compose("train", overrides), resolve=False)
+    options = {each.partition("=")[0]: each.partition("=")[2] for each in first}
+    lines: list[str] = []
+    for group in chosen_groups(first):
+        option = options.get(group) or _defaults()[group]
+        lines += [*_filled(f"{group}={option}: {_when(group, option)}", indent=""), ""]
+        lines += [*_call(group, nodes[group], nodes), ""]
+    return "\n".join(lines)
+
+
+def _groups() -> str:
+    """List the groups and their options, the default first."""
+    text = ""
+    for group, default in _defaults().items():
+        names = sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+        listed = f"  {group}: {', '.join(names)}; {default} unless another is given"
+        text += textwrap.fill(listed, _width(), subsequent_indent="    ") + "\n"
+    return text
+
+
+def _defaults() -> dict[str, str]:
+    """Return the option of each group that is taken where none is chosen."""
+    written = yaml.safe_load((conf_folder() / "train.yaml").read_text(encoding="utf-8"))["defaults"]
+    pairs = [pair for entry in written if isinstance(entry, dict) for pair in entry.items()]
+    return {group: option for group, option in pairs if group in GROUPS}
+
+
+def _when(group: str, option: str) -> str:
+    """Return the first line of an option's file: when to choose it."""
+    path = conf_folder() / group / f"{option}.yaml"
+    return path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") if path.is_file() else ""
+
+
+def _call(path: str, node: Mapping[str, Any], top: Mapping[str, Any], meaning: str = "") -> Iterator[str]:
+    """List the arguments of a call, then those of the calls inside it.
+
+    Args:
+        path: Where the call stands.
+        node: The call.
+        top: The whole configuration.
+        meaning: Of the argument that the call is given as.
+    """
+    target = str(node["_target_"])
+    signature = read_signature(target)
+    summary = signature.summary if signature else ""
+    yield from _filled(f"{path}: {target.rpartition('.')[2]}. {summary}".rstrip(), indent="")
+    yield from _filled(meaning, indent="  ")
+    inner = {name: value for name, value in node.items() if isinstance(value, dict) and "_target_" in value}
+    for argument in _listed(path, node, signature):
+        at = f"{path}.{argument.name}"
+        if at in ALIASES and isinstance(top[ALIASES[at]], dict):
+            yield f"  {ALIASES[at]}.*  listed by {ALIASES[at]}={_defaults()[ALIASES[at]]} --help"
+        elif at in ALIASES:
+            yield _line(ALIASES[at], as_typed(top[ALIASES[at]]), argument)
+        elif argument.name not in inner:
+            yield _line(at, as_typed(node[argument.name]) if argument.name in node else argument.default, argument)
+        else:
+            continue
+        yield from _filled(argument.meaning, indent="      ")
+    meanings = {each.name: each.meaning for each in signature.arguments} if signature else {}
+    for name, value in inner.items():
+        yield ""
+        yield from _call(f"{path}.{name}", value, top, meanings.get(name, ""))
+
+
+def _line(path: str, default: str | None, argument: Argument) -> str:
+    """Write path, default and type of an argument."""
+    needed = default in (None, MISSING)
+    kind = f"  ({argument.kind})" if argument.kind else ""
+    return f"  {path}={'...' if needed else default}{kind}{'  must be given' if needed else ''}"
+
+
+def _listed(path: str, node: Mapping[str, Any], signature: Signature | None) -> list[Argument]:
+    """Return the arguments of a call that are the user's to set."""
+    if signature is None:  # its source is not to be found: what the configuration says of it
+        return [Argument(name, None) for name in node if name not in MARKS]
+    reserved = constant(RESERVED) if path == "trainer" else ()
+    given = {*(PLACES[path].given if path in PLACES else ()), *(reserved if isinstance(reserved, tuple) else ())}
+    return [each for each in signature.arguments if each.name not in given]
+
+
+def _filled(text: str, *, indent: str) -> list[str]:
+    return textwrap.wrap(text, _width(), initial_indent=indent, subsequent_indent=indent)
+
+
+def _width() -> int:
+    return min(120, shutil.get_terminal_size((100, 24)).columns)

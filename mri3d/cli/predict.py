@@ -1,0 +1,61 @@
+"""`mri3d predict`: predictions and heatmaps of new scans."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mri3d.cli.configuration import import_from_here, trusted_names
+from mri3d.cli.overrides import hydra_overrides
+from mri3d.cli.status import exit_status
+from mri3d.errors import UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+@dataclass
+class Schema:
+    """The keys of a prediction; anything else is refused."""
+
+    model: str = "???"
+    scans: Any = "???"
+    out: str = "results"
+    heatmap: str = "integrated_gradients"
+    trust: Any = None
+    debug: bool = False
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; return its exit status."""
+    return exit_status(lambda: _compose(arguments), debug="debug=true" in arguments)
+
+
+def predict(options: dict[str, Any]) -> int:
+    """Predict with the options of `Schema`; return the exit status."""
+    scans, trust = options["scans"], trusted_names(options["trust"])
+    if not all(isinstance(scan, str) for scan in (scans if isinstance(scans, list) else [scans])):
+        raise UserError(f"scans={scans} is no path. Give a file, a glob, a folder, a BIDS root, or a list of these.")
+    from mri3d import inference  # here: it imports all there is, and a mistake need not wait for that
+
+    if trust:
+        import_from_here()
+    out = Path(options["out"])
+    status = inference.predict_scans(Path(options["model"]), scans, out, heatmap=options["heatmap"], trust=trust)
+    print(f"predictions {out / 'predictions.csv'}", f"report      {out / 'report.html'}", sep="\n", flush=True)
+    return status
+
+
+def _compose(arguments: Sequence[str]) -> int:
+    """Let Hydra read the options, and predict."""
+    from mri3d.cli.app import QUIET, resolved, run_app
+
+    def job(config: "DictConfig") -> int:
+        return predict(resolved(config))
+
+    config = {  # in Python and not in conf/, where `model` is a group
+        "defaults": ["schema", {"override hydra/job_logging": "stdout"}, "_self_"],
+        "hydra": {**QUIET, "job_logging": {"handlers": QUIET["job_logging"]["handlers"]}},
+    }
+    overrides = hydra_overrides(arguments, groups=[], keys=Schema.__dataclass_fields__)
+    return run_app(job, overrides, name="predict", schema=Schema, config=config)

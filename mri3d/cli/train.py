@@ -1,0 +1,119 @@
+"""`mri3d train`: compose a configuration, or read that of a run that was cut off, and run it."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mri3d.cli.configuration import ALIASES, GROUPS, KEYS, Schema, conf_folder, make_parts, trusted_names
+from mri3d.cli.overrides import hydra_overrides, targets, typed_values
+from mri3d.cli.places import foreign
+from mri3d.cli.status import exit_status, invocation
+from mri3d.errors import UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+RUN = "MRI3D_RUN"
+"""Tells the processes that Lightning starts for the other devices which run they belong to."""
+
+TRUST = "MRI3D_TRUST"
+"""Tells them what the user trusts."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; return its exit status."""
+    if RUN in os.environ:  # a process for another device: the command line is the first one's
+        folder, trusted = Path(os.environ[RUN]), os.environ.get(TRUST, "").split()
+        return exit_status(lambda: resume(folder, trusted), debug=False)
+    resumed = any(argument.startswith("resume=") for argument in arguments)
+    return exit_status(lambda: _resume(arguments) if resumed else compose(arguments), debug="debug=true" in arguments)
+
+
+def execute(
+    configuration: dict[str, Any], folder: Path, *, trusted: Sequence[str] = (), source: str = "", resumed: bool = False
+) -> int:
+    """Run one configuration, or go on with its run; return the exit status."""
+    parts = make_parts(configuration, trusted=trusted, source=source)
+    from mri3d import runs  # here: it imports all there is, and a mistake need not wait for that
+
+    environment = dict(os.environ)
+    os.environ[RUN], os.environ[TRUST] = str(folder.resolve()), " ".join(trusted)
+    try:
+        end = runs.run(
+            parts.source,
+            parts.recipe,
+            parts.model,
+            parts.splits,
+            task=parts.configuration["task"],
+            seed=parts.configuration["seed"],
+            folder=folder,
+            configuration=parts.configuration,
+            resumed=resumed,
+        )
+    except KeyboardInterrupt as stop:
+        if (folder / "config.yaml").exists():
+            told = f" trust=[{','.join(trusted)}]" if trusted else ""
+            stop.add_note(f"Go on with: {invocation('train')} resume={folder}{told}")
+        raise
+    finally:  # Lightning says in the environment which device this process has: not for the next run of a sweep
+        os.environ.clear()
+        os.environ.update(environment)
+    for line in end.lines:
+        print(line, flush=True)
+    return 0
+
+
+def resume(folder: Path, trusted: Sequence[str]) -> int:
+    """Run the configuration that lies in a run: after it was cut off, or beside its first process."""
+    from mri3d.records import read_configuration
+
+    configuration = read_configuration(folder)
+    level = "WARNING" if RUN in os.environ else "INFO"
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s")
+    source = str(folder / "config.yaml")
+    return execute(configuration, folder, trusted=trusted, source=source, resumed=True)
+
+
+def compose(arguments: Sequence[str]) -> int:
+    """Let Hydra make the configuration, or with -m several, and run each."""
+    from mri3d.cli.app import resolved, run_app
+    from mri3d.cli.sweep import Sweep
+
+    sweep = Sweep()
+
+    def job(config: "DictConfig") -> int:
+        from hydra.core.hydra_config import HydraConfig
+
+        hydra = HydraConfig.get()
+        folder, sweep.root = Path(os.path.relpath(hydra.runtime.output_dir)), Path(hydra.sweep.dir)
+        for empty in (folder, *folder.parents[:2]):  # Hydra made them; the run does, once there is something to run
+            with contextlib.suppress(OSError):
+                empty.rmdir()
+        with sweep.run(hydra.overrides.task, folder):
+            configuration = resolved(config)
+            if configuration["resume"] is not None:
+                raise UserError(
+                    "resume takes everything from the run it continues: "
+                    f"{invocation('train')} resume={configuration['resume']}"
+                )
+            trusted = {*targets(hydra.overrides.task), *trusted_names(configuration["trust"])}
+            return execute(configuration, folder, trusted=foreign(trusted))
+
+    overrides = hydra_overrides(arguments, groups=GROUPS, keys=KEYS, aliases=ALIASES)
+    try:
+        return run_app(job, overrides, name="train", schema=Schema, folder=conf_folder())
+    finally:
+        for line in sweep.finish():
+            print(line, flush=True)
+
+
+def _resume(arguments: Sequence[str]) -> int:
+    """Read a command line with `resume=`; it may have `trust=` and `debug=` beside it."""
+    if others := [each for each in arguments if each.partition("=")[0] not in ("resume", "trust", "debug")]:
+        raise UserError(f"resume=... takes everything from the run it continues. Leave {others[0]} out.")
+    given = typed_values(arguments, keys=("resume", "trust", "debug"))
+    return resume(Path(str(given["resume"])), trusted_names(given.get("trust")))

@@ -1,0 +1,106 @@
+"""Cohorts of volumes in memory: what is known of each, checked for what splits and labels rely on."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, is_missing, list_text, means_no_label
+from mri3d.errors import UserError
+
+
+def array_cohort(
+    digests: Sequence[str],
+    labels: Sequence[object],
+    *,
+    ids: Sequence[object] | None,
+    groups: Sequence[object] | None,
+    sites: Sequence[object] | None,
+    covariates: Mapping[str, Sequence[object]] | None,
+    name: str,
+    unlabelled: Sequence[object] = (),
+) -> Cohort:
+    """Make a cohort without scans.
+
+    Args:
+        digests: What identifies the content of each volume [N].
+        labels: Class or value of each [N]; None and NaN mean that there is none.
+        ids: Name of each [N]; "0", "1", ... without.
+        groups: Who must stay together [N]; None and NaN stand alone.
+        sites: Where each was scanned [N].
+        covariates: Name to what else is known of each [N].
+        name: What the label is called.
+        unlabelled: Label values that mean "no label".
+
+    Raises:
+        UserError: Lengths differ, an id stands twice, or two volumes of different groups are the same.
+    """
+    num_volumes = len(digests)
+    label_cells = _cells("labels", labels, num_volumes)
+    assert label_cells is not None, "labels were given"
+    id_cells = _cells("ids", ids, num_volumes) or [str(row) for row in range(num_volumes)]
+    group_cells = _cells("groups", groups, num_volumes) or [""] * num_volumes
+    site_cells = _cells("sites", sites, num_volumes) or [""] * num_volumes
+    columns = {
+        str(key): _cells(f"covariates[{key!r}]", values, num_volumes) or []
+        for key, values in (covariates or {}).items()
+    }
+    _check_ids(id_cells)
+    sessions = []
+    for row, (id, label) in enumerate(zip(id_cells, label_cells, strict=True)):
+        missing = means_no_label(label, unlabelled)
+        sessions.append(
+            Session(
+                id=id,
+                scan=None,
+                label=None if missing else label,
+                group=None if is_missing(group_cells[row]) else group_cells[row],
+                site=site_cells[row] or None,
+                covariates={key: cells[row] for key, cells in columns.items()},
+                digest=digests[row],
+                left_out=NO_LABEL if missing else "",
+            )
+        )
+    cohort = Cohort(tuple(sessions), source=f"labels ({name})" if name != "label" else "labels")
+    _check_copies(cohort)
+    return cohort
+
+
+def _cells(name: str, values: Sequence[object] | None, length: int) -> list[str] | None:
+    """Return a column as texts."""
+    if values is None:
+        return None
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise UserError(f"{name} is {values!r}, not a list with an entry for each of {length} volumes.")
+    shape = getattr(values, "shape", (len(values),))
+    if tuple(shape) != (length,):
+        given = len(values) if len(shape) == 1 else " x ".join(map(str, shape))
+        raise UserError(f"{name} has {given} entries, and there are {length} volumes. Give one for each.")
+    return ["" if _is_nothing(value) else str(value).strip() for value in values]
+
+
+def _is_nothing(value: Any) -> bool:  # noqa: ANN401 (any cell)
+    """Return whether a value is None, NaN, NaT or pandas' NA, of which only the last does not know."""
+    return value is None or str(value) == "<NA>" or bool(value != value)
+
+
+def _check_ids(ids: Sequence[str]) -> None:
+    """Refuse ids that name none or several of the volumes."""
+    if "" in ids:
+        raise UserError(f"ids[{ids.index('')}] is empty. Name each volume.")
+    if repeated := sorted(id for id, count in Counter(ids).items() if count > 1):
+        raise UserError(f"{len(repeated)} ids stand more than once: {list_text(repeated, ', ')}. Name each volume.")
+
+
+def _check_copies(cohort: Cohort) -> None:
+    """Refuse volumes that are the same: on two sides of a split one would give the other away."""
+    first: dict[str, tuple[str, str]] = {}
+    copies = []
+    for session, group in zip(cohort.taking_part.sessions, cohort.groups, strict=True):
+        id, its_group = first.setdefault(session.digest, (session.id, group))
+        if its_group != group:
+            copies.append(f"{session.id} is the same as {id}")
+    if copies:
+        raise UserError(
+            f"{len(copies)} volumes are copies of others: {list_text(copies)}. Leave them out, or put them into one "
+            "group with `groups`."
+        )

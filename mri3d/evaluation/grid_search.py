@@ -1,0 +1,241 @@
+"""A model that is several: each fit chooses one of them by inner folds of its training rows."""
+
+import copy
+import functools
+import itertools
+import json
+import logging
+import shutil
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from inspect import signature
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+import numpy as np
+
+from mri3d.errors import UserError, did_you_mean, option
+from mri3d.evaluation.splits import KFold
+from mri3d.files import write_json
+from mri3d.model_folder import Card, Contents
+from mri3d.models.model import Model, Search, Setting, TrainingSet
+from mri3d.outcome import Line
+from mri3d.plan import describe, fits
+from mri3d.volumes.sequence import VolumeSequence
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class GridSearch:
+    """Variants of a model, of which each fit chooses the one that does best on inner folds of its training rows.
+
+    Args:
+        model: What the variants are made of.
+        settings: What sets each variant apart: dotted path of an option to its value.
+        inner: How the training rows are cut.
+
+    Attributes:
+        model_: The chosen variant, fitted on all training rows.
+        search_: How it was chosen.
+
+    Raises:
+        UserError: The model has no such option, or a value is not one of it.
+    """
+
+    model: Model
+    settings: Sequence[Setting]
+    inner: KFold
+
+    def __post_init__(self) -> None:
+        self.variants: list[Model] = [variant(self.model, setting) for setting in self.settings]
+
+    def check(self, training: TrainingSet) -> None:
+        """Refuse what a variant cannot learn from, on the whole of it or on an inner fold.
+
+        Raises:
+            UserError: As the variants' `check`, or a class is too small for the inner folds.
+        """
+        trainings = [training, *(inner for inner, _ in self._inner(training))]
+        for model, each in itertools.product(self.variants, trainings):
+            model.check(each)
+
+    def fit(self, training: TrainingSet) -> None:
+        """Choose on the inner folds, and fit what was chosen on all rows.
+
+        What the inner fits leave to go on with is deleted once all are done; the choice is kept beside it, so that a
+        run that is cut off later need not choose again.
+        """
+        name = f"{training.name or 'fold_0'}_inner"
+        left = replace(training, name=name).checkpoints
+        kept = left.with_suffix(".json")
+        search = self._read(kept)
+        if search is None:
+            search = self._search(training, name=name)
+            self._write(kept, search)
+        shutil.rmtree(left, ignore_errors=True)
+        log.info("chosen: %s", search.chosen)
+        self.search_ = search
+        self.model_: Model = copy.deepcopy(self.variants[search.best])
+        self.model_.fit(training)
+
+    def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
+        """Predict by the chosen variant."""
+        return self.model_.predict(volumes, rows)
+
+    @property
+    def heatmaps(self) -> tuple[str, ...]:
+        """Those of the chosen variant."""
+        return self.model_.heatmaps
+
+    def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
+        """Explain by the chosen variant."""
+        return self.model_.explain(volume, baseline=baseline, target=target, method=method)
+
+    def maps(self) -> np.ndarray | None:
+        """Return the weights of the chosen variant, if it is linear."""
+        return self.model_.maps()
+
+    @property
+    def uses_components(self) -> bool:
+        """Whether the variants do."""
+        return self.model.uses_components
+
+    @property
+    def line(self) -> Line | None:
+        """What corrects the predictions of the chosen variant."""
+        return self.model_.line
+
+    def history(self) -> list[dict[str, float]]:
+        """Return the last fit of the chosen variant epoch by epoch."""
+        return self.model_.history()
+
+    def last_search(self) -> tuple[Search, ...]:
+        """Return how the variant was chosen, and how it chose for itself, if it did."""
+        return (self.search_, *self.model_.last_search())
+
+    def save(self, folder: Path, card: Card) -> None:
+        """Write the chosen variant as a model folder: prediction needs no more."""
+        self.model_.save(folder, card)
+
+    @classmethod
+    def load(cls, contents: Contents, *, trust: Sequence[str] = ()) -> Self:
+        """Raise a TypeError: what `save` wrote is the chosen variant's."""
+        raise TypeError("a model folder holds the variant that was chosen, never the search")
+
+    def _search(self, training: TrainingSet, *, name: str) -> Search:
+        """Fit each variant on each inner fold, and score it there."""
+        inner, criterion = self._inner(training), training.outcome.criterion
+        train_scores, validation_scores = np.zeros((2, len(self.settings), len(inner)))
+        for number, prototype in enumerate(self.variants):
+            for fold, (inner_training, held_out) in enumerate(inner):
+                model = copy.deepcopy(prototype)
+                model.fit(replace(inner_training, name=f"{name}/point_{number}_fold_{fold}"))
+                train_scores[number, fold] = _score(model, training, inner_training.train_rows)
+                validation_scores[number, fold] = _score(model, training, held_out)
+            told = f"{validation_scores[number].mean():.3f} (training {train_scores[number].mean():.3f})"
+            log.info("inner folds: %s %s with %s", criterion.upper(), told, self.settings[number])
+        return Search(list(self.settings), train_scores, validation_scores, criterion)
+
+    def _write(self, path: Path, search: Search) -> None:
+        scores = {"train": search.train_scores.tolist(), "validation": search.validation_scores.tolist()}
+        settings = [str(setting) for setting in self.settings]
+        write_json(path, {"settings": settings, "criterion": search.criterion, **scores})
+
+    def _read(self, path: Path) -> Search | None:
+        """Read what an earlier start of the run found; None if that was not to choose from the same settings."""
+        try:
+            found = json.loads(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        if found["settings"] != [str(setting) for setting in self.settings]:
+            return None
+        scores = np.array(found["train"]), np.array(found["validation"])
+        return Search(list(self.settings), *scores, found.get("criterion", "auc"))
+
+    def _inner(self, training: TrainingSet) -> list[tuple[TrainingSet, np.ndarray]]:
+        """Return what is learnt from and the held-out rows of each inner fold."""
+        rows = np.sort(np.concatenate([training.train_rows, training.validation_rows]))
+        folds = self.inner.split(training.outcome, training.targets[rows], training.groups[rows], seed=training.seed)
+        return [
+            (
+                replace(
+                    training,
+                    train_rows=rows[fold.train_rows],
+                    validation_rows=rows[fold.validation_rows],
+                    inner=True,
+                ),
+                rows[fold.test_rows],
+            )
+            for fold in folds
+        ]
+
+
+def variant(model: Any, setting: Setting) -> Any:  # noqa: ANN401 (any model, and one of the same type)
+    """Copy a model with some options set anew.
+
+    Args:
+        model: A dataclass; options within options are dataclasses, classes, or partial calls.
+        setting: Dotted path of each option to its value.
+
+    Raises:
+        UserError: There is no such option, or the value is not one of its type.
+
+    >>> from mri3d.models import CNN
+    >>> variant(CNN(), {"augmentation.noise": 0.1}).augmentation.noise
+    0.1
+    """
+    for path, value in setting.items():
+        model = _replaced(model, path.split("."), value, "model")
+    return model
+
+
+def _replaced(owner: Any, path: Sequence[str], value: Any, where: str) -> Any:  # noqa: ANN401
+    """Copy what owns an option with the option, or one within it, set anew."""
+    first, *rest = path
+    call, bound = _call_of(owner)
+    names = [name for name in signature(call).parameters if name != "self"] if callable(call) else []
+    if first not in names:
+        _refuse(where, first, names, call)
+    if rest:
+        value = _replaced(bound.get(first), rest, value, f"{where}.{first}")
+    else:
+        _check_type(call, first, value, f"{where}.{first}")
+    options = {**bound, first: value}
+    return (
+        call(**options) if is_dataclass(owner) and not isinstance(owner, type) else functools.partial(call, **options)
+    )
+
+
+def _call_of(owner: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
+    """Return what was called or is to be called, and the arguments that are bound."""
+    if isinstance(owner, functools.partial):
+        return owner.func, owner.keywords
+    if is_dataclass(owner) and not isinstance(owner, type):
+        return type(owner), {one.name: getattr(owner, one.name) for one in fields(owner) if one.init}
+    return owner, {}
+
+
+def _refuse(where: str, name: str, names: Sequence[str], call: Callable[..., Any]) -> NoReturn:
+    kind = getattr(call, "__name__", type(call).__name__)
+    raise UserError(
+        f"{option(f'{where}.{name}')} is no option of {kind}.{did_you_mean(name, names)} Its options: "
+        f"{', '.join(names)}."
+    )
+
+
+def _check_type(call: Callable[..., Any], name: str, value: object, where: str) -> None:
+    try:
+        hints: Mapping[str, Any] = typing.get_type_hints(call.__init__ if isinstance(call, type) else call)  # type: ignore[misc]
+    except (NameError, TypeError):  # a library's annotation that only its type checker can read
+        return
+    if name in hints and not fits(value, hints[name]):
+        raise UserError(f"{option(where, value)} is not {describe(hints[name])}.")
+
+
+def _score(model: Model, training: TrainingSet, rows: np.ndarray) -> float:
+    outcome = training.outcome
+    found = outcome.scores(training.targets[rows], model.predict(training.volumes, rows))[outcome.criterion]
+    assert found is not None, "the inner folds have every class on both sides"
+    return found

@@ -1,0 +1,51 @@
+"""A fitted model and what surrounds it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+from mri3d.model_folder import Card
+from mri3d.models.model import Model
+from mri3d.study import Study
+from mri3d.version import __version__
+from mri3d.volumes.reference import Reference
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One fitted model and what surrounds it."""
+
+    model: Model
+    card: Card
+
+
+def member_of(
+    study: Study,
+    model: Model,
+    *,
+    train_rows: np.ndarray,
+    fold: int = 0,
+    num_folds: int = 1,
+    facts: dict[str, Any] | None = None,
+) -> Member:
+    """Surround a model with what it needs to meet new scans.
+
+    Args:
+        study: What the model was fitted on.
+        model: The fitted model.
+        train_rows: Rows that it learnt from, whose average new volumes are held against.
+        fold: Number of the fold.
+        num_folds: How many folds there are.
+        facts: What a reader of its card wants to know.
+    """
+    written = {
+        "mri3d": __version__,
+        "torch": str(torch.__version__),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    reference = Reference.fit(study.volumes, train_rows)
+    card = Card(study.outcome, study.recipe, reference, fold, num_folds, study.suffix, written | (facts or {}))
+    return Member(model, card)

@@ -1,0 +1,294 @@
+"""A fitted model, or several that vote, with all that it needs to meet new scans."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from mri3d.errors import UserError, did_you_mean
+from mri3d.model_folder import places_of
+from mri3d.models.member import Member
+from mri3d.outcome import Outcome
+from mri3d.scans.listing import find_scans, unique_names
+from mri3d.scans.scan import Scan, read_scan
+from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.sequence import InMemory, VolumeSequence
+
+
+@dataclass(frozen=True, eq=False)
+class ScanPrediction:
+    """What a model says of one scan.
+
+    Attributes:
+        name: What the scan is called.
+        prediction: Probabilities [K], or a value [], of all members together; None where the scan could not be used.
+        spread: How far the members differ; None for one.
+        status: "ok", "unusual" where the scan is unlike every training scan, or "failed" where it could not be used.
+        warnings: What to know about the scan; why, where it could not be used.
+        scan: The scan as it was read.
+        volume: What the model saw, float32 [C, X, Y, Z].
+    """
+
+    name: str
+    prediction: np.ndarray | None
+    spread: float | None = None
+    status: str = "ok"
+    warnings: tuple[str, ...] = ()
+    scan: Scan | None = None
+    volume: np.ndarray | None = None
+
+    def warned(self, *warnings: str) -> "ScanPrediction":
+        """Return the prediction with more warnings."""
+        return replace(self, warnings=(*self.warnings, *warnings))
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """One or several fitted models, which vote by their mean prediction.
+
+    `mri3d.fit`, `mri3d.load` and the `model` of results give one.
+
+    Attributes:
+        members: The models, each with its card.
+
+    >>> from mri3d import Study, fit, models
+    >>> volumes = np.random.default_rng(0).random((20, 7, 8, 9))
+    >>> volumes[1::2, 2:4, 2:4, 2:4] += 1
+    >>> study = Study.from_arrays(volumes, labels=["control", "patient"] * 10)
+    >>> model = fit(study, models.Ridge(num_components=0.9, inner_folds=2))
+    >>> model.predict_arrays(volumes[:2]).argmax(axis=1)
+    array([0, 1])
+    """
+
+    members: tuple[Member, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is predicted."""
+        return self.members[0].card.outcome
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How a scan becomes a volume; None for a model of arrays."""
+        return self.members[0].card.recipe
+
+    @property
+    def suffix(self) -> str | None:
+        """Kind of scan in a BIDS tree, as names end."""
+        return self.members[0].card.suffix
+
+    @property
+    def heatmaps(self) -> tuple[str, ...]:
+        """The kinds of heatmaps that all members can make, the default first."""
+        first, *others = self.members
+        return tuple(kind for kind in first.model.heatmaps if all(kind in other.model.heatmaps for other in others))
+
+    def predict(self, scans: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+        """Predict scans; one that cannot be used never stops the others.
+
+        Args:
+            scans: A file, a glob, a folder (searched through), a BIDS root, or a list of these.
+
+        Returns:
+            A row for each scan as in predictions.csv: scan, prediction, p_<class> ..., status, warnings, and with
+            several members `spread`.
+
+        Raises:
+            UserError: There are no scans, or the model was trained on arrays.
+        """
+        self.require_recipe()
+        places = [scans] if isinstance(scans, str | Path) else list(scans)
+        paths = find_scans(list(map(str, places)), suffix=self.suffix or "T1w")
+        found = [self.predict_scan(name, path) for name, path in zip(unique_names(paths), paths, strict=True)]
+        return pd.DataFrame(self.prediction_rows(found))
+
+    def predict_arrays(self, volumes: Any) -> np.ndarray:  # noqa: ANN401 (anything that numpy makes an array of)
+        """Predict volumes of the shape that the model was trained on.
+
+        Args:
+            volumes: [N, X, Y, Z] or [N, C, X, Y, Z].
+
+        Returns:
+            Probabilities of the classes, float64 [N, K], or values of a measure [N].
+
+        Raises:
+            UserError: They have another shape, or are not finite.
+        """
+        return np.asarray(self._predictions(self._checked(volumes)).mean(axis=0))
+
+    def explain(
+        self, scan: str | Path, target: str | int | None = None, *, method: str | None = None
+    ) -> nib.Nifti1Image:
+        """Show where in a scan the evidence for its prediction lies.
+
+        Args:
+            scan: A file.
+            target: Class to explain; the predicted one unless given.
+            method: One of `heatmaps`; the first unless given.
+
+        Returns:
+            The heatmap on the scan's own grid with its affine: 1 where evidence is strongest; of a measure, -1 to 1.
+
+        Raises:
+            UserError: The scan cannot be used, there is no such class or method, or the model was trained on arrays.
+        """
+        self.require_recipe()
+        found = self.predict_scan(Path(scan).name, Path(scan), strict=True)
+        assert found.scan is not None, "strict"
+        image = nib.Nifti1Image(self.heat(found, target, method=method), found.scan.affine)
+        image.set_sform(found.scan.affine, found.scan.code)
+        image.set_qform(found.scan.affine, found.scan.code)
+        return image
+
+    def explain_arrays(
+        self,
+        volumes: Any,  # noqa: ANN401 (anything that numpy makes an array of)
+        target: str | int | None = None,
+        *,
+        method: str | None = None,
+    ) -> np.ndarray:
+        """Show where in volumes the evidence for their predictions lies.
+
+        Args:
+            volumes: As for `predict_arrays`.
+            target: Class to explain; of each volume the predicted one unless given.
+            method: One of `heatmaps`; the first unless given.
+
+        Returns:
+            Heatmaps float32 [N, X, Y, Z], scaled as those of `explain`.
+
+        Raises:
+            UserError: As for `predict_arrays`, or there is no such class or method.
+        """
+        checked, kind = self._checked(volumes), self.method(method)
+        predictions = self._predictions(checked).mean(axis=0)
+        return np.stack(
+            [
+                self._heat(checked[row], self.outcome.target_named(target, prediction), kind)
+                for row, prediction in enumerate(predictions)
+            ]
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model, to be loaded by `mri3d.load`: several members each into `fold_<number>` beneath.
+
+        Raises:
+            UserError: The folder holds another model, which would be loaded with this one or in its place.
+        """
+        numbers = [member.card.fold for member in self.members] if len(self.members) > 1 else []
+        for member, place in zip(self.members, places_of(Path(folder), numbers), strict=True):
+            member.model.save(place, member.card)
+
+    def predict_scan(self, name: str, path: Path, *, strict: bool = False) -> ScanPrediction:
+        """Predict one scan.
+
+        Args:
+            name: What to call it.
+            path: The file.
+            strict: Whether an error is raised; else it becomes the prediction's warning.
+
+        Raises:
+            UserError: `strict`, and the scan cannot be used.
+        """
+        recipe = self.require_recipe()
+        try:
+            scan = read_scan(path)
+            volume = recipe.volume(scan)
+            predictions = self._predictions(InMemory(volume[None]))[:, 0]
+        except (UserError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
+            if strict:
+                raise
+            return ScanPrediction(name, None, status="failed", warnings=(" ".join(str(error).split()),))
+        strange = self._strangeness(volume)
+        return ScanPrediction(
+            name,
+            predictions.mean(axis=0),
+            spread=self.outcome.spread(predictions) if len(self.members) > 1 else None,
+            status="unusual" if strange else "ok",
+            warnings=(*scan.warnings, *recipe.warnings(scan), *strange),
+            scan=scan,
+            volume=volume,
+        )
+
+    def heat(self, found: ScanPrediction, target: str | int | None = None, *, method: str | None = None) -> np.ndarray:
+        """Compute the heatmap of a predicted scan on its own grid, float32 [X, Y, Z] in stored order."""
+        assert found.scan is not None, "it was predicted"
+        assert found.volume is not None, "it was predicted"
+        assert found.prediction is not None, "it was predicted"
+        which = self.outcome.target_named(target, found.prediction)
+        heat = self._heat(found.volume, which, self.method(method))
+        return self.require_recipe().to_scan(heat, found.scan)
+
+    def method(self, name: str | None) -> str:
+        """Return a kind of heatmap by its name, the default where none is named.
+
+        Raises:
+            UserError: The members cannot make it.
+        """
+        if not self.heatmaps:
+            raise UserError("models of this kind have no heatmaps: the way from voxels to predictions is not a sum.")
+        if name is not None and name not in self.heatmaps:
+            raise UserError(
+                f"method={name!r} is none of this model's.{did_you_mean(name, self.heatmaps)} Give one of "
+                f"{', '.join(self.heatmaps)}."
+            )
+        return name or self.heatmaps[0]
+
+    def prediction_header(self) -> list[str]:
+        """Return the columns of predictions.csv; with several members, `spread` is how far they differ."""
+        cells = self.outcome.prediction_columns(np.empty((0, len(self.outcome.value_titles()))))
+        return ["scan", *cells, "status", "warnings", *(["spread"] if len(self.members) > 1 else [])]
+
+    def prediction_rows(self, found: Sequence[ScanPrediction]) -> list[dict[str, Any]]:
+        """Return the rows of predictions.csv, see `prediction_header`."""
+        header, rows = self.prediction_header(), []
+        for one in found:
+            given = {"scan": one.name, "status": one.status, "warnings": "; ".join(one.warnings), "spread": one.spread}
+            if one.prediction is not None:
+                columns = self.outcome.prediction_columns(one.prediction[None])
+                given |= {key: cells[0] for key, cells in columns.items()}
+            rows.append({name: given.get(name) for name in header})
+        return rows
+
+    def require_recipe(self) -> Recipe:
+        """Return the recipe.
+
+        Raises:
+            UserError: The model was trained on arrays, and no scan can be made into one.
+        """
+        if self.recipe is None:
+            raise UserError(
+                "the model was trained on arrays, so it has no recipe that turns a scan into a volume. Use "
+                "predict_arrays and explain_arrays, or train on a study made from a table or a BIDS tree."
+            )
+        return self.recipe
+
+    def _checked(self, volumes: Any) -> InMemory:  # noqa: ANN401
+        """Copy a user's arrays, of the shape that the model was trained on."""
+        checked, wanted = InMemory.of(volumes), self.members[0].card.reference.mean.shape
+        if checked.shape != wanted:
+            theirs, ours = (" x ".join(map(str, shape)) for shape in (checked.shape, wanted))
+            raise UserError(f"volumes of {theirs} (channels, X, Y, Z) do not fit a model of {ours}.")
+        return checked
+
+    def _predictions(self, volumes: VolumeSequence) -> np.ndarray:
+        """Predict volumes by each of M members, [M, N, K] or [M, N]."""
+        rows = np.arange(len(volumes))
+        return np.stack([member.model.predict(volumes, rows) for member in self.members])
+
+    def _heat(self, volume: np.ndarray, target: int, method: str) -> np.ndarray:
+        """Compute the scaled mean evidence of the members in a volume [C, X, Y, Z], float32 [X, Y, Z]."""
+        maps = [
+            member.model.explain(volume, baseline=member.card.reference.mean, target=target, method=method)
+            for member in self.members
+        ]
+        return self.outcome.as_heat(np.asarray(np.mean(maps, axis=0), dtype=np.float32))
+
+    def _strangeness(self, volume: np.ndarray) -> tuple[str, ...]:
+        # Most members must find the scan strange, since each has seen other subjects.
+        said = [warning for member in self.members if (warning := member.card.reference.warning(volume))]
+        return (said[0],) if len(said) * 2 > len(self.members) else ()

@@ -1,0 +1,254 @@
+"""Classes as what is predicted: the probability of each, and which is the most probable."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from mri3d.errors import UserError, did_you_mean, option
+from mri3d.outcome import class_words
+from mri3d.outcome.class_scores import auc, class_scores, membership
+from mri3d.outcome.line import Line
+from mri3d.outcome.outcome import SCORE_TITLES, Example, Outcome, Scores
+from mri3d.outcome.platt import fit_sigmoids, sigmoid_proba, softmax_proba
+
+if TYPE_CHECKING:
+    from mri3d.outcome.objectives import Objective
+
+
+@dataclass(frozen=True)
+class Classes(Outcome):
+    """Two or more classes, such as patients and controls.
+
+    Attributes:
+        names: The labels as text, sorted; column k of the probabilities belongs to name k, and of two names the second
+            is the positive class.
+        name: The column of the table that the labels stand in.
+
+    >>> Classes(("F", "M")).encode(["M", "F"])
+    array([1, 0])
+    """
+
+    names: tuple[str, ...]
+    name: str = field(default="label", compare=False)
+
+    task: ClassVar[Literal["classification"]] = "classification"
+    calibrates: ClassVar[bool] = True
+    signed: ClassVar[bool] = False
+    criterion: ClassVar[str] = "auc"
+    compared: ClassVar[tuple[str, ...]] = ("auc", "accuracy", "balanced_accuracy")
+    ascending: ClassVar[bool] = False
+    charts: ClassVar[tuple[str, ...]] = ("roc", "confusion", "probability", "calibration")
+    cohort_map: ClassVar[str] = "averages"
+
+    def encode(self, labels: Sequence[str]) -> np.ndarray:
+        """Return the index of each label's class, int64 [N]."""
+        index = {name: k for k, name in enumerate(self.names)}
+        return np.array([index[label] for label in labels], dtype=np.int64)
+
+    def cells(self, targets: np.ndarray) -> list[Any]:
+        """Return the names of the classes of targets [N]."""
+        return [self.names[target] for target in targets]
+
+    def counts(self, targets: np.ndarray) -> dict[str, int]:
+        """Count the rows of each class."""
+        return {name: int((targets == k).sum()) for k, name in enumerate(self.names)}
+
+    def describe(self, targets: np.ndarray) -> str:
+        """Count the rows of each class in a line: "F 68, M 63"."""
+        return ", ".join(f"{name} {count}" for name, count in self.counts(targets).items())
+
+    def cohort_rows(self, targets: np.ndarray) -> list[tuple[str, str]]:
+        """Count the rows of each class for a table."""
+        return [(f"class {name}", str(count)) for name, count in self.counts(targets).items()]
+
+    def strata(
+        self, targets: np.ndarray, groups: np.ndarray, *, needed: int, reason: str, remedy: str = ""
+    ) -> np.ndarray:
+        """Return the class of each row, int64 [N]; a class in too few groups is a UserError that names it."""
+        problems = []
+        for target, name in enumerate(self.names):
+            members = targets == target
+            num_subjects, num_groups = int(members.sum()), len(np.unique(groups[members]))
+            if num_groups < needed:
+                within = f" in {num_groups} group{'s' * (num_groups != 1)}" if num_groups < num_subjects else ""
+                problems.append(f"class {name!r} has {num_subjects} subjects{within}")
+        if problems:
+            raise UserError(
+                f"{'; '.join(problems)}: fewer than the {needed} that {reason}. {remedy}Add subjects, join the class "
+                f"with another, or leave it out ({option('data.unlabelled')})."
+            )
+        return targets
+
+    def lacking(self, targets: np.ndarray) -> str:
+        """Name the classes that no row belongs to."""
+        missing = [name for name, count in self.counts(targets).items() if not count]
+        return f"no subject of class {', '.join(map(repr, missing))}" if missing else ""
+
+    @property
+    def num_outputs(self) -> int:
+        """1 for two classes, whose second it speaks for, else one for each class."""
+        return len(self.decisions)
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """The second of two classes, or all of more."""
+        return self.names[1:] if len(self.names) == 2 else self.names
+
+    def decision_words(self, number: int) -> str:
+        """Name the decision for a class."""
+        return f"the decision for {self.decisions[number]}"
+
+    def scaling(self, targets: np.ndarray) -> np.ndarray | None:
+        """Return None: outputs are log odds."""
+        return None
+
+    def columns(self, targets: np.ndarray, scaling: np.ndarray | None) -> np.ndarray:
+        """Return whether each row belongs to each class that a decision speaks for, bool [N, D]."""
+        return membership(targets, len(self.names))
+
+    def judge(self, decisions: np.ndarray, columns: np.ndarray) -> float:
+        """Compute the AUC of decisions [N, D]."""
+        return auc(decisions, columns)
+
+    def calibrate(self, decisions: np.ndarray, columns: np.ndarray, scaling: np.ndarray | None) -> np.ndarray | None:
+        """Fit Platt's sigmoids to held-out decisions, [D, 2]."""
+        return fit_sigmoids(decisions, columns)
+
+    def objective(self, targets: np.ndarray, scaling: np.ndarray | None) -> "Objective":
+        """Build the cross-entropy in which each class counts the same, whatever its number of training rows."""
+        from mri3d.outcome.objectives import ClassObjective
+
+        return ClassObjective(np.bincount(targets, minlength=len(self.names)))
+
+    def line(self, targets: np.ndarray, predictions: np.ndarray) -> Line:
+        """Raise a UserError: probabilities follow no such line."""
+        self.check_debias(True)
+        raise AssertionError("unreachable")
+
+    def check_debias(self, debias: bool) -> None:
+        """Raise a UserError if the correction of a measure is asked for."""
+        if debias:
+            raise UserError(
+                f"{option('model.debias', True)} corrects predictions of a measure, and {option('task', self.task)} "
+                "has none. Leave it out."
+            )
+
+    def activate(self, outputs: np.ndarray, scaling: np.ndarray | None) -> np.ndarray:
+        """Turn outputs [N, D] into probabilities [N, K]: by sigmoids, or as log odds where there are none."""
+        return softmax_proba(outputs) if scaling is None else sigmoid_proba(outputs, scaling)
+
+    def prediction_columns(self, predictions: np.ndarray) -> dict[str, list[Any]]:
+        """Return the most probable class, and the probability of each."""
+        proba = {f"p_{name}": predictions[:, k].tolist() for k, name in enumerate(self.names)}
+        return {"prediction": self.cells(predictions.argmax(axis=1)), **proba}
+
+    def test_columns(
+        self, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None
+    ) -> dict[str, list[Any]]:
+        """Return nothing beyond the label and the prediction."""
+        return {}
+
+    def best(self, prediction: np.ndarray) -> int:
+        """Return the most probable class of one row [K]."""
+        return int(prediction.argmax())
+
+    def spread(self, predictions: np.ndarray) -> float:
+        """Return the standard deviation of the predicted class's probability over models [M, K]."""
+        return float(predictions[:, self.best(predictions.mean(axis=0))].std())
+
+    def verdict(self, prediction: np.ndarray) -> str:
+        """Write the most probable class and its probability."""
+        return f"{self.names[self.best(prediction)]} {prediction.max():.3f}"
+
+    def summary(self, predictions: Sequence[np.ndarray]) -> str:
+        """Count how many scans were classified, and as what."""
+        counts = Counter(self.best(prediction) for prediction in predictions)
+        said = ", ".join(f"{counts[k]} as {name}" for k, name in enumerate(self.names) if counts[k])
+        return f"{'scan' if len(predictions) == 1 else 'scans'} classified" + (f": {said}." if said else ".")
+
+    def contrast(self, target: int) -> np.ndarray:
+        """Weigh the outputs so that they are the log odds of a class, or its margin over the mean of all."""
+        if len(self.names) == 2:
+            return np.array([1.0 if target == 1 else -1.0])
+        return np.asarray(np.eye(len(self.names))[target] - 1 / len(self.names))
+
+    def target_named(self, name: str | int | None, prediction: np.ndarray) -> int:
+        """Return the index of a class by its name; the predicted one where none is named."""
+        if name is None:
+            return self.best(prediction)
+        if str(name) not in self.names:
+            raise UserError(
+                f"target={name!r} is no class of this model.{did_you_mean(str(name), self.names)} Its classes: "
+                f"{', '.join(self.names)}."
+            )
+        return self.names.index(str(name))
+
+    def as_heat(self, evidence: np.ndarray) -> np.ndarray:
+        """Keep what speaks for the class, 0 to 1.
+
+        >>> Classes(("a", "b")).as_heat(np.array([-3.0, 1.0, 2.0]))
+        array([0. , 0.5, 1. ])
+        """
+        heat = np.asarray(evidence.clip(min=0))
+        return np.asarray(heat / (heat.max() or 1.0))
+
+    def evidence_words(self, target: int) -> tuple[str, str]:
+        """Name what values of a heatmap mean: evidence for the class, and against it."""
+        return f"for {self.names[target]}", f"against {self.names[target]}"
+
+    def examples(self, targets: np.ndarray, predictions: np.ndarray) -> list[Example]:
+        """Choose for each class the tested subject that the model was surest of."""
+        chosen = []
+        for k, name in enumerate(self.names):
+            mine = np.flatnonzero(targets == k)
+            if len(mine):
+                surest = int(mine[predictions[mine, k].argmax()])
+                said = f"of class {name}, predicted with probability {predictions[surest, k]:.2f}"
+                chosen.append(Example(surest, k, said, f"evidence for {name}"))
+        return chosen
+
+    @property
+    def chance(self) -> Mapping[str, float]:
+        """What guessing gives."""
+        return {"auc": 0.5, "balanced_accuracy": 1 / len(self.names)}
+
+    def scores(self, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None = None) -> Scores:
+        """Score probabilities [N, K], see `class_scores`."""
+        return class_scores(targets, predictions, self.names)
+
+    def headline(self, scores: Mapping[str, float | None]) -> str:
+        """Write AUC, accuracy and balanced accuracy, those that are defined."""
+        return ", ".join(
+            f"{SCORE_TITLES[name]} {value:.3f}" for name in self.compared if (value := scores[name]) is not None
+        )
+
+    def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
+        """Write the report's headline."""
+        return class_words.result_sentence(self.names, metrics, targets)
+
+    def cautions(self, metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
+        """Write what a reader must know before using the number."""
+        return class_words.cautions(self.counts(targets), metrics, targets)
+
+    def reading(self) -> list[str]:
+        """Write how the scores are to be read."""
+        return class_words.reading(self.names)
+
+    def value_titles(self) -> tuple[str, ...]:
+        """Return the titles of the probabilities."""
+        return class_words.value_titles(self.names)
+
+    def prediction_reading(self) -> list[str]:
+        """Write how predictions on new scans are to be read."""
+        return class_words.prediction_reading()
+
+    def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:
+        """Write the confusion matrix in Markdown."""
+        return class_words.confusion_table(self.names, targets, predictions.argmax(axis=1))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return task, column and names."""
+        return {"task": self.task, "name": self.name, "classes": list(self.names)}

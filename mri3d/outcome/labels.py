@@ -1,0 +1,145 @@
+"""From the cells of a label column to an outcome: what they must be, and what is told of them where they are not."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mri3d.cohort.cohort import count_text, list_text, parse_number
+from mri3d.errors import UserError, did_you_mean, option
+from mri3d.outcome.classes import Classes
+from mri3d.outcome.measure import Measure
+from mri3d.outcome.outcome import Outcome
+
+MAX_NUMERIC_CLASSES = 5
+"""Grades and codes are fewer; more numbers than this are taken for a measurement unless the user insists."""
+
+MIN_VALUES = 3
+"""A measure of fewer different values is a pair of classes, or constant."""
+
+MISSING_CODES = frozenset(float(code) for code in (-9, -99, -999, -9999, 99, 999, 9999, 99999))
+
+
+def outcome_of(
+    labels: Mapping[str, str], *, task: str, name: str, source: str = "", num_unlabelled: int = 0, insist: bool = False
+) -> Outcome:
+    """Make the outcome that label cells stand for.
+
+    Args:
+        labels: Id of each labelled session to its cell; missing ones are left out already.
+        task: "classification" or "regression".
+        name: Column that the cells stand in.
+        source: Where they stand, to begin a message: "column 'sex' of subjects.csv".
+        num_unlabelled: How many sessions have none, for a message.
+        insist: Take numbers for names of classes, however many there are.
+
+    Raises:
+        UserError: There is no such task, or the cells are none of its kind.
+    """
+    if task not in TASKS:
+        raise UserError(
+            f"{option('task', task)} is unknown.{did_you_mean(str(task), TASKS)} Give {' or '.join(TASKS)}."
+        )
+    return TASKS[task](labels, name, source or f"column {name!r}", num_unlabelled, insist)
+
+
+def outcome_from_json(value: Mapping[str, Any]) -> Outcome:
+    """Build an outcome from what its `to_json` returned.
+
+    Raises:
+        KeyError: It is something else.
+    """
+    if value["task"] == Measure.task:
+        return Measure(value["name"])
+    return Classes(tuple(value["classes"]), value["name"])
+
+
+def _classes(labels: Mapping[str, str], name: str, source: str, num_unlabelled: int, insist: bool) -> Classes:
+    """Make sure that the cells are classes: two or more, spelt alike, not a measurement."""
+    counts = dict(sorted(Counter(labels.values()).items()))
+    if len(counts) < 2:
+        found = f"one class ({count_text(counts)})" if counts else "no class"
+        others = f", and {num_unlabelled} rows without a label" if num_unlabelled else ""
+        raise UserError(
+            f"{source} holds {found}{others}; a classifier needs two or more classes. "
+            f"Set {option('data.label')} to another column, or mend {option('data.unlabelled')} or the table."
+        )
+    numbers = {label: parse_number(label) for label in counts}
+    numeric = all(number is not None for number in numbers.values())
+    many = (numeric and len(counts) > MAX_NUMERIC_CLASSES) or (len(counts) > 2 and len(counts) > len(labels) / 2)
+    if many and not (numeric and insist):
+        what = "a measurement" if numeric else "a name, not a class"
+        remedy = (
+            f"Predict it as a number: {option('task', 'regression')}; or take each value for a class: "
+            f"{option('data.classes', True)}."
+            if numeric
+            else f"Set {option('data.label')} to a column of classes."
+        )
+        raise UserError(
+            f"{source} has {len(counts)} different values in {len(labels)} rows "
+            f"({list_text(list(counts), ', ')}): this looks like {what}. {remedy}"
+        )
+    spellings: dict[object, str] = {}
+    for label in counts:
+        twin = spellings.setdefault(label.casefold() if numbers[label] is None else numbers[label], label)
+        if twin != label:
+            raise UserError(f"{source} spells one class in two ways: {twin!r} and {label!r}. Write them alike.")
+    return Classes(tuple(counts), name)
+
+
+def _measure(labels: Mapping[str, str], name: str, source: str, num_unlabelled: int, insist: bool) -> Measure:
+    """Make sure that the cells are a measurement: numbers, not all alike, without codes for missing values."""
+    numbers = {row: parse_number(cell) for row, cell in labels.items()}
+    wrong = [f"{row} has {labels[row]!r}" for row, number in numbers.items() if number is None]
+    values = {row: number for row, number in numbers.items() if number is not None}
+    if labels and not values:
+        raise UserError(
+            f"{source} holds no numbers ({list_text(list(dict.fromkeys(labels.values())), ', ')}). "
+            f"Set {option('task', 'classification')} to predict classes, or {option('data.label')} to another column."
+        )
+    if wrong:
+        raise UserError(
+            f"{source} holds {len(wrong)} cells that are no numbers: {list_text(wrong)}. Write plain numbers such as "
+            f"45.5, leave cells empty where nothing is known, or name what means that in {option('data.unlabelled')}."
+        )
+    if codes := _missing_codes(values):
+        raise UserError(
+            f"{source} holds what looks like codes for missing values, far from all others: {list_text(codes)}. "
+            f"Leave them out with {option('data.unlabelled', sorted({values[row] for row in _coded(values)}))}, or "
+            "empty those cells."
+        )
+    different = sorted(set(values.values()))
+    if len(different) < MIN_VALUES:
+        found = f"{len(different)} different values ({list_text([f'{v:g}' for v in different], ', ')})"
+        raise UserError(
+            f"{source} holds {found if different else 'no value'} in {len(values)} rows, and a measure needs "
+            f"{MIN_VALUES} or more. "
+            + (f"Set {option('task', 'classification')} to predict classes." if len(different) == 2 else "")
+        )
+    return Measure(name)
+
+
+def _missing_codes(values: Mapping[str, float]) -> list[str]:
+    """List the codes that are there, each with how often."""
+    counts = Counter(values[row] for row in _coded(values))
+    return [f"{code:g} ({count} rows)" for code, count in sorted(counts.items())]
+
+
+def _coded(values: Mapping[str, float]) -> list[str]:
+    """Name the rows whose value is a usual code for "missing" and lies apart from all values that are none.
+
+    Apart means beyond the others by more than half of their range, or negative where no other value is.
+    """
+    others = [value for value in values.values() if value not in MISSING_CODES]
+    if not others:
+        return []
+    low, high = min(others), max(others)
+    margin = (high - low) / 2
+
+    def is_apart(value: float) -> bool:
+        return not low - margin <= value <= high + margin or value < 0 <= low
+
+    return [row for row, value in values.items() if value in MISSING_CODES and is_apart(value)]
+
+
+Maker = Callable[[Mapping[str, str], str, str, int, bool], Outcome]
+TASKS: dict[str, Maker] = {Classes.task: _classes, Measure.task: _measure}

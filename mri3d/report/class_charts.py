@@ -1,0 +1,128 @@
+"""Charts of how well classes are predicted: ROC curves, confusion matrix, probabilities, calibration.
+
+All take the same arguments: the outcome; the index of the true class of each test [T]; the predicted probability of
+each class [T, K]; and uncorrected predictions, which classes do not have.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from sklearn.metrics import confusion_matrix, roc_curve
+
+from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label
+from mri3d.report.elements import Html, element
+from mri3d.report.figures import Picture
+
+if TYPE_CHECKING:
+    from mri3d.outcome import Classes
+
+
+def roc_chart(outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.ndarray | None = None) -> Picture:
+    """Draw the ROC curve of the positive class of two, or of each of more against all others."""
+    classes = outcome.names
+    with chart() as figure:
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=GRAY, linestyle=":", linewidth=1.2, label="Chance")
+        for target in [1] if len(classes) == 2 else range(len(classes)):
+            truth = targets == target
+            if truth.any() and not truth.all():
+                false_rate, true_rate, _ = roc_curve(truth, proba[:, target])
+                label = short_label(classes[target])
+                axes.plot(false_rate, true_rate, **class_look(target), linewidth=2, clip_on=False, label=label)
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="False positive rate", ylabel="True positive rate")
+        axes.legend(loc="lower right")
+        curves = f"ROC curve of {classes[1]}" if len(classes) == 2 else "ROC curve of each class against all others"
+        alt = f"{curves}: true positive rate against false positive rate."
+        return chart_picture(figure, alt, f"{curves}. The closer to the upper left corner, the better.")
+
+
+def confusion_table(outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.ndarray | None = None) -> Html:
+    """Count tests by true class (rows) and predicted class (columns)."""
+    classes = outcome.names
+    cells = confusion_matrix(targets, proba.argmax(axis=1), labels=range(len(classes)))
+    rows = []
+    for name, counts in zip(classes, cells, strict=True):
+        shares = counts / max(counts.sum(), 1)
+        filled = [
+            element("td", element("b", str(count)), f"{100 * share:.0f} %", style=f"--share:{share:.3f}")
+            for count, share in zip(counts, shares, strict=True)
+        ]
+        rows.append(element("tr", element("th", f"True: {name}"), *filled))
+    head = element("tr", element("th", ""), *(element("th", f"Predicted: {name}") for name in classes))
+    grid = element("div", element("table", head, element("tbody", *rows), css="confusion"), css="scroll")
+    caption = "Confusion matrix: number of tests, and their share of each true class."
+    return element("figure", grid, element("figcaption", caption))
+
+
+def probability_chart(
+    outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.ndarray | None = None
+) -> Picture:
+    """Draw the distribution of the predicted probabilities by true class.
+
+    Two classes: the probability of the positive one. More: the probability of the true one.
+    """
+    classes = outcome.names
+    binary = len(classes) == 2
+    of_class = short_label(classes[1]) if binary else "the true class"
+    with chart() as figure:
+        axes = figure.add_subplot()
+        bins = np.linspace(0, 1, 21)
+        for target, name in enumerate(classes):
+            values = proba[targets == target, 1 if binary else target]
+            counts, _ = np.histogram(values, bins)
+            axes.stairs(counts, bins, fill=True, alpha=0.25, color=class_look(target)["color"])
+            axes.stairs(counts, bins, **class_look(target), linewidth=1.8, label=short_label(name))
+        axes.set(xlim=(0, 1), xlabel=f"Predicted probability of {of_class}", ylabel="Number of tests")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(loc="outside upper left", ncols=2, title="True class", alignment="left")
+        better = "The less the classes overlap, the better." if binary else "The further to the right, the better."
+        alt = f"Histogram of the predicted probability of {of_class}, one for each true class."
+        return chart_picture(figure, alt, f"Predicted probabilities by true class. {better}")
+
+
+def calibration_chart(
+    outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.ndarray | None = None
+) -> Picture:
+    """Draw observed frequencies against predicted probabilities, in ten bins.
+
+    Two classes: the probability of the positive one. More: of the predicted one. Bars are 95 % Wilson intervals.
+    """
+    classes = outcome.names
+    binary = len(classes) == 2
+    predicted = proba[:, 1] if binary else proba.max(axis=1)
+    observed = targets == (1 if binary else proba.argmax(axis=1))
+    bins = np.minimum((predicted * 10).astype(int), 9)
+    of_class = short_label(classes[1]) if binary else "the predicted class"
+    with chart() as figure:
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=GRAY, linestyle=":", linewidth=1.2)
+        for number in np.unique(bins):
+            here = bins == number
+            low, high = wilson_interval(int(observed[here].sum()), int(here.sum()))
+            middle, area = predicted[here].mean(), 15 + 240 * here.mean()
+            axes.plot([middle, middle], [low, high], color=COLOURS[0], alpha=0.45, linewidth=1.5)
+            mark = {"s": area, "color": COLOURS[0], "edgecolors": "white", "zorder": 3}
+            axes.scatter(middle, observed[here].mean(), clip_on=False, **mark)
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.set(xlabel=f"Predicted probability of {of_class}", ylabel="Observed frequency")
+        caption = (
+            "Calibration, in ten bins of predicted probability. On the dotted line, a predicted 0.8 comes true in 8 "
+            "tests of 10. Lines are 95 % intervals (Wilson); a larger mark stands for more tests."
+        )
+        return chart_picture(figure, "Calibration: observed frequency against predicted probability.", caption)
+
+
+def wilson_interval(num_hits: int, num_trials: int) -> tuple[float, float]:
+    """Compute the 95 % interval of a proportion (Wilson 1927).
+
+    >>> [round(limit, 3) for limit in wilson_interval(8, 10)]
+    [0.49, 0.943]
+    """
+    z = 1.959964
+    share, spread = num_hits / num_trials, z * z / num_trials
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * np.sqrt(share * (1 - share) / num_trials + spread / num_trials / 4)
+    return float(middle - half), float(middle + half)

@@ -1,0 +1,89 @@
+"""How well a run predicts: the charts of its outcome, and a table of all scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mri3d.report.class_charts import calibration_chart, confusion_table, probability_chart, roc_chart
+from mri3d.report.elements import Html, element, figure, mean_and_sd, number, score_title, table
+from mri3d.report.figures import Picture
+from mri3d.report.measure_charts import error_against_true_chart, predicted_against_true_chart
+
+if TYPE_CHECKING:
+    from mri3d.outcome import Outcome
+
+ScoreChart = Callable[[Any, np.ndarray, np.ndarray, np.ndarray | None], Picture | Html]
+"""Draws an outcome's targets, predictions, and predictions before correction."""
+
+SCORE_CHARTS: dict[str, ScoreChart] = {
+    "roc": roc_chart,
+    "confusion": confusion_table,
+    "probability": probability_chart,
+    "calibration": calibration_chart,
+    "predicted_against_true": predicted_against_true_chart,
+    "error_against_true": error_against_true_chart,
+}
+"""What an outcome may name in `charts`."""
+
+_SIZES = {
+    "num_train": "Training sessions",
+    "num_validation": "Validation sessions",
+    "num_test": "Test sessions",
+    "epochs": "Epochs",
+    "seconds": "Seconds of training",
+}
+
+
+def score_section(
+    outcome: Outcome,
+    metrics: Mapping[str, Any],
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    raw: np.ndarray | None,
+) -> list[Html]:
+    """Draw the charts of an outcome, and list all scores.
+
+    Args:
+        outcome: What is predicted.
+        metrics: The content of metrics.json.
+        targets: Of each test [T].
+        predictions: Of each test [T, K] or [T].
+        raw: Predictions before correction [T], or None.
+    """
+    drawn = [SCORE_CHARTS[name](outcome, targets, predictions, raw) for name in outcome.charts]
+    shown = [figure(part) if isinstance(part, Picture) else part for part in drawn]
+    return [element("h2", "Test results"), element("div", *shown, css="grid"), score_table(metrics)]
+
+
+def score_table(metrics: Mapping[str, Any]) -> Html:
+    """List every score of all tests together, and with several folds the mean and each fold; then the sizes."""
+    pooled, folds = metrics["test"], metrics["folds"]
+    sizes = _sizes(metrics)
+    rows = [[score_title(name), _with_interval(pooled[name])] for name in pooled]
+    for key in sizes:  # the folds' training sessions overlap, and have no sum
+        summable = len(folds) == 1 or key in ("num_test", "seconds")
+        rows.append([_SIZES[key], f"{sum(fold[key] for fold in folds):.0f}" if summable else ""])
+    header = ["", "All tests"]
+    if len(folds) == 1:
+        return table(header if pooled else [], rows, css="numbers")
+    columns = {"Mean ± SD": [mean_and_sd([fold["scores"][name] for fold in folds]) for name in pooled]}
+    columns["Mean ± SD"] += [""] * len(sizes)
+    for fold in folds:
+        scores = [number(fold["scores"][name]) for name in pooled]
+        columns[f"Fold {fold['fold']}"] = scores + [f"{fold[key]:.0f}" for key in sizes]
+    rows = [[*row, *cells] for row, *cells in zip(rows, *columns.values(), strict=True)]
+    return table([*header, *columns], rows, css="numbers")
+
+
+def _sizes(metrics: Mapping[str, Any]) -> list[str]:
+    """Name the sizes that a run has: epochs where there are any, tests where there are any."""
+    optional = ("epochs", "num_test")
+    return [key for key in _SIZES if key not in optional or any(fold[key] for fold in metrics["folds"])]
+
+
+def _with_interval(score: Mapping[str, float | None]) -> str:
+    low, high = score["low"], score["high"]
+    return number(score["value"]) + ("" if low is None else f" ({number(low)} to {number(high)})")

@@ -1,0 +1,101 @@
+"""Charts of what led to a model: training by epoch, and scores of the values that were tried for a parameter."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from mri3d.report.charts import COLOURS, DASHES, chart, chart_picture, short_label
+from mri3d.report.elements import as_text, score_title
+from mri3d.report.figures import Picture
+
+History = Sequence[Mapping[str, float]]
+"""The epochs of one fit, each with `epoch` and some of `train_loss`, `val_loss` and `val_<score>`."""
+
+_FROM_0_TO_1 = ("auc", "accuracy", "balanced_accuracy")  # scores that can share an axis
+
+
+def training_chart(histories: Sequence[History]) -> Picture:
+    """Draw training epoch by epoch, a line for each fold: losses in one panel, validation scores in others.
+
+    Args:
+        histories: Of each fold.
+    """
+    panels = _panels(histories)
+    with chart(9.4 if len(panels) > 1 else 4.6, 3.0) as figure:
+        for place, (title, curves) in enumerate(panels.items(), start=1):
+            axes = figure.add_subplot(1, len(panels), place)
+            _draw_epochs(axes, curves, histories)
+            axes.set(xlabel="Epoch", ylabel=title)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if len(curves) > 1 and axes.lines:
+                axes.legend(loc="upper right" if title == "Loss" else "lower right")
+            if "val_r2" in curves and axes.get_ylim()[0] < -1 < axes.get_ylim()[1]:
+                axes.set_ylim(-1, 1)  # the first epochs would flatten all others
+        folds = "" if len(histories) == 1 else f" One line for each of {len(histories)} folds."
+        caption = (
+            f"Training. A validation loss that rises while the training loss falls is a sign of over-fitting.{folds}"
+        )
+        return chart_picture(figure, f"{', '.join(panels)} by epoch.", caption)
+
+
+def _panels(histories: Sequence[History]) -> dict[str, dict[str, str]]:
+    """Return the title of each panel, to its curves: a key of the epochs to its label."""
+    keys = dict.fromkeys(key for history in histories for epoch in history for key in epoch)
+    scores = [key.removeprefix("val_") for key in keys if key.startswith("val_") and key != "val_loss"]
+    panels = {"Loss": {"train_loss": "Training", "val_loss": "Validation"}}
+    shared = [name for name in scores if name in _FROM_0_TO_1]
+    if len(shared) > 1:
+        panels["Validation score"] = {f"val_{name}": score_title(name) for name in shared}
+        scores = [name for name in scores if name not in shared]
+    return panels | {f"Validation {score_title(name)}": {f"val_{name}": score_title(name)} for name in scores}
+
+
+def _draw_epochs(axes: Axes, curves: Mapping[str, str], histories: Sequence[History]) -> None:
+    """Draw each curve for each fold, and name it once."""
+    width = 1.8 if len(histories) == 1 else 1.0
+    for colour, (key, name) in zip(COLOURS, curves.items(), strict=False):
+        label: str | None = name
+        for history in histories:
+            points = [(epoch["epoch"], epoch[key]) for epoch in history if key in epoch]
+            if points:
+                axes.plot(*zip(*points, strict=True), color=colour, linewidth=width, alpha=0.85, label=label)
+                label = None
+
+
+def validation_chart(
+    name: str, values: Sequence[Any], curves: Mapping[str, Sequence[Sequence[float]]], caption: str, *, criterion: str
+) -> Picture:
+    """Draw scores against the values of a parameter: their mean, and a band of one standard deviation.
+
+    Whole numbers or fractions have an axis of numbers, a logarithmic one where they span a decade; values of several
+    kinds (`0.9`, `50`, `null`) stand side by side in the order given.
+
+    Args:
+        name: Of the parameter.
+        values: What was tried [L].
+        curves: Name of each curve to the scores at each value [L, S].
+        caption: See `Picture`.
+        criterion: Which score it is, such as `auc`.
+    """
+    numeric = all(type(value) is int for value in values) or all(type(value) is float for value in values)
+    places = np.array(values if numeric else range(len(values)), dtype=float)
+    order = np.argsort(places)
+    with chart() as figure:
+        axes = figure.add_subplot()
+        for colour, dash, (label, scores) in zip(COLOURS, DASHES, curves.items(), strict=False):
+            mean = np.array([np.mean(some) for some in scores])[order]
+            spread = np.array([np.std(some, ddof=1) if len(some) > 1 else 0.0 for some in scores])[order]
+            axes.fill_between(places[order], mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(places[order], mean, color=colour, linestyle=dash, marker="o", linewidth=1.8, label=label)
+        if numeric and places.min() > 0 and places.max() >= 10 * places.min():
+            axes.set_xscale("log")
+        long = sum(len(as_text(value)) + 2 for value in values) > 50
+        axes.set_xticks(places, [short_label(as_text(value)) for value in values], rotation=45 if long else 0)
+        axes.minorticks_off()
+        axes.set(xlabel=short_label(name), ylabel=score_title(criterion))
+        axes.legend(loc="best")
+        alt = f"Validation curve: {' and '.join(curves).lower()} {score_title(criterion)} for each value of {name}."
+        return chart_picture(figure, alt, caption)

@@ -1,0 +1,3 @@
+"""The version, which model folders keep."""
+
+__version__ = "0.2.0"

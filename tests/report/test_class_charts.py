@@ -1,0 +1,90 @@
+"""Charts of classes show the numbers they are given, whatever the classes are called."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from mri3d.outcome import Classes
+from mri3d.report.class_charts import calibration_chart, confusion_table, probability_chart, roc_chart, wilson_interval
+from tests.report.svg import points, texts
+
+CHARTS = (roc_chart, probability_chart, calibration_chart)
+
+
+def case(names, seed=0):
+    random = np.random.default_rng(seed)
+    targets = random.integers(0, len(names), 60)
+    proba = random.dirichlet(np.ones(len(names)), 60)
+    return Classes(names), targets, proba
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_hostile_class_names_are_shown_as_they_are(chart):
+    picture = chart(*case(("_hidden", "<b>$\\frac", "健常")))
+    shown = texts(picture)
+    if chart is not calibration_chart:
+        assert {" _hidden", "<b>$\\frac", "健常"} <= set(shown)
+    assert picture.media_type == "image/svg+xml"
+    assert picture.alt
+    assert picture.caption
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_two_classes_show_the_positive_one(chart):
+    assert any("patient" in text for text in texts(chart(*case(("control", "patient")))))
+
+
+@pytest.mark.parametrize(
+    ("chart", "across", "upwards"),
+    [
+        (roc_chart, "False positive rate", "True positive rate"),
+        (probability_chart, "Predicted probability of patient", "Number of tests"),
+        (calibration_chart, "Predicted probability of patient", "Observed frequency"),
+    ],
+)
+def test_axes_have_the_names_that_the_field_has_for_them(chart, across, upwards):
+    assert {across, upwards} <= set(texts(chart(*case(("control", "patient")))))
+
+
+def test_more_classes_are_drawn_each_against_all_others():
+    picture = roc_chart(*case(("a", "b", "c")))
+    assert {"a", "b", "c", "Chance"} <= set(texts(picture))
+    assert picture.caption.startswith("ROC curve of each class against all others.")
+    assert "Predicted probability of the true class" in texts(probability_chart(*case(("a", "b", "c"))))
+    assert "Predicted probability of the predicted class" in texts(calibration_chart(*case(("a", "b", "c"))))
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+@pytest.mark.parametrize("num_tests", [1, 7])
+def test_tests_of_one_class_are_drawn(chart, num_tests):
+    proba = np.tile([0.8, 0.2], (num_tests, 1))  # constant too
+    picture = chart(Classes(("control", "patient")), np.zeros(num_tests, dtype=np.int64), proba)
+    assert len(texts(picture)) > 4
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_the_same_run_gives_the_same_bytes(chart):
+    assert chart(*case(("a", "b"))).data == chart(*case(("a", "b"))).data
+
+
+def test_calibration_marks_stand_at_probability_and_frequency():
+    proba = np.repeat([0.15, 0.55, 0.85], [10, 10, 20])
+    targets = np.r_[np.repeat([1, 0], [1, 9]), np.repeat([1, 0], [5, 5]), np.repeat([1, 0], [16, 4])]
+    drawn = np.concatenate(points(calibration_chart(Classes(("a", "b")), targets, np.stack([1 - proba, proba], 1))))
+    assert len(drawn) == 3
+    scale = np.polyfit([0.15, 0.55, 0.85], drawn[:, 0], 1)[0]  # the axes have one scale, and y runs down
+    np.testing.assert_allclose(np.diff(drawn[:, 0]) / scale, [0.4, 0.3], atol=1e-4)
+    np.testing.assert_allclose(np.diff(drawn[:, 1]) / -scale, [0.5 - 0.1, 0.8 - 0.5], atol=1e-4)
+
+
+def test_the_confusion_matrix_escapes_names_and_counts_absent_classes():
+    html = confusion_table(Classes(("a", "<b>", "c")), np.array([0, 0, 1]), np.eye(3)[[0, 1, 1]])
+    assert "<th>True: &lt;b&gt;</th>" in html
+    cells = [int(cell.partition("<")[0]) for cell in html.split("<td")[1:] for cell in [cell.partition("<b>")[2]]]
+    assert cells == [1, 1, 0, 0, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 5), (8, 10), (97, 131)])
+def test_wilson_interval_equals_scipy(hits, trials):
+    expected = binomtest(hits, trials).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(hits, trials) == pytest.approx((expected.low, expected.high), abs=1e-6)

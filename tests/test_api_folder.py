@@ -1,0 +1,101 @@
+"""An evaluation in a folder goes on where it was cut off, and never on what is not its own."""
+
+import numpy as np
+import pytest
+
+from mri3d import Holdout, KFold, Study, UserError, evaluate, models
+from mri3d.models.network.learner import Learner
+from tests.studies import class_study, cnn, planted
+
+RIDGE = models.Ridge(num_components=0.9, inner_folds=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_one_core(one_core):
+    """Fit the networks below on one core."""
+
+
+@pytest.fixture(scope="module")
+def study():
+    return class_study()
+
+
+class CutOffError(Exception):
+    """Stands for the machine going down."""
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Note the seed of the fit of every step of training, which tells the folds apart."""
+    seen, training_step = [], Learner.training_step
+
+    def noted(learner, batch, batch_index):
+        seen.append(learner.seed)
+        return training_step(learner, batch, batch_index)
+
+    monkeypatch.setattr(Learner, "training_step", noted)
+    return seen
+
+
+def test_an_evaluation_that_was_cut_off_goes_on_to_the_same_bits(study, tmp_path, steps, monkeypatch):
+    splits, model = KFold(folds=3), cnn(epochs=3)
+    whole = evaluate(study, model, splits, folder=tmp_path / "whole")
+    steps.clear()
+
+    def cut_off(learner, optimizer):
+        if learner.seed == 1 and learner.current_epoch == 1:
+            raise CutOffError
+
+    with monkeypatch.context() as patch, pytest.raises(CutOffError):  # noqa: PT012
+        patch.setattr(Learner, "on_before_optimizer_step", cut_off)
+        evaluate(study, model, splits, folder=tmp_path / "cut")
+    assert set(steps) == {0, 1}
+    steps.clear()
+    again = evaluate(study, model, splits, folder=str(tmp_path / "cut"))
+    assert 0 not in steps, "fold 0 was finished"
+    assert steps.count(1) < steps.count(2), "fold 1 had done an epoch"
+    np.testing.assert_array_equal(again.predicted, whole.predicted)
+    histories = [
+        [[{**epoch, "seconds": 0.0} for epoch in fold.history] for fold in results.folds] for results in (again, whole)
+    ]
+    assert histories[0] == histories[1]
+    assert (tmp_path / "cut/cohort.csv").read_bytes() == (tmp_path / "whole/cohort.csv").read_bytes()
+    steps.clear()
+    once_more = evaluate(study, model, splits, folder=tmp_path / "cut")
+    assert steps == [], "all is done"
+    np.testing.assert_array_equal(once_more.predicted, whole.predicted)
+
+
+def same_ids(*, labels=None, volumes=None):
+    given = ["control", "patient"] * 12 if labels is None else labels
+    return Study.from_arrays(planted([1.5 * (row % 2) for row in range(24)]) if volumes is None else volumes, given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"study": same_ids(labels=["control", "patient"] * 11 + ["patient", "control"])},
+            r"the cohort is not the one",
+        ),
+        ({"study": same_ids(volumes=planted([0, 1.5] * 12, seed=8))}, r"its cohort\.csv has other scans, labels or f"),
+        ({"splits": KFold(folds=3)}, r"is of an evaluation with another splits, whose checkpoints would be taken"),
+        ({"splits": KFold(folds=2, validation=0.3)}, r"is of an evaluation with another splits"),
+        ({"seed": 1}, r"is of an evaluation with another seed"),
+        ({"model": cnn(epochs=1, lr=0.5)}, r"is of an evaluation with another model"),
+        ({"model": cnn(epochs=1, augmentation=None), "seed": 3}, r"with another model and seed.*a folder of its own"),
+        ({"model": RIDGE}, r"is of an evaluation with another model"),
+    ],
+)
+def test_a_folder_of_something_else_is_refused(tmp_path, change, message):
+    options = {"study": same_ids(), "model": cnn(epochs=1), "splits": KFold(folds=2), "seed": 0}
+    evaluate(**options, folder=tmp_path)
+    with pytest.raises(UserError, match=message):
+        evaluate(**options | change, folder=tmp_path)
+
+
+def test_more_epochs_go_on_in_the_same_folder(study, tmp_path, steps):
+    evaluate(study, cnn(epochs=1), Holdout(), folder=tmp_path)
+    first = len(steps)
+    evaluate(study, cnn(epochs=3), Holdout(), folder=tmp_path)
+    assert len(steps) == 3 * first

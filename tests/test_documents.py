@@ -1,0 +1,309 @@
+"""The documents are true: their code runs and prints what they say, their commands run, their links and paths exist."""
+
+import contextlib
+import importlib
+import io
+import itertools
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+import mri3d
+from mri3d.nets.networks import GROUP
+from tests.pages import (
+    PAGES,
+    ROOT,
+    anchors,
+    blocks,
+    commands,
+    links,
+    paths,
+    write_bids,
+    write_seed_study,
+    write_study,
+)
+from tests.studies import cnn
+
+README, PYTHON_PAGE, MAP = ROOT / "README.md", ROOT / "docs" / "python.md", ROOT / "docs" / "architecture.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+
+CPU = ("trainer.accelerator=cpu", "trainer.max_epochs=1", "resolution=24")
+NETWORK = ("model.network.channels=[4,8,4]", *CPU)
+DEMO = ("data.demo.num_subjects=16", *NETWORK)
+CLASSICAL = ("model.inner_folds=2", "resolution=24")
+
+HELP = {
+    "python train.py --help": r"Groups and their options",
+    "python train.py model=sfcn --help": r"model\.network\.channels=",
+    "mri3d --help": r"mri3d predict",
+}
+MAKE = ("make demo", "make test")
+RUNS = {
+    "python train.py": (DEMO, r"^test   AUC [\d.]+, .*\nrun    runs/demo-sfcn-24/.*\nreport runs/demo-sfcn-24/.*html$"),
+    "mri3d train": (DEMO, r"^test   AUC "),
+    "python train.py data=table data.root=/study data.table=subjects.csv data.id=Subject data.label=class "
+    "'data.scan=\"brain_nii/{id}.nii*\"' 'data.unlabelled=[0]'": (NETWORK, r"^test   AUC "),
+    "python train.py data=bids data.root=/bids data.label=group": (NETWORK, r"^test   AUC "),
+    "python train.py data=bids data.root=/bids data.label=age task=regression": (NETWORK, r"^test   MAE "),
+    "python train.py -m model=logistic,linear_svm,rbf_svm,knn evaluation=nested": (
+        ("data.demo.num_subjects=16", "evaluation.folds=2", *CLASSICAL),
+        r"^model +AUC .*\n((logistic|linear_svm|rbf_svm|knn) .*\n){4}",
+    ),
+    "python -m mri3d pca run=runs/x/y": (("components=2",), r"^made   principal components of 16 subjects"),
+    "python -m mri3d averages run=runs/x/y": ((), r"^made   averages of -1 \(8 subjects\), 1 \(8 subjects\)"),
+    "python train.py resume=runs/x/y": ((), r"^test   AUC .*\nrun    runs/x/y\n"),
+    "python predict.py model=runs/x/y scans='/new/*.nii.gz' out=results": (
+        (),
+        r"^predictions results/predictions.csv$",
+    ),
+    "mri3d predict": (("model=runs/x/y", "scans=/new/*.nii.gz"), r"^predictions results/predictions.csv$"),
+    "python predict.py": (("model=runs/x/y", "scans=/new/*.nii.gz", "heatmap=none"), r"^predictions results/"),
+    "python train.py data=table data.root=ixi data.table=subjects.csv data.id=subject data.label=sex "
+    "'data.scan=\"T1/{id}_T1.nii.gz\"' evaluation=kfold": ((*NETWORK, "evaluation.folds=2"), r"^test   AUC "),
+    "python train.py data=table data.root=ixi data.table=subjects.csv data.id=subject data.label=age task=regression "
+    "'data.scan=\"T1/{id}_T1.nii.gz\"' evaluation=kfold model=ridge": (
+        (*CLASSICAL, "evaluation.folds=2"),
+        r"^test   MAE [\d.]+, R² [\d.-]+, Pearson r ",
+    ),
+}
+"""Commands of the README: what makes each small, and what it prints."""
+
+
+def start(command, *more: str, cwd):
+    """Run a command as it is typed, from a folder outside the repository; return its standard output."""
+    words = [*shlex.split(command), *more]
+    entry = "import sys; from mri3d.cli.main import main; sys.argv[0] = 'mri3d'; sys.exit(main())"
+    programs = {"python": [sys.executable], "mri3d": [sys.executable, "-c", entry]}
+    script = [str(ROOT / words[1])] if words[1].endswith(".py") else words[1:2]
+    done = subprocess.run(
+        [*programs[words[0]], *script, *words[2:]],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+# ---- commands of the README
+
+
+def test_every_command_of_the_readme_is_run_here():
+    assert set(commands(README)) == {*HELP, *MAKE, *RUNS}
+
+
+@pytest.mark.parametrize("command", HELP)
+def test_help_of_the_readme(command, tmp_path):
+    assert re.search(HELP[command], start(command, cwd=tmp_path))
+
+
+@pytest.mark.parametrize("command", sorted({each for page in PAGES for each in commands(page) if each[:5] == "make "}))
+def test_make_has_the_targets_of_the_documents(command):
+    done = subprocess.run([*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ".venv/bin/python" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(studies):
+    """A run on the demo cohort."""
+    out = start("python train.py", *DEMO, "name=y", cwd=studies)
+    return studies / re.search(r"^run    (.*)$", out, re.MULTILINE)[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", RUNS)
+def test_command_of_the_readme(command, studies, trained, tmp_path):
+    more, printed = RUNS[command]
+    shutil.copytree(trained, tmp_path / "runs/x/y")
+    shutil.copytree(studies / "study", tmp_path / "ixi")
+    places = {"=/study": f"={studies}/seed_study", "=/bids": f"={studies}/bids", "/new/": f"{studies}/study/T1/"}
+    for place, ours in places.items():
+        command, more = command.replace(place, ours), [each.replace(place, ours) for each in more]
+    out = start(command, *more, cwd=tmp_path)
+    assert re.search(printed, out, re.MULTILINE), out
+
+
+@pytest.mark.slow
+def test_code_of_the_readme(script, studies, monkeypatch):
+    (block,) = blocks(README)
+    monkeypatch.setattr(mri3d.models, "CNN", lambda: cnn(epochs=1), raising=False)
+    text = block.text.replace('"/study"', '"study"').replace("/new/a.nii.gz", "study/T1/s00_T1.nii.gz")
+    names = script([type(block)("python", "", text)])
+    assert names["results"].scores["auc"].value > 0.9
+    assert names["heatmap"].shape == (20, 22, 24)
+    assert len((studies / "predictions.csv").read_text().splitlines()) == 25
+
+
+# ---- the page on Python
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    """A folder with `study`, `seed_study` and `bids`."""
+    folder = tmp_path_factory.mktemp("documents")
+    write_study(folder / "study")
+    write_seed_study(folder / "seed_study")
+    write_bids(folder / "bids")
+    return folder
+
+
+@pytest.fixture
+def script(studies, one_core, monkeypatch):
+    """Run blocks of Python one after the other, as a script that lies beside the studies; return the names they set."""
+    monkeypatch.chdir(studies)
+    monkeypatch.syspath_prepend(studies)
+
+    def run(page_blocks):
+        names = {}
+        for block in page_blocks:
+            if block.file:
+                (studies / block.file).write_text(block.text)
+                continue
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(block.text, str(PYTHON_PAGE), "exec"), names)
+            if block.output is not None:
+                assert printed.getvalue() == block.output, block.text
+        return names
+
+    yield run
+    for name in [name for name, module in sys.modules.items() if str(studies) in str(getattr(module, "__file__", ""))]:
+        del sys.modules[name]
+
+
+def test_python_page_runs_and_prints_what_it_says(script):
+    page = [block for block in blocks(PYTHON_PAGE) if block.language == "python"]
+    assert len(page) >= 14
+    names = script(page)
+    assert names["model"].members[0].model.network_.features[0].out_channels == 6
+
+
+def test_every_output_of_the_python_page_belongs_to_a_block_that_runs():
+    found = blocks(PYTHON_PAGE)
+    assert {block.language for block in found} == {"python", "text", "toml"}
+    for before, block in itertools.pairwise(found):
+        if block.language == "text":
+            assert (before.language, before.output) == ("python", block.text)
+
+
+def test_entry_points_of_the_python_page_are_those_that_are_looked_up():
+    (block,) = [block for block in blocks(PYTHON_PAGE) if block.language == "toml"]
+    assert tomllib.loads(block.text)["project"]["entry-points"] == {GROUP: {"tiny": "my_package.my_networks:Tiny"}}
+
+
+# ---- the map
+
+
+NOT_OURS = {"card.json", "config.yaml", "metrics.json", "mri3d/conf", "my_networks.py"}
+"""Files of a run, the place of `conf/` in the wheel, and the file that the page on Python has the user write."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_paths_lead_somewhere(page):
+    for link in links(page):
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"{page.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
+    for path in paths(page):
+        if path not in NOT_OURS and not path.startswith(".venv"):
+            assert list(ROOT.glob(path)), f"{page.name} names {path}"
+
+
+def test_map_has_every_room_in_the_order_of_the_contracts():
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    rooms = [room.strip(" ()").removeprefix("mri3d.") for layer in layers for room in layer.split("|")]
+    (drawing,) = [block.text for block in blocks(MAP) if block.language == "text"]
+    drawn = re.findall(r"\b(?:" + "|".join(rooms) + r")\b(?=  |,| +[|])", drawing)
+    assert set(drawn) | {"__main__", "errors"} == set(rooms)
+    listed = {path.strip("/").removeprefix("mri3d/").removesuffix(".py") for path in paths(MAP)}
+    assert set(rooms) - listed == {"__main__"}
+    assert set(rooms) >= {path.stem for path in (ROOT / "mri3d").iterdir() if path.name[0] != "_"} - {"version"}
+
+
+def route():
+    """Return the files that a default run crosses, as the map numbers them."""
+    return re.findall(r"^(\d+)\. `([\w/.]+)`", MAP.read_text(), re.MULTILINE)[:20]
+
+
+def test_a_default_run_crosses_at_most_20_files():
+    section = MAP.read_text().partition("## One default run")[2].partition("\n## ")[0]
+    numbered = re.findall(r"^(\d+)\. `([\w/.]+)`", section, re.MULTILINE)
+    assert [int(number) for number, _ in numbered] == list(range(1, len(numbered) + 1))
+    assert len(numbered) <= 20
+
+
+TRACE = """
+import inspect, json, runpy, sys
+root, calls = sys.argv.pop(1) + "/", set()
+def file_of(frame):
+    name = frame.f_code.co_filename
+    return name.removeprefix(root) if name.startswith((root + "mri3d/", root + "train.py")) else None
+def profile(frame, event, argument):
+    if event == "call" and file_of(frame) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        caller = frame.f_back
+        while caller and not file_of(caller):
+            caller = caller.f_back
+        if caller:
+            calls.add((file_of(caller), file_of(frame)))
+sys.argv[0] = root + "train.py"
+sys.path.insert(0, root)
+sys.setprofile(profile)
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    sys.setprofile(None)
+    print(json.dumps(sorted(calls)))
+"""
+
+
+@pytest.mark.slow
+def test_default_run_crosses_the_files_of_the_map(tmp_path):
+    (tmp_path / "trace.py").write_text(TRACE)
+    done = subprocess.run(
+        [sys.executable, "trace.py", str(ROOT), *DEMO], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    calls = json.loads(done.stdout.splitlines()[-1])
+    files = [file for _, file in route()]
+    for number, file in enumerate(files[1:], start=1):
+        assert [file in files[:number] for caller, called in calls if called == file and caller in files[:number]], file
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("NETWORKS", "mri3d.nets.networks"),
+        ("MODELS", "mri3d.models.loading"),
+        ("ClassicalModel", "mri3d.models.classical.models"),
+        ("Model", "mri3d.models.model"),
+        ("Outcome", "mri3d.outcome.outcome"),
+        ("SCORE_TITLES", "mri3d.outcome.outcome"),
+        ("TASKS", "mri3d.outcome.labels"),
+        ("outcome_from_json", "mri3d.outcome.labels"),
+        ("COMMANDS", "mri3d.cli.main"),
+        ("UserError", "mri3d.errors"),
+    ],
+)
+def test_names_of_contributing_exist(name, module):
+    text = CONTRIBUTING.read_text()
+    assert f"`{name}`" in text
+    assert f"{module.replace('.', '/')}.py" in text
+    assert hasattr(importlib.import_module(module), name)
+
+
+def test_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == mri3d.__version__
+    assert f"\n## {mri3d.__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
