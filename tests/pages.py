@@ -15,6 +15,30 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 COMMANDS = ("python train.py", "python predict.py", "python -m mri3d", "mri3d ", "make ")
 
+TRACE = """
+import inspect, json, runpy, sys
+root, calls = sys.argv.pop(1) + "/", set()
+def file_of(frame):
+    name = frame.f_code.co_filename
+    return name.removeprefix(root) if name.startswith((root + "mri3d/", root + "train.py")) else None
+def profile(frame, event, argument):
+    if event == "call" and file_of(frame) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        caller = frame.f_back
+        while caller and not file_of(caller):
+            caller = caller.f_back
+        if caller:
+            calls.add((file_of(caller), file_of(frame)))
+sys.argv[0] = root + "train.py"
+sys.path.insert(0, root)
+sys.setprofile(profile)
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    sys.setprofile(None)
+    print(json.dumps(sorted(calls)))
+"""
+"""Runs `train.py` and prints which files of the repository call which: arguments are its root, then the options."""
+
 _FENCE = re.compile(r"^```(\w+) *(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

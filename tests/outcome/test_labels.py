@@ -10,7 +10,6 @@ from mri3d.cohort.bids import Bids
 from mri3d.cohort.cohort import NO_LABEL, Cohort, Session
 from mri3d.cohort.demo import Demo, DemoStudy
 from mri3d.cohort.table import Table
-from mri3d.errors import UserError
 from mri3d.outcome import Classes, Measure, outcome_from_json, outcome_of
 from mri3d.study import Study
 from mri3d.volumes.recipe import Recipe
@@ -297,7 +296,3 @@ def test_classes_of_known_cohorts_are_counted(source, expected):
     labels = {session.id: session.label for session in cohort.sessions if session.label is not None}
     outcome = outcome_of(labels, task="classification", name="label")
     assert outcome.describe(outcome.encode(cohort.labels)) == expected
-
-
-def test_every_mistake_is_the_users():
-    assert issubclass(UserError, ValueError)

@@ -33,9 +33,7 @@ def test_native_pads_to_the_largest_crop_of_the_cohort_and_centres(tmp_path):
 
 
 def test_native_without_its_cohort_has_no_shape():
-    with refused(
-        r"^resolution=native has no shape yet\. Set preprocess\.shape", r"^resolution='native' .* Set shape,"
-    ):
+    with refused(r"^resolution=native has no shape yet\. Set preprocess\.shape", r"^resolution='native' .* Set shape,"):
         _ = Recipe(resolution="native").volume_shape
     assert Recipe(resolution=30).volume_shape == (30, 30, 30)
     assert Recipe(resolution=30).for_cohort([]) == Recipe(resolution=30)

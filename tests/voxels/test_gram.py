@@ -3,6 +3,7 @@
 import gc
 import logging
 import tracemalloc
+import weakref
 from pathlib import Path
 
 import distributed
@@ -15,7 +16,6 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.sequence import InMemory
-from mri3d.voxels import gram as gram_module
 from mri3d.voxels.blocks import voxel_blocks
 from mri3d.voxels.gram import gram, row_products, voxel_moments
 from tests.models.planted import SHAPE, brains, flat, write_volumes
@@ -193,10 +193,13 @@ def test_gram_matrix_in_memory_is_kept_as_long_as_its_volumes_and_written_nowher
     with monkeypatch.context() as patch:
         patch.setattr(InMemory, "block", None)  # no voxel is read again
         assert gram(held) is first
-    before = len(gram_module._IN_MEMORY)
+    kept = weakref.ref(first)
+    del first
+    gc.collect()
+    assert kept() is not None
     del held
     gc.collect()
-    assert len(gram_module._IN_MEMORY) == before - 1
+    assert kept() is None
 
 
 def test_two_volumes_in_memory_are_not_mixed_up(volumes):

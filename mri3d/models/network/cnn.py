@@ -285,5 +285,13 @@ class CNN:
 
 def _build(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
     """Build a network for volumes of a shape; of their channels only those beyond one need be known to it."""
-    channels = {"num_channels": number} if (number := arguments.get("num_channels", 1)) > 1 else {}
-    return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"], **channels)
+    number = arguments.get("num_channels", 1)
+    if number == 1:
+        return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"])
+    try:
+        return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"], num_channels=number)
+    except TypeError as error:
+        raise UserError(
+            f"{option('model.network')} takes no volumes of {number} channels ({error}). Give it an argument "
+            "num_channels, or volumes of one channel."
+        ) from error
