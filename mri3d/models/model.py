@@ -63,17 +63,25 @@ class Search:
         train_scores: Score on the rows fitted on, [points, folds]; larger is better.
         validation_scores: Score on the rows held out, [points, folds].
         criterion: Name of the score.
+        taken: Which of the points that did best; the first of them unless told.
     """
 
     points: list[Setting]
     train_scores: np.ndarray
     validation_scores: np.ndarray
     criterion: str = "auc"
+    taken: int | None = None
+
+    @property
+    def equals(self) -> list[int]:
+        """The points with the best mean score on held-out rows, in order."""
+        means = self.validation_scores.mean(axis=1)
+        return np.flatnonzero(means == means.max()).tolist()
 
     @property
     def best(self) -> int:
-        """The point with the best mean score on held-out rows, the first of several."""
-        return int(self.validation_scores.mean(axis=1).argmax())
+        """The point that was taken."""
+        return self.equals[0] if self.taken is None else self.taken
 
     @property
     def chosen(self) -> Setting:

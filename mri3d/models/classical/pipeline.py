@@ -9,7 +9,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -21,7 +21,7 @@ from mri3d.model_folder import Card, Contents, write_model
 from mri3d.models.classical.decisions import Decision, LinearDecision
 from mri3d.models.classical.search import InnerFold, ParameterGrid, inner_folds, outside, search, truncated
 from mri3d.models.model import Search, Setting, TrainingSet
-from mri3d.outcome import Line
+from mri3d.outcome import Line, Outcome
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.voxels.gram import row_products
 from mri3d.voxels.pca import GramPCA, NumComponents, check_num_components
@@ -108,12 +108,11 @@ class ClassicalModel(ABC):
         self.outcome_, self.chosen_, self.search_, self.line_ = outcome, grid.points[0], None, None
         if folds:
             found, decisions = search(products[:-1], columns, outcome, folds, grid, self.fit_decisions)
-            self.chosen_, self.search_ = found.chosen, found if len(grid.points) > 1 else None
-            held_out = decisions[found.best]
             if self.calibrated:
-                scaling = outcome.calibrate(held_out, columns, scaling)
+                found, scaling = _calibrate(found, decisions, columns, outcome, scaling)
+            self.chosen_, self.search_ = found.chosen, found if len(grid.points) > 1 else None
             if self.debias:
-                self.line_ = outcome.line(targets, outcome.activate(held_out, scaling))
+                self.line_ = outcome.line(targets, outcome.activate(decisions[found.best], scaling))
         self.scaling_ = scaling
         self._fit_all(training.volumes, rows, columns, products[-1])
         told = f"{self.name} on {len(rows)} rows in {time.perf_counter() - start:.1f} s: {self.chosen_}"
@@ -232,6 +231,32 @@ class ClassicalModel(ABC):
         grid = grid.within(num_rows)
         _check_grid(grid, num_rows=num_rows)
         return rows, grid, folds
+
+
+def _calibrate(
+    found: Search, decisions: np.ndarray, columns: np.ndarray, outcome: Outcome, scaling: np.ndarray | None
+) -> tuple[Search, np.ndarray | None]:
+    """Turn decisions into predictions, by the first of equally good points whose held-out decisions allow it.
+
+    Of few rows and a strong penalty each inner fold's model follows the class that it saw most of, against the rows
+    that it holds out: together their decisions rank backwards, however well each fold's own are ranked, and the
+    probabilities would be the same for everybody.
+
+    Args:
+        found: What the inner folds found.
+        decisions: Of each row when it was held out, [points, N, D].
+        columns: What they should be, [N, D].
+        outcome: What is predicted.
+        scaling: What leads to the unit of the targets.
+
+    Returns:
+        The search with the point that is taken, and the scaling; the first point's where no other is better.
+    """
+    for point in found.equals:
+        calibrated = outcome.calibrate(decisions[point], columns, scaling)
+        if calibrated is None or (calibrated[:, 0] > 0).all():
+            return replace(found, taken=point), calibrated
+    return found, outcome.calibrate(decisions[found.best], columns, scaling)
 
 
 def _check_grid(grid: ParameterGrid, *, num_rows: int) -> None:

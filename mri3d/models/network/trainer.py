@@ -93,6 +93,7 @@ def build_trainer(make: TrainerMaker, training: TrainingSet, callbacks: list[pl.
         # The learner averages running statistics itself, see Learner.on_validation_start.
         options["strategy"] = DDPStrategy(broadcast_buffers=False)
     options["enable_progress_bar"] = bar
+    options.setdefault("enable_model_summary", False)  # the model logs a table of its own
     options.setdefault("deterministic", "warn" if torch.cuda.is_available() else None)
     with quiet_libraries(), named_settings():
         return make(

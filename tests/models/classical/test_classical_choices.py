@@ -11,6 +11,7 @@ from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridg
 from mri3d.models.classical.search import inner_folds
 from mri3d.outcome import Classes
 from mri3d.volumes.cache import Volumes
+from mri3d.volumes.sequence import InMemory
 from tests.models.planted import TEST, TRAIN, fitted, training_of
 from tests.models.refusals import refused
 
@@ -109,3 +110,19 @@ def test_single_point_of_a_model_with_probabilities_of_its_own_needs_no_inner_fo
     model = fitted(Logistic(C=1.0, num_components=5, inner_folds=40), training_of(two))
     assert model.search_ is None
     assert model.chosen_ == {"num_components": 5, "C": 1.0}
+
+
+def test_of_equally_good_settings_one_is_taken_whose_decisions_become_probabilities():
+    """On few rows C=0.1 leaves an SVM little more than its intercept, which is against the rows held out."""
+    volumes = np.random.default_rng(0).normal(size=(40, 1, 12, 14, 16)).astype(np.float32)
+    targets = np.arange(40) % 2
+    volumes[targets == 1, :, 3:8, 4:9, 5:11] += 1
+    training = training_of((InMemory(volumes), targets), train_rows=np.arange(26))
+    held = np.arange(26, 40)
+    alone = fitted(LinearSVM(C=0.1, num_components=0.3), training)
+    assert np.ptp(alone.predict(training.volumes, held)[:, 1]) == 0
+    model = fitted(LinearSVM(C=[0.1, 1.0, 10.0], num_components=0.3), training)
+    (found,) = model.last_search()
+    assert found.equals == [0, 1, 2]
+    assert found.chosen == model.chosen_ == {"num_components": 0.3, "C": 1.0}
+    assert roc_auc_score(targets[held], model.predict(training.volumes, held)[:, 1]) == 1.0
