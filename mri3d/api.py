@@ -35,9 +35,12 @@ def evaluate(
         folder: Where checkpoints and logs go, and where an evaluation that was cut off goes on from; without, nothing
             is left on disk.
 
+    Returns:
+        Predictions and scores of the tested rows, and the folds' fitted models.
+
     Raises:
         UserError: The study cannot be split so, the model cannot learn from it, or `folder` is of another study,
-            model, seed or way to split: it would go on from checkpoints that are not its own.
+            recipe, model, seed or way to split: it would go on from checkpoints that are not its own.
 
     >>> import numpy as np
     >>> from mri3d import KFold, Study, models
@@ -50,7 +53,7 @@ def evaluate(
     >>> list(results.predictions.columns)
     ['subject', 'fold', 'split', 'label', 'prediction', 'p_control', 'p_patient']
     """
-    chosen = splits or KFold()
+    chosen = KFold() if splits is None else splits
     with _working_folder(folder) as place:
         validation = CrossValidation.of(study, model, chosen, seed=seed, folder=place)
         study.volumes.fill()
@@ -77,6 +80,9 @@ def fit(
         seed: Everything random follows from it.
         validation: Share of the rows that only steers training (early stopping).
         folder: As for `evaluate`.
+
+    Returns:
+        The model, which predicts, explains and can be saved.
 
     Raises:
         UserError: The model cannot learn from the study.
@@ -164,7 +170,13 @@ def _check_settings(folder: Path, validation: CrossValidation, splits: Splits, *
     names: list[str] = [one.name for one in fields(model)] if is_dataclass(model) else []
     options = {name: getattr(model, name) for name in names if name != "trainer"}  # more epochs may be wanted by now
     text = re.sub(" at 0x[0-9a-f]+", "", repr(options if names else model))  # where a function lies differs each time
-    settings = {"model": f"{type(model).__name__} {text}", "splits": repr(splits), "seed": seed}
+    settings = {
+        "model": f"{type(model).__name__} {text}",
+        "splits": repr(splits),
+        "seed": seed,
+        "outcome": validation.study.outcome.to_json(),
+        "recipe": repr(validation.study.recipe),
+    }
     if not resumed:
         write_json(noted, settings)
         return

@@ -107,7 +107,7 @@ def _predict(
         write_image(heatmaps / f"{name}_heatmap.nii.gz", heat, found.scan.affine, code=found.scan.code)
     except OSError as error:  # a full disk, a name too long: the prediction stands
         warnings.append(f"the heatmap could not be written: {error.strerror}")
-    target = trained.outcome.best(found.prediction)
+    target = trained.outcome.target_named(None, found.prediction)
     high, low = trained.outcome.evidence_words(target)
     view = HeadView(found.scan.data, found.scan.affine, heatmap=heat, high=high, low=low)
     picture = slices(view, alt=f"{name} on three planes with the evidence {high}", height=150)

@@ -57,7 +57,7 @@ def run(
     configuration: dict[str, Any],
     resumed: bool = False,
 ) -> RunEnd:
-    """Train and judge a model; leave a run directory as DESIGN.md's contract has it.
+    """Train and judge a model; leave a run directory, see the README.
 
     Every process of a run on several devices calls this with the same arguments; the first one writes.
 

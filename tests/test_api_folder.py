@@ -1,5 +1,7 @@
 """An evaluation in a folder goes on where it was cut off, and never on what is not its own."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -99,3 +101,11 @@ def test_more_epochs_go_on_in_the_same_folder(study, tmp_path, steps):
     first = len(steps)
     evaluate(study, cnn(epochs=3), Holdout(), folder=tmp_path)
     assert len(steps) == 3 * first
+
+
+def test_a_folder_of_another_recipe_is_refused(study, tmp_path):
+    evaluate(study, RIDGE, KFold(folds=2), folder=tmp_path)
+    noted = json.loads((tmp_path / "evaluation.json").read_text())
+    (tmp_path / "evaluation.json").write_text(json.dumps(noted | {"recipe": "Recipe(resolution=60)"}))
+    with pytest.raises(UserError, match="is of an evaluation with another recipe, whose checkpoints"):
+        evaluate(study, RIDGE, KFold(folds=2), folder=tmp_path)

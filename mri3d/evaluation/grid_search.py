@@ -17,10 +17,10 @@ import numpy as np
 
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.evaluation.splits import KFold
-from mri3d.files import write_json
+from mri3d.files import digest_json, write_json
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import Model, Search, Setting, TrainingSet
-from mri3d.outcome import Line
+from mri3d.outcome import SCORE_TITLES, Line
 from mri3d.plan import describe, fits
 from mri3d.volumes.sequence import VolumeSequence
 
@@ -55,7 +55,8 @@ class GridSearch:
         """Refuse what a variant cannot learn from, on the whole of it or on an inner fold.
 
         Raises:
-            UserError: As the variants' `check`, or a class is too small for the inner folds.
+            UserError: As the variants' `check`, a class is too small for the inner folds, or one of them holds out rows
+                that cannot be scored.
         """
         trainings = [training, *(inner for inner, _ in self._inner(training))]
         for model, each in itertools.product(self.variants, trainings):
@@ -70,10 +71,11 @@ class GridSearch:
         name = f"{training.name or 'fold_0'}_inner"
         left = replace(training, name=name).checkpoints
         kept = left.with_suffix(".json")
-        search = self._read(kept)
+        identity = self._identity(training)
+        search = self._read(kept, identity)
         if search is None:
             search = self._search(training, name=name)
-            self._write(kept, search)
+            self._write(kept, search, identity)
         shutil.rmtree(left, ignore_errors=True)
         log.info("chosen: %s", search.chosen)
         self.search_ = search
@@ -135,29 +137,40 @@ class GridSearch:
                 train_scores[number, fold] = _score(model, training, inner_training.train_rows)
                 validation_scores[number, fold] = _score(model, training, held_out)
             told = f"{validation_scores[number].mean():.3f} (training {train_scores[number].mean():.3f})"
-            log.info("inner folds: %s %s with %s", criterion.upper(), told, self.settings[number])
+            log.info("inner folds: %s %s with %s", SCORE_TITLES[criterion], told, self.settings[number])
         return Search(list(self.settings), train_scores, validation_scores, criterion)
 
-    def _write(self, path: Path, search: Search) -> None:
-        scores = {"train": search.train_scores.tolist(), "validation": search.validation_scores.tolist()}
-        settings = [str(setting) for setting in self.settings]
-        write_json(path, {"settings": settings, "criterion": search.criterion, **scores})
+    def _identity(self, training: TrainingSet) -> str:
+        """Hash what the choice depends on beside the cohort, which a run compares by itself."""
+        recipe, rows = training.volumes.recipe, [training.train_rows.tolist(), training.validation_rows.tolist()]
+        made_of = [str(list(self.settings)), str(self.inner), recipe.arguments() if recipe else None]
+        return digest_json([*made_of, training.outcome.to_json(), rows, training.seed])
 
-    def _read(self, path: Path) -> Search | None:
-        """Read what an earlier start of the run found; None if that was not to choose from the same settings."""
+    def _write(self, path: Path, search: Search, identity: str) -> None:
+        scores = {"train": search.train_scores.tolist(), "validation": search.validation_scores.tolist()}
+        write_json(path, {"identity": identity, "criterion": search.criterion, **scores})
+
+    def _read(self, path: Path, identity: str) -> Search | None:
+        """Read what an earlier start of the run found; None if that was another choice."""
         try:
             found = json.loads(path.read_bytes())
         except (FileNotFoundError, ValueError):
             return None
-        if found["settings"] != [str(setting) for setting in self.settings]:
+        if found.get("identity") != identity:
             return None
         scores = np.array(found["train"]), np.array(found["validation"])
-        return Search(list(self.settings), *scores, found.get("criterion", "auc"))
+        return Search(list(self.settings), *scores, found["criterion"])
 
     def _inner(self, training: TrainingSet) -> list[tuple[TrainingSet, np.ndarray]]:
         """Return what is learnt from and the held-out rows of each inner fold."""
-        rows = np.sort(np.concatenate([training.train_rows, training.validation_rows]))
+        rows = training.rows
         folds = self.inner.split(training.outcome, training.targets[rows], training.groups[rows], seed=training.seed)
+        for fold in folds:
+            if lacking := training.outcome.lacking(training.targets[rows[fold.test_rows]]):
+                raise UserError(
+                    f"inner fold {fold.number} holds out {lacking}, so its variants cannot be scored. Lower "
+                    f"{option('evaluation.inner_folds')}, or change {option('seed')}."
+                )
         return [
             (
                 replace(
@@ -237,5 +250,5 @@ def _check_type(call: Callable[..., Any], name: str, value: object, where: str) 
 def _score(model: Model, training: TrainingSet, rows: np.ndarray) -> float:
     outcome = training.outcome
     found = outcome.scores(training.targets[rows], model.predict(training.volumes, rows))[outcome.criterion]
-    assert found is not None, "the inner folds have every class on both sides"
+    assert found is not None, "check refuses rows that cannot be scored"
     return found

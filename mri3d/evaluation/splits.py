@@ -167,7 +167,7 @@ class KFold:
 
 
 def fold_texts(folds: Sequence[Fold], num_subjects: int) -> list[str]:
-    """Say for each row where it stands, for the column `fold` of cohort.csv.
+    """Write for each row where it stands, for the column `fold` of cohort.csv.
 
     Returns:
         With one fold "train", "validation" or "test"; with several the numbers of the folds that test the row.

@@ -73,7 +73,7 @@ class Search:
     taken: int | None = None
 
     @property
-    def equals(self) -> list[int]:
+    def ties(self) -> list[int]:
         """The points with the best mean score on held-out rows, in order."""
         means = self.validation_scores.mean(axis=1)
         return np.flatnonzero(means == means.max()).tolist()
@@ -81,7 +81,7 @@ class Search:
     @property
     def best(self) -> int:
         """The point that was taken."""
-        return self.equals[0] if self.taken is None else self.taken
+        return self.ties[0] if self.taken is None else self.taken
 
     @property
     def chosen(self) -> Setting:

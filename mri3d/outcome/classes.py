@@ -11,7 +11,7 @@ from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome import class_words
 from mri3d.outcome.class_scores import auc, class_scores, membership
 from mri3d.outcome.line import Line
-from mri3d.outcome.outcome import SCORE_TITLES, Example, Outcome, Scores
+from mri3d.outcome.outcome import Example, Outcome, Scores
 from mri3d.outcome.platt import fit_sigmoids, sigmoid_proba, softmax_proba
 
 if TYPE_CHECKING:
@@ -88,13 +88,8 @@ class Classes(Outcome):
         return f"no subject of class {', '.join(map(repr, missing))}" if missing else ""
 
     @property
-    def num_outputs(self) -> int:
-        """1 for two classes, whose second it speaks for, else one for each class."""
-        return len(self.decisions)
-
-    @property
     def decisions(self) -> tuple[str, ...]:
-        """The second of two classes, or all of more."""
+        """The second of two classes, which one output tells apart, or all of more."""
         return self.names[1:] if len(self.names) == 2 else self.names
 
     def decision_words(self, number: int) -> str:
@@ -151,21 +146,17 @@ class Classes(Outcome):
         """Return nothing beyond the label and the prediction."""
         return {}
 
-    def best(self, prediction: np.ndarray) -> int:
-        """Return the most probable class of one row [K]."""
-        return int(prediction.argmax())
-
     def spread(self, predictions: np.ndarray) -> float:
         """Return the standard deviation of the predicted class's probability over models [M, K]."""
-        return float(predictions[:, self.best(predictions.mean(axis=0))].std())
+        return float(predictions[:, predictions.mean(axis=0).argmax()].std())
 
     def verdict(self, prediction: np.ndarray) -> str:
         """Write the most probable class and its probability."""
-        return f"{self.names[self.best(prediction)]} {prediction.max():.3f}"
+        return f"{self.names[prediction.argmax()]} {prediction.max():.3f}"
 
     def summary(self, predictions: Sequence[np.ndarray]) -> str:
         """Count how many scans were classified, and as what."""
-        counts = Counter(self.best(prediction) for prediction in predictions)
+        counts = Counter(int(prediction.argmax()) for prediction in predictions)
         said = ", ".join(f"{counts[k]} as {name}" for k, name in enumerate(self.names) if counts[k])
         return f"{'scan' if len(predictions) == 1 else 'scans'} classified" + (f": {said}." if said else ".")
 
@@ -178,7 +169,7 @@ class Classes(Outcome):
     def target_named(self, name: str | int | None, prediction: np.ndarray) -> int:
         """Return the index of a class by its name; the predicted one where none is named."""
         if name is None:
-            return self.best(prediction)
+            return int(prediction.argmax())
         if str(name) not in self.names:
             raise UserError(
                 f"target={name!r} is no class of this model.{did_you_mean(str(name), self.names)} Its classes: "
@@ -218,12 +209,6 @@ class Classes(Outcome):
     def scores(self, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None = None) -> Scores:
         """Score probabilities [N, K], see `class_scores`."""
         return class_scores(targets, predictions, self.names)
-
-    def headline(self, scores: Mapping[str, float | None]) -> str:
-        """Write AUC, accuracy and balanced accuracy, those that are defined."""
-        return ", ".join(
-            f"{SCORE_TITLES[name]} {value:.3f}" for name in self.compared if (value := scores[name]) is not None
-        )
 
     def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
         """Write the report's headline."""

@@ -1,5 +1,6 @@
 """A measure as what is predicted: a number, such as an age or a test's score."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -10,11 +11,14 @@ from mri3d.errors import UserError, option
 from mri3d.outcome import measure_words
 from mri3d.outcome.line import Line
 from mri3d.outcome.measure_scores import measure_scores, r2
-from mri3d.outcome.outcome import SCORE_TITLES, Example, Outcome, Scores
+from mri3d.outcome.outcome import Example, Outcome, Scores
 
 if TYPE_CHECKING:
     from mri3d.outcome.objectives import Objective
 
+log = logging.getLogger(__name__)
+
+FEW_LINE_ROWS = 20
 MIN_SLOPE = 0.2
 """A flatter line says so little of the truth that dividing by its slope would blow up the noise five times."""
 
@@ -35,7 +39,6 @@ class Measure(Outcome):
     name: str = "value"
 
     task: ClassVar[Literal["regression"]] = "regression"
-    num_outputs: ClassVar[int] = 1
     calibrates: ClassVar[bool] = False
     signed: ClassVar[bool] = True
     criterion: ClassVar[str] = "r2"
@@ -77,10 +80,11 @@ class Measure(Outcome):
             )
         num_strata = max(1, num_groups // (2 * needed))  # fine ones: the parts differ less, and scores vary less
         edges = np.quantile(targets, np.arange(1, num_strata) / num_strata)
-        return np.unique(np.searchsorted(edges, targets, side="right"), return_inverse=True)[1].astype(np.int64)
+        quantiles = np.searchsorted(edges, targets, side="right")
+        return _merged(quantiles, groups, needed)
 
     def lacking(self, targets: np.ndarray) -> str:
-        """Say that all values are the same, if they are."""
+        """Name the lack of two different values, if there is one."""
         return "" if len(np.unique(targets)) > 1 else f"no two different values of {self.name}"
 
     @property
@@ -127,6 +131,8 @@ class Measure(Outcome):
                 f"below {MIN_SLOPE} the correction would only blow up noise. Leave it out, or find a model that "
                 "predicts better."
             )
+        if len(targets) < FEW_LINE_ROWS:
+            log.warning("predictions are corrected by a line of %d training rows only: it is not certain", len(targets))
         return line
 
     def check_debias(self, debias: bool) -> None:
@@ -147,10 +153,6 @@ class Measure(Outcome):
         """Return the gap, predicted minus true, and the prediction before correction where there was one."""
         uncorrected = {} if raw is None else {"prediction_raw": raw.tolist()}
         return {"gap": (predictions - targets).tolist(), **uncorrected}
-
-    def best(self, prediction: np.ndarray) -> int:
-        """Return 0, the only target."""
-        return 0
 
     def spread(self, predictions: np.ndarray) -> float:
         """Return the standard deviation of the values of models [M]."""
@@ -209,11 +211,6 @@ class Measure(Outcome):
         uncorrected = {} if raw is None else measure_scores(targets, raw)
         return measure_scores(targets, predictions) | {f"{name}_raw": value for name, value in uncorrected.items()}
 
-    def headline(self, scores: Mapping[str, float | None]) -> str:
-        """Write mean absolute error, explained variance and correlation, those that are defined."""
-        named = ((name, scores[name]) for name in self.compared)
-        return ", ".join(f"{SCORE_TITLES[name]} {value:.3f}" for name, value in named if value is not None)
-
     def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
         """Write the report's headline."""
         return measure_words.result_sentence(self.name, metrics, targets)
@@ -241,3 +238,16 @@ class Measure(Outcome):
     def to_json(self) -> dict[str, Any]:
         """Return task and column."""
         return {"task": self.task, "name": self.name}
+
+
+def _merged(quantiles: np.ndarray, groups: np.ndarray, needed: int) -> np.ndarray:
+    """Join neighbouring quantiles [N] until each has enough groups: ties and large groups leave some with few."""
+    numbers, quantile_of_row = np.unique(quantiles, return_inverse=True)
+    stratum_of_quantile, number, held = np.zeros(len(numbers), dtype=np.int64), 0, set[Any]()
+    for quantile in range(len(numbers)):
+        stratum_of_quantile[quantile] = number
+        held |= set(groups[quantile_of_row == quantile].tolist())
+        if len(held) >= needed:
+            number, held = number + 1, set()
+    last = max(number - 1, 0)  # what is left over at the end joins the one before
+    return np.minimum(stratum_of_quantile, last)[quantile_of_row]

@@ -31,10 +31,11 @@ def result_sentence(name: str, metrics: Mapping[str, Any], targets: np.ndarray) 
     )
     explained = metrics["test"]["r2"]["value"]
     if explained is not None:  # else all tests have one value
+        written = f"{explained:.2f}".replace("-", "−")
         sentence += (
             f" Always predicting the mean {name} of the tests would have an error of {_mean_error(targets):.4g}. R² is "
-            f"{explained:.2f}: 1 is perfect, 0 is no better than that mean."
-        ).replace("-", "−")
+            f"{written}: 1 is perfect, 0 is no better than that mean."
+        )
     return f"{score['value']:.4g}", sentence
 
 

@@ -98,7 +98,15 @@ class MeasureObjective(nn.Module):
 
     def scores(self) -> MetricCollection:
         """Build the mean absolute error and the explained variance."""
-        return MetricCollection({"val_mae": MeanAbsoluteError(), "val_r2": R2Score()})
+        return MetricCollection({"val_mae": MeanAbsoluteError(), "val_r2": _ExplainedVariance()})
+
+
+class _ExplainedVariance(R2Score):
+    """R², which is not defined for a single validation row."""
+
+    def compute(self) -> Tensor:
+        """Compute it, NaN where there are fewer than two rows."""
+        return super().compute() if self.total >= 2 else torch.tensor(math.nan, device=self.device)
 
 
 def class_logits(outputs: Tensor) -> Tensor:

@@ -113,6 +113,7 @@ class Outcome(Protocol):
     @property
     def num_outputs(self) -> int:
         """Number D of outputs of a network, and of decisions of a linear model."""
+        return len(self.decisions)
 
     @property
     def decisions(self) -> tuple[str, ...]:
@@ -163,9 +164,6 @@ class Outcome(Protocol):
     ) -> dict[str, list[Any]]:
         """Return what stands beside the predictions of tested subjects, whose truth is known."""
 
-    def best(self, prediction: np.ndarray) -> int:
-        """Return the index of what one prediction says, for `contrast`."""
-
     def spread(self, predictions: np.ndarray) -> float:
         """Return how far the predictions of M models for one scan, [M, K] or [M], differ."""
 
@@ -181,7 +179,7 @@ class Outcome(Protocol):
         """Return the weight of each of the D outputs in the evidence for a target, float64 [D]."""
 
     def target_named(self, name: str | int | None, prediction: np.ndarray) -> int:
-        """Return the index of a target by its name; that of the prediction where none is named."""
+        """Return the index of a target by its name, for `contrast`; that of the prediction where none is named."""
 
     @property
     def signed(self) -> bool:
@@ -218,7 +216,10 @@ class Outcome(Protocol):
         """Score predictions against the truth, and those before correction where there was one."""
 
     def headline(self, scores: Mapping[str, float | None]) -> str:
-        """Write the scores that matter most in one line."""
+        """Write in one line the scores of `compared` that are defined."""
+        return ", ".join(
+            f"{SCORE_TITLES[name]} {value:.3f}" for name in self.compared if (value := scores[name]) is not None
+        )
 
     @property
     def charts(self) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
-from sklearn.metrics import confusion_matrix, roc_curve
+from sklearn.metrics import roc_curve
 
+from mri3d.outcome.class_scores import confusion_matrix
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label
 from mri3d.report.elements import Html, element
 from mri3d.report.figures import Picture
@@ -42,7 +43,7 @@ def roc_chart(outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.
 def confusion_table(outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.ndarray | None = None) -> Html:
     """Count tests by true class (rows) and predicted class (columns)."""
     classes = outcome.names
-    cells = confusion_matrix(targets, proba.argmax(axis=1), labels=range(len(classes)))
+    cells = confusion_matrix(targets, proba.argmax(axis=1), len(classes))
     rows = []
     for name, counts in zip(classes, cells, strict=True):
         shares = counts / max(counts.sum(), 1)

@@ -119,7 +119,7 @@ def _space(figure: Figure, names: Sequence[str]) -> Axes:
 
 
 def _scatter(axes: Axes, points: np.ndarray, cells: Sequence[str] | Sequence[float]) -> PathCollection | None:
-    """Draw points [N, 2 or 3] coloured by their cells; numbers return what a colour bar needs."""
+    """Draw points [N, 2 or 3] coloured by their cells; return what a colour bar needs where these are numbers."""
     size, values = 26 if len(points) < 200 else 12, np.asarray(cells)
     look: dict[str, Any] = {"s": size, "alpha": 0.75, "linewidths": 0}
     if values.dtype.kind in "if":

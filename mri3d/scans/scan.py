@@ -80,7 +80,7 @@ def read_scan(path: Path) -> Scan:
         The scan in stored order. A file with four dimensions and one frame is that frame.
 
     Raises:
-        ScanError: The file is missing, damaged, no NIfTI, or holds what no classifier can use: colours, complex
+        ScanError: The file is missing, damaged, no NIfTI, or holds what no model can use: colours, complex
             numbers, several frames, values that are not finite, one constant value, an impossible affine.
     """
     path = Path(path)
@@ -209,7 +209,7 @@ def _disagreement(header: nib.Nifti1Header, shape: tuple[int, ...]) -> tuple[str
 
 
 def _intensities(path: Path, stored: np.ndarray, slope: float | None, inter: float | None) -> np.ndarray:
-    """Scale the stored voxels and refuse values that no classifier can use."""
+    """Scale the stored voxels and refuse values that no model can use."""
     scaled = slope is not None and inter is not None and (slope, inter) != (1.0, 0.0)
     if not scaled and stored.dtype.newbyteorder("=") in (np.uint8, np.int16):
         data = stored.astype(stored.dtype.newbyteorder("="), copy=False)

@@ -171,7 +171,7 @@ class Recipe:
         return np.ascontiguousarray(stored_order(carried, scan) if self.orientation == "ras" else carried)
 
     def warnings(self, scan: Scan) -> tuple[str, ...]:
-        """Say what a user should know about this recipe on this scan, one sentence each.
+        """List what a user should know about this recipe on this scan, one sentence each.
 
         Args:
             scan: A scan of the cohort, or a new one.

@@ -45,7 +45,7 @@ class Reference:
         return _correlation(volume, self.mean)
 
     def warning(self, volume: np.ndarray) -> str:
-        """Say that a volume is unlike every training volume, or nothing.
+        """Describe in what a volume is unlike every training volume; empty where it is not.
 
         Args:
             volume: float32 [C, X, Y, Z], made by the recipe that made the training volumes.

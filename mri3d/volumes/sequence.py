@@ -48,13 +48,13 @@ class InMemory:
 
     Args:
         volumes: float32 [N, C, X, Y, Z]; not to be changed any more.
-        recipe: How they were made of scans; None where they were not.
     """
 
     on_disk = False
+    recipe: Recipe | None = None
 
-    def __init__(self, volumes: np.ndarray, recipe: Recipe | None = None) -> None:
-        self.volumes, self.recipe = volumes, recipe
+    def __init__(self, volumes: np.ndarray) -> None:
+        self.volumes = volumes
 
     @classmethod
     def of(cls, volumes: Any) -> Self:  # noqa: ANN401 (anything that numpy makes an array of)

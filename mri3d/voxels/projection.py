@@ -12,7 +12,7 @@ from mri3d.voxels.gram import positive, reciprocal, voxel_moments
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """Return a volume its coordinates along directions in voxel space.
+    """The coordinates of volumes along directions in voxel space.
 
     A volume x becomes z = (x / |x| if normalized - mean) / scale, and its coordinates are directions @ z.
 

@@ -1,8 +1,9 @@
 """Variants of a model: options set on a copy, and those that are none named by their path."""
 
+import numpy as np
 import pytest
 
-from mri3d import models
+from mri3d import Nested, Study, evaluate, models
 from mri3d.errors import UserError
 from mri3d.evaluation.grid_search import GridSearch, variant
 from mri3d.evaluation.splits import KFold
@@ -50,3 +51,13 @@ def test_options_within_options_are_set_on_a_copy():
 def test_what_a_search_saves_is_the_chosen_variant():
     with pytest.raises(TypeError, match="holds the variant that was chosen, never the search"):
         GridSearch.load(None)
+
+
+def test_inner_folds_whose_rows_cannot_be_scored_are_refused_by_name():
+    ages = [30.0] * 20 + [20.0, 40.0, 25.0, 50.0]
+    volumes = np.random.default_rng(0).normal(size=(24, 7, 8, 9))
+    study = Study.from_arrays(volumes, ages, task="regression", name="age")
+    nested = Nested(folds=2, validation=0, inner_folds=4, grid={"normalize": [True, False]})
+    told = r"^inner fold \d holds out no two different values of age, so its variants cannot be scored"
+    with pytest.raises(UserError, match=told):
+        evaluate(study, models.Ridge(num_components=0.9, alpha=1.0), nested)

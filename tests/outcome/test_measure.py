@@ -257,3 +257,17 @@ def test_reading_names_the_measure_and_its_unit():
 
 def test_lines_compare_and_are_plain():
     assert Line(28.0, 0.3) == Line(28.0, 0.3)
+
+
+def test_the_name_of_a_measure_keeps_its_hyphen():
+    sentence = Measure("IQ-total").result_sentence(metrics(mae=6.5, r2=-0.25), np.linspace(80, 120, 61))[1]
+    assert "the mean IQ-total of the tests" in sentence
+    assert "R² is −0.25" in sentence
+
+
+def test_strata_of_a_measure_with_many_ties_have_groups_for_every_part():
+    scores = np.repeat([0.0, 1.0, 7.0, 30.0], [21, 9, 3, 7])
+    strata = Measure("score").strata(scores, np.arange(40), needed=5, reason="five folds need")
+    assert np.bincount(strata).min() >= 5
+    assert (np.diff(strata[np.argsort(scores)]) >= 0).all(), "strata follow the measure"
+    assert len(set(strata[scores == 0.0])) == 1

@@ -115,3 +115,11 @@ def test_one_logit_is_of_the_second_class_and_several_are_left_alone():
     torch.testing.assert_close(class_logits(logits).softmax(dim=1)[:, 1:], logits.sigmoid())
     several = torch.randn(3, 4)
     assert class_logits(several) is several
+
+
+def test_one_validation_row_has_an_error_and_no_explained_variance():
+    scores = Measure("age").objective(AGES, SCALING).scores()
+    scores.update(torch.tensor([50.0]), torch.tensor([45.0]))
+    found = {name: value.item() for name, value in scores.compute().items()}
+    assert found["val_mae"] == pytest.approx(5.0)
+    assert math.isnan(found["val_r2"])

@@ -111,7 +111,7 @@ class ClassicalModel(ABC):
             if self.calibrated:
                 found, scaling = _calibrate(found, decisions, columns, outcome, scaling)
             self.chosen_, self.search_ = found.chosen, found if len(grid.points) > 1 else None
-            if self.debias:
+            if self.debias and not training.inner:  # a choice is made by what the models predict, uncorrected
                 self.line_ = outcome.line(targets, outcome.activate(decisions[found.best], scaling))
         self.scaling_ = scaling
         self._fit_all(training.volumes, rows, columns, products[-1])
@@ -252,7 +252,7 @@ def _calibrate(
     Returns:
         The search with the point that is taken, and the scaling; the first point's where no other is better.
     """
-    for point in found.equals:
+    for point in found.ties:
         calibrated = outcome.calibrate(decisions[point], columns, scaling)
         if calibrated is None or (calibrated[:, 0] > 0).all():
             return replace(found, taken=point), calibrated

@@ -165,9 +165,10 @@ class CNN:
         trainer.strategy.barrier()
         kept = trainer.strategy.broadcast(str(folder / "best.ckpt"))  # each process may have a folder of its own
         learner.load_state_dict(read_checkpoint(Path(kept))["state_dict"])
+        trainer.strategy.barrier()  # the first process may remove the folder once it goes on
         self.network_, self.history_ = network.eval(), history.epochs
         self.device_ = trainer.strategy.root_device
-        if self.debias:
+        if self.debias and not training.inner:  # a choice is made by what the models predict, uncorrected
             held_out = training.validation_rows
             self.line_ = outcome.line(training.targets[held_out], self.predict(training.volumes, held_out))
 

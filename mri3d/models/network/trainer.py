@@ -108,13 +108,13 @@ def build_trainer(make: TrainerMaker, training: TrainingSet, callbacks: list[pl.
 
 
 def _several(settings: dict[str, object]) -> bool:
-    """Tell whether the settings ask for several processes."""
+    """Return whether the settings ask for several processes."""
     return settings.get("devices", 1) != 1 or settings.get("num_nodes", 1) != 1
 
 
 @contextmanager
 def named_settings() -> Iterator[None]:
-    """Say which part of the configuration Lightning's complaints about its arguments are about."""
+    """Raise Lightning's complaints about its arguments as mistakes in the trainer's settings."""
     try:
         yield
     except (MisconfigurationException, TypeError, ValueError) as error:

@@ -123,6 +123,6 @@ def test_of_equally_good_settings_one_is_taken_whose_decisions_become_probabilit
     assert np.ptp(alone.predict(training.volumes, held)[:, 1]) == 0
     model = fitted(LinearSVM(C=[0.1, 1.0, 10.0], num_components=0.3), training)
     (found,) = model.last_search()
-    assert found.equals == [0, 1, 2]
+    assert found.ties == [0, 1, 2]
     assert found.chosen == model.chosen_ == {"num_components": 0.3, "C": 1.0}
     assert roc_auc_score(targets[held], model.predict(training.volumes, held)[:, 1]) == 1.0
