@@ -154,6 +154,8 @@ def _difference(first: float | None, second: float | None) -> float | None:
 def _working_folder(folder: str | Path | None) -> Iterator[Path]:
     """Use a folder of the user's, or one that is gone afterwards."""
     if folder is not None:
+        if Path(folder).exists() and not Path(folder).is_dir():
+            raise UserError(f"folder={str(folder)!r} is a file. Give a folder, or none.")
         yield Path(folder)
         return
     with tempfile.TemporaryDirectory(prefix="mri3d-") as temporary:
@@ -184,6 +186,7 @@ def _check_settings(folder: Path, validation: CrossValidation, splits: Splits, *
         found = json.loads(noted.read_bytes())
     except (FileNotFoundError, ValueError):
         found = {}
+    found = found if isinstance(found, dict) else {}
     if other := [name for name, value in settings.items() if found.get(name) != value]:
         raise UserError(
             f"{folder} is of an evaluation with another {' and '.join(other)}, whose checkpoints would be taken for "

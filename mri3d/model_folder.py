@@ -103,7 +103,7 @@ def read_model(folder: Path) -> Contents:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{folder} is no model folder: it has no {CARD}. Give a run or its model folder.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{folder / CARD} is damaged ({error}). Copy the model folder again.") from error
     found = card.get("format") if isinstance(card, dict) else None
     if type(found) is not int or not 1 <= found <= FORMAT:
@@ -112,7 +112,11 @@ def read_model(folder: Path) -> Contents:
             "Use the version of mri3d that wrote it."
         )
     seal = card.pop(SEAL, None)
-    if digest_json(card) != seal:
+    try:
+        unchanged = digest_json(card) == seal
+    except ValueError:  # NaN or infinity, which no card holds
+        unchanged = False
+    if not unchanged:
         raise UserError(
             f"{folder / CARD} was changed after it was written: one letter can make predictions wrong, and nobody "
             "would notice. Copy the model folder again."

@@ -23,7 +23,7 @@ from mri3d.volumes.sequence import InMemory, VolumeSequence
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Study:
     """Who takes part, what is predicted of them, and what they look like.
 
@@ -248,6 +248,9 @@ class Study:
     def recipe(self) -> Recipe | None:
         """How a scan becomes a volume; None for arrays."""
         return self.volumes.recipe
+
+    def __repr__(self) -> str:
+        return f"<Study of {self.outcome.name}: {self.describe()}>"
 
     def describe(self) -> str:
         """Count the sessions in a line."""

@@ -164,6 +164,21 @@ def test_cards_that_are_no_objects_are_refused(folder, text):
         read_model(folder)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"format": 2, "fold": NaN}', "was changed after it was written"),
+        ('{"format": 2, "fold": 1e999}', "was changed after it was written"),
+        ("[" * 100_000, "is damaged"),
+        ('{"format": 2, "fold": ' + "9" * 5000 + "}", "is damaged"),
+    ],
+)
+def test_cards_that_python_reads_or_writes_badly_are_refused(folder, text, message):
+    (folder / CARD).write_text(text)
+    with pytest.raises(UserError, match=rf"card\.json {message}"):
+        read_model(folder)
+
+
 def make_models(root, *folders: str):
     for name in folders:
         write_model(root / name, contents())

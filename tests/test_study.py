@@ -136,6 +136,11 @@ def test_volumes_without_a_label_are_left_out_with_it(missing, task):
         ({"labels": np.zeros((8, 2))}, r"labels has 8 x 2 entries, and there are 8 volumes"),
         ({"labels": "control"}, r"labels is 'control', not a list"),
         ({"groups": 3}, r"groups is 3, not a list with an entry for each of 8 volumes"),
+        ({"labels": dict(enumerate(AGES)), "task": "regression"}, r"labels is \{0: .*, not a list with an entry"),
+        ({"labels": set(AGES), "task": "regression"}, r"labels is \{.*, not a list with an entry"),
+        ({"labels": [np.zeros(2)] * 8}, r"labels\[0\] is array\(\[0\., 0\.\]\), not one value"),
+        ({"covariates": [1, 2]}, r"covariates are no dictionary"),
+        ({"task": "regression", "labels": AGES, "classes": True}, r"classes=True and task='regression' contradict"),
         ({"ids": list("abcdefgg")}, r"1 ids stand more than once: g\. Name each volume"),
         ({"ids": [*"abcdefg", None]}, r"ids\[7\] is empty\. Name each volume"),
         ({"labels": ["control"] * 8}, r"labels holds one class \(control 8\); a classifier needs two or more"),
@@ -144,7 +149,7 @@ def test_volumes_without_a_label_are_left_out_with_it(missing, task):
         ({"labels": AGES}, r"8 different values in 8 rows .*: this looks like a measurement.* task='regression'"),
         ({"task": "regresion"}, r"^task='regresion' is unknown\. Did you mean 'regression'\?"),
         ({"task": "regression"}, r"labels holds no numbers \(control, patient\)\. Set task='classification'"),
-        ({"task": "regression", "labels": [40.0] * 8}, r"1 different values \(40\) in 8 rows.* needs 3 or more"),
+        ({"task": "regression", "labels": [40.0] * 8}, r"1 different value \(40\) in 8 rows.* needs 3 or more"),
         ({"task": "regression", "labels": [1, 2] * 4}, r"2 different values \(1, 2\).* Set task='classification'"),
         ({"task": "regression", "labels": [*AGES[:7], "45 y"]}, r"1 cells that are no numbers: 7 has '45 y'\."),
         ({"task": "regression", "labels": [*AGES[:7], np.inf]}, r"1 cells that are no numbers: 7 has 'inf'"),
@@ -157,6 +162,20 @@ def test_what_does_not_fit_the_arrays_is_named(parts, message):
     with pytest.raises(UserError, match=message) as error:
         Study.from_arrays(volumes(), **options)
     refused(error)
+
+
+def test_tensors_of_one_number_are_numbers():
+    study = Study.from_arrays(volumes(), torch.tensor([0, 1] * 4), groups=list(torch.arange(8) // 2))
+    assert study.outcome.names == ("0", "1")
+    assert list(study.groups[:3]) == ["group 0", "group 0", "group 1"]
+    study = Study.from_arrays(volumes(), [np.array(age) for age in AGES], task="regression")
+    np.testing.assert_array_equal(study.targets, AGES)
+
+
+def test_masked_labels_are_missing():
+    study = Study.from_arrays(volumes(), np.ma.masked_greater(AGES, 60), task="regression")
+    np.testing.assert_array_equal(study.targets, [age for age in AGES if age <= 60])
+    assert study.describe().endswith("2 without a label")
 
 
 def with_voxel(value):

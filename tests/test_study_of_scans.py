@@ -55,7 +55,7 @@ def test_a_measure_is_read_from_a_table(folder):
 
 
 def test_cells_that_say_missing_are_no_label(folder):
-    with pytest.raises(UserError, match=r"column 'dose' of study.csv holds 1 different values \(3.5\) in 11 rows"):
+    with pytest.raises(UserError, match=r"column 'dose' of study.csv holds 1 different value \(3.5\) in 11 rows"):
         from_table(folder, label="dose", task="regression")
     study = from_table(folder, label="age", task="regression", unlabelled=["20.0", "60.0"])
     assert study.ids == tuple(f"s{number:02}" for number in range(2, 12))

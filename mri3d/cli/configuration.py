@@ -190,5 +190,7 @@ def _check_plain(values: Mapping[str, Any], whose: str) -> None:
         raise UserError(f"{whose}seed={seed} is out of range. Give 0 to {2**31 - 1}.")
     if not isinstance(name, str):
         raise UserError(f"{whose}name={name!r} is not text.")
+    if not name.isprintable():
+        raise UserError(f"{whose}name={name!r} holds a line break or another control character. Give a plain name.")
     if ".." in Path(name).parts or Path(name).is_absolute():
         raise UserError(f"{whose}name={name} leads out of runs/. Give a plain name.")

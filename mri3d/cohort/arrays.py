@@ -1,8 +1,10 @@
 """Cohorts of volumes in memory: what is known of each, checked for what splits and labels rely on."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
+
+import numpy as np
 
 from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, is_missing, list_text, means_no_label
 from mri3d.errors import UserError
@@ -40,6 +42,8 @@ def array_cohort(
     id_cells = _cells("ids", ids, num_volumes) or [str(row) for row in range(num_volumes)]
     group_cells = _cells("groups", groups, num_volumes) or [""] * num_volumes
     site_cells = _cells("sites", sites, num_volumes) or [""] * num_volumes
+    if covariates is not None and not isinstance(covariates, Mapping):
+        raise UserError("covariates are no dictionary. Give one of names to lists with an entry for each volume.")
     columns = {
         str(key): _cells(f"covariates[{key!r}]", values, num_volumes) or []
         for key, values in (covariates or {}).items()
@@ -69,13 +73,25 @@ def _cells(name: str, values: Sequence[object] | None, length: int) -> list[str]
     """Return a column as texts."""
     if values is None:
         return None
-    if isinstance(values, str) or not hasattr(values, "__len__"):
+    if isinstance(values, str | bytes | Mapping | Set) or not hasattr(values, "__len__"):
         raise UserError(f"{name} is {values!r}, not a list with an entry for each of {length} volumes.")
     shape = getattr(values, "shape", (len(values),))
     if tuple(shape) != (length,):
         given = len(values) if len(shape) == 1 else " x ".join(map(str, shape))
         raise UserError(f"{name} has {given} entries, and there are {length} volumes. Give one for each.")
-    return ["" if _is_nothing(value) else str(value).strip() for value in values]
+    cells = [_unpacked(value) for value in values]
+    for row, value in enumerate(cells):
+        if hasattr(value, "__len__") and not isinstance(value, str | bytes):
+            raise UserError(f"{name}[{row}] is {value!r}, not one value. Give one for each volume.")
+    return ["" if _is_nothing(value) else str(value).strip() for value in cells]
+
+
+def _unpacked(value: Any) -> Any:  # noqa: ANN401 (any cell)
+    """Return what a tensor or an array of one number holds, which would be written "tensor(1)"; all else as it is."""
+    if value is np.ma.masked:
+        return None
+    is_array = getattr(value, "shape", None) == () and not isinstance(value, np.generic)
+    return value.item() if is_array else value
 
 
 def _is_nothing(value: Any) -> bool:  # noqa: ANN401 (any cell)

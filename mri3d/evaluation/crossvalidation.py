@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from mri3d.errors import UserError, option
 from mri3d.evaluation.results import FoldResult, Results
 from mri3d.evaluation.splits import Fold, Splits
 from mri3d.models.model import Model, TrainingSet
@@ -51,6 +52,10 @@ class CrossValidation:
         Raises:
             UserError: The study cannot be split so, or the model cannot learn from a part of it.
         """
+        _check_instances(model, splits)
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
+            raise UserError(f"{option('seed', seed)} is no seed. Give a whole number from 0 to {2**31 - 1}.")
+        seed = int(seed)
         prototype = splits.tuned(model)
         folds = splits.split(study.outcome, study.targets, study.groups, seed=seed)
         trainings = [
@@ -118,3 +123,15 @@ class CrossValidation:
             return f"trained on all subjects after {result.seconds:.0f} s"
         named = [f"{name} {value:.3f}" for name, value in result.scores.items() if value is not None][:3]
         return f"{where}: {', '.join(named)} on {len(result.fold.test_rows)} subjects after {result.seconds:.0f} s"
+
+
+def _check_instances(model: object, splits: object) -> None:
+    """Refuse what is easily given in place of a model or of splits: the class, or a number of folds."""
+    for name, value, method, example in (
+        ("model", model, "fit", "mri3d.models.Ridge()"),
+        ("splits", splits, "split", "mri3d.KFold(folds=5)"),
+    ):
+        if isinstance(value, type):
+            raise UserError(f"{name} is the class {value.__name__}. Give an instance, such as {value.__name__}().")
+        if not hasattr(value, method):
+            raise UserError(f"{name} is {value!r}, which has no way to {method}. Give one such as {example}.")

@@ -77,7 +77,7 @@ class FoldResult:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """What all folds gave. T counts tests: a session is there once for each time it was tested.
 
@@ -96,6 +96,9 @@ class Results:
 
     study: Study
     folds: tuple[FoldResult, ...]
+
+    def __repr__(self) -> str:
+        return f"<Results: {self.headline()}>"
 
     @property
     def rows(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from mri3d.errors import UserError, option
-from mri3d.evaluation.partition import partition, stratum_counts
+from mri3d.evaluation.partition import Strata, partition
 from mri3d.models.model import Model
 from mri3d.outcome import Outcome
 
@@ -73,9 +73,9 @@ class All:
         """Split into training and validation rows; arguments and errors as for `Splits.split`."""
         _check_share("validation", self.validation, least=0.0)
         needed = 2 if self.validation else 1
-        strata = outcome.strata(targets, groups, needed=needed, reason="training with a share for validation needs")
-        counts, group_of_row = stratum_counts(strata, groups)
-        fold = _fold(0, 0, np.zeros(len(counts), dtype=bool), counts, group_of_row, self.validation, seed)
+        codes = outcome.strata(targets, groups, needed=needed, reason="training with a share for validation needs")
+        strata = Strata.of(codes, groups, outcome)
+        fold = _fold(0, 0, np.zeros(len(strata.counts), dtype=bool), strata, self.validation, seed)
         _check_fold(fold, targets, outcome)
         return [fold]
 
@@ -106,10 +106,10 @@ class Holdout:
         _check_share("test", self.test, least=np.nextafter(0.0, 1.0))
         _check_share("validation", self.validation, least=0.0)
         needed = 3 if self.validation else 2
-        strata = outcome.strata(targets, groups, needed=needed, reason="a hold-out with its parts needs")
-        counts, group_of_row = stratum_counts(strata, groups)
-        part_of_group = partition(counts, np.array([1 - self.test, self.test]), np.random.default_rng([seed, 0]))
-        fold = _fold(0, 0, part_of_group == 1, counts, group_of_row, self.validation, seed)
+        codes = outcome.strata(targets, groups, needed=needed, reason="a hold-out with its parts needs")
+        strata, shares = Strata.of(codes, groups, outcome), np.array([1 - self.test, self.test])
+        part_of_group = partition(strata.counts, shares, np.random.default_rng([seed, 0]), every=strata.every)
+        fold = _fold(0, 0, part_of_group == 1, strata, self.validation, seed)
         _check_fold(fold, targets, outcome)
         return [fold]
 
@@ -143,21 +143,21 @@ class KFold:
         _check_count("folds", self.folds, least=2)
         _check_count("repeats", self.repeats, least=1)
         _check_share("validation", self.validation, least=0.0)
-        strata = outcome.strata(
+        codes = outcome.strata(
             targets,
             groups,
             needed=max(self.folds, 3 if self.validation else 2),
             reason=f"{option('evaluation.folds', self.folds)} needs",
             remedy="Ask for fewer folds. " if self.folds > 3 else "",
         )
-        counts, group_of_row = stratum_counts(strata, groups)
-        folds = []
+        strata, folds = Strata.of(codes, groups, outcome), []
         for repeat in range(self.repeats):
             shares = np.full(self.folds, 1 / self.folds)
-            part_of_group = partition(counts, shares, np.random.default_rng([seed, repeat]))
+            random = np.random.default_rng([seed, repeat])
+            part_of_group = partition(strata.counts, shares, random, every=strata.every)
             for part in range(self.folds):
                 number = repeat * self.folds + part
-                folds.append(_fold(number, repeat, part_of_group == part, counts, group_of_row, self.validation, seed))
+                folds.append(_fold(number, repeat, part_of_group == part, strata, self.validation, seed))
                 _check_fold(folds[-1], targets, outcome)
         return folds
 
@@ -187,35 +187,28 @@ def fold_texts(folds: Sequence[Fold], num_subjects: int) -> list[str]:
     return [" ".join(text) for text in texts]
 
 
-def _fold(
-    number: int,
-    repeat: int,
-    in_test: np.ndarray,
-    counts: np.ndarray,
-    group_of_row: np.ndarray,
-    validation: float,
-    seed: int,
-) -> Fold:
+def _fold(number: int, repeat: int, in_test: np.ndarray, strata: Strata, validation: float, seed: int) -> Fold:
     """Take the validation groups from those outside the test set, and turn groups into rows."""
     in_validation = np.zeros_like(in_test)
     if validation:
         outside = np.flatnonzero(~in_test)
         random = np.random.default_rng([seed, repeat, number])
-        in_validation[outside] = partition(counts[outside], np.array([1 - validation, validation]), random) == 1
+        shares = np.array([1 - validation, validation])
+        in_validation[outside] = partition(strata.counts[outside], shares, random, every=strata.every) == 1
     in_train = ~in_test & ~in_validation
-    train, held_out, test = (np.flatnonzero(side[group_of_row]) for side in (in_train, in_validation, in_test))
+    train, held_out, test = (np.flatnonzero(side[strata.group_of_row]) for side in (in_train, in_validation, in_test))
     return Fold(number, repeat, train, held_out, test)
 
 
 def _check_share(name: str, value: float, *, least: float) -> None:
-    if not isinstance(value, (int, float)) or not least <= value < 1:
+    if not isinstance(value, int | float | np.integer | np.floating) or not least <= value < 1:
         allowed = "between 0 and 1" if least > 0 else "at least 0 and below 1"
         where = option(f"evaluation.{name}", value)
         raise UserError(f"{where} is no share of the subjects: give a number {allowed}, such as 0.2.")
 
 
 def _check_count(name: str, value: int, *, least: int) -> None:
-    if not isinstance(value, int) or value < least:
+    if not isinstance(value, int | np.integer) or value < least:
         raise UserError(f"{option(f'evaluation.{name}', value)}: give a whole number of at least {least}.")
 
 

@@ -46,6 +46,8 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> TrainedModel:
             f"{path} holds the models of {len(members)} of its {first.num_folds} folds. Go on with the run "
             "(python train.py resume=...), or name one fold's folder."
         )
+    if folders != [path] and sorted(card.fold for card in cards) != list(range(len(cards))):
+        raise UserError(f"{path} holds the model of one fold more than once. Copy the models of the run again.")
     return TrainedModel(members)
 
 

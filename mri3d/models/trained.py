@@ -46,7 +46,7 @@ class ScanPrediction:
         return replace(self, warnings=(*self.warnings, *warnings))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainedModel:
     """One or several fitted models, which vote by their mean prediction.
 
@@ -65,6 +65,10 @@ class TrainedModel:
     """
 
     members: tuple[Member, ...]
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(sorted({type(member.model).__name__ for member in self.members}))
+        return f"<TrainedModel of {self.outcome.name}: {len(self.members)} x {kinds}>"
 
     @property
     def outcome(self) -> Outcome:

@@ -36,6 +36,7 @@ class Classes(Outcome):
 
     task: ClassVar[Literal["classification"]] = "classification"
     calibrates: ClassVar[bool] = True
+    in_every_part: ClassVar[bool] = True
     signed: ClassVar[bool] = False
     criterion: ClassVar[str] = "auc"
     compared: ClassVar[tuple[str, ...]] = ("auc", "accuracy", "balanced_accuracy")

@@ -16,6 +16,9 @@ MAX_NUMERIC_CLASSES = 5
 MIN_VALUES = 3
 """A measure of fewer different values is a pair of classes, or constant."""
 
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Networks compute in float32, and squares of what lies beyond overflow."""
+
 MISSING_CODES = frozenset(float(code) for code in (-9, -99, -999, -9999, 99, 999, 9999, 99999))
 
 
@@ -88,6 +91,11 @@ def _classes(labels: Mapping[str, str], name: str, source: str, num_unlabelled: 
 
 def _measure(labels: Mapping[str, str], name: str, source: str, num_unlabelled: int, insist: bool) -> Measure:
     """Make sure that the cells are a measurement: numbers, not all alike, without codes for missing values."""
+    if insist:
+        raise UserError(
+            f"{option('data.classes', True)} and {option('task', 'regression')} contradict each other: numbers are "
+            "either names of classes or a measure. Leave one of them out."
+        )
     numbers = {row: parse_number(cell) for row, cell in labels.items()}
     wrong = [f"{row} has {labels[row]!r}" for row, number in numbers.items() if number is None]
     values = {row: number for row, number in numbers.items() if number is not None}
@@ -95,6 +103,7 @@ def _measure(labels: Mapping[str, str], name: str, source: str, num_unlabelled: 
         raise UserError(
             f"{source} holds no numbers ({list_text(list(dict.fromkeys(labels.values())), ', ')}). "
             f"Set {option('task', 'classification')} to predict classes, or {option('data.label')} to another column."
+            + (" Decimals are written with a point: 35.5." if any("," in cell for cell in labels.values()) else "")
         )
     if wrong:
         raise UserError(
@@ -109,11 +118,17 @@ def _measure(labels: Mapping[str, str], name: str, source: str, num_unlabelled: 
         )
     different = sorted(set(values.values()))
     if len(different) < MIN_VALUES:
-        found = f"{len(different)} different values ({list_text([f'{v:g}' for v in different], ', ')})"
+        other = f"Set {option('task', 'classification')} to predict classes. " if len(different) == 2 else ""
+        listed = list_text([f"{value:g}" for value in different], ", ")
+        found = f"{len(different)} different value{'s' * (len(different) != 1)} ({listed})"
         raise UserError(
             f"{source} holds {found if different else 'no value'} in {len(values)} rows, and a measure needs "
-            f"{MIN_VALUES} or more. "
-            + (f"Set {option('task', 'classification')} to predict classes." if len(different) == 2 else "")
+            f"{MIN_VALUES} or more. {other}Set {option('data.label')} to another column."
+        )
+    if not SMALLEST < max(map(abs, different)) < LARGEST or different[-1] - different[0] < SMALLEST:
+        raise UserError(
+            f"{source} has values from {different[0]:g} to {different[-1]:g}, which are not computed with exactly. Use "
+            "another unit."
         )
     return Measure(name)
 

@@ -40,6 +40,7 @@ class Measure(Outcome):
 
     task: ClassVar[Literal["regression"]] = "regression"
     calibrates: ClassVar[bool] = False
+    in_every_part: ClassVar[bool] = False
     signed: ClassVar[bool] = True
     criterion: ClassVar[str] = "r2"
     compared: ClassVar[tuple[str, ...]] = ("mae", "r2", "pearson_r")
@@ -127,7 +128,7 @@ class Measure(Outcome):
         if not line.slope >= MIN_SLOPE:
             raise UserError(
                 f"{option('model.debias', True)} is not possible: on {len(targets)} training rows that the model had "
-                f"not learnt from, predictions of {self.name} rise by {line.slope:.2f} for each 1 of the truth, and "
+                f"not learnt from, the slope of predicted against true {self.name} is {line.slope:.3f}, and "
                 f"below {MIN_SLOPE} the correction would only blow up noise. Leave it out, or find a model that "
                 "predicts better."
             )

@@ -29,7 +29,9 @@ def result_sentence(name: str, metrics: Mapping[str, Any], targets: np.ndarray) 
         f"is the mean absolute error (MAE) of the predicted {name}{interval}, on {tests}. No model was tested on a "
         "scan that it was trained on."
     )
-    explained = metrics["test"]["r2"]["value"]
+    explained, test = metrics["test"]["r2"]["value"], metrics["test"]
+    if "mae_raw" in test:
+        sentence += f" Before the correction for shrinkage it was {test['mae_raw']['value']:.4g}."
     if explained is not None:  # else all tests have one value
         written = f"{explained:.2f}".replace("-", "−")
         sentence += (
@@ -110,4 +112,6 @@ def _slope_caution(name: str, slope: float, *, corrected: bool) -> str:
         f"Predictions shrink towards the mean (error slope −{-slope:.2f}): low values of {name} are predicted too high "
         f"and high values too low. Groups that differ in {name} therefore differ in their error as well"
     )
-    return text + ("." if corrected else "; model.debias=true corrects for it.")
+    return text + (
+        "." if corrected else "; model.debias=true corrects for it, which usually makes the mean absolute error larger."
+    )

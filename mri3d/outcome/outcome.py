@@ -105,6 +105,10 @@ class Outcome(Protocol):
             UserError: There are too few groups.
         """
 
+    @property
+    def in_every_part(self) -> bool:
+        """Whether every part of a split must hold every stratum."""
+
     def lacking(self, targets: np.ndarray) -> str:
         """Name what a set of rows lacks to be learnt from or scored in full, or return nothing."""
 

@@ -86,7 +86,10 @@ def write_report(
 def _untested(metrics: Mapping[str, Any]) -> str:
     """Explain that a model was trained on all rows, and what follows from that."""
     num_train, num_validation = (sum(fold[key] for fold in metrics["folds"]) for key in ("num_train", "num_validation"))
-    stopping = f", {num_validation} of which only decided when to stop training" if num_validation else ""
+    has_epochs = any(fold["epochs"] for fold in metrics["folds"])  # other models learn from the validation rows too
+    stopping = (
+        f", {num_validation} of which only decided when to stop training" if num_validation and has_epochs else ""
+    )
     return (
         f"This model was trained on all {num_train + num_validation} sessions{stopping}. None was left to test it on, "
         "so it has no test score. To measure how well such a model predicts, run the same settings with "

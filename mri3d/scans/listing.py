@@ -36,6 +36,8 @@ def find_scans(places: Sequence[str], *, suffix: str = "T1w") -> list[Path]:
     found: dict[str, Path] = {}
     empty = []
     for place in map(str, places):
+        if not place.strip():  # Path("") would be the current folder
+            raise UserError("scans is empty. Give a file, a glob, a folder, a BIDS root, or a list of these.")
         path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's own fails where ~name is no user)
         scans = list(_scans_at(path, suffix))
         if not scans:

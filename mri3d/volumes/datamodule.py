@@ -20,7 +20,7 @@ WORKER_TIMEOUT_S = 600
 
 
 class Batch(TypedDict):
-    """What the data module yields: volume float32 [B, C, X, Y, Z], target int64 or float32 [B], row int64 [B]."""
+    """What the data module yields: volume float32 [B, C, X, Y, Z], target int64 or float64 [B], row int64 [B]."""
 
     volume: torch.Tensor
     target: torch.Tensor
@@ -83,6 +83,7 @@ class VolumeDataset(Dataset[Batch]):
         self, volumes: VolumeSequence, targets: np.ndarray, *, augmentation: Augmentation | None, seed: int
     ) -> None:
         self.volumes, self.targets, self.seed = volumes, targets, seed
+        self.dtype = torch.float64 if np.issubdtype(targets.dtype, np.floating) else torch.int64
         self.transform = augmentation.transform(volumes.shape[1:]) if augmentation else None
 
     def __getitem__(self, index: tuple[int, int]) -> Batch:
@@ -93,7 +94,8 @@ class VolumeDataset(Dataset[Batch]):
             tensor = augment(self.transform, volume, draw)
         else:
             tensor = torch.from_numpy(volume)
-        return {"volume": tensor, "target": torch.tensor(self.targets[row].item()), "row": torch.tensor(row)}
+        target = torch.tensor(self.targets[row].item(), dtype=self.dtype)
+        return {"volume": tensor, "target": target, "row": torch.tensor(row)}
 
 
 class LazyLoader(DataLoader[Batch]):

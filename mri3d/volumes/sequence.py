@@ -115,6 +115,8 @@ class InMemory:
 
 def _as_array(volumes: Any) -> np.ndarray:  # noqa: ANN401
     """Make one array of what a user gave: an array, a tensor, or a list of volumes."""
+    if isinstance(volumes, np.ma.MaskedArray) and np.ma.is_masked(volumes):
+        raise UserError("volumes have masked voxels, which would be taken as they are. Fill them, e.g. with 0.")
     try:
         return np.asarray(volumes)
     except (ValueError, TypeError) as error:

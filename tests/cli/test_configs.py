@@ -141,6 +141,7 @@ def test_contradictory_places_of_an_older_run_are_named_and_equal_ones_dropped()
         ({"seed": -1}, "seed=-1 is out of range"),
         ({"name": "../x"}, "name=../x leads out of runs/"),
         ({"name": 5}, "name=5 is not text"),
+        ({"name": "a\nb"}, r"name='a\nb' holds a line break"),
         ({"model": None}, "model=None is no option of model"),
         ({"evaluation": "kfold"}, "evaluation=kfold is no option of evaluation"),
     ],

@@ -258,6 +258,8 @@ def test_choice_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, fits, monkey
     np.testing.assert_array_equal(search.train_scores, expected_search.train_scores)
     assert weights(again.model_) == weights(expected.model_)
     fits.clear()
+    for left in (tmp_path / "cut/checkpoints").glob("*.ckpt"):
+        left.unlink()  # of another learning rate: to go on from it is refused
     networks([{"optimizer.lr": 0.01}]).fit(cut)
     assert len(fits) == 3, "a choice from other settings is no choice from these"
 

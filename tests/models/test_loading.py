@@ -1,6 +1,7 @@
 """What a trained model saves comes back, and nothing else with it."""
 
 import functools
+import shutil
 
 import numpy as np
 import pytest
@@ -93,6 +94,14 @@ def test_part_of_a_run_does_not_vote(linear, tmp_path):
         ):
             load(tmp_path)
     assert len(load(tmp_path / "model/fold_0").members) == 1
+
+
+def test_one_fold_does_not_vote_twice(linear, tmp_path):
+    linear.model.save(tmp_path)
+    shutil.rmtree(tmp_path / "fold_2")
+    shutil.copytree(tmp_path / "fold_0", tmp_path / "fold_2")
+    with pytest.raises(UserError, match="holds the model of one fold more than once"):
+        load(tmp_path)
 
 
 def test_models_of_different_runs_do_not_vote(study, linear, tmp_path):

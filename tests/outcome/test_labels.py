@@ -114,7 +114,7 @@ def test_numbers_are_a_measure():
             ["F", "M", "F"],
             r"column 'age' of subjects\.csv holds no numbers \(F, M\)\. Set task=classification to predict classes",
         ),
-        (["45"] * 9, r"holds 1 different values \(45\) in 9 rows, and a measure needs 3 or more\. $"),
+        (["45"] * 9, r"holds 1 different value \(45\) in 9 rows, and a measure needs 3 or more\. Set (data\.)?label"),
         (["0", "1"] * 5, r"holds 2 different values \(0, 1\) in 10 rows, .* Set task=classification to predict"),
         (["0", "0.0", "1"], r"holds 2 different values \(0, 1\) in 3 rows"),
         ([None, None], r"holds no value in 0 rows"),

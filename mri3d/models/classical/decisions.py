@@ -11,6 +11,11 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC, SVR
 
+from mri3d.errors import UserError, option
+
+MAX_ITERATIONS = 5_000_000
+"""Of libsvm, which has no limit of its own; far more than usual settings need."""
+
 
 @dataclass(frozen=True, eq=False)
 class LinearDecision:
@@ -148,6 +153,10 @@ def _fit_svms(kernel: np.ndarray, columns: np.ndarray, C: float) -> tuple[np.nda
     machine = SVC if columns.dtype == bool else SVR
     weights, intercepts = np.zeros((columns.shape[1], len(columns))), np.zeros(columns.shape[1])
     for number, column in enumerate(columns.T):
-        model = machine(C=C, kernel="precomputed").fit(kernel, column)
+        model = machine(C=C, kernel="precomputed", max_iter=MAX_ITERATIONS).fit(kernel, column)
+        if model.fit_status_:
+            raise UserError(
+                f"{option('model.C', C)} is so large that the support vector machine found no end. Lower it."
+            )
         weights[number, model.support_], intercepts[number] = model.dual_coef_[0], model.intercept_[0]
     return weights, intercepts

@@ -93,6 +93,11 @@ class CNN:
                 f"{option('model.num_workers', self.num_workers)} is negative. Give 0 or more, or null to let it be "
                 "chosen."
             )
+        if isinstance(self.network, nn.Module):
+            raise UserError(
+                f"{option('model.network')} is a network that was built already, and each fold needs one of its own. "
+                f"Give its class, {type(self.network).__name__}, or a functools.partial of it."
+            )
         check_trainer(self.trainer)  # a mistake is told now, not after the scans have been read
         try:
             self.optimizer([torch.nn.Parameter(torch.zeros(1))])
@@ -136,14 +141,13 @@ class CNN:
         log.log(logging.DEBUG if training.inner else logging.INFO, "network\n%s", summary)
         outcome, seen = training.outcome, training.targets[training.train_rows]
         self.outcome_, self.scaling_, self.line_ = outcome, outcome.scaling(seen), None
-        recipe = training.volumes.recipe
         objective = outcome.objective(seen, self.scaling_)
         learner = Learner(
             network,
             objective=objective,
             optimizer=self.optimizer,
             seed=training.seed,
-            identity=digest_json([self.arguments_, recipe.arguments() if recipe else None]),
+            identity=self._identity(training),
         )
         folder = training.checkpoints
         best = Checkpoint(folder, "best", monitor="val_loss")
@@ -266,6 +270,13 @@ class CNN:
             ) from error
         return network
 
+    def _identity(self, training: TrainingSet) -> str:
+        """Hash what a checkpoint must have in common with the fit that goes on from it."""
+        recipe, call = training.volumes.recipe, getattr(self.optimizer, "func", self.optimizer)
+        options = sorted(map(str, getattr(self.optimizer, "keywords", {}).items()))
+        optimizer = [getattr(call, "__module__", ""), getattr(call, "__qualname__", ""), options]
+        return digest_json([self.arguments_, recipe.arguments() if recipe else None, optimizer, str(self.augmentation)])
+
     def _workers(self) -> int:
         if self.num_workers is not None:
             return self.num_workers
@@ -287,12 +298,12 @@ class CNN:
 def _build(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
     """Build a network for volumes of a shape; of their channels only those beyond one need be known to it."""
     number = arguments.get("num_channels", 1)
-    if number == 1:
-        return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"])
+    channels = {"num_channels": number} if number > 1 else {}
     try:
-        return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"], num_channels=number)
+        return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"], **channels)
     except TypeError as error:
+        more = f", and num_channels={number}" if channels else ""
         raise UserError(
-            f"{option('model.network')} takes no volumes of {number} channels ({error}). Give it an argument "
-            "num_channels, or volumes of one channel."
+            f"{option('model.network')} cannot be built: {error}. It is called with the volume's shape and the number "
+            f"of outputs{more}."
         ) from error

@@ -149,8 +149,8 @@ class Learner(pl.LightningModule):
         """
         if checkpoint.get("identity", "") != self.identity:
             raise UserError(
-                "the run's checkpoint is of another network or other preprocessing than its config.yaml says by now. "
-                "Undo the changes there, or start a new run."
+                "the run's checkpoint is of another network, optimizer, augmentation, batch size or preprocessing than "
+                "its config.yaml says by now. Undo the changes there, or start a new run."
             )
         for state in checkpoint["lr_schedulers"]:
             del state["total_steps"], state["_schedule_phases"]
