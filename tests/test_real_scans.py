@@ -41,6 +41,7 @@ def test_part_of_ixi_is_learnt_from_and_unlabelled_heads_are_counted(tmp_path):
     assert left_out == [row["subject"] for row in chosen[:4]]
 
 
+@pytest.mark.slow
 def test_skull_stripped_heads_are_named_as_unlike_the_whole_heads_of_training(tmp_path):
     small = ("resolution=24", "model.network.channels=[4,8,4]", "trainer.max_epochs=1")
     _, folder = table_run(tmp_path, "subjects.csv", *small)

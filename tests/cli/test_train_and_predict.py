@@ -163,7 +163,13 @@ def test_classical_model_is_judged_by_nested_folds_and_predicts_as_it_was_tested
     assert heatmap.get_fdata().max() > 0.5
 
 
-@pytest.mark.parametrize("command", [[str(ROOT / "train.py")], ["-m", "mri3d", "train"]], ids=["script", "module"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param([str(ROOT / "train.py")], id="script"),
+        pytest.param(["-m", "mri3d", "train"], id="module", marks=pytest.mark.slow),
+    ],
+)
 def test_two_devices_share_one_run(command, tmp_path):
     done = subprocess.run(
         [
@@ -204,6 +210,7 @@ class Own(torch.nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_network_of_ones_own_trains_and_is_loaded_again_by_whoever_trusts_it(tmp_path):
     (tmp_path / "own_nets.py").write_text(OWN)
     options = (*SMALL[:2], SMALL[3], "trainer.max_epochs=1", "trainer.devices=2", "model.network._target_=own_nets.Own")
@@ -226,6 +233,7 @@ def test_network_of_ones_own_trains_and_is_loaded_again_by_whoever_trusts_it(tmp
     assert rows_of(tmp_path / "results/predictions.csv")[0]["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_final_model_learns_from_everybody_and_has_no_score(tmp_path):
     done = run("train", *SMALL[:2], "model=ridge", "evaluation=all", cwd=tmp_path)
     folder = the_run(tmp_path)
@@ -265,6 +273,7 @@ def test_run_that_was_killed_is_resumed_to_the_same_bits(tmp_path):
     assert json.loads((folder / "metrics.json").read_text())["folds"][0]["epochs"] == 6
 
 
+@pytest.mark.slow
 def test_run_is_not_resumed_on_another_cohort(tmp_path):
     run("train", *SMALL, "trainer.max_epochs=1", cwd=tmp_path)
     folder = the_run(tmp_path)

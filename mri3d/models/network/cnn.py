@@ -236,7 +236,7 @@ class CNN:
         arguments = contents.arguments
         maker = functools.partial(find_network(arguments["network"], trust=trust), **arguments["options"])
         model = cls(maker, batch_size=arguments["batch_size"])
-        network = _build(maker, arguments)
+        network = _call(maker, arguments)
         network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in contents.tensors.items()})
         model.network_, model.history_, model.arguments_ = network.eval(), [], arguments
         model.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -296,14 +296,21 @@ class CNN:
 
 
 def _build(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
-    """Build a network for volumes of a shape; of their channels only those beyond one need be known to it."""
-    number = arguments.get("num_channels", 1)
-    channels = {"num_channels": number} if number > 1 else {}
+    """Build a network of the user's choice.
+
+    Raises:
+        UserError: It cannot be called so.
+    """
     try:
-        return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"], **channels)
+        return _call(maker, arguments)
     except TypeError as error:
-        more = f", and num_channels={number}" if channels else ""
         raise UserError(
             f"{option('model.network')} cannot be built: {error}. It is called with the volume's shape and the number "
-            f"of outputs{more}."
+            "of outputs, and with num_channels where the volumes have several."
         ) from error
+
+
+def _call(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
+    """Call a maker of networks; of the volumes' channels only those beyond one need be known to it."""
+    channels = {"num_channels": number} if (number := arguments.get("num_channels", 1)) > 1 else {}
+    return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"], **channels)
