@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from mri3d.files import digest_json
 from mri3d.model_folder import Card, Contents, write_model
 from mri3d.models.model import Search, TrainingSet
 from mri3d.models.network.board import Board
+from mri3d.models.network.building import build_network, call_maker
 from mri3d.models.network.callbacks import History, OwnSignals, Patience
 from mri3d.models.network.checkpoints import Checkpoint, read_checkpoint
 from mri3d.models.network.forward import network_outputs
@@ -236,7 +237,7 @@ class CNN:
         arguments = contents.arguments
         maker = functools.partial(find_network(arguments["network"], trust=trust), **arguments["options"])
         model = cls(maker, batch_size=arguments["batch_size"])
-        network = _call(maker, arguments)
+        network = call_maker(maker, arguments)
         network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in contents.tensors.items()})
         model.network_, model.history_, model.arguments_ = network.eval(), [], arguments
         model.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -255,7 +256,7 @@ class CNN:
             "num_outputs": training.outcome.num_outputs,
             "batch_size": self.batch_size,
         }
-        network = _build(self.network, arguments)
+        network = build_network(self.network, arguments)
         check_network(network, sides, training.outcome.num_outputs, num_channels=num_channels)
         self.arguments_ = {
             "network": network_name(cast(type, getattr(self.network, "func", self.network))),
@@ -293,24 +294,3 @@ class CNN:
             augmentation=self.augmentation,
             seed=training.seed,
         )
-
-
-def _build(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
-    """Build a network of the user's choice.
-
-    Raises:
-        UserError: It cannot be called so.
-    """
-    try:
-        return _call(maker, arguments)
-    except TypeError as error:
-        raise UserError(
-            f"{option('model.network')} cannot be built: {error}. It is called with the volume's shape and the number "
-            "of outputs, and with num_channels where the volumes have several."
-        ) from error
-
-
-def _call(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
-    """Call a maker of networks; of the volumes' channels only those beyond one need be known to it."""
-    channels = {"num_channels": number} if (number := arguments.get("num_channels", 1)) > 1 else {}
-    return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"], **channels)
