@@ -113,7 +113,7 @@ def test_help_of_the_readme(command, tmp_path):
 def test_make_has_the_targets_of_the_documents(command):
     done = subprocess.run([*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert ".venv/bin/python" in done.stdout
+    assert ".venv/bin/" in done.stdout  # of which program depends on what is installed already
 
 
 @pytest.fixture(scope="module")
