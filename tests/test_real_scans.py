@@ -65,7 +65,7 @@ def test_sex_is_told_on_ixi_by_the_default_model_at_one_half(tmp_path):
 
 
 @pytest.mark.slow
-def test_age_is_predicted_on_ixi_by_ridge_better_than_by_the_mean():
+def test_age_is_predicted_on_ixi_by_ridge():
     study = Study.from_table(
         "subjects.csv", root=IXI, label="age", scan="T1/{id}_T1.nii.gz", task="regression", resolution=50
     )
@@ -73,7 +73,7 @@ def test_age_is_predicted_on_ixi_by_ridge_better_than_by_the_mean():
     results = evaluate(study, models.Ridge(), KFold(folds=5))
     of_the_mean = np.abs(study.targets - study.targets.mean()).mean()
     assert of_the_mean > 12
-    assert results.scores["mae"].value <= 0.7 * of_the_mean, "over draws of the folds 9.4 years, from 8.9 to 10.0"
+    assert results.scores["mae"].value <= 9.4, "over draws of the folds 8.4 years, from 7.6 to 9.2"
     assert results.scores["error_slope"].value < 0, "predictions shrink towards the mean"
     corrected = evaluate(study, models.Ridge(debias=True), KFold(folds=5))
     assert abs(corrected.scores["error_slope"].value) < abs(corrected.scores["error_slope_raw"].value)

@@ -38,6 +38,8 @@ class Classes(Outcome):
     calibrates: ClassVar[bool] = True
     in_every_part: ClassVar[bool] = True
     signed: ClassVar[bool] = False
+    patience: ClassVar[int | None] = 20
+    smoothing: ClassVar[float] = 0.0
     criterion: ClassVar[str] = "auc"
     compared: ClassVar[tuple[str, ...]] = ("auc", "accuracy", "balanced_accuracy")
     ascending: ClassVar[bool] = False

@@ -42,6 +42,8 @@ class Measure(Outcome):
     calibrates: ClassVar[bool] = False
     in_every_part: ClassVar[bool] = False
     signed: ClassVar[bool] = True
+    patience: ClassVar[int | None] = None
+    smoothing: ClassVar[float] = 0.02
     criterion: ClassVar[str] = "r2"
     compared: ClassVar[tuple[str, ...]] = ("mae", "r2", "pearson_r")
     ascending: ClassVar[bool] = True

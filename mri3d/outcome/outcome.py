@@ -130,6 +130,17 @@ class Outcome(Protocol):
     def decision_words(self, number: int) -> str:
         """Name what one of the D outputs is, to end a sentence: "the decision for F"."""
 
+    @property
+    def patience(self) -> int | None:
+        """How many epochs a network's validation loss may fail to improve, unless told; None for all there are."""
+
+    @property
+    def smoothing(self) -> float:
+        """How much linear and kernel models smooth volumes of scans unless told, as a share of the longest edge.
+
+        Heads that are not registered match to a few mm only: smoothing takes a year off the error of age on IXI.
+        """
+
     def scaling(self, targets: np.ndarray) -> np.ndarray | None:
         """Return what leads from outputs to the unit of the targets that are learnt from, for `activate`."""
 

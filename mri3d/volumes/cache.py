@@ -21,6 +21,7 @@ from mri3d.errors import UserError
 from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.smoothing import smooth
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,10 @@ class Volumes:
         with threadpool_limits(1):  # else every thread's matrix products would ask for all cores
             map_threads(self._make_if_missing, missing, what="preprocessing", num_threads=num_threads)
 
+    def smoothed(self, share: float) -> "Volumes":
+        """Return the same volumes smoothed, as a cohort of volumes of their own; themselves for 0."""
+        return SmoothedVolumes(self, share) if share else self
+
     def block(self, rows: Sequence[int] | np.ndarray, voxels: slice) -> np.ndarray:
         """Return the same voxels of many volumes without holding the volumes.
 
@@ -157,7 +162,19 @@ class Volumes:
             self._make(row)
 
     def _make(self, row: int) -> np.ndarray:
-        """Make a volume from its scan and keep it."""
+        """Make a volume and keep it."""
+        volume = self._made(row)
+        data = self._header + volume.astype(FLOAT).tobytes()
+        try:
+            files.write_bytes(self._path(row), data + _crc(data))
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.folder}: {error.strerror}. Make room, or choose another folder by MRI3D_CACHE."
+            ) from error
+        return volume
+
+    def _made(self, row: int) -> np.ndarray:
+        """Make a volume from its scan."""
         who = f"subject {self.ids[row]}: " if self.ids else ""
         try:
             scan = read_scan(self.scans[row])
@@ -169,14 +186,24 @@ class Volumes:
         for warning in self.recipe.warnings(scan):
             log.warning("%s%s: %s", who, scan.path, warning)
         assert volume.shape == self.shape, f"{scan.path} gives {volume.shape}, not {self.shape}"
-        data = self._header + volume.astype(FLOAT).tobytes()
-        try:
-            files.write_bytes(self._path(row), data + _crc(data))
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {self.folder}: {error.strerror}. Make room, or choose another folder by MRI3D_CACHE."
-            ) from error
         return volume
+
+
+class SmoothedVolumes(Volumes):
+    """Volumes of a cohort smoothed, made from those in the cache folder and kept beside them.
+
+    Args:
+        source: The volumes as the recipe makes them.
+        share: How much, see `mri3d.volumes.smoothing.smooth`.
+    """
+
+    def __init__(self, source: Volumes, share: float) -> None:
+        digests = [files.digest_json([digest, "smoothed", share]) for digest in source.digests]
+        super().__init__(source.scans, digests, source.recipe, ids=source.ids, folder=source.folder)
+        self.source, self.share = source, share
+
+    def _made(self, row: int) -> np.ndarray:
+        return smooth(self.source[row], self.share)
 
 
 def _crc(data: bytes | memoryview) -> bytes:

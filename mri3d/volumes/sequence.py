@@ -9,6 +9,7 @@ import numpy as np
 from mri3d.errors import UserError
 from mri3d.files import digest
 from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.smoothing import smooth
 
 
 class VolumeSequence(Protocol):
@@ -42,6 +43,9 @@ class VolumeSequence(Protocol):
     def fill(self) -> None:
         """Make sure that every volume can be read quickly."""
 
+    def smoothed(self, share: float) -> "VolumeSequence":
+        """Return the same volumes smoothed, see `mri3d.volumes.smoothing.smooth`; themselves for 0."""
+
 
 class InMemory:
     """Volumes that are in memory already, such as one new scan's.
@@ -55,6 +59,7 @@ class InMemory:
 
     def __init__(self, volumes: np.ndarray) -> None:
         self.volumes = volumes
+        self._smoothed: dict[float, InMemory] = {}  # so that every fold has the same ones
 
     @classmethod
     def of(cls, volumes: Any) -> Self:  # noqa: ANN401 (anything that numpy makes an array of)
@@ -111,6 +116,12 @@ class InMemory:
 
     def fill(self) -> None:
         """Do nothing: all are there."""
+
+    def smoothed(self, share: float) -> "InMemory":
+        """Return the same volumes smoothed; themselves for 0."""
+        if share and share not in self._smoothed:
+            self._smoothed[share] = InMemory(np.stack([smooth(volume, share) for volume in self.volumes]))
+        return self._smoothed[share] if share else self
 
 
 def _as_array(volumes: Any) -> np.ndarray:  # noqa: ANN401

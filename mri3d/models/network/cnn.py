@@ -58,7 +58,8 @@ class CNN:
             same seed gives the same bits but where torch knows no way, as for pooling windows that overlap.
         optimizer: An optimizer class with its options bound; its learning rate is the peak of the one-cycle schedule.
         batch_size: Subjects per batch and device.
-        patience: Epochs without a better validation loss before training stops.
+        patience: Epochs without a better validation loss before training stops; None for what the outcome asks for:
+            20 where classes are predicted, and no early end for a measure, whose error falls with the learning rate.
         augmentation: Random changes of the training volumes, or None.
         num_workers: Processes that load volumes; None chooses: none on a CPU, whose cores are busy with the network,
             and up to 8 beside a GPU.
@@ -69,15 +70,15 @@ class CNN:
         UserError: An option is out of range, or the trainer has one that is not yours to set.
 
     >>> from mri3d.models import CNN
-    >>> CNN(batch_size=4).patience
-    20
+    >>> CNN(batch_size=4, patience=5).patience
+    5
     """
 
     network: Callable[..., nn.Module] = SFCN
     trainer: TrainerMaker = default_trainer
     optimizer: OptimizerMaker = adamw
     batch_size: int = 8
-    patience: int = 20
+    patience: int | None = None
     augmentation: Augmentation | None = Augmentation()  # noqa: RUF009 (it is frozen)
     num_workers: int | None = None
     debias: bool = False
@@ -86,8 +87,9 @@ class CNN:
     uses_components: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "patience"):
-            if (value := getattr(self, name)) < 1:
+        patience = {} if self.patience is None else {"patience": self.patience}
+        for name, value in ({"batch_size": self.batch_size} | patience).items():
+            if value < 1:
                 raise UserError(f"{option(f'model.{name}', value)} is too small. Give 1 or more.")
         if self.num_workers is not None and self.num_workers < 0:
             raise UserError(
@@ -155,7 +157,9 @@ class CNN:
         bar = sys.stderr.isatty() and getattr(self.trainer, "keywords", {}).get("enable_progress_bar", True)
         guessing = objective.guessing(training.targets[training.validation_rows])
         history = History(guessing=guessing, lines=not bar, inner=training.inner)
-        callbacks = [history, Patience(self.patience), OwnSignals(), *([TQDMProgressBar()] if bar else [])]
+        patience = outcome.patience if self.patience is None else self.patience
+        early_stopping = [] if patience is None else [Patience(patience)]
+        callbacks = [history, *early_stopping, OwnSignals(), *([TQDMProgressBar()] if bar else [])]
         if not training.inner:
             callbacks += [Board(summary, outcome), LearningRateMonitor("step")]
         callbacks += [best, Checkpoint(folder, "last")]
