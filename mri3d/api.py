@@ -1,27 +1,29 @@
 """The library's front door: judge a model on a study, fit one on all of it, compare results."""
 
 import json
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from mri3d.arguments import checked
 from mri3d.cohort.cohort import list_text
 from mri3d.errors import UserError
-from mri3d.evaluation.crossvalidation import CrossValidation
+from mri3d.evaluation.crossvalidation import CrossValidation, settings_text
 from mri3d.evaluation.results import Results
 from mri3d.evaluation.splits import All, KFold, Splits
-from mri3d.files import write_json
+from mri3d.files import check_folder, write_json
 from mri3d.models.model import Model
+from mri3d.models.network.devices import devices_together
 from mri3d.models.trained import TrainedModel
+from mri3d.processes import is_first
 from mri3d.records import claim
 from mri3d.study import Study
 
 
+@checked
 def evaluate(
     study: Study, model: Model, splits: Splits | None = None, *, seed: int = 0, folder: str | Path | None = None
 ) -> Results:
@@ -54,16 +56,19 @@ def evaluate(
     ['subject', 'fold', 'split', 'label', 'prediction', 'p_control', 'p_patient']
     """
     chosen = KFold() if splits is None else splits
-    with _working_folder(folder) as place:
+    with _working_folder(folder) as place, devices_together():
         validation = CrossValidation.of(study, model, chosen, seed=seed, folder=place)
         study.volumes.fill()
-        if folder is not None:
-            resumed = (place / "cohort.csv").exists()
-            _check_settings(place, validation, chosen, seed=seed, resumed=resumed)
-            claim(place, study.cohort, validation.folds, {}, resumed=resumed)
+        if is_first():
+            cohort = study.cohort_with_outliers
+            if folder is not None:
+                resumed = (place / "cohort.csv").exists()
+                _check_settings(place, validation, chosen, seed=seed, resumed=resumed)
+                claim(place, cohort, validation.folds, None, resumed=resumed)
         return validation.run()
 
 
+@checked
 def fit(
     study: Study,
     model: Model,
@@ -96,6 +101,7 @@ def fit(
     return evaluate(study, model, All(validation=validation), seed=seed, folder=folder).model
 
 
+@checked
 def compare(first: Results, second: Results) -> pd.DataFrame:
     """Hold two results against each other where the same rows were tested in the same folds.
 
@@ -154,8 +160,7 @@ def _difference(first: float | None, second: float | None) -> float | None:
 def _working_folder(folder: str | Path | None) -> Iterator[Path]:
     """Use a folder of the user's, or one that is gone afterwards."""
     if folder is not None:
-        if Path(folder).exists() and not Path(folder).is_dir():
-            raise UserError(f"folder={str(folder)!r} is a file. Give a folder, or none.")
+        check_folder(Path(folder), "folder")
         yield Path(folder)
         return
     with tempfile.TemporaryDirectory(prefix="mri3d-") as temporary:
@@ -168,12 +173,9 @@ def _check_settings(folder: Path, validation: CrossValidation, splits: Splits, *
     Raises:
         UserError: The folder is of something else.
     """
-    noted, model = folder / "evaluation.json", validation.model
-    names: list[str] = [one.name for one in fields(model)] if is_dataclass(model) else []
-    options = {name: getattr(model, name) for name in names if name != "trainer"}  # more epochs may be wanted by now
-    text = re.sub(" at 0x[0-9a-f]+", "", repr(options if names else model))  # where a function lies differs each time
+    noted = folder / "evaluation.json"
     settings = {
-        "model": f"{type(model).__name__} {text}",
+        "model": settings_text(validation.model, without=["trainer"]),  # more epochs may be wanted by now
         "splits": repr(splits),
         "seed": seed,
         "outcome": validation.study.outcome.to_json(),

@@ -8,49 +8,44 @@ from pathlib import Path
 
 import numpy as np
 
+from mri3d.cohort.people import count_sessions, session_word
 from mri3d.explain.averages import class_averages
-from mri3d.explain.cohort_space import CohortSpace, is_cohort_map
 from mri3d.explain.correlation import correlation_map
 from mri3d.explain.eigenbrains import Eigenbrains, chosen_components
+from mri3d.map_folder import MapFolder
 from mri3d.report.components import named_counts, scree_chart, subjects_chart
-from mri3d.report.figures import Picture
-from mri3d.report.maps import MapView, map_picture, volumes_picture
+from mri3d.report.figures import HeadView, Picture, slices
+from mri3d.report.maps import tissue_mask
 from mri3d.study import Study
-from mri3d.volumes.cache import Volumes
 from mri3d.voxels.pca import PCA, NumComponents, TransposedPCA
 
 Section = tuple[str, list[Picture]]
 """A title, and the pictures below it."""
 
 UNCORRECTED = (
-    "Not corrected for the number of voxels: some of many are far from 0 by chance. A tint of the air around the head "
-    "is a difference of overall contrast, which scaling leaves there."
+    "Not corrected for the number of voxels: some of many are far from 0 by chance. Drawn where an average has tissue; "
+    "the file has all voxels."
 )
-DESCRIPTIVE = "Computed from all subjects: it describes the cohort, and is not what was tested."
 
 
 @dataclass(frozen=True, eq=False)
-class CohortMaps:
-    """Makes maps of a cohort; each method writes its files and returns its pictures.
+class Drawn:
+    """What was drawn, with the texts of a page of its own.
 
     Attributes:
-        study: Whose volumes were made from scans.
-        folder: Where the files go.
+        title: Of the page.
+        headline: In a line, what was made.
+        sections: Its pictures.
     """
 
-    study: Study
-    folder: Path
+    title: str
+    headline: str
+    sections: list[Section]
 
-    @property
-    def volumes(self) -> Volumes:
-        """Of all sessions that take part."""
-        assert isinstance(self.study.volumes, Volumes), "maps of a cohort lie where its scans do"
-        return self.study.volumes
 
-    @cached_property
-    def space(self) -> CohortSpace:
-        """Where the maps lie in the world."""
-        return CohortSpace.of(self.volumes)
+@dataclass(frozen=True, eq=False)
+class CohortMaps(MapFolder):
+    """Makes maps of a cohort; each method writes its files and returns its pictures."""
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -59,7 +54,7 @@ class CohortMaps:
 
     @cached_property
     def pca(self) -> PCA:
-        """All components of all subjects."""
+        """All components of the whole cohort."""
         return PCA().fit(self.volumes, self.rows)
 
     def components(self, first: int, also: Sequence[int] = (), *, subject: int = 0) -> list[Section]:
@@ -75,6 +70,7 @@ class CohortMaps:
         """
         ratios = self.pca.explained_variance_ratio_
         numbers, counts = chosen_components(first, also, len(ratios)), named_counts(ratios)
+        note = f"Computed from {self.everybody}: it describes the cohort, and is not what was tested."
         found = Eigenbrains.of(self.pca, numbers, row=subject, counts=counts)
         self._clear("eigenbrain_*")
         self._write("mean", found.mean)
@@ -82,18 +78,19 @@ class CohortMaps:
         for number, values in zip(found.numbers, found.maps, strict=True):
             self._write(f"eigenbrain_{number:03d}", values)
             caption = (
-                f"Eigenbrain {number} of all subjects, {100 * ratios[number - 1]:.2g} % of the variance: what one "
+                f"Eigenbrain {number} of {self.everybody}, {100 * ratios[number - 1]:.2g} % of the variance: what one "
                 "standard deviation of its score adds to each voxel. Which sign is positive has no meaning."
             )
             pictures.append(self._picture(values, found.mean, f"eigenbrain {number}", "intensity per SD", caption))
         charts = [
-            scree_chart(ratios, note=DESCRIPTIVE),
+            scree_chart(ratios, note=note),
             subjects_chart(
                 self.pca.scores_[:, :3],
                 ratios,
                 self.study.outcome.cells(self.study.targets),
                 name=self.study.outcome.name,
-                note=DESCRIPTIVE,
+                continuous=self.study.outcome.continuous,
+                note=note,
             ),
         ]
         return [
@@ -119,16 +116,16 @@ class CohortMaps:
         for number, values in zip(numbers, pca.eigenbrains(np.array(numbers, dtype=int) - 1), strict=True):
             self._write(f"transposed_{number:03d}", values)
             caption = (
-                f"Component {number} of {count} of the transposed matrix of all subjects, "
+                f"Component {number} of {count} of the transposed matrix of {self.everybody}, "
                 f"{100 * ratios[number - 1]:.2g} % of its variance; all {count} hold {100 * ratios.sum():.2f} %. "
-                "Voxels are its samples and subjects its features, so subjects are not centred, and the first "
-                "component is close to the average head."
+                "Voxels are its samples and scans its features, so scans are not centred, and the first component is "
+                "close to the average head."
             )
             title = f"transposed component {number}"
             pictures.append(self._picture(values, mean, title, "score of the voxel", caption))
         return "Eigenbrains of the transposed matrix", pictures
 
-    def differences(self) -> Section:
+    def differences(self) -> Drawn:
         """Image how volumes differ with the outcome: between classes, or along a measure.
 
         Raises:
@@ -136,7 +133,7 @@ class CohortMaps:
         """
         return {"averages": self.averages, "correlation": self.correlation}[self.study.outcome.cohort_map]()
 
-    def correlation(self) -> Section:
+    def correlation(self) -> Drawn:
         """Image how each voxel changes with a measure."""
         found, name = correlation_map(self.volumes, self.study.targets), self.study.outcome.name
         (file_name,) = _file_names([name])
@@ -144,16 +141,26 @@ class CohortMaps:
         self._write("mean", found.mean)
         self._write(f"slope_{file_name}", found.slope)
         self._write(f"t_{file_name}", found.t)
+        tissue = tissue_mask([found.mean])
+        slope, t = np.where(tissue, [found.slope, found.t], 0)
+        said = f"Average volume of all {count_sessions(self.study.cohort)}."
+        head = HeadView(self.space.ras(found.mean), self.space.affine, title="mean")
+        pictures = [slices(head, alt=said, caption=said)]
         said = (
-            f"Change of intensity for one standard deviation of {name}, over all subjects. Red: brighter where {name} "
-            "is high."
+            f"Change of intensity for one standard deviation of {name}, over {self.everybody}. Warm colours: brighter "
+            f"where {name} is high; cool colours: darker."
         )
-        pictures = [self._picture(found.slope, found.mean, "slope", "intensity per SD", said, at_peak=True)]
+        pictures.append(self._picture(slope, found.mean, "slope", "intensity per SD", said, at_peak=True))
         said = f"t of the correlation with {name}, each voxel by itself. {UNCORRECTED}"
-        pictures.append(self._picture(found.t, found.mean, "t map", "t", said, at_peak=True))
-        return f"Correlation with {name}", pictures
+        pictures.append(self._picture(t, found.mean, "t map", "t", said, at_peak=True))
+        described = f"{name} ({self.study.outcome.words.describe(self.study.targets)})"
+        return Drawn(
+            f"How a cohort changes with {name}",
+            f"slope and t map of {described}",
+            [(f"Correlation with {name}", pictures)],
+        )
 
-    def averages(self) -> Section:
+    def averages(self) -> Drawn:
         """Image the average of each class, and where they differ.
 
         Raises:
@@ -166,20 +173,14 @@ class CohortMaps:
         self._clear("average_*", "difference_*", "t_*")
         for name, values in zip(files, found.means, strict=True):
             self._write(f"average_{name}", values)
-        counts = ", ".join(f"{name} ({(targets == k).sum()} subjects)" for k, name in enumerate(classes))
+        sizes = [count_sessions(self.study.cohort, np.flatnonzero(targets == k)) for k in range(len(classes))]
+        counts = ", ".join(f"{name} ({size})" for name, size in zip(classes, sizes, strict=True))
         caption = (
-            f"Average volume of each class over all subjects, from left to right: {counts}. All have one scale of grey."
+            f"Average volume of each class over {self.everybody}, from left to right: {counts}. All have one scale of "
+            "grey."
         )
-        pictures = [
-            volumes_picture(
-                [self.space.ras(mean) for mean in found.means],
-                classes,
-                self.space.spacing_mm,
-                unit="intensity",
-                alt=caption,
-                caption=caption,
-            )
-        ]
+        pictures = [self._side_by_side(found.means, classes, caption)]
+        tissue = tissue_mask(found.means)
         weights = np.bincount(targets) / len(targets)
         mean = np.einsum("k,kxyz->xyz", weights, found.means).astype(np.float32)
         contrasted = range(1, 2) if len(classes) == 2 else range(len(classes))
@@ -187,11 +188,16 @@ class CohortMaps:
             self._write(f"difference_{files[k]}", difference)
             self._write(f"t_{files[k]}", t)
             said = f"{classes[k]} minus {classes[0] if len(classes) == 2 else 'all others'}"
-            caption = f"Difference of the averages over all subjects, {said}. Red: brighter in {classes[k]}."
-            pictures.append(self._picture(difference, mean, "difference", "intensity", caption, at_peak=True))
+            caption = (
+                f"Difference of the averages over {self.everybody}, {said}. Warm colours: brighter in {classes[k]}; "
+                "cool colours: darker."
+            )
+            shown, shown_t = np.where(tissue, [difference, t], 0)
+            pictures.append(self._picture(shown, mean, "difference", "intensity", caption, at_peak=True))
             caption = f"Welch's t of that difference, {said}, each voxel by itself. {UNCORRECTED}"
-            pictures.append(self._picture(t, mean, "t map", "t", caption, at_peak=True))
-        return "Class averages", pictures
+            pictures.append(self._picture(shown_t, mean, "t map", "t", caption, at_peak=True))
+        headline = f"averages of {counts}, differences, t maps"
+        return Drawn("Class averages of a cohort", headline, [("Class averages", pictures)])
 
     def weights(self, maps: np.ndarray, *, whose: str) -> Section:
         """Image what a linear model adds up.
@@ -205,30 +211,14 @@ class CohortMaps:
         self._clear("weights*")
         for k, values in enumerate(maps):
             self._write("weights" if len(maps) == 1 else f"weights_{names[k]}", values)
+            decision = outcome.words.decision(outcome.decisions[k])
             caption = (
-                f"Weights of {whose}: what each voxel adds to {outcome.decision_words(k)} per unit of intensity "
+                f"Weights of {whose}: what each voxel adds to {decision} per unit of intensity "
                 "(with model.normalize=true, of intensity divided by the norm of its volume). A weight can also serve "
                 "to cancel noise of other voxels: large is not the same as different."
             )
             pictures.append(self._picture(values, mean, "weights", "weight", caption, at_peak=True))
         return "Weights", pictures
-
-    def _clear(self, *patterns: str) -> None:
-        """Remove maps of an earlier call: none may be taken for this one's."""
-        for pattern in patterns:
-            for path in self.folder.glob(f"{pattern}.nii.gz"):
-                if is_cohort_map(path):  # the folder may hold images of the user's
-                    path.unlink()
-
-    def _write(self, name: str, values: np.ndarray) -> None:
-        self.space.write(self.folder / f"{name}.nii.gz", values)
-
-    def _picture(
-        self, values: np.ndarray, mean: np.ndarray, title: str, unit: str, caption: str, *, at_peak: bool = False
-    ) -> Picture:
-        ras = self.space.ras
-        view = MapView(ras(values), ras(mean), self.space.spacing_mm, unit=unit, title=title, at_peak=at_peak)
-        return map_picture(view, alt=caption, caption=caption)
 
     def _restored(self, found: Eigenbrains, row: int) -> Picture:
         """Draw a scan beside what few components make of it."""
@@ -237,12 +227,12 @@ class CohortMaps:
             f"{count} components, error {error:.2f}" for count, error in zip(found.counts, found.errors, strict=True)
         ]
         caption = (
-            f"Subject {self.study.ids[row]} restored from few of {len(self.pca.explained_variance_)} components of "
-            "all subjects. The error is the norm of what is lacking, as a share of the norm of the scan less the "
-            "average; the scan was among those that the components were computed from."
+            f"{session_word(self.study.cohort).capitalize()} {self.study.ids[row]} restored from few of "
+            f"{len(self.pca.explained_variance_)} components of {self.everybody}. The error is the norm of "
+            "what is lacking, as a share of the norm of the scan less the average; the scan was among those that the "
+            "components were computed from."
         )
-        volumes = [self.space.ras(volume) for volume in (self.volumes[row][0], *found.restored)]
-        return volumes_picture(volumes, titles, self.space.spacing_mm, unit="intensity", alt=caption, caption=caption)
+        return self._side_by_side([self.volumes[row][0], *found.restored], titles, caption)
 
 
 def _file_names(classes: Sequence[str]) -> list[str]:
@@ -262,4 +252,4 @@ def study_sections(study: Study, folder: Path, *, weights: Mapping[str, np.ndarr
     maps = CohortMaps(study, folder)
     components = maps.components(3)  # first: its pass over the volumes averages them for the others too
     sections = [maps.weights(values, whose=whose) for whose, values in weights.items()]
-    return [*sections, *components, maps.differences()]
+    return [*sections, *components, *maps.differences().sections]

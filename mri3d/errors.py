@@ -49,20 +49,41 @@ def option(path: str, value: object = _NOTHING) -> str:
     """
     if value is _NOTHING:
         return f"\x02{path}\x03"
-    typed = value if isinstance(value, str) else json.dumps(value, default=str)
-    return f"\x02{path}\x1f{value!r}\x1f{typed}\x03"
+    if isinstance(value, str):
+        return f"\x02{path}\x1f{value!r}\x1f{value}\x03"
+    return f"\x02{path}\x1f{_shortened(repr(value))}\x1f{_shortened(json.dumps(value, default=str))}\x03"
 
 
-def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+def _shortened(text: str) -> str:
+    """Write what may be a long array on one line of bearable length."""
+    line = " ".join(text.split())
+    return line if len(line) <= 80 else f"{line[:77]}..."
+
+
+def did_you_mean(name: object, candidates: Iterable[str]) -> str:
     """Name the closest candidate as a sentence to append to a message, or nothing when none is close.
 
-    Capital letters do not count: they are what people get wrong most often.
+    Close are what begins alike, words of which one holds the other, and few wrong letters. Capital letters, underscores
+    and the like do not count: they are what people get wrong most often.
 
-    >>> did_you_mean("dx", ["diagnosis", "sex"])
-    " Did you mean 'sex'?"
-    >>> did_you_mean("folds", ["x"])
+    >>> did_you_mean("LinearSVM", ["rbf_svm", "linear_svm"]), did_you_mean("epochs", ["devices", "max_epochs"])
+    (" Did you mean 'linear_svm'?", " Did you mean 'max_epochs'?")
+    >>> did_you_mean("age", ["sex", "table"])
     ''
     """
-    spellings = {candidate.casefold(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(name.casefold(), spellings, n=1, cutoff=0.4)
-    return f" Did you mean {spellings[close[0]]!r}?" if close else ""
+    close = {candidate: _closeness(str(name), candidate) for candidate in candidates}
+    best = max(close, key=close.__getitem__, default="")
+    return f" Did you mean {best!r}?" if close.get(best, 0.0) > 0.7 else ""
+
+
+def _closeness(name: str, candidate: str) -> float:
+    """Compare two names: above 0.7 where one is likely meant for the other, 1.1 where their letters are the same."""
+    ours, theirs = (re.findall(r"[^\W_]+", text.casefold()) for text in (name, candidate))
+    one, other = "".join(ours), "".join(theirs)
+    if one == other:
+        return 1.1 if one else 0.0
+    few = min(len(one), len(other)) < 3  # letters: too little to compare
+    alike = difflib.SequenceMatcher(None, one, other).ratio() + 0.1 * (one[:1] == other[:1])
+    holds = one in theirs or other in ours
+    begins = any(word.startswith(one) for word in theirs) or any(word.startswith(other) for word in ours)
+    return max(0.0 if few else alike, 0.75 if holds or (begins and not few) else 0.0)

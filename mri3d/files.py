@@ -8,13 +8,14 @@ import json
 import math
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, option
 
 
 @contextmanager
@@ -161,3 +162,30 @@ def cache_folder() -> Path:
             f"{name} cannot be used: {reason}. Set MRI3D_CACHE to a folder that can be written to."
         ) from error
     return folder
+
+
+def check_folder(folder: Path, name: str) -> None:
+    """Refuse a folder that cannot be written to, before any work is done for it; leave it as it was.
+
+    Only trying tells: what a system says of permissions does not hold for root, for `/proc` or for a full disk.
+
+    Args:
+        folder: Where files are to be written; made later if need be.
+        name: Of the argument that says so.
+
+    Raises:
+        UserError: It cannot be made, or no file can be made in it.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{option(name, str(folder))} cannot be written to: {error.strerror}. Set another {option(name)}."
+        ) from error
+    finally:
+        for made in missing:
+            with suppress(OSError):
+                made.rmdir()

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mri3d.errors import UserError, option
-from mri3d.files import write_csv
+from mri3d.files import check_folder, write_csv
 from mri3d.model_folder import CARD
 from mri3d.models.loading import load
-from mri3d.models.trained import ScanPrediction, TrainedModel
+from mri3d.models.scan_prediction import ScanPrediction
+from mri3d.models.trained import TrainedModel
 from mri3d.report.figures import HeadView, Picture, slices
 from mri3d.report.prediction_page import ScanResult, write_prediction_report
 from mri3d.scans.listing import find_scans, unique_names
@@ -79,9 +80,9 @@ def predict_scans(
         out / "report.html",
         title="Predictions",
         facts=facts | {"heatmaps": heatmap.replace("_", " ")},
-        summary=outcome.summary(used),
-        columns=outcome.value_titles(),
-        reading=outcome.prediction_reading(),
+        summary=outcome.words.summary(used),
+        columns=outcome.words.value_titles(),
+        reading=outcome.words.prediction_reading(),
         signed=outcome.signed,
         scans=pages,
     )
@@ -108,7 +109,7 @@ def _predict(
     except OSError as error:  # a full disk, a name too long: the prediction stands
         warnings.append(f"the heatmap could not be written: {error.strerror}")
     target = trained.outcome.target_named(None, found.prediction)
-    high, low = trained.outcome.evidence_words(target)
+    high, low = trained.outcome.words.evidence(target)
     view = HeadView(found.scan.data, found.scan.affine, heatmap=heat, high=high, low=low)
     picture = slices(view, alt=f"{name} on three planes with the evidence {high}", height=150)
     return found.warned(*warnings[len(found.warnings) :]), picture
@@ -119,11 +120,11 @@ def _page_row(trained: TrainedModel, found: ScanPrediction, picture: Picture | N
     if found.prediction is None:
         return ScanResult(found.name, "", None, warnings=found.warnings, status=found.status)
     outcome = trained.outcome
-    said, *numbers = (cells[0] for cells in outcome.prediction_columns(found.prediction[None]).values())
+    _, *numbers = (cells[0] for cells in outcome.prediction_columns(found.prediction[None]).values())
     return ScanResult(
         found.name,
-        said if isinstance(said, str) else f"{said:.4g}",
-        dict(zip(outcome.value_titles(), numbers, strict=True)),
+        outcome.words.prediction(found.prediction),
+        dict(zip(outcome.words.value_titles(), numbers, strict=True)),
         spread=found.spread,
         warnings=found.warnings,
         picture=picture,
@@ -141,7 +142,7 @@ def _write_predictions(path: Path, trained: TrainedModel, found: Sequence[ScanPr
 
 
 def _verdict(trained: TrainedModel, found: ScanPrediction) -> str:
-    return "not predicted" if found.prediction is None else trained.outcome.verdict(found.prediction)
+    return "not predicted" if found.prediction is None else trained.outcome.words.verdict(found.prediction)
 
 
 def _clear(out: Path) -> None:
@@ -153,6 +154,7 @@ def _clear(out: Path) -> None:
     where = option("out", str(out))
     if (out / "config.yaml").exists() or (out / CARD).exists():
         raise UserError(f"{where} holds a run or a model, whose own files would be replaced. Set another out.")
+    check_folder(out, "out")
     out.mkdir(parents=True, exist_ok=True)
     for stale in (out / "predictions.csv", out / "report.html", *out.glob("heatmaps/*_heatmap.nii.gz")):
         if stale.is_dir():

@@ -30,6 +30,7 @@ class Card:
         reference: What the training volumes look like.
         fold: Number of the fold that the model was trained in.
         num_folds: How many folds its run has, all of which are needed to vote.
+        run: Digest of the run's cohort, splits, settings and seed; empty in folders of versions that kept none.
         suffix: Of the training scans' names in their BIDS tree, which new scans are looked for by; None without one.
         facts: What a reader wants to know: when, on whom, how well. JSON types; nothing is decided by them.
     """
@@ -39,6 +40,7 @@ class Card:
     reference: Reference
     fold: int = 0
     num_folds: int = 1
+    run: str = ""
     suffix: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -83,6 +85,7 @@ def write_model(folder: Path, contents: Contents) -> None:
         "reference": {"lowest": reference.lowest, "highest": reference.highest},
         "fold": given.fold,
         "num_folds": given.num_folds,
+        "run": given.run,
         "suffix": given.suffix,
         "sha256": {WEIGHTS: digest(weights)},
         "facts": given.facts,
@@ -144,6 +147,7 @@ def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
             reference=Reference(mean, **card["reference"]),
             fold=card["fold"],
             num_folds=card["num_folds"],
+            run=card.get("run", ""),
             suffix=card["suffix"],
             facts=card["facts"],
         ),

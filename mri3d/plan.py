@@ -7,17 +7,14 @@ A call is a dictionary with `_target_`, the dotted name of a class or function, 
 import functools
 import importlib
 import inspect
-import types
-import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
+from mri3d.arguments import describe, fits, hints_of
 from mri3d.errors import UserError, did_you_mean
 
 MARKS = ("_target_", "_partial_")
 MISSING = "???"  # OmegaConf's word for a value that must be given
-UNIONS = (typing.Union, types.UnionType)
-SEQUENCES = (list, tuple, Sequence)
 
 
 def complete(node: Any, where: str = "", *, elsewhere: Collection[str] = ()) -> Any:  # noqa: ANN401 (any JSON value)
@@ -99,24 +96,54 @@ def _check_call(node: dict[str, Any], where: str, elsewhere: Collection[str]) ->
         for name, parameter in parameters.items()
         if parameter.kind in by_name and name != "self" and _join(where, name) not in elsewhere
     ]
-    given = {key: value for key, value in node.items() if key not in MARKS and value != MISSING}
+    partial = bool(node.get("_partial_"))
+    needed = [name for name in options if parameters[name].default is inspect.Parameter.empty and not partial]
+    check_names(node, where, options, needed=needed, any_option=any_option)
+    given = {key: value for key, value in node.items() if key not in MARKS}
+    _check_values(given, hints_of(target), where, partial=partial)
+    if not node["_target_"].startswith("mri3d."):  # a library's forty defaults are that library's version
+        return node
+    bound = target.keywords if isinstance(target, functools.partial) else options
+    defaults = {name: parameters[name].default for name in options if name in bound and name not in node}
+    return node | {name: _plain(value) for name, value in defaults.items() if _is_plain(value)}
+
+
+def check_names(
+    node: Mapping[str, Any], where: str, options: Collection[str], *, needed: Collection[str], any_option: bool = False
+) -> None:
+    """Check the names of the options of one call, whatever they are set to.
+
+    Args:
+        node: The call.
+        where: Its path, for messages.
+        options: What it takes.
+        needed: Those that must be given.
+        any_option: Whether it takes options of other names too.
+
+    Raises:
+        UserError: An option that it does not take, or all that are missing.
+    """
+    given = [key for key, value in node.items() if key not in MARKS and value != MISSING]
     for key in given:
         if key not in options and not any_option:
             raise UserError(
                 f"{_join(where, key)} is no option of {node['_target_'].rpartition('.')[2]}."
                 f"{did_you_mean(key, options)} Its options: {', '.join(options)}."
             )
-    _check_values(given, _hints(target), where, partial=bool(node.get("_partial_")))
-    required = [name for name in options if parameters[name].default is inspect.Parameter.empty]
     marked = [key for key, value in node.items() if value == MISSING]
-    missing = marked + [name for name in required if name not in given and not node.get("_partial_")]
-    if missing:
-        raise UserError(f"{_join(where, missing[0])} is not set. Give {_join(where, missing[0])}=...")
-    if not node["_target_"].startswith("mri3d."):  # a library's forty defaults are that library's version
-        return node
-    bound = target.keywords if isinstance(target, functools.partial) else options
-    defaults = {name: parameters[name].default for name in options if name in bound and name not in node}
-    return node | {name: _plain(value) for name, value in defaults.items() if _is_plain(value)}
+    if missing := dict.fromkeys([*marked, *(name for name in needed if name not in given)]):
+        raise not_set([_join(where, name) for name in missing])
+
+
+def not_set(paths: Sequence[str]) -> UserError:
+    """Return the error that names every option that must be given and is not.
+
+    >>> str(not_set(["data.root", "data.table"]))
+    'data.root and data.table are not set. Give data.root=... data.table=...'
+    """
+    *others, last = paths
+    named = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+    return UserError(f"{named} not set. Give {' '.join(f'{path}=...' for path in paths)}")
 
 
 def _check_values(given: Mapping[str, Any], hints: Mapping[str, Any], where: str, *, partial: bool) -> None:
@@ -134,53 +161,6 @@ def _check_values(given: Mapping[str, Any], hints: Mapping[str, Any], where: str
                 f"{shared} would be built once and shared by all folds, because {where} is built afresh for each. "
                 f"Set {shared}._partial_=true, or leave it out."
             )
-
-
-def fits(value: Any, hint: Any) -> bool:  # noqa: ANN401 (any value, any annotation)
-    """Return whether a JSON value is of an annotated type; types that JSON has no word for fit anything.
-
-    >>> fits(3, float), fits("3", int | None), fits([1, 2], tuple[int, ...]), fits("a", Literal["a", "b"])
-    (True, False, True, True)
-    """
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in UNIONS:
-        return any(fits(value, argument) for argument in arguments)
-    if origin is Literal:
-        return value in arguments
-    if hint is None or hint is type(None):
-        return value is None
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint in (bool, str):
-        return isinstance(value, hint)
-    if origin in SEQUENCES and not isinstance(value, list | tuple):
-        return False
-    if origin is tuple and arguments[1:] != (...,):
-        return len(value) == len(arguments) and all(map(fits, value, arguments))
-    if origin in SEQUENCES:
-        return all(fits(item, arguments[0]) for item in value)
-    return True
-
-
-def describe(hint: Any) -> str:  # noqa: ANN401 (any annotation)
-    """Describe an annotated type in words.
-
-    >>> describe(int | None), describe(Literal["a", "b"])
-    ('a whole number or null', 'one of a, b')
-    """
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return "one of " + ", ".join(map(str, arguments))
-    if origin in UNIONS:
-        return " or ".join(map(describe, arguments))
-    if origin is tuple and arguments[1:] != (...,):
-        return f"[{', '.join(map(describe, arguments))}]"
-    if origin in SEQUENCES:
-        return f"a list, each item {describe(arguments[0])}"
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-    return names.get(hint, str(hint))
 
 
 def _built_once(value: Any, where: str) -> str:  # noqa: ANN401 (any JSON value)
@@ -213,15 +193,6 @@ def _parameters(target: Callable[..., Any], where: str) -> Mapping[str, inspect.
         return inspect.signature(target).parameters
     except (TypeError, ValueError) as error:
         raise UserError(f"{_join(where, '_target_')}: {error}. Name a class or a function.") from error
-
-
-def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    if isinstance(target, functools.partial):
-        target = target.func
-    try:
-        return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except (NameError, TypeError):  # a library's annotation that only its type checker can read
-        return {}
 
 
 def _is_call(value: object) -> bool:

@@ -4,8 +4,9 @@ import fcntl
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import yaml
 
 from mri3d.cohort.cohort import Cohort
+from mri3d.cohort.people import num_participants
 from mri3d.errors import UserError
 from mri3d.evaluation.results import FoldResult, Results
 from mri3d.evaluation.splits import Fold, fold_texts
@@ -44,14 +46,16 @@ class Clock:
         return self.seconds | {"total": round(time.perf_counter() - self._start, 3)}
 
 
-def claim(folder: Path, cohort: Cohort, folds: Sequence[Fold], configuration: dict[str, Any], *, resumed: bool) -> None:
+def claim(
+    folder: Path, cohort: Cohort, folds: Sequence[Fold], configuration: Mapping[str, Any] | None, *, resumed: bool
+) -> None:
     """Make the run directory, or make sure that the one to go on with is of the same cohort and folds.
 
     Args:
         folder: The run directory.
         cohort: Everybody, for `cohort.csv`.
         folds: Who trains and who is tested.
-        configuration: For `config.yaml`; none is written for an empty one.
+        configuration: For `config.yaml`; without, none is written, and the folder may be there.
         resumed: Whether the directory is there already, of a run that was cut off.
 
     Raises:
@@ -63,45 +67,41 @@ def claim(folder: Path, cohort: Cohort, folds: Sequence[Fold], configuration: di
         if not (folder / "cohort.csv").is_file() or (folder / "cohort.csv").read_bytes() != as_utf8(table):
             raise UserError(
                 f"the cohort is not the one that {folder} began with: its cohort.csv has other scans, labels or folds. "
-                "Subjects that it has learnt from could be tested. Start a new run."
+                "Sessions that it has learnt from could be tested. Start a new run."
             )
         return
     try:
-        folder.mkdir(parents=True, exist_ok=not configuration)
+        folder.mkdir(parents=True, exist_ok=configuration is None)
     except FileExistsError:
         raise UserError(f"{folder} is there already. Start again, or give the run a name of its own.") from None
-    if configuration:
+    if configuration is not None:
         write_text(folder / "config.yaml", as_yaml(configuration))
     write_text(folder / "cohort.csv", table)
 
 
-def read_configuration(folder: Path) -> dict[str, Any]:
-    """Read the `config.yaml` of a run.
-
-    Raises:
-        UserError: There is none, or it is damaged.
-    """
-    path = folder / "config.yaml"
-    try:
-        configuration: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{folder} is no run that began: {error}. Give a folder of runs/.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}. Start a new run.") from error
-    missing = {"trainer", "seed"} - set(configuration if isinstance(configuration, dict) else {})
-    if missing:
-        raise UserError(f"{path} is damaged: it has no {', '.join(sorted(missing))}. Start a new run.")
-    return configuration
-
-
-def as_yaml(configuration: dict[str, Any]) -> str:
+def as_yaml(configuration: Mapping[str, Any]) -> str:
     """Write a configuration as text, keys in their order."""
-    return yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True)
 
 
 @contextmanager
-def log_file(folder: Path) -> Iterator[None]:
+def early_log() -> Iterator[MemoryHandler]:
+    """Hold what is said in the block, where a run has no folder yet: whom it leaves out, and why."""
+    held = MemoryHandler(sys.maxsize, flushLevel=logging.CRITICAL + 1, flushOnClose=False)
+    logging.getLogger().addHandler(held)
+    try:
+        yield held
+    finally:
+        logging.getLogger().removeHandler(held)
+
+
+@contextmanager
+def log_file(folder: Path, early: MemoryHandler) -> Iterator[None]:
     """Keep what the run says in `log.txt` too: a job's standard error is easily lost.
+
+    Args:
+        folder: The run directory.
+        early: What was said before the folder was there.
 
     Raises:
         UserError: Another process is at work on the run.
@@ -116,6 +116,8 @@ def log_file(folder: Path) -> Iterator[None]:
     except OSError as error:  # a file system without locks
         log.debug("%s is not locked: %s", folder, error)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    early.setTarget(handler)
+    early.flush()
     logging.getLogger().addHandler(handler)
     try:
         yield
@@ -158,7 +160,8 @@ def write_scores(folder: Path, results: Results, *, seconds: dict[str, float], p
     unlabelled = sum(session.label is None for session in cohort.sessions)
     counts = {
         "total": len(cohort.sessions),
-        "participants": len(cohort.ids),
+        "sessions": len(cohort.ids),
+        "participants": num_participants(cohort),
         "unlabelled": unlabelled,
         "left_out": len(cohort.sessions) - len(cohort.ids) - unlabelled,
         "tested": len(np.unique(results.rows)),
@@ -172,10 +175,11 @@ def write_page(
     folder: Path,
     results: Results,
     metrics: dict[str, Any],
-    configuration: dict[str, Any],
     sections: "Sequence[tuple[str, Sequence[Picture]]]",
     *,
-    cohort: Cohort,
+    title: str,
+    model_name: str,
+    configuration: Mapping[str, Any],
 ) -> None:
     """Write the report.
 
@@ -183,20 +187,22 @@ def write_page(
         folder: The run directory.
         results: Predictions and scores.
         metrics: The content of metrics.json.
-        configuration: Every setting.
         sections: Title and pictures of each section of pictures.
-        cohort: Everybody, with the warnings of the run.
+        title: Of the page.
+        model_name: What the model is called.
+        configuration: Every setting, shown as it stands in `config.yaml`.
     """
     from mri3d.report.page import write_report  # here: the library needs no charts
 
-    study, model = results.study, configuration["model"]
+    study = results.study
+    edge = study.volumes.shape[1:] if study.recipe is None else (study.recipe.resolution,)
     write_report(
         folder / "report.html",
-        title=str(configuration.get("name", folder.name)),
+        title=title,
         facts={
             "cohort": study.describe(),
-            "model": str(model.get("network", model)["_target_"]).rpartition(".")[2],
-            "resolution": str(configuration.get("resolution", "")),
+            "model": model_name,
+            "resolution": " x ".join(map(str, edge)),
             "time": f"{metrics['seconds']['total']:.0f} s",
             "run": str(folder),
         },
@@ -205,8 +211,8 @@ def write_page(
         targets=results.targets,
         predictions=results.predicted,
         raw=results.raw,
-        cohort=cohort.to_rows(),
-        taking_part=study.outcome.cohort_rows(study.targets),
+        cohort=study.cohort_with_outliers.to_rows(),
+        taking_part=study.outcome.words.cohort_rows(study.targets),
         histories=[fold.history for fold in results.folds],
         search=results.search_rows(),
         sections=sections,

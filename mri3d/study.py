@@ -2,22 +2,26 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from mri3d.arguments import checked
 from mri3d.cohort.arrays import array_cohort
 from mri3d.cohort.audit import audit
 from mri3d.cohort.bids import Bids
-from mri3d.cohort.cohort import Cohort, CohortSource
+from mri3d.cohort.cohort import Cohort, CohortSource, list_text
+from mri3d.cohort.people import session_word
 from mri3d.cohort.table import Table
 from mri3d.cohort.text_table import as_list
 from mri3d.outcome import Outcome, outcome_of
+from mri3d.processes import first_speaks
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.reference import outliers
 from mri3d.volumes.sequence import InMemory, VolumeSequence
 
 log = logging.getLogger(__name__)
@@ -47,6 +51,7 @@ class Study:
     suffix: str | None = None
 
     @classmethod
+    @checked
     def from_table(
         cls,
         table: str | Path,
@@ -102,6 +107,7 @@ class Study:
         return cls.read(source, recipe or Recipe(resolution), task=task)
 
     @classmethod
+    @checked
     def from_bids(
         cls,
         root: str | Path,
@@ -219,15 +225,16 @@ class Study:
         Raises:
             UserError: The cohort, its labels or its scans cannot be used.
         """
-        found = source.read()
-        _outcome(found, task=task, name=source.label, insist=source.classes)  # before the scans are read
-        cohort = audit(found, oriented=recipe.orientation == "ras", skip_bad=source.skip_bad)
-        left = "" if len(cohort.ids) == len(found.ids) else "of the sessions whose scans can be used, "
-        outcome = _outcome(cohort, task=task, name=source.label, insist=source.classes, prefix=left)
-        volumes = Volumes(cohort.scans, cohort.digests, recipe.for_cohort(cohort.scans), ids=cohort.ids)
-        study = cls(cohort, outcome, volumes, source.suffix)
-        log.info("study: %s", study.describe())
-        return study
+        with first_speaks():
+            found = source.read()
+            _outcome(found, task=task, name=source.label, insist=source.classes)  # before the scans are read
+            cohort = audit(found, oriented=recipe.orientation == "ras", skip_bad=source.skip_bad)
+            left = "" if len(cohort.ids) == len(found.ids) else "of the sessions whose scans can be used, "
+            outcome = _outcome(cohort, task=task, name=source.label, insist=source.classes, prefix=left)
+            volumes = Volumes(cohort.scans, cohort.digests, recipe.for_cohort(cohort.scans), ids=cohort.ids)
+            study = cls(cohort, outcome, volumes, source.suffix)
+            log.info("study: %s", study._counts())
+            return study
 
     @cached_property
     def targets(self) -> np.ndarray:
@@ -249,12 +256,38 @@ class Study:
         """How a scan becomes a volume; None for arrays."""
         return self.volumes.recipe
 
+    @cached_property
+    def outliers(self) -> dict[str, str]:
+        """Name of each session whose volume is unlike the others, to what is wrong; all volumes are made for it, once.
+
+        They are warned of when they are found.
+        """
+        self.volumes.fill()
+        unlike = outliers(self.volumes, np.arange(len(self.volumes)))
+        found = {self.ids[row]: warning for row, warning in unlike.items()}
+        for name, warning in found.items():
+            log.warning("%s %s is %s", session_word(self.cohort), name, warning)
+        return found
+
+    @property
+    def cohort_with_outliers(self) -> Cohort:
+        """The cohort, with a warning at each session whose volume is unlike the others."""
+        said = {name: (warning,) for name, warning in self.outliers.items()}
+        sessions = (replace(each, warnings=(*each.warnings, *said.get(each.id, ()))) for each in self.cohort.sessions)
+        return replace(self.cohort, sessions=tuple(sessions))
+
     def __repr__(self) -> str:
-        return f"<Study of {self.outcome.name}: {self.describe()}>"
+        return f"<Study of {self.outcome.name}: {self._counts()}>"
 
     def describe(self) -> str:
-        """Count the sessions in a line."""
-        return self.cohort.describe(self.outcome.describe(self.targets))
+        """Count the sessions in a line, and name those whose volumes are unlike the others, see `outliers`."""
+        text = self._counts()
+        if self.outliers:
+            text += f", {len(self.outliers)} unlike the others ({list_text(list(self.outliers), ', ', most=3)})"
+        return text
+
+    def _counts(self) -> str:
+        return self.cohort.describe(self.outcome.words.describe(self.targets))
 
 
 def _outcome(cohort: Cohort, *, task: str, name: str, insist: bool, prefix: str = "") -> Outcome:
@@ -262,4 +295,6 @@ def _outcome(cohort: Cohort, *, task: str, name: str, insist: bool, prefix: str 
     labels = {session.id: session.label for session in cohort.sessions if not session.left_out and session.label}
     source = prefix + (cohort.source or f"column {name!r}")
     unlabelled = sum(session.label is None for session in cohort.sessions)
-    return outcome_of(labels, task=task, name=name, source=source, num_unlabelled=unlabelled, insist=insist)
+    return outcome_of(
+        labels, task=task, name=name, source=source, num_unlabelled=unlabelled, insist=insist, advice=cohort.advice
+    )

@@ -132,7 +132,7 @@ def test_card_is_written_last(tmp_path, monkeypatch):
         ({"format": None}, r"card\.json has format None"),
         ({"format": "2"}, r"card\.json has format '2'"),
         ({"format": True}, r"card\.json has format True"),
-        ({"outcome": {"task": "survival", "name": "x"}}, r"this version reads \(KeyError: 'classes'\)"),
+        ({"outcome": {"task": "survival", "name": "x"}}, r"this version reads \(KeyError: 'survival'\)"),
         ({"outcome": None}, r"this version reads \(KeyError: 'outcome'\)"),
         ({"recipe": None}, r"does not describe a model that this version reads \(KeyError: 'recipe'\)"),
         ({"sha256": {}}, r"does not describe a model that this version reads \(KeyError: 'weights\.safetensors'\)"),

@@ -10,10 +10,11 @@ import pytest
 import pytorch_lightning
 import torch
 
+from mri3d.arguments import fits
 from mri3d.cohort.demo import Demo, DemoStudy
 from mri3d.errors import UserError
 from mri3d.evaluation.splits import KFold
-from mri3d.plan import build, complete, fits
+from mri3d.plan import build, complete
 from mri3d.volumes.recipe import Recipe
 
 RECIPE = {"_target_": "mri3d.volumes.recipe.Recipe"}

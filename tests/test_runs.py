@@ -19,6 +19,7 @@ from mri3d.models import CNN, Logistic, Ridge
 from mri3d.nets.sfcn import SFCN
 from mri3d.outcome.measure_scores import measure_scores
 from mri3d.runs import run
+from mri3d.study import Study
 from mri3d.volumes.recipe import Recipe
 from tests.scans.phantom import write_scan
 from tests.studies import HEAD_SHAPE as SHAPE
@@ -34,16 +35,17 @@ def write_study(root, label="label"):
     return Table(root=str(root), table="study.csv", label=label)
 
 
-def run_study(source, folder, model, splits=HOLDOUT, *, task=None, resumed=False):
+def run_study(source, folder, model, splits=HOLDOUT, *, resumed=False):
+    task = "regression" if source.label == "age" else "classification"
     return run(
-        source,
-        Recipe(resolution=16),
+        lambda: Study.read(source, Recipe(resolution=16), task=task),
         model,
         splits,
-        task=task or ("regression" if source.label == "age" else "classification"),
         seed=0,
         folder=folder,
-        configuration={"model": {"_target_": "test"}},
+        title="a title",
+        model_name="AModel",
+        configuration={"kept": ["as", "it", "is"]},
         resumed=resumed,
     )
 
@@ -139,6 +141,28 @@ def test_impossible_task_is_told_before_the_run_directory_is_made(tmp_path, labe
         run_study(write_study(tmp_path, label), tmp_path / "run", model)
     assert re.search(message, raised.value.on_command_line())
     assert not (tmp_path / "run").exists()
+
+
+def test_configuration_is_written_as_it_is_and_the_report_has_what_it_is_told(tmp_path):
+    run_study(write_study(tmp_path), tmp_path / "run", Logistic(num_components=2, C=1.0))
+    assert (tmp_path / "run/config.yaml").read_text() == "kept:\n- as\n- it\n- is\n"
+    page = (tmp_path / "run/report.html").read_text()
+    for text in ("a title", "AModel", "resolution</b> 16"):
+        assert text in page
+
+
+def test_log_of_a_run_has_whom_the_audit_leaves_out_and_why(tmp_path, caplog):
+    caplog.set_level("INFO")
+    source = replace(write_study(tmp_path), skip_bad=True)
+    (tmp_path / "s03.nii").write_bytes(b"no scan")
+    run_study(source, tmp_path / "run", Logistic(num_components=2, C=1.0))
+    lines = (tmp_path / "run/log.txt").read_text().splitlines()
+    (found,) = [number for number, line in enumerate(lines) if "1 of 24 scans cannot be used and are left out" in line]
+    assert "WARNING mri3d.cohort.audit:" in lines[found]
+    assert lines[found + 1].startswith("  s03: ")
+    assert "not a NIfTI file" in lines[found + 1]
+    assert any("INFO mri3d.study: study: 24 sessions: 23 take part (a 12, b 11), 1 left out" in line for line in lines)
+    assert sum("mri3d.study: study:" in line for line in lines) == 1
 
 
 def test_mistake_that_shows_in_training_is_in_the_log_of_the_run(tmp_path, one_core):

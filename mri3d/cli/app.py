@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mri3d.cli.status import exit_status
 from mri3d.errors import UserError
-from mri3d.plan import MISSING
+from mri3d.plan import MISSING, not_set
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -45,6 +45,9 @@ def run_app(
 
     Returns:
         The highest exit status of the jobs.
+
+    Raises:
+        UserError: The folder of a run cannot be made.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, so that all errors look alike
     import hydra
@@ -55,13 +58,23 @@ def run_app(
     if config is not None:
         ConfigStore.instance().store(name, dict(config))
     statuses = [0]
+    at_work = False
 
     @hydra.main(version_base="1.3", config_path=folder and str(folder), config_name=name)  # type: ignore[untyped-decorator]
     def app(configuration: "DictConfig") -> None:
+        nonlocal at_work
+        at_work = True
         statuses.append(exit_status(lambda: job(configuration), debug=configuration.debug))
+        at_work = False
 
     sys.argv[1:] = overrides
-    app()
+    try:
+        app()
+    except OSError as error:
+        if at_work or error.errno is None:  # Hydra's own errors, as of an option that does not exist
+            raise
+        place = f"{error.filename} cannot be written to"  # Hydra makes the folder of a run before the job begins
+        raise UserError(f"{place}: {error.strerror}. Start in a folder where that can be done.") from error
     return max(statuses)
 
 
@@ -69,12 +82,11 @@ def resolved(configuration: "DictConfig") -> dict[str, Any]:
     """Return a configuration as plain values.
 
     Raises:
-        UserError: A key that has no value.
+        UserError: Keys that have no value.
     """
     from omegaconf import OmegaConf
 
     values = cast(dict[str, Any], OmegaConf.to_container(configuration, resolve=True))
-    for key, value in values.items():
-        if value == MISSING:
-            raise UserError(f"{key} is not set. Give {key}=...")
+    if missing := [key for key, value in values.items() if value == MISSING]:
+        raise not_set(missing)
     return values

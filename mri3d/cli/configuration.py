@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 import mri3d
+from mri3d.cli.names import check_offered_names
 from mri3d.cli.places import PLACES, check_targets, moved
 from mri3d.errors import UserError, did_you_mean
 from mri3d.plan import build, complete
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from mri3d.cohort.cohort import CohortSource
     from mri3d.evaluation.splits import Splits
     from mri3d.models.model import Model
+    from mri3d.study import Study
     from mri3d.volumes.recipe import Recipe
 
 GROUPS = ("data", "preprocess", "model", "trainer", "evaluation")
@@ -47,22 +51,47 @@ KEYS = tuple(key for key in Schema.__dataclass_fields__ if key not in GROUPS)
 
 
 @dataclass(frozen=True)
+class StudyParts:
+    """What a study is read from, by every command.
+
+    Attributes:
+        source: Where the cohort comes from.
+        recipe: How a scan becomes a volume.
+        task: What kind of outcome is predicted.
+    """
+
+    source: "CohortSource"
+    recipe: "Recipe"
+    task: str
+
+    def read(self) -> "Study":
+        """Read and audit the study."""
+        from mri3d.study import Study
+
+        return Study.read(self.source, self.recipe, task=self.task)
+
+
+@dataclass(frozen=True)
 class Parts:
     """What a configuration means.
 
     Attributes:
         configuration: Complete, each value in one place: what `config.yaml` keeps.
-        source: Where the cohort comes from.
-        recipe: How a scan becomes a volume.
+        study: What the study is read from.
         model: What fits and predicts.
         splits: Who trains and who is tested.
     """
 
     configuration: dict[str, Any]
-    source: "CohortSource"
-    recipe: "Recipe"
+    study: StudyParts
     model: "Model"
     splits: "Splits"
+
+    @property
+    def model_name(self) -> str:
+        """Class of the network, or of the model where it has none."""
+        model = self.configuration["model"]
+        return str(model.get("network", model)["_target_"]).rpartition(".")[2]
 
 
 def conf_folder() -> Path:
@@ -90,11 +119,43 @@ def make_parts(configuration: Mapping[str, Any], *, trusted: Collection[str] = (
         UserError: A key, an option or a value that does not exist or fit.
     """
     checked = check(configuration, GROUPS, trusted=trusted, source=source)
-    elsewhere = {"preprocess.resolution": checked["resolution"], "model.trainer": build(checked["trainer"], "trainer")}
-    data, recipe, model, splits = (
-        build(checked[group], group, elsewhere=elsewhere) for group in ("data", "preprocess", "model", "evaluation")
-    )
-    return Parts(checked, data, recipe, model, splits)
+    elsewhere = {"model.trainer": build(checked["trainer"], "trainer")}
+    study = study_parts(checked)
+    model, splits = (build(checked[group], group, elsewhere=elsewhere) for group in ("model", "evaluation"))
+    return Parts(checked, study, model, splits)
+
+
+def study_parts(checked: Mapping[str, Any]) -> StudyParts:
+    """Build what a study is read from.
+
+    Args:
+        checked: What `check` returned, with `data` and `preprocess`.
+
+    Raises:
+        UserError: A constructor refuses its arguments.
+    """
+    elsewhere = {"preprocess.resolution": checked["resolution"]}
+    source, recipe = (build(checked[group], group, elsewhere=elsewhere) for group in ("data", "preprocess"))
+    return StudyParts(source, recipe, checked["task"])
+
+
+def read_configuration(folder: Path) -> dict[str, Any]:
+    """Read the `config.yaml` of a run.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
+    path = folder / "config.yaml"
+    try:
+        configuration: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{folder} is no run that began: {error}. Give a folder of runs/.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}. Start a new run.") from error
+    missing = {"trainer", "seed"} - set(configuration if isinstance(configuration, dict) else {})
+    if missing:
+        raise UserError(f"{path} is damaged: it has no {', '.join(sorted(missing))}. Start a new run.")
+    return configuration
 
 
 def check(
@@ -131,6 +192,7 @@ def check(
         import_from_here()
     kept = {key: values[key] for key in (*groups, "task", "resolution", "seed", "name") if key in values}
     _check_plain(kept, whose)
+    check_offered_names(kept, elsewhere=[*ALIASES, *GIVEN])
     checked: dict[str, Any] = complete(kept, elsewhere=[*ALIASES, *GIVEN])
     return checked
 

@@ -1,23 +1,23 @@
 """`mri3d pca` and `mri3d averages`: maps and pictures of a cohort, without training anything."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mri3d.cli.configuration import check, conf_folder, trusted_names
+from mri3d.cli.configuration import check, conf_folder, read_configuration, study_parts, trusted_names
 from mri3d.cli.overrides import hydra_overrides, targets
 from mri3d.cli.places import foreign
 from mri3d.cli.status import exit_status
-from mri3d.errors import UserError, did_you_mean
+from mri3d.cohort.people import count_sessions
+from mri3d.errors import UserError, did_you_mean, option
+from mri3d.files import check_folder
 from mri3d.plan import build, complete
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from mri3d.cohort_maps import CohortMaps, Section
-    from mri3d.study import Study
+    from mri3d.cohort_maps import CohortMaps, Drawn
 
 GROUPS = {"data": "demo", "preprocess": "default"}
 ALIASES = {"preprocess.resolution": "resolution"}
@@ -40,16 +40,19 @@ class ComponentMaps:
     subject: str | int | None = None
     variance: float = 0.999
 
-    def draw(self, maps: "CohortMaps") -> "list[Section]":
+    def draw(self, maps: "CohortMaps") -> "Drawn":
         """Write the maps and return the pictures.
 
         Raises:
             UserError: There is no such component or subject, or not so many.
         """
-        ids = maps.study.ids
+        from mri3d.cohort_maps import Drawn
+        from mri3d.report.components import named_counts
+
+        ids, everybody = maps.study.ids, count_sessions(maps.study.cohort)
         if not (1 <= self.variance <= len(ids) if isinstance(self.variance, int) else 0 < self.variance < 1):
             raise UserError(
-                f"variance={self.variance} is impossible: {len(ids)} subjects have {len(ids)} components in the "
+                f"variance={self.variance} is impossible: {everybody} have {len(ids)} components in the "
                 f"transposed form. Give 1 to {len(ids)}, or a fraction of the variance such as 0.999."
             )
         row = 0
@@ -57,57 +60,31 @@ class ComponentMaps:
             if str(self.subject) not in ids:
                 raise UserError(
                     f"subject={self.subject} does not take part.{did_you_mean(str(self.subject), ids)} "
-                    f"{len(ids)} subjects do: {', '.join(ids[:3])}, ..."
+                    f"{everybody} do: {', '.join(ids[:3])}, ..."
                 )
             row = ids.index(str(self.subject))
         if self.components < 0:
             raise UserError(f"components={self.components} is negative. Give 0 or more.")
         sections = maps.components(self.components, self.also, subject=row)
-        return [*sections, maps.transposed(self.variance, self.components, self.also)]
-
-    def title(self, maps: "CohortMaps") -> str:
-        """Return the title of the page."""
-        return "Principal components of a cohort"
-
-    def headline(self, maps: "CohortMaps") -> str:
-        """Return in a line what was found."""
-        from mri3d.report.components import named_counts
-
+        sections.append(maps.transposed(self.variance, self.components, self.also))
         ratios = maps.pca.explained_variance_ratio_
         first = named_counts(ratios)[0]
         share = f"the first {first} of {len(ratios)} components hold {100 * ratios[:first].sum():.1f} %"
-        return f"principal components of {len(maps.study.ids)} subjects: {share} of the variance"
+        headline = f"principal components of {everybody}: {share} of the variance"
+        return Drawn("Principal components of a cohort", headline, sections)
 
 
 @dataclass(frozen=True)
 class AverageMaps:
     """How volumes differ with the outcome: the averages of the classes, or the slope along a measure, and a t map."""
 
-    def draw(self, maps: "CohortMaps") -> "list[Section]":
+    def draw(self, maps: "CohortMaps") -> "Drawn":
         """Write the maps and return the pictures.
 
         Raises:
             UserError: A class has one subject only, or the subjects are too few.
         """
-        return [maps.differences()]
-
-    def title(self, maps: "CohortMaps") -> str:
-        """Return the title of the page."""
-        return self._texts(maps)[0]
-
-    def headline(self, maps: "CohortMaps") -> str:
-        """Return in a line what was made."""
-        return self._texts(maps)[1]
-
-    def _texts(self, maps: "CohortMaps") -> tuple[str, str]:
-        study, outcome = maps.study, maps.study.outcome
-        labels = sorted(Counter(study.cohort.labels).items())
-        counts = ", ".join(f"{label} ({count} subjects)" for label, count in labels)
-        described = f"{outcome.name} ({outcome.describe(study.targets)})"
-        return {
-            "averages": ("Class averages of a cohort", f"averages of {counts}, differences, t maps"),
-            "correlation": (f"How a cohort changes with {outcome.name}", f"slope and t map of {described}"),
-        }[outcome.cohort_map]
+        return maps.differences()
 
 
 COMMANDS: dict[str, type[ComponentMaps] | type[AverageMaps]] = {"pca": ComponentMaps, "averages": AverageMaps}
@@ -139,17 +116,18 @@ def make_maps(name: str, options: Mapping[str, Any]) -> tuple[str, str, str]:
     own = {key: options[key] for key in COMMANDS[name].__dataclass_fields__}
     command = build(complete({"_target_": f"{__name__}.{COMMANDS[name].__name__}", **own}))
     parts = configuration(options)
+    out = Path(options["out"] or f"maps/{name}")
+    check_folder(out, "out")
+    _check_own(out)
     from mri3d.cohort_maps import CohortMaps  # here: it is much, and a mistake need not wait for it
     from mri3d.report.elements import heading, picture_sections, write_page
 
-    out = Path(options["out"] or f"maps/{name}")
-    study = _read(parts)
-    maps = CohortMaps(study, out)
-    sections = command.draw(maps)
+    study = study_parts(parts).read()
     facts = {"cohort": study.describe(), "volumes": " x ".join(map(str, study.volumes.shape[1:])), "maps": str(out)}
-    title = command.title(maps)
-    write_page(out / "report.html", title=title, sections=[heading(title, facts), *picture_sections(sections)])
-    return f"made   {command.headline(maps)}", f"maps   {out}", f"report {out / 'report.html'}"
+    drawn = command.draw(CohortMaps(study, out))
+    page = [heading(drawn.title, facts), *picture_sections(drawn.sections)]
+    write_page(out / "report.html", title=drawn.title, sections=page)
+    return f"made   {drawn.headline}", f"maps   {out}", f"report {out / 'report.html'}"
 
 
 def configuration(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,8 +143,6 @@ def configuration(options: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: options[key] for key in (*GROUPS, "task", "resolution") if options.get(key) is not None}
     trusted, source = trusted_names(options.get("trust")), ""
     if options.get("run") is not None:
-        from mri3d.records import read_configuration
-
         folder = Path(str(options["run"]))
         if not (folder / "config.yaml").is_file():
             raise UserError(f"run={folder} is no run: it has no config.yaml. Give a folder of runs/.")
@@ -217,12 +193,14 @@ def _merged(one: Any, other: Any) -> Any:  # noqa: ANN401 (any JSON value)
     return one | {key: _merged(one.get(key), value) for key, value in other.items()}
 
 
-def _read(parts: Mapping[str, Any]) -> "Study":
-    """Read the cohort and make its volumes."""
-    from mri3d.study import Study
+def _check_own(out: Path) -> None:
+    """Refuse a folder whose page is not of an earlier call: maps look after their own files."""
+    from mri3d.explain.cohort_space import is_cohort_map
 
-    elsewhere = {"preprocess.resolution": parts["resolution"]}
-    source, recipe = build(parts["data"], "data"), build(parts["preprocess"], "preprocess", elsewhere=elsewhere)
-    study = Study.read(source, recipe, task=parts["task"])
-    study.volumes.fill()
-    return study
+    where = option("out", str(out))
+    if (out / "config.yaml").exists() or (out / "card.json").exists():
+        raise UserError(f"{where} holds a run or a model, whose own files would be replaced. Set another out.")
+    if (out / "report.html").exists() and not any(map(is_cohort_map, out.glob("*.nii.gz"))):
+        raise UserError(
+            f"{where} holds a report.html that is of no earlier call, and would be replaced. Set another out."
+        )

@@ -9,6 +9,7 @@ from mri3d.cli.configuration import import_from_here, trusted_names
 from mri3d.cli.overrides import hydra_overrides
 from mri3d.cli.status import exit_status
 from mri3d.errors import UserError
+from mri3d.files import check_folder
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -36,11 +37,12 @@ def predict(options: dict[str, Any]) -> int:
     scans, trust = options["scans"], trusted_names(options["trust"])
     if not all(isinstance(scan, str) for scan in (scans if isinstance(scans, list) else [scans])):
         raise UserError(f"scans={scans} is no path. Give a file, a glob, a folder, a BIDS root, or a list of these.")
+    out = Path(options["out"])
+    check_folder(out, "out")
     from mri3d import inference  # here: it imports all there is, and a mistake need not wait for that
 
     if trust:
         import_from_here()
-    out = Path(options["out"])
     status = inference.predict_scans(Path(options["model"]), scans, out, heatmap=options["heatmap"], trust=trust)
     print(f"predictions {out / 'predictions.csv'}", f"report      {out / 'report.html'}", sep="\n", flush=True)
     return status

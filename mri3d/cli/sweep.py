@@ -13,7 +13,7 @@ from mri3d.errors import UserError
 
 if TYPE_CHECKING:
     from mri3d.outcome import Outcome
-    from mri3d.report.sweep_page import SweepRun
+    from mri3d.report.sweep_page import SweepPart, SweepRun
 
 
 class Sweep:
@@ -53,19 +53,17 @@ class Sweep:
         from mri3d.files import write_csv
         from mri3d.report.sweep_page import sweep_table, write_sweep_page  # here: matplotlib would slow --help down
 
-        runs = self._results()
-        outcome = next(_outcome(run) for run in runs if run.metrics)
-        runs.sort(key=lambda run: _rank(run, outcome))
+        parts = sweep_parts(self._results())
+        runs = [run for part in parts for run in part.runs]
+        compared = dict.fromkeys(name for part in parts for name in part.compared)
         folder = self.root / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}-sweep"
-        write_csv(folder / "models.csv", csv_rows(runs, outcome.compared))
-        write_sweep_page(
-            folder / "report.html",
-            runs,
-            compared=outcome.compared,
-            ascending=outcome.ascending,
-            chance=outcome.chance,
-        )
-        return ["", *aligned(*sweep_table(runs, outcome.compared)), "", f"sweep  {folder / 'report.html'}"]
+        write_csv(folder / "models.csv", csv_rows(runs, list(compared)))
+        write_sweep_page(folder / "report.html", parts)
+        lines = []
+        for part in parts:
+            title = [part.title] if len(parts) > 1 else []
+            lines += ["", *title, *aligned(*sweep_table(part.runs, part.compared))]
+        return [*lines, "", f"sweep  {folder / 'report.html'}"]
 
     def _results(self) -> list[SweepRun]:
         """Read what the runs left."""
@@ -76,6 +74,32 @@ class Sweep:
             text = "null" if failure else (folder / "metrics.json").read_text(encoding="utf-8")
             runs.append(SweepRun(settings, folder, json.loads(text), failure))
         return runs
+
+
+def sweep_parts(runs: Sequence[SweepRun]) -> list[SweepPart]:
+    """Sort runs by what they predict, and within it the best first; one that failed joins those of its settings.
+
+    Args:
+        runs: As they came; at least one has a result.
+    """
+    from mri3d.report.sweep_page import SweepPart
+
+    of_outcome: dict[str, list[SweepRun]] = {}
+    for run in runs:
+        if run.metrics:
+            of_outcome.setdefault(json.dumps(_outcome(run).to_json()), []).append(run)
+    groups = list(of_outcome.values())
+    for run in runs:
+        if not run.metrics:
+            alike = (group for group in groups if _asked_for(group[0]) == _asked_for(run))
+            next(alike, groups[0]).append(run)
+    parts = []
+    for group in groups:
+        outcome = _outcome(group[0])
+        group.sort(key=lambda run: _rank(run, outcome))
+        title = f"{outcome.name} ({outcome.task})"
+        parts.append(SweepPart(title, group, outcome.compared, outcome.ascending, outcome.chance))
+    return parts
 
 
 def csv_rows(runs: Sequence[SweepRun], compared: Sequence[str]) -> list[dict[str, object]]:
@@ -125,6 +149,11 @@ def _outcome(run: SweepRun) -> Outcome:
     assert run.metrics, "a run that failed has no outcome"
     classes = {"task": "classification", "name": "label", "classes": run.metrics.get("classes")}
     return outcome_from_json(run.metrics.get("outcome", classes))
+
+
+def _asked_for(run: SweepRun) -> tuple[str | None, ...]:
+    """Return what the command line says of what a run predicts."""
+    return tuple(run.settings.get(key) for key in ("task", "data.label"))
 
 
 def _rank(run: SweepRun, outcome: Outcome) -> tuple[bool, bool, float]:

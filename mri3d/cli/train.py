@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mri3d.cli.configuration import ALIASES, GROUPS, KEYS, Schema, conf_folder, make_parts, trusted_names
+from mri3d.cli.configuration import (
+    ALIASES,
+    GROUPS,
+    KEYS,
+    Schema,
+    conf_folder,
+    make_parts,
+    read_configuration,
+    trusted_names,
+)
 from mri3d.cli.overrides import hydra_overrides, targets, typed_values
 from mri3d.cli.places import foreign
 from mri3d.cli.status import exit_status, invocation
@@ -44,13 +53,13 @@ def execute(
     os.environ[RUN], os.environ[TRUST] = str(folder.resolve()), " ".join(trusted)
     try:
         end = runs.run(
-            parts.source,
-            parts.recipe,
+            parts.study.read,
             parts.model,
             parts.splits,
-            task=parts.configuration["task"],
             seed=parts.configuration["seed"],
             folder=folder,
+            title=parts.configuration.get("name", folder.name),
+            model_name=parts.model_name,
             configuration=parts.configuration,
             resumed=resumed,
         )
@@ -69,8 +78,6 @@ def execute(
 
 def resume(folder: Path, trusted: Sequence[str]) -> int:
     """Run the configuration that lies in a run: after it was cut off, or beside its first process."""
-    from mri3d.records import read_configuration
-
     configuration = read_configuration(folder)
     level = "WARNING" if RUN in os.environ else "INFO"
     logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s")

@@ -1,13 +1,18 @@
 """Cohorts of volumes in memory: what is known of each, checked for what splits and labels rely on."""
 
+import logging
+import numbers
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 
-from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, is_missing, list_text, means_no_label
+from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, is_missing, list_text, means_no_label, unmatched
+from mri3d.cohort.text_table import as_shown
 from mri3d.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 def array_cohort(
@@ -37,18 +42,21 @@ def array_cohort(
         UserError: Lengths differ, an id stands twice, or two volumes of different groups are the same.
     """
     num_volumes = len(digests)
-    label_cells = _cells("labels", labels, num_volumes)
-    assert label_cells is not None, "labels were given"
+    if not isinstance(name, str) or not name:
+        raise UserError(f"name is {name!r}. Give a text that says what the labels are, such as 'sex'.")
+    label_cells = _cells("labels", [] if labels is None else labels, num_volumes) or []
     id_cells = _cells("ids", ids, num_volumes) or [str(row) for row in range(num_volumes)]
     group_cells = _cells("groups", groups, num_volumes) or [""] * num_volumes
     site_cells = _cells("sites", sites, num_volumes) or [""] * num_volumes
-    if covariates is not None and not isinstance(covariates, Mapping):
+    if covariates is not None and not hasattr(covariates, "items"):  # a DataFrame has them too
         raise UserError("covariates are no dictionary. Give one of names to lists with an entry for each volume.")
     columns = {
         str(key): _cells(f"covariates[{key!r}]", values, num_volumes) or []
-        for key, values in (covariates or {}).items()
+        for key, values in ({} if covariates is None else covariates).items()
     }
     _check_ids(id_cells)
+    for value in unmatched(unlabelled, label_cells):
+        log.warning("unlabelled names %r, which is not among the labels", value)
     sessions = []
     for row, (id, label) in enumerate(zip(id_cells, label_cells, strict=True)):
         missing = means_no_label(label, unlabelled)
@@ -64,7 +72,8 @@ def array_cohort(
                 left_out=NO_LABEL if missing else "",
             )
         )
-    cohort = Cohort(tuple(sessions), source=f"labels ({name})" if name != "label" else "labels")
+    source = f"labels ({name})" if name != "label" else "labels"
+    cohort = Cohort(tuple(sessions), source, advice="give other labels")
     _check_copies(cohort)
     return cohort
 
@@ -83,7 +92,21 @@ def _cells(name: str, values: Sequence[object] | None, length: int) -> list[str]
     for row, value in enumerate(cells):
         if hasattr(value, "__len__") and not isinstance(value, str | bytes):
             raise UserError(f"{name}[{row}] is {value!r}, not one value. Give one for each volume.")
-    return ["" if _is_nothing(value) else str(value).strip() for value in cells]
+    return _texts(cells)
+
+
+def _texts(cells: Sequence[Any]) -> list[str]:
+    """Write cells as texts; numbers that are equal, such as 1 and 1.0, as the first of them is written."""
+    first: dict[Any, str] = {}
+    texts = []
+    for value in cells:
+        if _is_nothing(value):
+            texts.append("")
+            continue
+        text = as_shown(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value))
+        equal = isinstance(value, numbers.Number) and not isinstance(value, bool | np.bool_)
+        texts.append(first.setdefault(value, text) if equal else text)
+    return texts
 
 
 def _unpacked(value: Any) -> Any:  # noqa: ANN401 (any cell)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mri3d.arguments import check_fields
 from mri3d.cohort.cohort import Cohort, Session, list_text
 from mri3d.cohort.text_table import contents, find_root, read_text_table
 from mri3d.errors import UserError, option
@@ -59,6 +60,9 @@ class Bids:
     covariates: str | Sequence[str] = ()
     skip_bad: bool = False
     classes: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, "data")
 
     def read(self) -> Cohort:
         """Read the participants and list their scans, without opening them.

@@ -1,6 +1,7 @@
 """The cohort: the sessions of a study, what is known of each, and which take part."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, option
 from mri3d.files import csv_text
 
 NO_LABEL = "no label"  # `Session.left_out` of a session that can be predicted but not learnt from
+OTHER_COLUMN = f"set {option('data.label')} to another column"
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "#na", "#n/a"})  # as pandas has it, in any case
+
+_WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0*")
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,12 @@ class Cohort:
     Attributes:
         sessions: All of them, in the order of the table.
         source: Where the labels come from, to begin a message: "column 'sex' of subjects.csv".
+        advice: What to do where they cannot be used, to end one.
     """
 
     sessions: tuple[Session, ...]
     source: str = ""
+    advice: str = OTHER_COLUMN
 
     @property
     def taking_part(self) -> "Cohort":
@@ -197,6 +203,16 @@ def means_no_label(cell: str, unlabelled: Iterable[object]) -> bool:
     return is_missing(cell)
 
 
+def unmatched(unlabelled: Iterable[object], cells: Sequence[str]) -> list[object]:
+    """Return the values for "no label" that no cell holds: they may be misspelt.
+
+    >>> unmatched([0, "?"], ["1", "0.0", "NA"])
+    ['?']
+    """
+    known = [cell for cell in cells if not is_missing(cell)]
+    return [value for value in unlabelled if not any(means_no_label(cell, [value]) for cell in known)]
+
+
 def is_missing(cell: str) -> bool:
     """Return whether a cell is empty or holds one of the words for it: NA, N/A, NaN, null, None, in any case."""
     return cell.casefold() in _MISSING
@@ -237,5 +253,6 @@ def parse_number(text: str) -> float | None:
 def _group_text(session: Session) -> str:
     """Name whom a session must stay with, so that no name of one kind equals one of another."""
     if session.group is not None:
-        return f"group {session.group}"
+        whole = _WHOLE_NUMBER.fullmatch(session.group)  # 1 and 1.0 are one: pandas writes both
+        return f"group {whole[1] if whole else session.group}"
     return f"subject {session.id}" if session.participant is None else f"participant {session.participant}"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mri3d.arguments import check_fields
 from mri3d.cohort import anatomy
 from mri3d.cohort.anatomy import MAX_STRENGTH, Effect, SyntheticHead, VoxelGrid, load_template
 from mri3d.cohort.cohort import Cohort
@@ -56,6 +57,9 @@ class DemoStudy:
     effect_radius_mm: float = 26.0
     grid: str = "small"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "data.demo")
 
     def build(self) -> Path:
         """Return the folder of the study; generate it unless that was done before.

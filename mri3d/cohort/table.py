@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mri3d.arguments import check_fields
 from mri3d.cohort.cohort import Cohort, list_text
 from mri3d.cohort.text_table import TextTable, as_list, as_shown, contents, find_root, read_text_table
 from mri3d.errors import UserError, option
@@ -57,6 +58,9 @@ class Table:
     covariates: str | Sequence[str] = ()
     skip_bad: bool = False
     classes: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, "data")
 
     @property
     def suffix(self) -> None:

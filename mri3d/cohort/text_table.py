@@ -17,6 +17,7 @@ from mri3d.cohort.cohort import (
     is_missing,
     list_text,
     means_no_label,
+    unmatched,
 )
 from mri3d.errors import UserError, did_you_mean, option
 
@@ -150,9 +151,8 @@ class TextTable:
 
     def _warn_of_labels(self, name: str, labels: Sequence[str], ignored: Sequence[object]) -> None:
         """Warn of settings and cells that may not mean what they seem to."""
-        for value in ignored:
-            if not any(cell and means_no_label(cell, [value]) for cell in labels):
-                log.warning("unlabelled names %r, which is not in column %r of %s", value, name, self.path.name)
+        for value in unmatched(ignored, labels):
+            log.warning("unlabelled names %r, which is not in column %r of %s", value, name, self.path.name)
         if words := Counter(cell for cell in labels if cell and is_missing(cell)):
             log.warning(
                 "cells of column %r that mean no label: %s. If this is a class, give it another name in the table",

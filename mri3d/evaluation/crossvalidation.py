@@ -2,18 +2,23 @@
 
 import copy
 import logging
+import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
+from mri3d.cohort.people import count_sessions, session_word
 from mri3d.errors import UserError, option
 from mri3d.evaluation.results import FoldResult, Results
 from mri3d.evaluation.splits import Fold, Splits
+from mri3d.files import digest_json
 from mri3d.models.model import Model, TrainingSet
+from mri3d.outcome import score_text
 from mri3d.study import Study
 
 log = logging.getLogger(__name__)
@@ -97,6 +102,20 @@ class CrossValidation:
             results.append(result if keep_models else replace(result, model=None))
         return Results(self.study, tuple(results))
 
+    @cached_property
+    def digest(self) -> str:
+        """Identify the evaluation by who is there, how they are split, and how the model is set."""
+        study, rows = self.study, [(fold.train_rows, fold.validation_rows, fold.test_rows) for fold in self.folds]
+        return digest_json(
+            [
+                [study.ids, study.volumes.digests, study.cohort.labels, study.outcome.to_json()],
+                study.recipe.arguments() if study.recipe else None,
+                [[part.tolist() for part in parts] for parts in rows],
+                self.trainings[0].seed,
+                settings_text(self.model),
+            ]
+        )
+
     def _fit(self, fold: Fold, training: TrainingSet) -> FoldResult:
         """Fit a copy on one fold and test it."""
         start = time.perf_counter()
@@ -108,7 +127,16 @@ class CrossValidation:
         targets = self.study.targets[fold.test_rows]
         scores = self.study.outcome.scores(targets, predictions, raw) if len(targets) else {}
         return FoldResult(
-            fold, predictions, raw, scores, model.history(), seconds, model.last_search(), model, training.seed
+            fold,
+            predictions,
+            raw,
+            scores,
+            model.history(),
+            seconds,
+            model.last_search(),
+            model,
+            seed=training.seed,
+            run=self.digest,
         )
 
     def _nothing(self) -> np.ndarray:
@@ -120,18 +148,32 @@ class CrossValidation:
     def _summary(self, result: FoldResult) -> str:
         where = f"fold {result.fold.number} ({result.fold.number + 1} of {len(self.folds)})"
         if not result.scores:
-            return f"trained on all subjects after {result.seconds:.0f} s"
-        named = [f"{name} {value:.3f}" for name, value in result.scores.items() if value is not None][:3]
-        return f"{where}: {', '.join(named)} on {len(result.fold.test_rows)} subjects after {result.seconds:.0f} s"
+            return f"trained on all {session_word(self.study.cohort)}s after {result.seconds:.0f} s"
+        named = [f"{name} {score_text(value)}" for name, value in result.scores.items() if value is not None][:3]
+        tested = count_sessions(self.study.cohort, result.fold.test_rows)
+        return f"{where}: {', '.join(named)} on {tested} after {result.seconds:.0f} s"
+
+
+def settings_text(model: Model, *, without: Collection[str] = ()) -> str:
+    """Write how a model is set, so that equal texts mean equal models.
+
+    Args:
+        model: Whatever has been fitted since.
+        without: Fields that are left out.
+    """
+    names: list[str] = [one.name for one in fields(model)] if is_dataclass(model) else []
+    options = {name: getattr(model, name) for name in names if name not in without}
+    text = repr(options if names else model)
+    return f"{type(model).__name__} " + re.sub(" at 0x[0-9a-f]+", "", text)  # where a function lies differs each time
 
 
 def _check_instances(model: object, splits: object) -> None:
     """Refuse what is easily given in place of a model or of splits: the class, or a number of folds."""
-    for name, value, method, example in (
-        ("model", model, "fit", "mri3d.models.Ridge()"),
-        ("splits", splits, "split", "mri3d.KFold(folds=5)"),
+    for name, value, method, asked, example in (
+        ("model", model, "fit", "check", "mri3d.models.Ridge()"),
+        ("splits", splits, "split", "tuned", "mri3d.KFold(folds=5)"),
     ):
         if isinstance(value, type):
             raise UserError(f"{name} is the class {value.__name__}. Give an instance, such as {value.__name__}().")
-        if not hasattr(value, method):
-            raise UserError(f"{name} is {value!r}, which has no way to {method}. Give one such as {example}.")
+        if not hasattr(value, asked):  # a text has `split` and scikit-learn's models have `fit`
+            raise UserError(f"{name} is {value!r}, which has no way to {method} here. Give one such as {example}.")

@@ -11,17 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from inspect import signature
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 
+from mri3d.arguments import describe, fits
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.evaluation.splits import KFold
 from mri3d.files import digest_json, write_json
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import Model, Search, Setting, TrainingSet
 from mri3d.outcome import SCORE_TITLES, Line
-from mri3d.plan import describe, fits
 from mri3d.volumes.sequence import VolumeSequence
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,15 @@ class GridSearch:
     settings: Sequence[Setting]
     inner: KFold
 
+    chooses: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         self.variants: list[Model] = [variant(self.model, setting) for setting in self.settings]
+
+    @property
+    def name(self) -> str:
+        """That of the model."""
+        return self.model.name
 
     def check(self, training: TrainingSet) -> None:
         """Refuse what a variant cannot learn from, on the whole of it or on an inner fold.

@@ -38,6 +38,7 @@ class Nested(KFold):
     inner_folds: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.inner_folds is not None and not self.grid:
             raise UserError(
                 f"{option('evaluation.inner_folds', self.inner_folds)} is for {option('evaluation.grid')}, and there "
@@ -65,8 +66,8 @@ class Nested(KFold):
     def tuned(self, model: Model) -> Model:
         """Return a search among the variants of the model that the grid spans; the model itself without a grid."""
         if not self.grid:
-            if not model.uses_components:
-                log.warning("nested evaluation chooses nothing for a network without a grid: it is k-fold")
+            if not model.chooses:
+                log.warning("nested evaluation chooses nothing for %s without a grid: it is k-fold", model.name)
             return model
         inner = KFold(folds=self.inner_folds or INNER_FOLDS, validation=self.validation)
         return GridSearch(model, self.settings, inner)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mri3d.cohort.people import count_sessions
 from mri3d.errors import UserError
 from mri3d.evaluation.splits import Fold
 from mri3d.models.member import Member, member_of
@@ -47,6 +48,7 @@ class FoldResult:
         searches: How options were chosen, outermost first; empty where none were.
         model: The fitted model, where it was kept.
         seed: Of the fit.
+        run: What identifies the evaluation that the fold is of, see `mri3d.model_folder.Card`.
     """
 
     fold: Fold
@@ -58,6 +60,7 @@ class FoldResult:
     searches: tuple[Search, ...] = ()
     model: Model | None = None
     seed: int = 0
+    run: str = ""
 
     @property
     def chosen(self) -> Setting:
@@ -75,6 +78,28 @@ class FoldResult:
             "test_scores": self.scores,
             "train_subjects": [study.ids[row] for row in learnt_from],
         }
+
+    def member(self, study: Study, *, num_folds: int) -> Member:
+        """Return the fitted model with what surrounds it on new scans.
+
+        Args:
+            study: What it was fitted on.
+            num_folds: How many folds there are.
+
+        Raises:
+            UserError: It was not kept.
+        """
+        if self.model is None:
+            raise UserError("the models of these results were not kept in memory. Load them from the run's folder.")
+        return member_of(
+            study,
+            self.model,
+            train_rows=self.fold.train_rows,
+            fold=self.fold.number,
+            num_folds=num_folds,
+            run=self.run,
+            facts=self.facts(study),
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -154,25 +179,7 @@ class Results:
         Raises:
             UserError: They were not kept: a run writes each into its model folder instead.
         """
-        return TrainedModel(tuple(self.member(result) for result in self.folds))
-
-    def member(self, result: FoldResult) -> Member:
-        """Return the model of a fold with what surrounds it on new scans.
-
-        Raises:
-            UserError: It was not kept.
-        """
-        if result.model is None:
-            raise UserError("the models of these results were not kept in memory. Load them from the run's folder.")
-        fold = result.fold
-        return member_of(
-            self.study,
-            result.model,
-            train_rows=fold.train_rows,
-            fold=fold.number,
-            num_folds=len(self.folds),
-            facts=result.facts(self.study),
-        )
+        return TrainedModel(tuple(result.member(self.study, num_folds=len(self.folds)) for result in self.folds))
 
     @property
     def chosen_counts(self) -> dict[str, dict[str, int]]:
@@ -243,11 +250,12 @@ class Results:
 
     def headline(self) -> str:
         """Write the result in one line."""
-        learnt = len(np.union1d(self.folds[0].fold.train_rows, self.folds[0].fold.validation_rows))
+        cohort = self.study.cohort
         if not self.scores:
-            return f"none: trained on all {learnt} subjects, so nothing says how good the model is"
+            learnt_from = np.union1d(self.folds[0].fold.train_rows, self.folds[0].fold.validation_rows)
+            return f"none: trained on all {count_sessions(cohort, learnt_from)}, so nothing says how good the model is"
         said = self.study.outcome.headline({name: score.value for name, score in self.scores.items()})
-        return f"{said} ({len(self.rows)} tests of {len(np.unique(self.rows))} subjects)"
+        return f"{said} ({len(self.rows)} tests of {count_sessions(cohort, np.unique(self.rows))})"
 
 
 def _text(value: object) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
 from mri3d.evaluation.partition import Strata, partition
 from mri3d.models.model import Model
@@ -47,7 +48,7 @@ class Splits(Protocol):
             seed: The split is a function of it, the targets and the groups, whatever the order of the rows.
 
         Raises:
-            UserError: A share is out of range, or there are too few groups to be on every side.
+            UserError: There are too few groups to be on every side.
         """
 
     def tuned(self, model: Model) -> Model:
@@ -69,9 +70,12 @@ class All:
 
     validation: float = 0.2
 
+    def __post_init__(self) -> None:
+        check_fields(self, "evaluation")
+        _check_share("validation", self.validation, least=0.0)
+
     def split(self, outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, seed: int) -> list[Fold]:
         """Split into training and validation rows; arguments and errors as for `Splits.split`."""
-        _check_share("validation", self.validation, least=0.0)
         needed = 2 if self.validation else 1
         codes = outcome.strata(targets, groups, needed=needed, reason="training with a share for validation needs")
         strata = Strata.of(codes, groups, outcome)
@@ -101,10 +105,13 @@ class Holdout:
     test: float = 0.2
     validation: float = 0.2
 
-    def split(self, outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, seed: int) -> list[Fold]:
-        """Split once; arguments and errors as for `Splits.split`."""
+    def __post_init__(self) -> None:
+        check_fields(self, "evaluation")
         _check_share("test", self.test, least=np.nextafter(0.0, 1.0))
         _check_share("validation", self.validation, least=0.0)
+
+    def split(self, outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, seed: int) -> list[Fold]:
+        """Split once; arguments and errors as for `Splits.split`."""
         needed = 3 if self.validation else 2
         codes = outcome.strata(targets, groups, needed=needed, reason="a hold-out with its parts needs")
         strata, shares = Strata.of(codes, groups, outcome), np.array([1 - self.test, self.test])
@@ -138,11 +145,14 @@ class KFold:
     repeats: int = 1
     validation: float = 0.2
 
-    def split(self, outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, seed: int) -> list[Fold]:
-        """Split `folds` times `repeats` times; arguments and errors as for `Splits.split`."""
+    def __post_init__(self) -> None:
+        check_fields(self, "evaluation")
         _check_count("folds", self.folds, least=2)
         _check_count("repeats", self.repeats, least=1)
         _check_share("validation", self.validation, least=0.0)
+
+    def split(self, outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, seed: int) -> list[Fold]:
+        """Split `folds` times `repeats` times; arguments and errors as for `Splits.split`."""
         codes = outcome.strata(
             targets,
             groups,
@@ -201,14 +211,14 @@ def _fold(number: int, repeat: int, in_test: np.ndarray, strata: Strata, validat
 
 
 def _check_share(name: str, value: float, *, least: float) -> None:
-    if not isinstance(value, int | float | np.integer | np.floating) or not least <= value < 1:
+    if not least <= value < 1:
         allowed = "between 0 and 1" if least > 0 else "at least 0 and below 1"
         where = option(f"evaluation.{name}", value)
         raise UserError(f"{where} is no share of the subjects: give a number {allowed}, such as 0.2.")
 
 
 def _check_count(name: str, value: int, *, least: int) -> None:
-    if not isinstance(value, int | np.integer) or value < least:
+    if value < least:
         raise UserError(f"{option(f'evaluation.{name}', value)}: give a whole number of at least {least}.")
 
 

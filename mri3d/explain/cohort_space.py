@@ -1,5 +1,6 @@
 """The grid on which maps of a whole cohort lie, and how they are written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,7 +11,7 @@ from isal import igzip
 
 from mri3d.parallel import map_threads
 from mri3d.scans.scan import read_scan, write_image
-from mri3d.volumes.cache import Volumes
+from mri3d.volumes.recipe import Recipe
 
 MAX_SCANS = 50
 """How many scans, evenly spaced through the cohort, are read for the average affine."""
@@ -39,20 +40,24 @@ class CohortSpace:
     num_scans: int
 
     @classmethod
-    def of(cls, volumes: Volumes, *, max_scans: int = MAX_SCANS) -> Self:
+    def of(
+        cls, recipe: Recipe, scans: Sequence[Path], sides: tuple[int, int, int], *, max_scans: int = MAX_SCANS
+    ) -> Self:
         """Average the affines of some scans' volumes.
 
         Args:
-            volumes: Of the whole cohort.
+            recipe: How a scan becomes a volume.
+            scans: Of the whole cohort.
+            sides: Of the volumes, [X, Y, Z].
             max_scans: How many scans are read, evenly spaced.
         """
-        rows = np.unique(np.linspace(0, len(volumes) - 1, max_scans).round().astype(int))
+        rows = np.unique(np.linspace(0, len(scans) - 1, max_scans).round().astype(int))
 
         def affine(row: int) -> np.ndarray:
-            return volumes.recipe.affine(read_scan(volumes.scans[row]))
+            return recipe.affine(read_scan(scans[row]))
 
         affines = np.stack(map_threads(affine, rows.tolist(), what="placing the maps"))
-        mean, sides = average_affine(affines, np.array(volumes.shape[1:])), volumes.shape[1:]
+        mean = average_affine(affines, np.array(sides))
         orientation = nib.io_orientation(mean)
         return cls(mean @ nib.orientations.inv_ornt_aff(orientation, sides), orientation, len(rows))
 

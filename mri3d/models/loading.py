@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from mri3d.arguments import checked
 from mri3d.errors import UserError
 from mri3d.model_folder import model_folders, read_model
-from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
+from mri3d.models.classical.models import CLASSICAL
 from mri3d.models.member import Member
 from mri3d.models.model import Model
 from mri3d.models.network.cnn import CNN
 from mri3d.models.trained import TrainedModel
 
-MODELS: dict[str, type[Model]] = {model.name: model for model in (CNN, Logistic, LinearSVM, RBFSVM, KNN, Ridge)}
+MODELS: dict[str, type[Model]] = {CNN.name: CNN, **{model.name: model for model in CLASSICAL}}
 
 
+@checked
 def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> TrainedModel:
     """Load what a training left: all models of a run, which vote, or one fold's.
 
@@ -41,6 +43,11 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> TrainedModel:
     first, shapes = cards[0], {card.reference.mean.shape for card in cards}
     if len(shapes) > 1 or any((card.outcome, card.recipe) != (first.outcome, first.recipe) for card in cards):
         raise UserError(f"the models beneath {path} differ in outcome or preprocessing: they are not of one run.")
+    if (num_runs := len({card.run for card in cards})) > 1:
+        raise UserError(
+            f"the models beneath {path} are of {num_runs} different runs, and would be taken for the folds of one. "
+            "Copy the models of one run again."
+        )
     if folders != [path] and len(members) != first.num_folds:  # a folder that is itself a model may be one of several
         raise UserError(
             f"{path} holds the models of {len(members)} of its {first.num_folds} folds. Go on with the run "

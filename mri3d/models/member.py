@@ -29,6 +29,7 @@ def member_of(
     train_rows: np.ndarray,
     fold: int = 0,
     num_folds: int = 1,
+    run: str = "",
     facts: dict[str, Any] | None = None,
 ) -> Member:
     """Surround a model with what it needs to meet new scans.
@@ -39,6 +40,7 @@ def member_of(
         train_rows: Rows that it learnt from, whose average new volumes are held against.
         fold: Number of the fold.
         num_folds: How many folds there are.
+        run: What identifies the run, see `Card`.
         facts: What a reader of its card wants to know.
     """
     written = {
@@ -47,5 +49,5 @@ def member_of(
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     reference = Reference.fit(study.volumes, train_rows)
-    card = Card(study.outcome, study.recipe, reference, fold, num_folds, study.suffix, written | (facts or {}))
+    card = Card(study.outcome, study.recipe, reference, fold, num_folds, run, study.suffix, written | (facts or {}))
     return Member(model, card)

@@ -105,6 +105,14 @@ class Search:
 class Model(Protocol):
     """Fits on rows and predicts. The constructor only stores; `fit` builds everything afresh."""
 
+    @property
+    def name(self) -> str:
+        """What it is called in configurations, model folders and messages."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether each fit chooses options of the model by inner folds of its rows, see `last_search`."""
+
     def check(self, training: TrainingSet) -> None:
         """Refuse, before any work starts, what cannot be learnt from; no volume is read.
 

@@ -1,7 +1,7 @@
 """A fitted model, or several that vote, with all that it needs to meet new scans."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,41 +9,17 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from mri3d.arguments import checked
 from mri3d.errors import UserError, did_you_mean
+from mri3d.files import check_folder
 from mri3d.model_folder import places_of
 from mri3d.models.member import Member
+from mri3d.models.scan_prediction import ScanPrediction
 from mri3d.outcome import Outcome
 from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan import Scan, read_scan
+from mri3d.scans.scan import read_scan
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.sequence import InMemory, VolumeSequence
-
-
-@dataclass(frozen=True, eq=False)
-class ScanPrediction:
-    """What a model says of one scan.
-
-    Attributes:
-        name: What the scan is called.
-        prediction: Probabilities [K], or a value [], of all members together; None where the scan could not be used.
-        spread: How far the members differ; None for one.
-        status: "ok", "unusual" where the scan is unlike every training scan, or "failed" where it could not be used.
-        warnings: What to know about the scan; why, where it could not be used.
-        scan: The scan as it was read.
-        volume: What the model saw, float32 [C, X, Y, Z].
-    """
-
-    name: str
-    prediction: np.ndarray | None
-    spread: float | None = None
-    status: str = "ok"
-    warnings: tuple[str, ...] = ()
-    scan: Scan | None = None
-    volume: np.ndarray | None = None
-
-    def warned(self, *warnings: str) -> "ScanPrediction":
-        """Return the prediction with more warnings."""
-        return replace(self, warnings=(*self.warnings, *warnings))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,6 +67,7 @@ class TrainedModel:
         first, *others = self.members
         return tuple(kind for kind in first.model.heatmaps if all(kind in other.model.heatmaps for other in others))
 
+    @checked
     def predict(self, scans: str | Path | Sequence[str | Path]) -> pd.DataFrame:
         """Predict scans; one that cannot be used never stops the others.
 
@@ -122,8 +99,9 @@ class TrainedModel:
         Raises:
             UserError: They have another shape, or are not finite.
         """
-        return np.asarray(self._predictions(self._checked(volumes)).mean(axis=0))
+        return np.asarray(self._predictions(self._taken(volumes)).mean(axis=0))
 
+    @checked
     def explain(
         self, scan: str | Path, target: str | int | None = None, *, method: str | None = None
     ) -> nib.Nifti1Image:
@@ -168,21 +146,24 @@ class TrainedModel:
         Raises:
             UserError: As for `predict_arrays`, or there is no such class or method.
         """
-        checked, kind = self._checked(volumes), self.method(method)
-        predictions = self._predictions(checked).mean(axis=0)
+        taken, kind = self._taken(volumes), self.method(method)
+        predictions = self._predictions(taken).mean(axis=0)
         return np.stack(
             [
-                self._heat(checked[row], self.outcome.target_named(target, prediction), kind)
+                self.evidence(taken[row], self.outcome.target_named(target, prediction), kind)
                 for row, prediction in enumerate(predictions)
             ]
         )
 
+    @checked
     def save(self, folder: str | Path) -> None:
         """Write the model, to be loaded by `mri3d.load`: several members each into `fold_<number>` beneath.
 
         Raises:
-            UserError: The folder holds another model, which would be loaded with this one or in its place.
+            UserError: The folder holds another model, which would be loaded with this one or in its place; or nothing
+                can be written there.
         """
+        check_folder(Path(folder), "folder")
         numbers = [member.card.fold for member in self.members] if len(self.members) > 1 else []
         for member, place in zip(self.members, places_of(Path(folder), numbers), strict=True):
             member.model.save(place, member.card)
@@ -224,8 +205,16 @@ class TrainedModel:
         assert found.volume is not None, "it was predicted"
         assert found.prediction is not None, "it was predicted"
         which = self.outcome.target_named(target, found.prediction)
-        heat = self._heat(found.volume, which, self.method(method))
+        heat = self.evidence(found.volume, which, self.method(method))
         return self.require_recipe().to_scan(heat, found.scan)
+
+    def evidence(self, volume: np.ndarray, target: int, method: str) -> np.ndarray:
+        """Compute the scaled mean evidence of the members in a volume [C, X, Y, Z], float32 [X, Y, Z]."""
+        maps = [
+            member.model.explain(volume, baseline=member.card.reference.mean, target=target, method=method)
+            for member in self.members
+        ]
+        return self.outcome.as_heat(np.asarray(np.mean(maps, axis=0), dtype=np.float32))
 
     def method(self, name: str | None) -> str:
         """Return a kind of heatmap by its name, the default where none is named.
@@ -244,7 +233,7 @@ class TrainedModel:
 
     def prediction_header(self) -> list[str]:
         """Return the columns of predictions.csv; with several members, `spread` is how far they differ."""
-        cells = self.outcome.prediction_columns(np.empty((0, len(self.outcome.value_titles()))))
+        cells = self.outcome.prediction_columns(np.empty((0, len(self.outcome.words.value_titles()))))
         return ["scan", *cells, "status", "warnings", *(["spread"] if len(self.members) > 1 else [])]
 
     def prediction_rows(self, found: Sequence[ScanPrediction]) -> list[dict[str, Any]]:
@@ -271,26 +260,18 @@ class TrainedModel:
             )
         return self.recipe
 
-    def _checked(self, volumes: Any) -> InMemory:  # noqa: ANN401
+    def _taken(self, volumes: Any) -> InMemory:  # noqa: ANN401
         """Copy a user's arrays, of the shape that the model was trained on."""
-        checked, wanted = InMemory.of(volumes), self.members[0].card.reference.mean.shape
-        if checked.shape != wanted:
-            theirs, ours = (" x ".join(map(str, shape)) for shape in (checked.shape, wanted))
+        taken, wanted = InMemory.of(volumes), self.members[0].card.reference.mean.shape
+        if taken.shape != wanted:
+            theirs, ours = (" x ".join(map(str, shape)) for shape in (taken.shape, wanted))
             raise UserError(f"volumes of {theirs} (channels, X, Y, Z) do not fit a model of {ours}.")
-        return checked
+        return taken
 
     def _predictions(self, volumes: VolumeSequence) -> np.ndarray:
         """Predict volumes by each of M members, [M, N, K] or [M, N]."""
         rows = np.arange(len(volumes))
         return np.stack([member.model.predict(volumes, rows) for member in self.members])
-
-    def _heat(self, volume: np.ndarray, target: int, method: str) -> np.ndarray:
-        """Compute the scaled mean evidence of the members in a volume [C, X, Y, Z], float32 [X, Y, Z]."""
-        maps = [
-            member.model.explain(volume, baseline=member.card.reference.mean, target=target, method=method)
-            for member in self.members
-        ]
-        return self.outcome.as_heat(np.asarray(np.mean(maps, axis=0), dtype=np.float32))
 
     def _strangeness(self, volume: np.ndarray) -> tuple[str, ...]:
         # Most members must find the scan strange, since each has seen other subjects.

@@ -2,11 +2,13 @@
 
 from mri3d.outcome.classes import Classes
 from mri3d.outcome.labels import TASKS, outcome_from_json, outcome_of
-from mri3d.outcome.line import Line
+from mri3d.outcome.line import Line, check_debias, correcting_line
 from mri3d.outcome.measure import Measure
-from mri3d.outcome.outcome import SCORE_TITLES, Example, Outcome, Scores
+from mri3d.outcome.outcome import SCORE_RANGES, SCORE_TITLES, Example, Outcome, Scores, score_text
+from mri3d.outcome.words import Words
 
 __all__ = [
+    "SCORE_RANGES",
     "SCORE_TITLES",
     "TASKS",
     "Classes",
@@ -15,6 +17,10 @@ __all__ = [
     "Measure",
     "Outcome",
     "Scores",
+    "Words",
+    "check_debias",
+    "correcting_line",
     "outcome_from_json",
     "outcome_of",
+    "score_text",
 ]

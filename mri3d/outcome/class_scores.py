@@ -56,6 +56,15 @@ def class_scores(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str])
     }
 
 
+def count_classes(targets: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
+    """Count the rows [N] of each class.
+
+    >>> count_classes(np.array([0, 1, 1]), ("a", "b", "c"))
+    {'a': 1, 'b': 2, 'c': 0}
+    """
+    return {name: int((targets == k).sum()) for k, name in enumerate(classes)}
+
+
 def confusion_matrix(targets: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
     """Count subjects by true class (rows) and predicted class (columns) [K, K].
 
@@ -114,7 +123,7 @@ def membership(targets: np.ndarray, num_classes: int) -> np.ndarray:
 
 
 def _auc(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> float | None:
-    missing = [name for target, name in enumerate(classes) if not (targets == target).any()]
+    missing = [name for name, count in count_classes(targets, classes).items() if not count]
     if missing:
         log.warning(
             "no AUC for these %d test subjects: none is of class %s", len(targets), ", ".join(map(repr, missing))

@@ -1,11 +1,14 @@
-"""What the report of a run says about classes: the result in a sentence, cautions, and how to read the scores."""
+"""What people are told of classes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mri3d.outcome.class_scores import confusion_matrix
+from mri3d.outcome.class_scores import confusion_matrix, count_classes
+from mri3d.outcome.words import Words
 
 FEW_TESTS = 30
 """Tests of a class; with fewer, the standard error of a proportion of 0.8 is above 0.07."""
@@ -17,97 +20,114 @@ _SENTENCES = {
 }
 
 
-def result_sentence(names: Sequence[str], metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
-    """Write the first defined one of AUC, balanced accuracy and accuracy, and what it means.
+@dataclass(frozen=True)
+class ClassWords(Words):
+    """The texts of classes.
 
-    Args:
-        names: Of the K classes.
-        metrics: The content of metrics.json.
-        targets: Index of the true class of each test [T].
-
-    Returns:
-        The number, and the sentence that goes on after it.
+    Attributes:
+        names: Of the K classes, in the order of the probabilities.
     """
-    name = next(name for name in _SENTENCES if metrics["test"][name]["value"] is not None)
-    score, num_folds = metrics["test"][name], len(metrics["folds"])
-    interval = "" if score["low"] is None else f", 95 % interval {score['low']:.3f} to {score['high']:.3f}"
-    tests = f"{len(targets)} tests" + (f" in {num_folds} folds" if num_folds > 1 else "")
-    sentence = f"{_SENTENCES[name]}{interval}, on {tests}. No model was tested on a scan that it was trained on."
-    if name == "auc" and len(names) == 2:
-        rank = f"{100 * score['value']:.1f}".removesuffix(".0")
-        sentence += (
-            f" Given one scan of class {names[0]} and one of class {names[1]}, it ranks the two correctly {rank} times "
-            "in 100; guessing does so 50 times."
-        )
-    elif name == "auc":
-        sentence += f" It is the mean over {len(names)} classes, each against all others; guessing gives 0.50."
-    return f"{score['value']:.3f}", sentence
 
+    names: tuple[str, ...]
 
-def cautions(counts: Mapping[str, int], metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
-    """Write what a reader must know before using the number.
+    def describe(self, targets: np.ndarray) -> str:
+        """Count the rows of each class in a line: "F 68, M 63"."""
+        return ", ".join(f"{name} {count}" for name, count in count_classes(targets, self.names).items())
 
-    Args:
-        counts: Number of tests of each class.
-        metrics: The content of metrics.json.
-        targets: Index of the true class of each test [T].
-    """
-    texts = []
-    few = [f"{count} of class {name}" for name, count in counts.items() if count < FEW_TESTS]
-    if few:
-        texts.append(
-            f"Few tests: only {' and '.join(few)}. With other subjects, the result could differ by 0.1 or more"
-            + ("; evaluation=kfold tests every subject." if len(metrics["folds"]) == 1 else ".")
-        )
-    error = metrics["test"]["expected_calibration_error"]["value"]
-    if error > 0.15 and len(targets) >= 50:  # fewer tests raise it by chance alone
-        texts.append(
-            f"The predicted probabilities differ from the observed frequencies by {error:.2f} on average: use them to "
-            "rank scans, not as probabilities."
-        )
-    return texts
+    def cohort_rows(self, targets: np.ndarray) -> list[tuple[str, str]]:
+        """Count the rows of each class for a table."""
+        return [(f"class {name}", str(count)) for name, count in count_classes(targets, self.names).items()]
 
+    def decision(self, name: str) -> str:
+        """Name the decision for a class."""
+        return f"the decision for {name}"
 
-def reading(names: Sequence[str]) -> list[str]:
-    """Write how the scores are to be read, and what they do not say."""
-    positive = f" {names[1]} is the positive class." if len(names) == 2 else ""
-    return [
-        "AUC does not depend on a threshold. Accuracy, balanced accuracy and F1 count the most probable class as the "
-        f"prediction.{positive}",
-        "Balanced accuracy is the mean over the classes of the proportion classified correctly: guessing gives "
-        f"{1 / len(names):.2f}, however unequal the classes are. Accuracy can be high by always predicting the largest "
-        "class.",
-        "Log loss, Brier score and calibration error measure how good the probabilities themselves are: lower is "
-        "better.",
-        "The result holds for subjects and scanners like these. If the classes also differ in scanner, age, head size "
-        "or anything else, the model may have learnt that instead: compare the classes in these first.",
-    ]
+    def evidence(self, target: int) -> tuple[str, str]:
+        """Name evidence for a class, and against it."""
+        return f"for {self.names[target]}", f"against {self.names[target]}"
 
+    def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:
+        """Write the confusion matrix, a row for each true class."""
+        counts = confusion_matrix(targets, predictions.argmax(axis=1), len(self.names))
+        lines = ["| label \\ prediction | " + " | ".join(self.names) + " |", "|" + " --- |" * (len(self.names) + 1)]
+        for name, row in zip(self.names, counts, strict=True):
+            lines.append(f"| **{name}** | " + " | ".join(map(str, row)) + " |")
+        return "\n".join(lines)
 
-def value_titles(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the titles of the columns of probabilities in the report of predictions."""
-    return tuple(f"Probability of {name}" for name in names)
+    def prediction(self, prediction: np.ndarray) -> str:
+        """Name the most probable class."""
+        return self.names[prediction.argmax()]
 
+    def verdict(self, prediction: np.ndarray) -> str:
+        """Write the most probable class and its probability."""
+        return f"{self.prediction(prediction)} {prediction.max():.3f}"
 
-def prediction_reading() -> list[str]:
-    """Write how predictions on new scans are to be read."""
-    return [
-        "The prediction is the class with the highest probability. If the probabilities are nearly equal, treat the "
-        "scan as undecided.",
-        "The probabilities hold for scans like those the model was trained on. On another scanner, sequence, age group "
-        "or illness they can be wrong without any sign of it here: test the model on labelled scans of your own first.",
-    ]
+    def summary(self, predictions: Sequence[np.ndarray]) -> str:
+        """Count how many scans were classified, and as what."""
+        counts = Counter(map(self.prediction, predictions))
+        said = ", ".join(f"{counts[name]} as {name}" for name in self.names if counts[name])
+        return f"{'scan' if len(predictions) == 1 else 'scans'} classified" + (f": {said}." if said else ".")
 
+    def value_titles(self) -> tuple[str, ...]:
+        """Return the titles of the probabilities."""
+        return tuple(f"Probability of {name}" for name in self.names)
 
-def confusion_table(names: Sequence[str], targets: np.ndarray, predictions: np.ndarray) -> str:
-    """Write the confusion matrix in Markdown, a row for each true class.
+    def prediction_reading(self) -> list[str]:
+        """Write how predicted classes are to be read."""
+        return [
+            "The prediction is the class with the highest probability. If the probabilities are nearly equal, treat "
+            "the scan as undecided.",
+            "The probabilities hold for scans like those the model was trained on. On another scanner, sequence, age "
+            "group or illness they can be wrong without any sign of it here: test the model on labelled scans of your "
+            "own first.",
+        ]
 
-    Args:
-        names: Of the K classes.
-        targets: Index of the true class [N].
-        predictions: Index of the predicted class [N].
-    """
-    counts = confusion_matrix(targets, predictions, len(names))
-    head = "| label \\ prediction | " + " | ".join(names) + " |\n|" + " --- |" * (len(names) + 1)
-    rows = [f"| **{name}** | " + " | ".join(map(str, row)) + " |" for name, row in zip(names, counts, strict=True)]
-    return "\n".join([head, *rows])
+    def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
+        """Write the first defined one of AUC, balanced accuracy and accuracy, and what it means."""
+        name = next(name for name in _SENTENCES if metrics["test"][name]["value"] is not None)
+        score, num_folds = metrics["test"][name], len(metrics["folds"])
+        interval = "" if score["low"] is None else f", 95 % interval {score['low']:.3f} to {score['high']:.3f}"
+        tests = f"{len(targets)} tests" + (f" in {num_folds} folds" if num_folds > 1 else "")
+        sentence = f"{_SENTENCES[name]}{interval}, on {tests}. No model was tested on a scan that it was trained on."
+        if name == "auc" and len(self.names) == 2:
+            rank = f"{100 * score['value']:.1f}".removesuffix(".0")
+            sentence += (
+                f" Given one scan of class {self.names[0]} and one of class {self.names[1]}, it ranks the two "
+                f"correctly {rank} times in 100; guessing does so 50 times."
+            )
+        elif name == "auc":
+            sentence += f" It is the mean over {len(self.names)} classes, each against all others; guessing gives 0.50."
+        return f"{score['value']:.3f}", sentence
+
+    def cautions(self, metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
+        """Warn of few tests, and of probabilities that are none."""
+        texts = []
+        counts = count_classes(targets, self.names)
+        few = [f"{count} of class {name}" for name, count in counts.items() if count < FEW_TESTS]
+        if few:
+            texts.append(
+                f"Few tests: only {' and '.join(few)}. With other subjects, the result could differ by 0.1 or more"
+                + ("; evaluation=kfold tests every subject." if len(metrics["folds"]) == 1 else ".")
+            )
+        error = metrics["test"]["expected_calibration_error"]["value"]
+        if error > 0.15 and len(targets) >= 50:  # fewer tests raise it by chance alone
+            texts.append(
+                f"The predicted probabilities differ from the observed frequencies by {error:.2f} on average: use them "
+                "to rank scans, not as probabilities."
+            )
+        return texts
+
+    def reading(self) -> list[str]:
+        """Write how the scores of classes are to be read."""
+        positive = f" {self.names[1]} is the positive class." if len(self.names) == 2 else ""
+        return [
+            "AUC does not depend on a threshold. Accuracy, balanced accuracy and F1 count the most probable class as "
+            f"the prediction.{positive}",
+            "Balanced accuracy is the mean over the classes of the proportion classified correctly: guessing gives "
+            f"{1 / len(self.names):.2f}, however unequal the classes are. Accuracy can be high by always predicting "
+            "the largest class.",
+            "Log loss, Brier score and calibration error measure how good the probabilities themselves are: lower is "
+            "better.",
+            "The result holds for subjects and scanners like these. If the classes also differ in scanner, age, head "
+            "size or anything else, the model may have learnt that instead: compare the classes in these first.",
+        ]

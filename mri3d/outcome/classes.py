@@ -1,16 +1,14 @@
 """Classes as what is predicted: the probability of each, and which is the most probable."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from mri3d.errors import UserError, did_you_mean, option
-from mri3d.outcome import class_words
-from mri3d.outcome.class_scores import auc, class_scores, membership
-from mri3d.outcome.line import Line
+from mri3d.outcome.class_scores import auc, class_scores, count_classes, membership
+from mri3d.outcome.class_words import ClassWords
 from mri3d.outcome.outcome import Example, Outcome, Scores
 from mri3d.outcome.platt import fit_sigmoids, sigmoid_proba, softmax_proba
 
@@ -34,8 +32,12 @@ class Classes(Outcome):
     names: tuple[str, ...]
     name: str = field(default="label", compare=False)
 
-    task: ClassVar[Literal["classification"]] = "classification"
+    task: ClassVar[str] = "classification"
+    noun: ClassVar[str] = "classes"
+    continuous: ClassVar[bool] = False
+    memberships: ClassVar[bool] = True
     calibrates: ClassVar[bool] = True
+    shrinks: ClassVar[bool] = False
     in_every_part: ClassVar[bool] = True
     signed: ClassVar[bool] = False
     patience: ClassVar[int | None] = 20
@@ -54,18 +56,6 @@ class Classes(Outcome):
     def cells(self, targets: np.ndarray) -> list[Any]:
         """Return the names of the classes of targets [N]."""
         return [self.names[target] for target in targets]
-
-    def counts(self, targets: np.ndarray) -> dict[str, int]:
-        """Count the rows of each class."""
-        return {name: int((targets == k).sum()) for k, name in enumerate(self.names)}
-
-    def describe(self, targets: np.ndarray) -> str:
-        """Count the rows of each class in a line: "F 68, M 63"."""
-        return ", ".join(f"{name} {count}" for name, count in self.counts(targets).items())
-
-    def cohort_rows(self, targets: np.ndarray) -> list[tuple[str, str]]:
-        """Count the rows of each class for a table."""
-        return [(f"class {name}", str(count)) for name, count in self.counts(targets).items()]
 
     def strata(
         self, targets: np.ndarray, groups: np.ndarray, *, needed: int, reason: str, remedy: str = ""
@@ -87,17 +77,13 @@ class Classes(Outcome):
 
     def lacking(self, targets: np.ndarray) -> str:
         """Name the classes that no row belongs to."""
-        missing = [name for name, count in self.counts(targets).items() if not count]
+        missing = [name for name, count in count_classes(targets, self.names).items() if not count]
         return f"no subject of class {', '.join(map(repr, missing))}" if missing else ""
 
     @property
     def decisions(self) -> tuple[str, ...]:
         """The second of two classes, which one output tells apart, or all of more."""
         return self.names[1:] if len(self.names) == 2 else self.names
-
-    def decision_words(self, number: int) -> str:
-        """Name the decision for a class."""
-        return f"the decision for {self.decisions[number]}"
 
     def scaling(self, targets: np.ndarray) -> np.ndarray | None:
         """Return None: outputs are log odds."""
@@ -115,24 +101,15 @@ class Classes(Outcome):
         """Fit Platt's sigmoids to held-out decisions, [D, 2]."""
         return fit_sigmoids(decisions, columns)
 
+    def is_usable(self, scaling: np.ndarray | None) -> bool:
+        """Return whether every sigmoid rises: one that does not gives everybody the same probability."""
+        return scaling is None or bool((scaling[:, 0] > 0).all())
+
     def objective(self, targets: np.ndarray, scaling: np.ndarray | None) -> "Objective":
         """Build the cross-entropy in which each class counts the same, whatever its number of training rows."""
         from mri3d.outcome.objectives import ClassObjective
 
         return ClassObjective(np.bincount(targets, minlength=len(self.names)))
-
-    def line(self, targets: np.ndarray, predictions: np.ndarray) -> Line:
-        """Raise a UserError: probabilities follow no such line."""
-        self.check_debias(True)
-        raise AssertionError("unreachable")
-
-    def check_debias(self, debias: bool) -> None:
-        """Raise a UserError if the correction of a measure is asked for."""
-        if debias:
-            raise UserError(
-                f"{option('model.debias', True)} corrects predictions of a measure, and {option('task', self.task)} "
-                "has none. Leave it out."
-            )
 
     def activate(self, outputs: np.ndarray, scaling: np.ndarray | None) -> np.ndarray:
         """Turn outputs [N, D] into probabilities [N, K]: by sigmoids, or as log odds where there are none."""
@@ -153,21 +130,13 @@ class Classes(Outcome):
         """Return the standard deviation of the predicted class's probability over models [M, K]."""
         return float(predictions[:, predictions.mean(axis=0).argmax()].std())
 
-    def verdict(self, prediction: np.ndarray) -> str:
-        """Write the most probable class and its probability."""
-        return f"{self.names[prediction.argmax()]} {prediction.max():.3f}"
-
-    def summary(self, predictions: Sequence[np.ndarray]) -> str:
-        """Count how many scans were classified, and as what."""
-        counts = Counter(int(prediction.argmax()) for prediction in predictions)
-        said = ", ".join(f"{counts[k]} as {name}" for k, name in enumerate(self.names) if counts[k])
-        return f"{'scan' if len(predictions) == 1 else 'scans'} classified" + (f": {said}." if said else ".")
-
-    def contrast(self, target: int) -> np.ndarray:
+    def contrast(self, target: int, scaling: np.ndarray | None) -> np.ndarray:
         """Weigh the outputs so that they are the log odds of a class, or its margin over the mean of all."""
         if len(self.names) == 2:
-            return np.array([1.0 if target == 1 else -1.0])
-        return np.asarray(np.eye(len(self.names))[target] - 1 / len(self.names))
+            weights = np.array([1.0 if target == 1 else -1.0])
+        else:
+            weights = np.eye(len(self.names))[target] - 1 / len(self.names)
+        return np.asarray(weights if scaling is None else weights * scaling[:, 0])
 
     def target_named(self, name: str | int | None, prediction: np.ndarray) -> int:
         """Return the index of a class by its name; the predicted one where none is named."""
@@ -189,10 +158,6 @@ class Classes(Outcome):
         heat = np.asarray(evidence.clip(min=0))
         return np.asarray(heat / (heat.max() or 1.0))
 
-    def evidence_words(self, target: int) -> tuple[str, str]:
-        """Name what values of a heatmap mean: evidence for the class, and against it."""
-        return f"for {self.names[target]}", f"against {self.names[target]}"
-
     def examples(self, targets: np.ndarray, predictions: np.ndarray) -> list[Example]:
         """Choose for each class the tested subject that the model was surest of."""
         chosen = []
@@ -213,30 +178,16 @@ class Classes(Outcome):
         """Score probabilities [N, K], see `class_scores`."""
         return class_scores(targets, predictions, self.names)
 
-    def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
-        """Write the report's headline."""
-        return class_words.result_sentence(self.names, metrics, targets)
-
-    def cautions(self, metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
-        """Write what a reader must know before using the number."""
-        return class_words.cautions(self.counts(targets), metrics, targets)
-
-    def reading(self) -> list[str]:
-        """Write how the scores are to be read."""
-        return class_words.reading(self.names)
-
-    def value_titles(self) -> tuple[str, ...]:
-        """Return the titles of the probabilities."""
-        return class_words.value_titles(self.names)
-
-    def prediction_reading(self) -> list[str]:
-        """Write how predictions on new scans are to be read."""
-        return class_words.prediction_reading()
-
-    def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:
-        """Write the confusion matrix in Markdown."""
-        return class_words.confusion_table(self.names, targets, predictions.argmax(axis=1))
+    @property
+    def words(self) -> ClassWords:
+        """What people are told of the classes."""
+        return ClassWords(self.names)
 
     def to_json(self) -> dict[str, Any]:
         """Return task, column and names."""
         return {"task": self.task, "name": self.name, "classes": list(self.names)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Build them from what `to_json` returned."""
+        return cls(tuple(value["classes"]), value["name"])

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from mri3d.cohort.cohort import count_text, list_text, parse_number
+from mri3d.arguments import plain
+from mri3d.cohort.cohort import OTHER_COLUMN, count_text, list_text, parse_number
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome.classes import Classes
 from mri3d.outcome.measure import Measure
@@ -23,7 +25,14 @@ MISSING_CODES = frozenset(float(code) for code in (-9, -99, -999, -9999, 99, 999
 
 
 def outcome_of(
-    labels: Mapping[str, str], *, task: str, name: str, source: str = "", num_unlabelled: int = 0, insist: bool = False
+    labels: Mapping[str, str],
+    *,
+    task: str,
+    name: str,
+    source: str = "",
+    num_unlabelled: int = 0,
+    insist: bool = False,
+    advice: str = OTHER_COLUMN,
 ) -> Outcome:
     """Make the outcome that label cells stand for.
 
@@ -34,15 +43,20 @@ def outcome_of(
         source: Where they stand, to begin a message: "column 'sex' of subjects.csv".
         num_unlabelled: How many sessions have none, for a message.
         insist: Take numbers for names of classes, however many there are.
+        advice: What to do where they cannot be used, to end a message.
 
     Raises:
-        UserError: There is no such task, or the cells are none of its kind.
+        UserError: There is no such task, `insist` is neither true nor false, or the cells are none of its kind.
     """
-    if task not in TASKS:
+    if not isinstance(plain(insist), bool):
+        raise UserError(
+            f"{option('data.classes', insist)} is neither True nor False. Leave it out, or give one of them."
+        )
+    if not isinstance(task, str) or task not in TASKS:
         raise UserError(
             f"{option('task', task)} is unknown.{did_you_mean(str(task), TASKS)} Give {' or '.join(TASKS)}."
         )
-    return TASKS[task](labels, name, source or f"column {name!r}", num_unlabelled, insist)
+    return TASKS[task].from_labels(labels, name, source or f"column {name!r}", num_unlabelled, insist, advice)
 
 
 def outcome_from_json(value: Mapping[str, Any]) -> Outcome:
@@ -51,12 +65,12 @@ def outcome_from_json(value: Mapping[str, Any]) -> Outcome:
     Raises:
         KeyError: It is something else.
     """
-    if value["task"] == Measure.task:
-        return Measure(value["name"])
-    return Classes(tuple(value["classes"]), value["name"])
+    return TASKS[value["task"]].outcome.from_json(value)
 
 
-def _classes(labels: Mapping[str, str], name: str, source: str, num_unlabelled: int, insist: bool) -> Classes:
+def _classes(
+    labels: Mapping[str, str], name: str, source: str, num_unlabelled: int, insist: bool, advice: str
+) -> Classes:
     """Make sure that the cells are classes: two or more, spelt alike, not a measurement."""
     counts = dict(sorted(Counter(labels.values()).items()))
     if len(counts) < 2:
@@ -64,7 +78,7 @@ def _classes(labels: Mapping[str, str], name: str, source: str, num_unlabelled: 
         others = f", and {num_unlabelled} rows without a label" if num_unlabelled else ""
         raise UserError(
             f"{source} holds {found}{others}; a classifier needs two or more classes. "
-            f"Set {option('data.label')} to another column, or mend {option('data.unlabelled')} or the table."
+            f"{_sentence(advice)}, or mend {option('data.unlabelled')}."
         )
     numbers = {label: parse_number(label) for label in counts}
     numeric = all(number is not None for number in numbers.values())
@@ -75,7 +89,7 @@ def _classes(labels: Mapping[str, str], name: str, source: str, num_unlabelled: 
             f"Predict it as a number: {option('task', 'regression')}; or take each value for a class: "
             f"{option('data.classes', True)}."
             if numeric
-            else f"Set {option('data.label')} to a column of classes."
+            else f"{_sentence(advice)}."
         )
         raise UserError(
             f"{source} has {len(counts)} different values in {len(labels)} rows "
@@ -89,7 +103,9 @@ def _classes(labels: Mapping[str, str], name: str, source: str, num_unlabelled: 
     return Classes(tuple(counts), name)
 
 
-def _measure(labels: Mapping[str, str], name: str, source: str, num_unlabelled: int, insist: bool) -> Measure:
+def _measure(
+    labels: Mapping[str, str], name: str, source: str, num_unlabelled: int, insist: bool, advice: str
+) -> Measure:
     """Make sure that the cells are a measurement: numbers, not all alike, without codes for missing values."""
     if insist:
         raise UserError(
@@ -102,28 +118,28 @@ def _measure(labels: Mapping[str, str], name: str, source: str, num_unlabelled: 
     if labels and not values:
         raise UserError(
             f"{source} holds no numbers ({list_text(list(dict.fromkeys(labels.values())), ', ')}). "
-            f"Set {option('task', 'classification')} to predict classes, or {option('data.label')} to another column."
+            f"Set {option('task', 'classification')} to predict classes, or {advice}."
             + (" Decimals are written with a point: 35.5." if any("," in cell for cell in labels.values()) else "")
         )
     if wrong:
         raise UserError(
             f"{source} holds {len(wrong)} cells that are no numbers: {list_text(wrong)}. Write plain numbers such as "
-            f"45.5, leave cells empty where nothing is known, or name what means that in {option('data.unlabelled')}."
+            f"45.5, give none where nothing is known, or name what means that in {option('data.unlabelled')}."
         )
     if codes := _missing_codes(values):
         raise UserError(
             f"{source} holds what looks like codes for missing values, far from all others: {list_text(codes)}. "
             f"Leave them out with {option('data.unlabelled', sorted({values[row] for row in _coded(values)}))}, or "
-            "empty those cells."
+            "empty them."
         )
     different = sorted(set(values.values()))
     if len(different) < MIN_VALUES:
-        other = f"Set {option('task', 'classification')} to predict classes. " if len(different) == 2 else ""
+        to_classes = f"set {option('task', 'classification')} to predict classes, or " if len(different) == 2 else ""
         listed = list_text([f"{value:g}" for value in different], ", ")
         found = f"{len(different)} different value{'s' * (len(different) != 1)} ({listed})"
         raise UserError(
             f"{source} holds {found if different else 'no value'} in {len(values)} rows, and a measure needs "
-            f"{MIN_VALUES} or more. {other}Set {option('data.label')} to another column."
+            f"{MIN_VALUES} or more. {_sentence(to_classes + advice)}."
         )
     if not SMALLEST < max(map(abs, different)) < LARGEST or different[-1] - different[0] < SMALLEST:
         raise UserError(
@@ -131,6 +147,10 @@ def _measure(labels: Mapping[str, str], name: str, source: str, num_unlabelled: 
             "another unit."
         )
     return Measure(name)
+
+
+def _sentence(advice: str) -> str:
+    return advice[0].upper() + advice[1:]
 
 
 def _missing_codes(values: Mapping[str, float]) -> list[str]:
@@ -156,5 +176,18 @@ def _coded(values: Mapping[str, float]) -> list[str]:
     return [row for row, value in values.items() if value in MISSING_CODES and is_apart(value)]
 
 
-Maker = Callable[[Mapping[str, str], str, str, int, bool], Outcome]
-TASKS: dict[str, Maker] = {Classes.task: _classes, Measure.task: _measure}
+@dataclass(frozen=True)
+class Task:
+    """A kind of outcome.
+
+    Attributes:
+        outcome: Its class.
+        from_labels: Makes one from label cells by id, column, source, number of unlabelled rows, `insist` and `advice`.
+    """
+
+    outcome: type[Outcome]
+    from_labels: Callable[[Mapping[str, str], str, str, int, bool, str], Outcome]
+
+
+TASKS = {Classes.task: Task(Classes, _classes), Measure.task: Task(Measure, _measure)}
+"""Every kind of outcome by its task."""

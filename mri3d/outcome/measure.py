@@ -1,26 +1,18 @@
 """A measure as what is predicted: a number, such as an age or a test's score."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from mri3d.errors import UserError, option
-from mri3d.outcome import measure_words
-from mri3d.outcome.line import Line
+from mri3d.errors import UserError
 from mri3d.outcome.measure_scores import measure_scores, r2
+from mri3d.outcome.measure_words import MeasureWords, value_text
 from mri3d.outcome.outcome import Example, Outcome, Scores
 
 if TYPE_CHECKING:
     from mri3d.outcome.objectives import Objective
-
-log = logging.getLogger(__name__)
-
-FEW_LINE_ROWS = 20
-MIN_SLOPE = 0.2
-"""A flatter line says so little of the truth that dividing by its slope would blow up the noise five times."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +30,12 @@ class Measure(Outcome):
 
     name: str = "value"
 
-    task: ClassVar[Literal["regression"]] = "regression"
+    task: ClassVar[str] = "regression"
+    noun: ClassVar[str] = "a measure"
+    continuous: ClassVar[bool] = True
+    memberships: ClassVar[bool] = False
     calibrates: ClassVar[bool] = False
+    shrinks: ClassVar[bool] = True
     in_every_part: ClassVar[bool] = False
     signed: ClassVar[bool] = True
     patience: ClassVar[int | None] = None
@@ -57,18 +53,6 @@ class Measure(Outcome):
     def cells(self, targets: np.ndarray) -> list[Any]:
         """Return the values of targets [N]."""
         return [float(target) for target in targets]
-
-    def describe(self, targets: np.ndarray) -> str:
-        """Write range and mean in a line: "20 to 86, mean 48.4"."""
-        return f"{targets.min():.4g} to {targets.max():.4g}, mean {targets.mean():.4g}"
-
-    def cohort_rows(self, targets: np.ndarray) -> list[tuple[str, str]]:
-        """Describe number, range and spread for a table."""
-        return [
-            (f"with {self.name}", str(len(targets))),
-            ("range", f"{targets.min():.4g} to {targets.max():.4g}"),
-            ("mean ± SD", f"{targets.mean():.4g} ± {targets.std():.4g}"),
-        ]
 
     def strata(
         self, targets: np.ndarray, groups: np.ndarray, *, needed: int, reason: str, remedy: str = ""
@@ -95,10 +79,6 @@ class Measure(Outcome):
         """The measure itself."""
         return (self.name,)
 
-    def decision_words(self, number: int) -> str:
-        """Name the standardised prediction."""
-        return f"the predicted {self.name}, in standard deviations of the training subjects,"
-
     def scaling(self, targets: np.ndarray) -> np.ndarray | None:
         """Return standard deviation and mean of the training rows, float64 [1, 2]."""
         return np.array([[targets.std(), targets.mean()]])
@@ -117,29 +97,16 @@ class Measure(Outcome):
         """Return the scaling as it is: decisions are values already."""
         return scaling
 
+    def is_usable(self, scaling: np.ndarray | None) -> bool:
+        """Return True: nothing was fitted."""
+        return True
+
     def objective(self, targets: np.ndarray, scaling: np.ndarray | None) -> "Objective":
         """Build the squared error in standard deviations."""
         from mri3d.outcome.objectives import MeasureObjective
 
         assert scaling is not None
         return MeasureObjective(scaling)
-
-    def line(self, targets: np.ndarray, predictions: np.ndarray) -> Line:
-        """Fit the line that predictions [N] of held-out rows follow; one of a slope below 0.2 is a UserError."""
-        line = Line.fit(targets, predictions)
-        if not line.slope >= MIN_SLOPE:
-            raise UserError(
-                f"{option('model.debias', True)} is not possible: on {len(targets)} training rows that the model had "
-                f"not learnt from, the slope of predicted against true {self.name} is {line.slope:.3f}, and "
-                f"below {MIN_SLOPE} the correction would only blow up noise. Leave it out, or find a model that "
-                "predicts better."
-            )
-        if len(targets) < FEW_LINE_ROWS:
-            log.warning("predictions are corrected by a line of %d training rows only: it is not certain", len(targets))
-        return line
-
-    def check_debias(self, debias: bool) -> None:
-        """Accept it."""
 
     def activate(self, outputs: np.ndarray, scaling: np.ndarray | None) -> np.ndarray:
         """Turn standardised outputs [N, 1] into values [N]."""
@@ -161,20 +128,9 @@ class Measure(Outcome):
         """Return the standard deviation of the values of models [M]."""
         return float(predictions.std())
 
-    def verdict(self, prediction: np.ndarray) -> str:
-        """Write the value."""
-        return f"{self.name} {float(prediction):.4g}"
-
-    def summary(self, predictions: Sequence[np.ndarray]) -> str:
-        """Count how many scans were predicted, and give the range."""
-        noun = "scan" if len(predictions) == 1 else "scans"
-        values = [float(prediction) for prediction in predictions]
-        said = f": {self.name} {min(values):.4g} to {max(values):.4g}" if values else ""
-        return f"{noun} predicted{said}."
-
-    def contrast(self, target: int) -> np.ndarray:
-        """Weigh the only output by 1."""
-        return np.ones(1)
+    def contrast(self, target: int, scaling: np.ndarray | None) -> np.ndarray:
+        """Weigh the only output by the standard deviation that it is in."""
+        return np.ones(1) if scaling is None else np.asarray(scaling[:, 0])
 
     def target_named(self, name: str | int | None, prediction: np.ndarray) -> int:
         """Return 0; a class cannot be asked for."""
@@ -190,17 +146,13 @@ class Measure(Outcome):
         """
         return np.asarray(evidence / (np.abs(evidence).max() or 1.0))
 
-    def evidence_words(self, target: int) -> tuple[str, str]:
-        """Name what values of a heatmap mean."""
-        return f"raises {self.name}", f"lowers {self.name}"
-
     def examples(self, targets: np.ndarray, predictions: np.ndarray) -> list[Example]:
         """Choose the best predicted subject of the lowest and of the highest third."""
         order, third = np.argsort(targets, kind="stable"), max(1, len(targets) // 3)
         errors, chosen = np.abs(predictions - targets), dict[int, Example]()
         for rows in (order[:third], order[-third:]):
             row = int(rows[errors[rows].argmin()])
-            said = f"of {self.name} {targets[row]:.4g}, predicted {predictions[row]:.4g}"
+            said = f"of {self.name} {value_text(targets[row])}, predicted {value_text(predictions[row])}"
             chosen.setdefault(row, Example(row, 0, said, f"what raises and what lowers the predicted {self.name}"))
         return list(chosen.values())
 
@@ -214,33 +166,19 @@ class Measure(Outcome):
         uncorrected = {} if raw is None else measure_scores(targets, raw)
         return measure_scores(targets, predictions) | {f"{name}_raw": value for name, value in uncorrected.items()}
 
-    def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
-        """Write the report's headline."""
-        return measure_words.result_sentence(self.name, metrics, targets)
-
-    def cautions(self, metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
-        """Write what a reader must know before using the number."""
-        return measure_words.cautions(self.name, metrics, targets)
-
-    def reading(self) -> list[str]:
-        """Write how the scores are to be read."""
-        return measure_words.reading(self.name)
-
-    def value_titles(self) -> tuple[str, ...]:
-        """Return the titles of the further numbers: none."""
-        return measure_words.value_titles()
-
-    def prediction_reading(self) -> list[str]:
-        """Write how predictions on new scans are to be read."""
-        return measure_words.prediction_reading(self.name)
-
-    def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:
-        """Write nothing: the curves of the scores say it."""
-        return ""
+    @property
+    def words(self) -> MeasureWords:
+        """What people are told of the measure."""
+        return MeasureWords(self.name)
 
     def to_json(self) -> dict[str, Any]:
         """Return task and column."""
         return {"task": self.task, "name": self.name}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Build it from what `to_json` returned."""
+        return cls(value["name"])
 
 
 def _merged(quantiles: np.ndarray, groups: np.ndarray, needed: int) -> np.ndarray:

@@ -7,11 +7,11 @@ a network or a linear model computes, [N, D]. Predictions are what users see: of
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from mri3d.outcome.line import Line
+from mri3d.outcome.words import Words
 
 if TYPE_CHECKING:
     from mri3d.outcome.objectives import Objective
@@ -38,10 +38,25 @@ SCORE_TITLES = {
     "gap_correlation": "gap correlation",
 }
 """Name of a score in metrics.json, to its title."""
+SCORE_RANGES = {
+    **dict.fromkeys(("auc", "accuracy", "balanced_accuracy", "f1", "sensitivity", "specificity"), (0.0, 1.0)),
+    **dict.fromkeys(("r2", "pearson_r", "spearman_r", "gap_correlation"), (-1.0, 1.0)),
+}
+"""Name of a score without a unit, to the range that a chart need not go beyond."""
+
 SCORE_TITLES |= {
     f"{name}_raw": f"{SCORE_TITLES[name]}, uncorrected"
     for name in ("mae", "rmse", "r2", "pearson_r", "spearman_r", "error_slope", "gap_correlation")
 }
+
+
+def score_text(value: float) -> str:
+    """Write a score: three decimals, or three digits where those would be zeros, as the error of a small measure is.
+
+    >>> [score_text(value) for value in (0.98765, 12.3456, 0.0, 0.0001234)]
+    ['0.988', '12.346', '0.000', '0.000123']
+    """
+    return f"{value:.3f}" if abs(value) >= 0.01 or not value else f"{value:.3g}"
 
 
 @dataclass(frozen=True)
@@ -62,15 +77,52 @@ class Example:
 
 
 class Outcome(Protocol):
-    """What is predicted."""
+    """What is predicted.
 
-    @property
-    def task(self) -> Literal["classification", "regression"]:
-        """The key of a configuration that asks for this kind of outcome."""
+    Attributes:
+        task: The key of a configuration that asks for this kind of outcome.
+        noun: What such an outcome is, in a sentence: "classes".
+        continuous: Whether `cells` are numbers that a scale shows, or names that are listed one by one.
+        in_every_part: Whether every part of a split must hold every stratum.
+        memberships: Whether `columns` say which class a row belongs to, bool, so that a model tells classes apart; if
+            not, they are float64 values, which a model approximates.
+        calibrates: Whether decisions become predictions only by calibration on rows that were held out.
+        shrinks: Whether predictions shrink towards the mean, and a line can correct them, see `mri3d.outcome.line`.
+        patience: How many epochs a network's validation loss may fail to improve, unless told; None for all there are.
+        smoothing: How much linear and kernel models smooth volumes of scans unless told, as a share of the longest
+            edge. Heads that are not registered match to a few mm only: smoothing takes a year off the error of age on
+            IXI.
+        signed: Whether heatmaps show what speaks against the target too.
+        criterion: The score by which options are chosen; larger is better.
+        compared: The scores that runs are compared by, the first of which orders them.
+        ascending: Whether less of the first of `compared` is better.
+        charts: The charts of a report's score section, by the names that the report has for them.
+        cohort_map: The map that shows how volumes differ with the outcome, by the name that cohort maps have for it.
+    """
+
+    task: ClassVar[str]
+    noun: ClassVar[str]
+    continuous: ClassVar[bool]
+    in_every_part: ClassVar[bool]
+    memberships: ClassVar[bool]
+    calibrates: ClassVar[bool]
+    shrinks: ClassVar[bool]
+    patience: ClassVar[int | None]
+    smoothing: ClassVar[float]
+    signed: ClassVar[bool]
+    criterion: ClassVar[str]
+    compared: ClassVar[tuple[str, ...]]
+    ascending: ClassVar[bool]
+    charts: ClassVar[tuple[str, ...]]
+    cohort_map: ClassVar[str]
 
     @property
     def name(self) -> str:
         """The column of the table that it stands in."""
+
+    @property
+    def words(self) -> Words:
+        """What people are told of it and of its results."""
 
     # ---- cells of a table, and how to split subjects
 
@@ -79,12 +131,6 @@ class Outcome(Protocol):
 
     def cells(self, targets: np.ndarray) -> list[Any]:
         """Return targets [N] as a table shows them: names of classes, or numbers."""
-
-    def describe(self, targets: np.ndarray) -> str:
-        """Describe targets [N] in a few words: counts of the classes, or the range of the measure."""
-
-    def cohort_rows(self, targets: np.ndarray) -> list[tuple[str, str]]:
-        """Describe targets [N] as rows of a table: what is counted or measured, and the number."""
 
     def strata(
         self, targets: np.ndarray, groups: np.ndarray, *, needed: int, reason: str, remedy: str = ""
@@ -105,10 +151,6 @@ class Outcome(Protocol):
             UserError: There are too few groups.
         """
 
-    @property
-    def in_every_part(self) -> bool:
-        """Whether every part of a split must hold every stratum."""
-
     def lacking(self, targets: np.ndarray) -> str:
         """Name what a set of rows lacks to be learnt from or scored in full, or return nothing."""
 
@@ -123,29 +165,11 @@ class Outcome(Protocol):
     def decisions(self) -> tuple[str, ...]:
         """What each of the D outputs speaks for when it is large."""
 
-    @property
-    def calibrates(self) -> bool:
-        """Whether decisions become predictions only by calibration on rows that were held out."""
-
-    def decision_words(self, number: int) -> str:
-        """Name what one of the D outputs is, to end a sentence: "the decision for F"."""
-
-    @property
-    def patience(self) -> int | None:
-        """How many epochs a network's validation loss may fail to improve, unless told; None for all there are."""
-
-    @property
-    def smoothing(self) -> float:
-        """How much linear and kernel models smooth volumes of scans unless told, as a share of the longest edge.
-
-        Heads that are not registered match to a few mm only: smoothing takes a year off the error of age on IXI.
-        """
-
     def scaling(self, targets: np.ndarray) -> np.ndarray | None:
         """Return what leads from outputs to the unit of the targets that are learnt from, for `activate`."""
 
     def columns(self, targets: np.ndarray, scaling: np.ndarray | None) -> np.ndarray:
-        """Return what the D decisions of a linear model are fitted to, [N, D]: bool memberships or float64 values."""
+        """Return what the D decisions of a linear model are fitted to, [N, D]; see `memberships` for what they are."""
 
     def judge(self, decisions: np.ndarray, columns: np.ndarray) -> float:
         """Compute the score `criterion` of decisions [N, D] against `columns` [N, D]."""
@@ -153,18 +177,11 @@ class Outcome(Protocol):
     def calibrate(self, decisions: np.ndarray, columns: np.ndarray, scaling: np.ndarray | None) -> np.ndarray | None:
         """Return the scaling that turns decisions into predictions, fitted on held-out decisions [N, D]."""
 
+    def is_usable(self, scaling: np.ndarray | None) -> bool:
+        """Return whether decisions that differ become predictions that differ by a scaling that was fitted."""
+
     def objective(self, targets: np.ndarray, scaling: np.ndarray | None) -> "Objective":
         """Build the loss and the live scores of a network that learns from these targets [N]."""
-
-    def line(self, targets: np.ndarray, predictions: np.ndarray) -> Line:
-        """Fit the line by which predictions are corrected, on rows that the model had not learnt from.
-
-        Raises:
-            UserError: There is no such line, or it is too flat to correct by.
-        """
-
-    def check_debias(self, debias: bool) -> None:
-        """Raise a UserError if predictions are to be corrected that cannot be."""
 
     # ---- predictions
 
@@ -182,46 +199,21 @@ class Outcome(Protocol):
     def spread(self, predictions: np.ndarray) -> float:
         """Return how far the predictions of M models for one scan, [M, K] or [M], differ."""
 
-    def verdict(self, prediction: np.ndarray) -> str:
-        """Write one prediction, [K] or a number, in a few words."""
-
-    def summary(self, predictions: Sequence[np.ndarray]) -> str:
-        """Write what several predictions come to."""
-
     # ---- explanations
 
-    def contrast(self, target: int) -> np.ndarray:
+    def contrast(self, target: int, scaling: np.ndarray | None) -> np.ndarray:
         """Return the weight of each of the D outputs in the evidence for a target, float64 [D]."""
 
     def target_named(self, name: str | int | None, prediction: np.ndarray) -> int:
         """Return the index of a target by its name, for `contrast`; that of the prediction where none is named."""
 
-    @property
-    def signed(self) -> bool:
-        """Whether heatmaps show what speaks against the target too."""
-
     def as_heat(self, evidence: np.ndarray) -> np.ndarray:
         """Scale evidence [X, Y, Z] so that its strongest value is 1; all 0 where there is none."""
-
-    def evidence_words(self, target: int) -> tuple[str, str]:
-        """Name what positive and negative values of a heatmap mean."""
 
     def examples(self, targets: np.ndarray, predictions: np.ndarray) -> list[Example]:
         """Choose tested subjects to picture."""
 
     # ---- scores, and what is said of them
-
-    @property
-    def criterion(self) -> str:
-        """The score by which options are chosen; larger is better."""
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The scores that runs are compared by, the first of which orders them."""
-
-    @property
-    def ascending(self) -> bool:
-        """Whether less of the first of `compared` is better."""
 
     @property
     def chance(self) -> Mapping[str, float]:
@@ -233,34 +225,16 @@ class Outcome(Protocol):
     def headline(self, scores: Mapping[str, float | None]) -> str:
         """Write in one line the scores of `compared` that are defined."""
         return ", ".join(
-            f"{SCORE_TITLES[name]} {value:.3f}" for name in self.compared if (value := scores[name]) is not None
+            f"{SCORE_TITLES[name]} {score_text(value)}" for name in self.compared if (value := scores[name]) is not None
         )
 
-    @property
-    def charts(self) -> tuple[str, ...]:
-        """The charts of a report's score section, by the names that the report has for them."""
-
-    @property
-    def cohort_map(self) -> str:
-        """The map that shows how volumes differ with the outcome, by the name that cohort maps have for it."""
-
-    def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
-        """Write the number of a report's headline, and the sentence that explains it."""
-
-    def cautions(self, metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
-        """Write what a reader must know before using the number."""
-
-    def reading(self) -> list[str]:
-        """Write how the scores are to be read, and what they do not say."""
-
-    def value_titles(self) -> tuple[str, ...]:
-        """Return the titles of the numbers beside each prediction on new scans, see `prediction_columns`."""
-
-    def prediction_reading(self) -> list[str]:
-        """Write how predictions on new scans are to be read."""
-
-    def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:
-        """Write how the validation rows of an epoch came out, in Markdown; empty where curves say it all."""
-
     def to_json(self) -> dict[str, Any]:
-        """Return what `outcome_from_json` builds it from."""
+        """Return what `from_json` builds it from, and its task."""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Build it from what `to_json` returned.
+
+        Raises:
+            KeyError: It is something else.
+        """

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from mri3d.report.figures import Picture
 
@@ -15,8 +16,11 @@ from mri3d.report.figures import Picture
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dashed", "dotted", "dashdot")
 GRAY = "#777777"
+_LONG_NUMBER = 4  # letters
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
+    "axes.formatter.limits": (-6, 9),  # 0.0001 and 10000000 stand at their ticks, not as a power beside the axis
+    "axes.formatter.useoffset": False,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "font.sans-serif": ["DejaVu Sans"],
@@ -50,7 +54,18 @@ def chart(width: float = 4.6, height: float = 3.6) -> Iterator[Figure]:
 
 def chart_picture(figure: Figure, alt: str, caption: str) -> Picture:
     """Render a chart as SVG, in the letters of the page around it."""
+    _thin_long_ticks(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     data = buffer.getvalue().replace(b"'DejaVu Sans'", b"system-ui, 'DejaVu Sans'")
     return Picture(data, "image/svg+xml", alt, caption)
+
+
+def _thin_long_ticks(figure: Figure) -> None:
+    """Leave fewer ticks on the axes from left to right whose numbers are so long that they would overlap."""
+    for axis in (axes.xaxis for axes in figure.axes):
+        written = axis.get_major_formatter()
+        if isinstance(written, ScalarFormatter):
+            longest = max(map(len, written.format_ticks(list(axis.get_majorticklocs()))), default=0)
+            if longest > _LONG_NUMBER:
+                axis.set_major_locator(MaxNLocator(4))

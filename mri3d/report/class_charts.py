@@ -20,11 +20,14 @@ from mri3d.report.figures import Picture
 if TYPE_CHECKING:
     from mri3d.outcome import Classes
 
+_MANY = 4  # classes; with more, names and cells need room of their own
+
 
 def roc_chart(outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.ndarray | None = None) -> Picture:
     """Draw the ROC curve of the positive class of two, or of each of more against all others."""
     classes = outcome.names
-    with chart() as figure:
+    many = len(classes) > _MANY
+    with chart(height=_height(len(classes) + 1 if many else 0)) as figure:
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=GRAY, linestyle=":", linewidth=1.2, label="Chance")
         for target in [1] if len(classes) == 2 else range(len(classes)):
@@ -34,7 +37,10 @@ def roc_chart(outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.
                 label = short_label(classes[target])
                 axes.plot(false_rate, true_rate, **class_look(target), linewidth=2, clip_on=False, label=label)
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="False positive rate", ylabel="True positive rate")
-        axes.legend(loc="lower right")
+        if many:
+            figure.legend(loc="outside upper left", ncols=2)
+        else:
+            axes.legend(loc="lower right")
         curves = f"ROC curve of {classes[1]}" if len(classes) == 2 else "ROC curve of each class against all others"
         alt = f"{curves}: true positive rate against false positive rate."
         return chart_picture(figure, alt, f"{curves}. The closer to the upper left corner, the better.")
@@ -52,10 +58,12 @@ def confusion_table(outcome: Classes, targets: np.ndarray, proba: np.ndarray, ra
             for count, share in zip(counts, shares, strict=True)
         ]
         rows.append(element("tr", element("th", f"True: {name}"), *filled))
+    many = len(classes) > _MANY
     head = element("tr", element("th", ""), *(element("th", f"Predicted: {name}") for name in classes))
-    grid = element("div", element("table", head, element("tbody", *rows), css="confusion"), css="scroll")
-    caption = "Confusion matrix: number of tests, and their share of each true class."
-    return element("figure", grid, element("figcaption", caption))
+    cells_css = "confusion dense" if many else "confusion"
+    grid = element("div", element("table", head, element("tbody", *rows), css=cells_css), css="scroll")
+    caption = "Confusion matrix: number of tests, and their percentage of each true class."
+    return element("figure", grid, element("figcaption", caption), css="wide" if many else "")
 
 
 def probability_chart(
@@ -68,7 +76,7 @@ def probability_chart(
     classes = outcome.names
     binary = len(classes) == 2
     of_class = short_label(classes[1]) if binary else "the true class"
-    with chart() as figure:
+    with chart(height=_height(len(classes))) as figure:
         axes = figure.add_subplot()
         bins = np.linspace(0, 1, 21)
         for target, name in enumerate(classes):
@@ -114,6 +122,11 @@ def calibration_chart(
             "tests of 10. Lines are 95 % intervals (Wilson); a larger mark stands for more tests."
         )
         return chart_picture(figure, "Calibration: observed frequency against predicted probability.", caption)
+
+
+def _height(num_names: int) -> float:
+    """Return the height in inches of a chart with a legend above it, which has two names in a line."""
+    return 3.6 + 0.2 * max(0, (num_names - 1) // 2)
 
 
 def wilson_interval(num_hits: int, num_trials: int) -> tuple[float, float]:

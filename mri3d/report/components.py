@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label
 from mri3d.report.figures import Picture
@@ -64,6 +64,7 @@ def subjects_chart(
     cells: Sequence[str] | Sequence[float],
     *,
     name: str,
+    continuous: bool,
     note: str = "",
 ) -> Picture:
     """Draw the subjects by their scores on the first two components, and on the first three where there are so many.
@@ -71,8 +72,9 @@ def subjects_chart(
     Args:
         scores: [N, P]; with one component only, the other axis is 0.
         ratios: Share of the total variance that each component explains [P].
-        cells: What colours each subject [N]: texts, which a legend names, or numbers, which have a colour bar.
+        cells: What colours each subject [N].
         name: What the cells are, such as "sex" or "age".
+        continuous: Whether they are numbers that a colour bar shows, or names that a legend lists, see `Outcome`.
         note: More for the caption.
     """
     padded = np.pad(scores, ((0, 0), (0, max(0, 2 - scores.shape[1]))))
@@ -86,7 +88,7 @@ def subjects_chart(
         if in_space:
             panels.append((_space(figure, names), padded[:, :3]))
         for axes, points in panels:
-            coloured = _scatter(axes, points, cells)
+            coloured = _scatter(axes, points, cells, continuous=continuous)
         if coloured is None:
             plane.legend(loc="best", title=short_label(name))
         else:
@@ -113,16 +115,19 @@ def _space(figure: Figure, names: Sequence[str]) -> Axes:
         axis.set_label_text(name)
         axis.labelpad = 7.0
         axis.set_major_locator(MaxNLocator(4))
-    space.set_box_aspect(None, zoom=0.92)
+        axis.set_major_formatter(EngFormatter(sep=""))  # 300k: there is little room
+    space.set_box_aspect(None, zoom=0.84)
     drawn: Axes = space
     return drawn
 
 
-def _scatter(axes: Axes, points: np.ndarray, cells: Sequence[str] | Sequence[float]) -> PathCollection | None:
-    """Draw points [N, 2 or 3] coloured by their cells; return what a colour bar needs where these are numbers."""
+def _scatter(
+    axes: Axes, points: np.ndarray, cells: Sequence[str] | Sequence[float], *, continuous: bool
+) -> PathCollection | None:
+    """Draw points [N, 2 or 3] coloured by their cells; return what a colour bar needs where these are continuous."""
     size, values = 26 if len(points) < 200 else 12, np.asarray(cells)
     look: dict[str, Any] = {"s": size, "alpha": 0.75, "linewidths": 0}
-    if values.dtype.kind in "if":
+    if continuous:
         return axes.scatter(*points.T, c=values, cmap="viridis", **look)  # type: ignore[misc]
     for place, name in enumerate(sorted(set(cells), key=str)):
         marker = _MARKERS[place // len(COLOURS) % len(_MARKERS)]

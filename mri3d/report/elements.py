@@ -2,6 +2,7 @@
 
 import base64
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,8 @@ from mri3d.files import write_text
 from mri3d.outcome.outcome import SCORE_TITLES
 from mri3d.report.figures import Picture
 
+_NOTHING = 1e-12  # what is smaller is rounding
+_MAX_DECIMALS = 8  # beyond, a power of ten is shorter
 _PICTURE_BYTES = 2_000_000  # of all pictures of a page together; text in base64 is a third longer
 
 
@@ -70,18 +73,31 @@ def details(summary: str, *children: str) -> Html:
     return element("details", element("summary", summary), *children)
 
 
-def number(value: float | None, *, decimals: int = 3) -> str:
-    """Write a score or a value, a dash where it is not defined; large numbers have fewer decimals, small ones digits.
+def number(value: float | None, *, decimals: int | None = None) -> str:
+    """Write a score or a value, a dash where it is not defined; see `num_decimals`.
 
-    >>> [number(value) for value in (0.9, -12.3456, 512.34, 48211.7, 0.00012, None)]
-    ['0.900', '-12.346', '512.3', '48212', '0.00012', '–']
+    >>> [number(value) for value in (0.9, -12.3456, 512.34, 1234567.8, 0.00012, 7e-10, None)]
+    ['0.900', '-12.346', '512.3', '1234568', '0.000120', '7e-10', '–']
     """
     if value is None:
         return "–"
-    size = abs(value)
-    if 1e-9 < size < 10.0**-decimals:
-        return f"{value:.2g}"
-    return f"{value:.{decimals if size < 100 else 1 if size < 1000 else 0}f}"
+    decimals = num_decimals([value]) if decimals is None else decimals
+    return f"{value:.{decimals}f}" if decimals <= _MAX_DECIMALS else f"{value:.3g}"
+
+
+def num_decimals(values: Iterable[float | None]) -> int:
+    """Choose how many decimals numbers of one kind have: three, fewer of large ones, and three digits of small ones.
+
+    The median decides, so that one fold of an unusual score does not cost the others their digits.
+
+    >>> [num_decimals(values) for values in ([0.9, 0.1], [512.0, None], [1234567.8], [0.00012, 0.00009], [0.0], [])]
+    [3, 1, 0, 6, 3, 3]
+    """
+    sizes = [abs(value) for value in values if value is not None]
+    size = float(np.median(sizes)) if sizes else 0.0
+    if size >= 100:
+        return 1 if size < 1000 else 0
+    return 3 if size >= 0.01 or size < _NOTHING else 2 - math.floor(math.log10(size))
 
 
 def score_title(name: str) -> str:
@@ -102,11 +118,14 @@ def as_text(value: object) -> str:
 def mean_and_sd(values: Iterable[float | None]) -> str:
     """Write the mean and the standard deviation of the defined values, a dash where there are fewer than two.
 
-    >>> mean_and_sd([0.8, None, 1.0])
-    '0.900 ± 0.141'
+    >>> mean_and_sd([0.8, None, 1.0]), mean_and_sd([0.00012, 0.00013])
+    ('0.900 ± 0.141', '0.000125 ± 0.000007')
     """
     defined = [value for value in values if value is not None]
-    return f"{number(float(np.mean(defined)))} ± {number(float(np.std(defined, ddof=1)))}" if len(defined) > 1 else "–"
+    if len(defined) < 2:
+        return "–"
+    decimals = num_decimals(defined)
+    return " ± ".join(number(float(value), decimals=decimals) for value in (np.mean(defined), np.std(defined, ddof=1)))
 
 
 def num_within_budget(pictures: Sequence[Picture | None]) -> int:

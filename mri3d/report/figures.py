@@ -237,11 +237,16 @@ def add_axes(figure: Figure, left: float, bottom: float, width: float, height: f
 
 def _scale_width(words: tuple[str, str], *, size: int) -> int:
     """Return how many pixels the scale takes up with its words in a font size."""
-    return 3 * size + round(0.92 * size * max(len(_short(word)) for word in words))
+    return 3 * size + round(0.92 * size * max(len(shortened(word)) for word in words))
 
 
-def _short(word: str) -> str:
-    return word if len(word) <= 18 else word[:17] + "…"
+def shortened(text: str, length: int = 18) -> str:
+    """Cut a text to a number of letters.
+
+    >>> shortened("lowers verbal memory"), shortened("age")
+    ('lowers verbal mem…', 'age')
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _draw_scale(axes: Axes, words: tuple[str, str], *, signed: bool, size: int) -> None:
@@ -249,7 +254,7 @@ def _draw_scale(axes: Axes, words: tuple[str, str], *, signed: bool, size: int) 
     colours = AGAINST_AND_FOR if signed else _FOR
     axes.imshow(np.linspace(0, 1, 256)[:, None], cmap=colours, origin="lower", aspect="auto")
     for height, word in zip((1.0, 0.0), words, strict=True):
-        axes.text(1.6, height, _short(word), transform=axes.transAxes, size=size, **(TEXT | {"ha": "left"}))
+        axes.text(1.6, height, shortened(word), transform=axes.transAxes, size=size, **(TEXT | {"ha": "left"}))
 
 
 def render(figure: Figure, kind: str) -> bytes:

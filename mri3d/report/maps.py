@@ -1,12 +1,14 @@
 """Pictures of maps of a cohort: three planes with a colour bar in the map's own unit, and volumes side by side."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
+from scipy.ndimage import binary_fill_holes
 
 from mri3d.report.figures import (
     AGAINST_AND_FOR,
@@ -18,10 +20,14 @@ from mri3d.report.figures import (
     mark_sides,
     plane,
     render,
+    shortened,
     show,
 )
 
 _GAP, _BAR = 12, 96  # pixels
+_NARROWEST, _LETTER = 48.0, 6.2  # pixels: of a volume beside others, and of a letter of its title
+_PLAIN = (1e-3, 1e5)  # sizes that a colour bar has room to write out
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +52,7 @@ class MapView:
 
 
 def map_picture(view: MapView, *, alt: str, caption: str, height: int = 250) -> Picture:
-    """Draw a map on three planes, blue below 0 and red above, on a scale that is symmetric about 0.
+    """Draw a map on three planes, blue below 0 and orange above, on a scale that is symmetric about 0.
 
     Args:
         view: The map.
@@ -99,14 +105,15 @@ def volumes_picture(
     """
     sides_mm = np.array(volumes[0].shape) * spacing_mm
     sizes_mm = [np.delete(sides_mm, axis) for axis in range(3)]
-    column = min(190.0, (1100 - _BAR) / len(volumes) - _GAP)
+    column = max(_NARROWEST, min(190.0, (1100 - _BAR) / len(volumes) - _GAP))
     scale = column / max(size[0] for size in sizes_mm)
     rows = [size[1] * scale for size in sizes_mm]
     width, height = len(volumes) * (column + _GAP) + _GAP + _BAR, 28 + sum(rows) + 3 * _GAP
     figure, gray = black_figure(width, height), Normalize(*intensity_window(volumes[0]), clip=True)
     for number, (volume, title) in enumerate(zip(volumes, titles, strict=True)):
         left, bottom = _GAP + number * (column + _GAP), height - 28
-        figure.text((left + column / 2) / width, 1 - 14 / height, title, size=9, **TEXT)
+        short = shortened(title, round(column / _LETTER))
+        figure.text((left + column / 2) / width, 1 - 14 / height, short, size=9, **TEXT)
         for axis, tall in enumerate(rows):
             bottom -= tall
             across = sizes_mm[axis][0] * scale
@@ -119,7 +126,31 @@ def volumes_picture(
     return Picture(render(figure, "jpeg"), "image/jpeg", alt, caption)
 
 
+def tissue_mask(averages: Iterable[np.ndarray]) -> np.ndarray:
+    """Find where at least one of some average heads has tissue, holes filled: bool [X, Y, Z].
+
+    Statistics of the air around a head are no smaller than those of the head, though nothing is there to see: all of it
+    differs where volumes were scaled by intensities that differ.
+
+    Args:
+        averages: Average volumes on one grid [X, Y, Z] each, the air dark.
+    """
+    masks = []
+    for average in averages:
+        black, white = intensity_window(average)
+        masks.append(binary_fill_holes(average > black + 0.1 * (white - black)))
+    return np.asarray(np.any(masks, axis=0))
+
+
 def _colour_bar(axes: Axes, colours: Colormap | str, scale: Normalize, unit: str) -> None:
+    """Draw the scale of a picture; very small or large values stand in units of a power of ten."""
+    assert scale.vmin is not None
+    assert scale.vmax is not None
+    largest = max(abs(scale.vmin), abs(scale.vmax))
+    if largest and not _PLAIN[0] <= largest < _PLAIN[1]:
+        power = math.floor(math.log10(largest))
+        scale = Normalize(scale.vmin / 10.0**power, scale.vmax / 10.0**power)
+        unit = f"{unit} × 10{str(power).translate(_RAISED)}"
     axes.set_axis_on()
     bar = axes.figure.colorbar(ScalarMappable(scale, colours), cax=axes)
     bar.outline.set_edgecolor(TEXT["color"])

@@ -60,7 +60,7 @@ def write_report(
         predictions: Of each test: probabilities [T, K] or values [T].
         raw: Predictions before correction [T], or None where nothing was corrected.
         cohort: The rows of cohort.csv: `subject`, `label`, `left_out`, `warnings`.
-        taking_part: Rows that describe the targets of all who take part, see `Outcome.cohort_rows`.
+        taking_part: Rows that describe the targets of all who take part, see `Words.cohort_rows`.
         histories: For each fold its epochs, see `training_charts.History`.
         search: What the inner folds found, see `tuning.validation_curves`.
         sections: Title and pictures of each further section; the first pictures are shown, as many as a page may hold.
@@ -68,15 +68,15 @@ def write_report(
     """
     body = [heading(title, facts)]
     if metrics["test"]:
-        body.append(headline(*outcome.result_sentence(metrics, targets)))
-        body += [element("p", text, css="caution") for text in outcome.cautions(metrics, targets)]
+        body.append(headline(*outcome.words.result_sentence(metrics, targets)))
+        body += [element("p", text, css="caution") for text in outcome.words.cautions(metrics, targets)]
         body += score_section(outcome, metrics, targets, predictions, raw)
     else:
         body.append(element("p", _untested(metrics), css="caution"))
     body += _training(metrics, histories)
     body += tuning_sections(metrics, search)
     body += [element("h2", "Who took part"), *_cohort(cohort, taking_part), *picture_sections(sections)]
-    body += reading_section(outcome.reading() if metrics["test"] else [], signed=outcome.signed)
+    body += reading_section(outcome.words.reading() if metrics["test"] else [], signed=outcome.signed)
     if configuration:
         setting = details("Every setting of this run", element("pre", configuration))
         body += [element("h2", "Configuration"), setting]

@@ -9,6 +9,7 @@ from mri3d.report.elements import (
     heading,
     headline,
     image,
+    num_decimals,
     num_within_budget,
     number,
     table,
@@ -16,6 +17,11 @@ from mri3d.report.elements import (
 )
 from mri3d.report.figures import Picture
 from mri3d.report.reading import reading_section
+
+_SPREAD = (
+    "SD between models is the standard deviation of the predicted value, or of the predicted class's probability, "
+    "between the models that voted. It is no interval for the truth, which can lie further away."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +67,20 @@ def write_prediction_report(
         title: Of the page.
         facts: What to know first, name to text: which model, when.
         summary: Sentence that goes on after the number of scans that were predicted: "scans classified: 2 as F.", see
-            `Outcome.summary`.
+            `Words.summary`.
         columns: Titles of the columns of `ScanResult.values`.
         reading: How the predictions are to be read.
         signed: Whether heatmaps have both signs, see `Outcome.signed`.
         scans: In the order of the rows.
     """
     num_pictures = num_within_budget([scan.picture for scan in scans])
-    header = ["Scan", "Prediction", *columns, "Warnings", "Heatmap"]
-    rows = [_row(scan, columns, pictured=place < num_pictures) for place, scan in enumerate(scans)]
+    spreads = [scan.spread for scan in scans]
+    voted, decimals = any(spread is not None for spread in spreads), num_decimals(spreads)
+    header = ["Scan", "Prediction", *columns, *(["SD between models"] if voted else []), "Warnings", "Heatmap"]
+    rows = []
+    for place, scan in enumerate(scans):
+        spread = "" if scan.spread is None else number(scan.spread, decimals=decimals)
+        rows.append(_row(scan, columns, [spread] if voted else [], pictured=place < num_pictures))
     num_used = sum(scan.values is not None for scan in scans)
     if num_used < len(scans):
         summary += f" {len(scans) - num_used} could not be used: the reason is listed under Warnings."
@@ -79,15 +90,15 @@ def write_prediction_report(
             f"Heatmaps are shown for the first {num_pictures} scans, to keep this page small; all are saved as files."
         )
         sections.append(element("p", text))
-    write_page(path, title=title, sections=[*sections, *reading_section(reading, signed=signed, methods=True)])
+    texts = [*reading, *([_SPREAD] if voted else [])]
+    write_page(path, title=title, sections=[*sections, *reading_section(texts, signed=signed, methods=True)])
 
 
-def _row(scan: ScanResult, columns: Sequence[str], *, pictured: bool) -> list[str]:
+def _row(scan: ScanResult, columns: Sequence[str], spread: Sequence[str], *, pictured: bool) -> list[str]:
     picture = image(scan.picture) if scan.picture and pictured else ""
-    spread = "" if scan.spread is None else f"±{number(scan.spread, decimals=2)} between models"
-    shown = element("span", scan.prediction or scan.status or "no prediction", element("span", spread, css="soft"))
     values = [""] * len(columns) if scan.values is None else [_share(scan.values[title]) for title in columns]
-    return [scan.name, shown, *values, "; ".join(scan.warnings), picture]
+    shown = scan.prediction or scan.status or "no prediction"
+    return [scan.name, shown, *values, *spread, "; ".join(scan.warnings), picture]
 
 
 def _share(value: float) -> str:

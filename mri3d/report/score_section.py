@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mri3d.report.class_charts import calibration_chart, confusion_table, probability_chart, roc_chart
-from mri3d.report.elements import Html, element, figure, mean_and_sd, number, score_title, table
+from mri3d.report.elements import (
+    Html,
+    details,
+    element,
+    figure,
+    mean_and_sd,
+    num_decimals,
+    number,
+    score_title,
+    table,
+)
 from mri3d.report.figures import Picture
 from mri3d.report.measure_charts import error_against_true_chart, predicted_against_true_chart
 
@@ -28,6 +38,7 @@ SCORE_CHARTS: dict[str, ScoreChart] = {
 }
 """What an outcome may name in `charts`."""
 
+_MAX_COLUMNS = 6  # folds that stand beside their mean
 _SIZES = {
     "num_train": "Training sessions",
     "num_validation": "Validation sessions",
@@ -59,23 +70,41 @@ def score_section(
 
 
 def score_table(metrics: Mapping[str, Any]) -> Html:
-    """List every score of all tests together, and with several folds the mean and each fold; then the sizes."""
+    """List every score of all tests together, and with several folds the mean and each fold; then the sizes.
+
+    Many folds have a table of their own, a row for each, folded away: as columns they would be wider than a page.
+    """
     pooled, folds = metrics["test"], metrics["folds"]
     sizes = _sizes(metrics)
-    rows = [[score_title(name), _with_interval(pooled[name])] for name in pooled]
+    decimals = {name: num_decimals([pooled[name]["value"], *_of_folds(folds, name)]) for name in pooled}
+    rows = [[score_title(name), _with_interval(pooled[name], decimals[name])] for name in pooled]
     for key in sizes:  # the folds' training sessions overlap, and have no sum
         summable = len(folds) == 1 or key in ("num_test", "seconds")
-        rows.append([_SIZES[key], f"{sum(fold[key] for fold in folds):.0f}" if summable else ""])
+        rows.append([_SIZES[key], _size(key, sum(fold[key] for fold in folds)) if summable else ""])
     header = ["", "All tests"]
     if len(folds) == 1:
         return table(header if pooled else [], rows, css="numbers")
-    columns = {"Mean ± SD": [mean_and_sd([fold["scores"][name] for fold in folds]) for name in pooled]}
-    columns["Mean ± SD"] += [""] * len(sizes)
+    means = [*(mean_and_sd(_of_folds(folds, name)) for name in pooled), *[""] * len(sizes)]
+    rows = [[*row, mean] for row, mean in zip(rows, means, strict=True)]
+    header.append("Mean ± SD")
+    names, cells = [f"Fold {fold['fold']}" for fold in folds], []
     for fold in folds:
-        scores = [number(fold["scores"][name]) for name in pooled]
-        columns[f"Fold {fold['fold']}"] = scores + [f"{fold[key]:.0f}" for key in sizes]
-    rows = [[*row, *cells] for row, *cells in zip(rows, *columns.values(), strict=True)]
-    return table([*header, *columns], rows, css="numbers")
+        scores = [number(fold["scores"][name], decimals=decimals[name]) for name in pooled]
+        cells.append(scores + [_size(key, fold[key]) for key in sizes])
+    if len(folds) <= _MAX_COLUMNS:
+        rows = [[*row, *of_folds] for row, *of_folds in zip(rows, *cells, strict=True)]
+        return table([*header, *names], rows, css="numbers")
+    titles = [row[0] for row in rows]
+    each = table(["", *titles], [[name, *row] for name, row in zip(names, cells, strict=True)], css="numbers folds")
+    return element("div", table(header, rows, css="numbers"), details(f"Each of {len(folds)} folds", each))
+
+
+def _of_folds(folds: Sequence[Mapping[str, Any]], name: str) -> list[float | None]:
+    return [fold["scores"][name] for fold in folds]
+
+
+def _size(key: str, value: float) -> str:
+    return f"{value:.1f}" if key == "seconds" else str(value)
 
 
 def _sizes(metrics: Mapping[str, Any]) -> list[str]:
@@ -84,6 +113,6 @@ def _sizes(metrics: Mapping[str, Any]) -> list[str]:
     return [key for key in _SIZES if key not in optional or any(fold[key] for fold in metrics["folds"])]
 
 
-def _with_interval(score: Mapping[str, float | None]) -> str:
-    low, high = score["low"], score["high"]
-    return number(score["value"]) + ("" if low is None else f" ({number(low)} to {number(high)})")
+def _with_interval(score: Mapping[str, float | None], decimals: int) -> str:
+    value, low, high = (number(score[key], decimals=decimals) for key in ("value", "low", "high"))
+    return value if score["low"] is None else f"{value} ({low} to {high})"

@@ -8,6 +8,7 @@ from typing import Any
 
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, short_label
 from mri3d.report.elements import (
+    Html,
     element,
     figure,
     heading,
@@ -23,6 +24,12 @@ from mri3d.report.figures import Picture
 
 _WHO_IS_TESTED = ("seed", "data", "evaluation", "task")  # settings that decide it
 _MAX_DRAWN = 40
+_MEANINGS = {
+    "auc": "AUC is the area under the ROC curve",
+    "balanced_accuracy": "Balanced accuracy is the mean over the classes of the proportion classified correctly",
+    "mae": "MAE is the mean absolute error, in the unit of the measure",
+    "r2": "R² is the proportion of the variance that the predictions explain",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +58,25 @@ class SweepRun:
         return [fold["scores"].get(name) for fold in self.metrics["folds"]] if self.metrics else []
 
 
+@dataclass(frozen=True, eq=False)
+class SweepPart:
+    """The runs of a sweep that predict the same, and so have the same scores.
+
+    Attributes:
+        title: What they predict.
+        runs: Best first; the first has a result.
+        compared: Names of the scores, the first of which orders the runs, see `Outcome.compared`.
+        ascending: Whether less of the first score is better.
+        chance: What guessing gives, by the name of the score, where that is known.
+    """
+
+    title: str
+    runs: Sequence[SweepRun]
+    compared: Sequence[str]
+    ascending: bool
+    chance: Mapping[str, float]
+
+
 def varied_keys(runs: Sequence[SweepRun]) -> list[str]:
     """Return the settings that are not the same in all runs; all settings where none is.
 
@@ -67,53 +93,67 @@ def sweep_table(runs: Sequence[SweepRun], compared: Sequence[str]) -> tuple[list
         runs: In the order of the rows.
         compared: Names of the scores, see `Outcome.compared`.
     """
-    keys = varied_keys(runs)
-    header = [*keys, *(part for name in compared for part in (score_title(name), "Mean ± SD")), "Seconds", "Run"]
+    keys, folded = varied_keys(runs), _folded(runs)
+    spread = ["Mean ± SD"] if folded else []
+    header = [*keys, *(part for name in compared for part in (score_title(name), *spread)), "Seconds", "Run"]
     rows = []
     for run in runs:
         row = [run.settings.get(key, "") for key in keys]
         for name in compared:
-            row += [number(run.score(name)), mean_and_sd(run.fold_scores(name))]
+            row += [number(run.score(name)), *([mean_and_sd(run.fold_scores(name))] if folded else [])]
         row += [f"{run.metrics['seconds']['total']:.0f}" if run.metrics else "–"]
         rows.append([*row, f"failed: {run.failure}" if run.failure else str(run.folder)])
     return header, rows
 
 
-def write_sweep_page(
-    path: Path, runs: Sequence[SweepRun], *, compared: Sequence[str], ascending: bool, chance: Mapping[str, float]
-) -> None:
+def write_sweep_page(path: Path, parts: Sequence[SweepPart]) -> None:
     """Write one HTML file with a row for each run, linked to the reports that lie in the runs.
 
     Args:
         path: The file.
-        runs: Best first; the first has a result.
-        compared: Names of the scores, the first of which orders the runs, see `Outcome.compared`.
-        ascending: Whether less of the first score is better.
-        chance: What guessing gives, by the name of the score, where that is known.
+        parts: Runs that predict the same; those of different outcomes have scores that cannot be compared.
     """
-    best, keys = runs[0], varied_keys(runs)
-    assert best.metrics, "a sweep without any result has no page"
-    with_result = [run for run in runs if run.metrics]
-    common = {key: value for key, value in best.settings.items() if key not in keys}
+    runs = [run for part in parts for run in part.runs]
+    failed, keys = sum(run.metrics is None for run in runs), varied_keys(runs)
+    common = {key: value for key, value in runs[0].settings.items() if key not in keys}
     title = f"Sweep of {len(runs)} runs"
-    facts = {"results": str(len(with_result)), "failed": str(len(runs) - len(with_result)), **common}
+    body = [heading(title, {"results": str(len(runs) - failed), "failed": str(failed), **common})]
+    for part in parts:
+        body += _part_sections(part, path.parent, alone=len(parts) == 1)
+    write_page(path, title=title, sections=body)
+
+
+def _part_sections(part: SweepPart, folder: Path, *, alone: bool) -> list[Html]:
+    """Show the best run, all runs in a table, and their scores in a chart."""
+    best, keys = part.runs[0], varied_keys(part.runs)
+    assert best.metrics, "a sweep without any result has no page"
+    with_result = [run for run in part.runs if run.metrics]
     drawn = with_result[:_MAX_DRAWN]
     names = [" · ".join(run.settings.get(key, "") for key in keys) for run in drawn]
     scores = {
         name: [(run.score(name), run.fold_scores(name)) for run in drawn]
-        for name in compared
-        if name == compared[0] or name in chance
+        for name in part.compared
+        if name == part.compared[0] or name in part.chance
     }
-    header, rows = sweep_table(runs, compared)
-    for run, row in zip(runs, rows, strict=True):
+    header, rows = sweep_table(part.runs, part.compared)
+    for run, row in zip(part.runs, rows, strict=True):
         row[:] = [cell.replace(" ± ", "\u00a0±\u00a0") for cell in row]
         if run.metrics:
-            row[-1] = link("report", Path(os.path.relpath(run.folder / "report.html", path.parent)).as_posix())
-    legend = "Each score is that of all tests together; beside it stand the mean and standard deviation over the folds."
-    sentence = _result(best, keys, with_result, score=compared[0], ascending=ascending)
-    body = [heading(title, facts), headline(number(best.score(compared[0])), sentence), element("h2", "All runs")]
-    body += [table(header, rows, css="runs"), element("p", legend), figure(sweep_chart(names, scores, chance))]
-    write_page(path, title=title, sections=body)
+            row[-1] = link("report", Path(os.path.relpath(run.folder / "report.html", folder)).as_posix())
+    result = headline(number(best.score(part.compared[0])), _result(part, keys, with_result))
+    top = [result, element("h2", "All runs")] if alone else [element("h2", part.title), result]
+    legend = element("p", _legend(part, num_left_out=len(with_result) - len(drawn)))
+    return [*top, table(header, rows, css="runs"), legend, figure(sweep_chart(names, scores, part.chance))]
+
+
+def _legend(part: SweepPart, *, num_left_out: int) -> str:
+    """Write what the columns of the table are."""
+    text = "Each score is that of all tests together"
+    if _folded(part.runs):
+        text += "; beside it stand the mean and standard deviation over the folds, which a single split does not have"
+    meanings = [_MEANINGS[name] for name in part.compared if name in _MEANINGS]
+    few = [f"The chart leaves out the last {num_left_out} runs of the table"] if num_left_out else []
+    return ". ".join([text, *meanings, *few]) + "."
 
 
 def sweep_chart(
@@ -143,23 +183,26 @@ def sweep_chart(
             axes.grid(axis="y", color=GRAY, alpha=0.2)
         alt = f"{', '.join(map(score_title, scores))} of {len(names)} runs."
         line = " Dotted line: guessing." if any(score in chance for score in scores) else ""
-        caption = f"Diamonds: all tests together. Dots: single folds.{line} Runs are in the order of the table."
+        several = any(len(folds) > 1 for of_runs in scores.values() for _, folds in of_runs)
+        dots = " Dots: single folds." if several else ""
+        caption = f"Diamonds: all tests together.{dots}{line} Runs are in the order of the table."
         return chart_picture(drawing, alt, caption)
 
 
-def _result(
-    best: SweepRun, keys: Sequence[str], with_result: Sequence[SweepRun], *, score: str, ascending: bool
-) -> str:
+def _result(part: SweepPart, keys: Sequence[str], with_result: Sequence[SweepRun]) -> str:
     """Write what the best run is, and what it means to be the best of these."""
+    best, score = part.runs[0], part.compared[0]
     if best.score(score) is None:
         return "No run has this score: there is no best one."
-    superlative = "lowest" if ascending else "best"
+    superlative = "lowest" if part.ascending else "best"
     winner = ", ".join(f"{key}={best.settings.get(key, '')}" for key in keys)
     return f"is the {superlative} {score_title(score)}, reached by {winner}. {_comparability(with_result)}"
 
 
 def _comparability(runs: Sequence[SweepRun]) -> str:
     """Write whether the runs can be compared."""
+    if len(runs) == 1:
+        return "No other run has a result."
     subjects = [key for key in _differing(runs) if key.partition(".")[0] in _WHO_IS_TESTED]
     if subjects:
         return (
@@ -170,6 +213,11 @@ def _comparability(runs: Sequence[SweepRun]) -> str:
         f"It is the best of {len(runs)} on the same tests, and therefore somewhat too good: choose on one cohort and "
         "confirm on another."
     )
+
+
+def _folded(runs: Sequence[SweepRun]) -> bool:
+    """Check whether any run has several folds."""
+    return any(run.metrics and len(run.metrics["folds"]) > 1 for run in runs)
 
 
 def _differing(runs: Sequence[SweepRun]) -> list[str]:

@@ -7,14 +7,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from mri3d.outcome.outcome import SCORE_RANGES
 from mri3d.report.charts import COLOURS, DASHES, chart, chart_picture, short_label
 from mri3d.report.elements import as_text, score_title
 from mri3d.report.figures import Picture
 
 History = Sequence[Mapping[str, float]]
 """The epochs of one fit, each with `epoch` and some of `train_loss`, `val_loss` and `val_<score>`."""
-
-_FROM_0_TO_1 = ("auc", "accuracy", "balanced_accuracy")  # scores that can share an axis
 
 
 def training_chart(histories: Sequence[History]) -> Picture:
@@ -25,32 +24,35 @@ def training_chart(histories: Sequence[History]) -> Picture:
     """
     panels = _panels(histories)
     with chart(9.4 if len(panels) > 1 else 4.6, 3.0) as figure:
-        for place, (title, curves) in enumerate(panels.items(), start=1):
+        for place, (title, curves) in enumerate(panels, start=1):
             axes = figure.add_subplot(1, len(panels), place)
             _draw_epochs(axes, curves, histories)
             axes.set(xlabel="Epoch", ylabel=title)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             if len(curves) > 1 and axes.lines:
-                axes.legend(loc="upper right" if title == "Loss" else "lower right")
-            if "val_r2" in curves and axes.get_ylim()[0] < -1 < axes.get_ylim()[1]:
-                axes.set_ylim(-1, 1)  # the first epochs would flatten all others
+                axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above: lines may run anywhere
+            limits = SCORE_RANGES.get(next(iter(curves)).removeprefix("val_"))
+            if limits and axes.dataLim.y0 < limits[0] < axes.dataLim.y1:
+                axes.set_ylim(limits)  # the first epochs would flatten all others
         folds = "" if len(histories) == 1 else f" One line for each of {len(histories)} folds."
         caption = (
             f"Training. A validation loss that rises while the training loss falls is a sign of over-fitting.{folds}"
         )
-        return chart_picture(figure, f"{', '.join(panels)} by epoch.", caption)
+        return chart_picture(figure, f"{', '.join(title for title, _ in panels)} by epoch.", caption)
 
 
-def _panels(histories: Sequence[History]) -> dict[str, dict[str, str]]:
-    """Return the title of each panel, to its curves: a key of the epochs to its label."""
+def _panels(histories: Sequence[History]) -> list[tuple[str, dict[str, str]]]:
+    """Return the title of each panel and its curves, a key of the epochs to its label; scores of one range share it."""
     keys = dict.fromkeys(key for history in histories for epoch in history for key in epoch)
     scores = [key.removeprefix("val_") for key in keys if key.startswith("val_") and key != "val_loss"]
-    panels = {"Loss": {"train_loss": "Training", "val_loss": "Validation"}}
-    shared = [name for name in scores if name in _FROM_0_TO_1]
-    if len(shared) > 1:
-        panels["Validation score"] = {f"val_{name}": score_title(name) for name in shared}
-        scores = [name for name in scores if name not in shared]
-    return panels | {f"Validation {score_title(name)}": {f"val_{name}": score_title(name)} for name in scores}
+    panels = [("Loss", {"train_loss": "Training", "val_loss": "Validation"})]
+    alike: dict[Any, list[str]] = {}
+    for name in scores:
+        alike.setdefault(SCORE_RANGES.get(name, name), []).append(name)
+    for names in alike.values():
+        title = "score" if len(names) > 1 else score_title(names[0])
+        panels.append((f"Validation {title}", {f"val_{name}": score_title(name) for name in names}))
+    return panels
 
 
 def _draw_epochs(axes: Axes, curves: Mapping[str, str], histories: Sequence[History]) -> None:
@@ -59,7 +61,7 @@ def _draw_epochs(axes: Axes, curves: Mapping[str, str], histories: Sequence[Hist
     for colour, (key, name) in zip(COLOURS, curves.items(), strict=False):
         label: str | None = name
         for history in histories:
-            points = [(epoch["epoch"], epoch[key]) for epoch in history if key in epoch]
+            points = [(epoch["epoch"] + 1, epoch[key]) for epoch in history if key in epoch]  # as the log counts
             if points:
                 axes.plot(*zip(*points, strict=True), color=colour, linewidth=width, alpha=0.85, label=label)
                 label = None

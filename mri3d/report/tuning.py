@@ -121,7 +121,7 @@ def _choices(curve: ValidationCurve, num_folds: int) -> Html:
     rows = [
         [
             as_text(value),
-            f"{count} of {num_folds}" + (" folds" if num_folds > 1 else ""),
+            f"{count} of {num_folds}",
             mean_and_sd(train),
             mean_and_sd(held_out),
         ]
@@ -129,4 +129,4 @@ def _choices(curve: ValidationCurve, num_folds: int) -> Html:
             curve.values, curve.num_chosen, curve.train_scores, curve.validation_scores, strict=True
         )
     ]
-    return table([curve.name, "Chosen by", "Training", "Validation"], rows, css="numbers")
+    return table([curve.name, "Folds that chose it", "Training", "Validation"], rows, css="numbers")

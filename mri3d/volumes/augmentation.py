@@ -13,6 +13,7 @@ from monai.transforms import (
     RandShiftIntensity,
 )
 
+from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
 
 
@@ -40,10 +41,14 @@ class Augmentation:
     probability: float = 0.7
 
     def __post_init__(self) -> None:
+        check_fields(self, "model.augmentation")
         for name in ("rotate_degrees", "scale", "shift_voxels", "intensity", "noise"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < np.inf:
                 where = option(f"model.augmentation.{name}", getattr(self, name))
-                raise UserError(f"{where} is negative. Give 0 or more.")
+                raise UserError(f"{where} is negative or infinite. Give 0 or more.")
+        if self.scale >= 1:
+            where = option("model.augmentation.scale", self.scale)
+            raise UserError(f"{where} would shrink heads to nothing. Give a share below 1, such as 0.05.")
         if not 0 <= self.probability <= 1:
             where = option("model.augmentation.probability", self.probability)
             raise UserError(f"{where} is not a probability. Give 0 to 1.")

@@ -1,13 +1,14 @@
 """The recipe: how a scan becomes a volume that a model fits on, and how a map finds its way back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mri3d import files
+from mri3d.arguments import plain
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.head import Head, find_head
@@ -48,6 +49,8 @@ class Recipe:
     spacing_mm: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, plain(getattr(self, field.name)))
         whole = type(self.resolution) is int and 2 <= self.resolution <= MAX_RESOLUTION
         if not whole and self.resolution != "native":
             raise UserError(

@@ -1,5 +1,6 @@
 """What a model reads volumes from: a cohort's cache on disk, or arrays in memory."""
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol, Self
@@ -10,6 +11,8 @@ from mri3d.errors import UserError
 from mri3d.files import digest
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.smoothing import smooth
+
+log = logging.getLogger(__name__)
 
 
 class VolumeSequence(Protocol):
@@ -75,14 +78,21 @@ class InMemory:
         (1, 3, 4, 5)
         """
         array = _as_array(volumes)
+        if array.dtype.kind in "OSU" and array.ndim < 2:
+            held = f"hold {type(array[0]).__name__}" if array.ndim and len(array) else f"are {type(volumes).__name__}"
+            raise UserError(f"volumes {held}, not numbers. Give an array [N, X, Y, Z], or a list of such volumes.")
         if array.ndim not in (4, 5) or 0 in array.shape or min(array.shape[-3:]) < 2:
             shape = " x ".join(map(str, array.shape)) or "a single number"
             raise UserError(
                 f"volumes are an array of {shape}. Give [N, X, Y, Z] or [N, C, X, Y, Z]: N volumes of at least 2 x 2 x "
-                "2 voxels, one or several channels each."
+                "2 voxels, one or several channels each." + " A single volume is volume[None]." * (array.ndim == 3)
             )
         if array.dtype.kind not in "biuf":
             raise UserError(f"volumes hold {array.dtype}, not real numbers. Give one intensity for each voxel.")
+        if array.ndim == 5 and array.shape[1] > min(array.shape[2:]):
+            log.warning(
+                "volumes are taken as %d channels of %d x %d x %d voxels: is the order N, C, X, Y, Z?", *array.shape[1:]
+            )
         with np.errstate(over="ignore"):
             copied = np.array(array, dtype=np.float32, order="C").reshape(len(array), -1, *array.shape[-3:])
         for row, volume in enumerate(copied):
@@ -126,9 +136,20 @@ class InMemory:
 
 def _as_array(volumes: Any) -> np.ndarray:  # noqa: ANN401
     """Make one array of what a user gave: an array, a tensor, or a list of volumes."""
-    if isinstance(volumes, np.ma.MaskedArray) and np.ma.is_masked(volumes):
+    listed = isinstance(volumes, list | tuple)
+    if any(np.ma.is_masked(volume) for volume in (volumes if listed else [volumes])):
         raise UserError("volumes have masked voxels, which would be taken as they are. Fill them, e.g. with 0.")
     try:
-        return np.asarray(volumes)
-    except (ValueError, TypeError) as error:
+        return np.asarray([_detached(volume) for volume in volumes] if listed else _detached(volumes))
+    except ValueError as error:
         raise UserError(f"volumes are no array: {' '.join(str(error).split())}. Give volumes of one shape.") from error
+    except (TypeError, RuntimeError) as error:  # torch's, of tensors that are not dense
+        raise UserError(f"volumes are no array: {' '.join(str(error).split())} Give an array of numbers.") from error
+
+
+def _detached(value: Any) -> Any:  # noqa: ANN401
+    """Return a tensor as one that numpy takes: without gradients, on the CPU, and of no type that only torch has."""
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().cpu()
+    return tensor.float() if tensor.is_floating_point() and tensor.element_size() < 4 else tensor

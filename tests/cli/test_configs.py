@@ -110,7 +110,7 @@ def test_each_value_stands_in_one_place_and_reaches_what_needs_it():
         parts = make_parts(composed(*typed))
         assert parts.configuration["resolution"] == 33
         assert "resolution" not in parts.configuration["preprocess"]
-        assert parts.recipe == Recipe(33)
+        assert parts.study.recipe == Recipe(33)
         assert parts.configuration["trainer"]["max_epochs"] == parts.model.trainer.keywords["max_epochs"] == 3
         assert "trainer" not in parts.configuration["model"]
     assert make_parts(composed("model=ridge", "trainer.max_epochs=3")).model.name == "ridge"

@@ -126,7 +126,7 @@ def test_a_mistake_ends_with_one_message_and_status_2(tmp_path):
         (("run=nowhere",), "run=nowhere is no run: it has no config.yaml"),
         (("run=nowhere", "data=demo"), "a run has its own data. Leave data=demo or run= out"),
         (("data=tabel",), "data=tabel: there is no such option. Did you mean 'table'?"),
-        (("data=table",), "data.root is not set"),
+        (("data=table",), "data.root and data.table are not set"),
         (("data.demos=3",), "data.demos is no option of Demo. Did you mean 'demo'?"),
         (("resolution=fine", "preprocess.crop=7"), "preprocess.crop=7 is not"),
         (
@@ -145,6 +145,34 @@ def test_mistakes_leave_nothing(tmp_path, here, arguments, message):
     assert said.count("error:") == 1
     assert "Traceback" not in said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "report.html",
+            "out=own holds a report.html that is of no earlier call, and would be replaced. Set another out",
+        ),
+        ("config.yaml", "out=own holds a run or a model, whose own files would be replaced. Set another out"),
+        ("card.json", "out=own holds a run or a model, whose own files would be replaced. Set another out"),
+    ],
+)
+def test_files_of_the_user_s_are_not_replaced(tmp_path, here, name, message):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / name).write_text("mine")
+    status, said = here("mri3d", "averages", "data=bids", "data.root=nowhere", "data.label=x", "out=own")
+    assert status == 2
+    assert message in said
+    assert (tmp_path / "own" / name).read_text() == "mine"
+    assert len(list((tmp_path / "own").iterdir())) == 1
+
+
+def test_page_and_maps_of_an_earlier_call_are_replaced(classical):
+    cwd, folder = classical
+    for _ in range(2):
+        run("averages", f"run={folder}", "out=twice", cwd=cwd)
+    assert (cwd / "twice/report.html").is_file()
 
 
 @pytest.mark.parametrize("command", ["pca", "averages"])

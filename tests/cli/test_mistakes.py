@@ -1,7 +1,10 @@
 """Mistakes on the command line end with status 2, one message, and nothing written."""
 
+import re
+
 import pytest
 
+from mri3d.files import check_folder
 from tests.cli.test_train_and_predict import SMALL, run
 
 
@@ -14,7 +17,7 @@ from tests.cli.test_train_and_predict import SMALL, run
         (["model.batch_size=many"], "model.batch_size='many' is not a whole number"),
         (["trainer.max_epoch=3"], "Did you mean 'max_epochs'?"),
         (["resolution=0"], "resolution"),
-        (["data=table"], "data.root is not set"),
+        (["data=table"], "data.root and data.table are not set. Give data.root=... data.table=..."),
         (["data=table", "data.root=/nowhere/at/all", "data.table=s.csv", "data.label=x"], "/nowhere/at/all"),
         (["resume=runs/none"], "no run"),
         (["resume=runs/none", "seed=3"], "takes everything from the run"),
@@ -63,7 +66,8 @@ def test_damaged_settings_of_a_run_are_told(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "model is not set"),
+        ([], "model and scans are not set. Give model=... scans=..."),
+        (["model=nowhere"], "scans is not set. Give scans=..."),
         (["model=nowhere", "scans=x.nii"], "nowhere is no folder"),
         (["model=.", "scans=x.nii"], "holds no model"),
         (["modle=."], "Did you mean 'model'?"),
@@ -77,3 +81,39 @@ def test_mistake_in_a_prediction_ends_with_status_2(arguments, message, tmp_path
     assert message in said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+UNWRITABLE = ["/proc/x", "/proc/x/deep", "file", "file/x", "file/x/deep"]
+
+
+@pytest.mark.parametrize("out", UNWRITABLE)
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [("predict", ["model=nowhere", "scans=x.nii"]), ("mri3d", ["pca"]), ("mri3d", ["averages", "data=bids"])],
+    ids=["predict", "pca", "averages"],
+)
+def test_folder_that_cannot_be_written_is_told_first(script, arguments, out, tmp_path, here):
+    (tmp_path / "file").write_text("mine")
+    needed = ["data.root=.", "data.label=x"] if "data=bids" in arguments else []
+    status, said = here(script, *arguments, *needed, f"out={out}")
+    assert status == 2
+    assert re.fullmatch(rf"error: out={out} cannot be written to: [A-Z][a-z ]+\. Set another out\.\n", said)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("out", [*UNWRITABLE[:2], "file/x"])
+def test_run_folder_that_cannot_be_made_is_told_in_one_line(out, tmp_path, here):
+    (tmp_path / "file").write_text("mine")
+    status, said = here("train", SMALL[0], f"hydra.run.dir={out}")
+    assert status == 2
+    assert said.startswith("error: ")
+    assert out.split("/x")[0] in said
+    assert said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_folder_that_can_be_written_is_left_as_it_was(tmp_path):
+    (tmp_path / "there").mkdir()
+    for name in ("there", "there/a/b", "new"):
+        check_folder(tmp_path / name, "out")
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]

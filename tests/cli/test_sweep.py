@@ -110,3 +110,39 @@ def test_crashes_and_interruptions_are_told_by_name(tmp_path):
     assert lines[1].split()[0] == "model.k"
     assert [line.split()[0] for line in lines[2:6]] == ["[1,3]", "5", "7", "9"]
     assert [line.partition("failed: ")[2] for line in lines[3:6]] == ["give less", "MemoryError", "KeyboardInterrupt"]
+
+
+def test_runs_of_different_tasks_are_ranked_apart(tmp_path):
+    def metrics(outcome, scores):
+        test = {name: {"value": value} for name, value in scores.items()}
+        return {"outcome": outcome, "test": test, "folds": [{"scores": scores}], "seconds": {"total": 3.0}}
+
+    sex = {"task": "classification", "name": "sex", "classes": ["F", "M"]}
+    age = {"task": "regression", "name": "age"}
+    of_ages = {"a": 9.0, "c": 7.5}
+    for name, auc in {"b": 0.7, "d": 0.9}.items():
+        write(tmp_path / name, metrics(sex, dict.fromkeys(SCORES, auc)))
+    for name, error in of_ages.items():
+        write(tmp_path / name, metrics(age, {"mae": error, "r2": 0.5, "pearson_r": 0.7}))
+    sweep = Sweep()
+    sweep.root = tmp_path
+    for name in "abcd":
+        task = "task=regression" if name in of_ages else "task=classification"
+        with sweep.run([task, f"model={name}"], tmp_path / name):
+            pass
+    with pytest.raises(UserError), sweep.run(["task=classification", "model=e"], tmp_path / "e"):
+        raise UserError("no cohort")
+    lines = sweep.finish()
+    assert [line.split()[0] for line in lines if line] == [
+        "age", "model", "c", "a", "sex", "model", "d", "b", "e", "sweep",
+    ]  # fmt: skip
+    assert lines[2].split()[:4] == ["model", "MAE", "R²", "Pearson"]
+    rows = rows_of(*tmp_path.glob("*-sweep/models.csv"))
+    assert [(row["model"], row["mae"], row["auc"]) for row in rows] == [
+        ("c", "7.5", ""), ("a", "9.0", ""), ("d", "", "0.9"), ("b", "", "0.7"), ("e", "", ""),
+    ]  # fmt: skip
+
+
+def write(folder, metrics):
+    folder.mkdir()
+    (folder / "metrics.json").write_text(json.dumps(metrics))

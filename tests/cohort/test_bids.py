@@ -187,3 +187,17 @@ def test_a_value_is_taken_as_a_number_only_where_no_name_has_it_as_it_stands(tmp
     for folder, session, expected in (("both", "01", "01"), ("both", 1, "1"), ("one", 1, "01")):
         sessions = Bids(tmp_path / folder, "dx", session=session).read().sessions
         assert [s.scan.parent.parent.name for s in sessions if s.scan] == [f"ses-{expected}"]
+
+
+def test_a_value_for_no_label_that_nobody_has_is_said_whatever_is_missing_beside_it(tmp_path, caplog):
+    table = """
+        participant_id dx
+        sub-1 F
+        sub-2 M
+        sub-3 NA
+        sub-4 0"""
+    scans = [f"sub-{number}/anat/sub-{number}_T1w.nii" for number in range(1, 5)]
+    cohort = Bids(tree(tmp_path, table, *scans), "dx", unlabelled=[0, 9]).read()
+    assert [session.label for session in cohort.sessions] == ["F", "M", None, None]
+    said = [message for message in caplog.messages if message.startswith("unlabelled")]
+    assert said == ["unlabelled names 9, which is not in column 'dx' of participants.tsv"]

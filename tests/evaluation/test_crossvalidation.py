@@ -32,6 +32,8 @@ class Peer:
     trainings: list[TrainingSet] = field(default_factory=list)
     checked: list[TrainingSet] = field(default_factory=list)
     line: Line | None = None
+    name = "peer"
+    chooses = False
     uses_components = False
 
     def check(self, training):
@@ -165,7 +167,9 @@ def test_predictions_have_one_row_for_each_test(study, tmp_path):
     _, results = evaluate(study, KFold(folds=3, repeats=2), tmp_path)
     metrics = write_scores(tmp_path, results, seconds={"total": 1.0}, peak_memory_mb=1.0)
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
-    assert metrics["num_subjects"] == {"total": 41, "participants": 41, "unlabelled": 0, "left_out": 0, "tested": 41}
+    assert metrics["num_subjects"] == {
+        "total": 41, "sessions": 41, "participants": 41, "unlabelled": 0, "left_out": 0, "tested": 41,
+    }  # fmt: skip
     with (tmp_path / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["subject", "fold", "split", "label", "prediction", "p_control", "p_patient"]

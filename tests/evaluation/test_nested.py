@@ -11,6 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.linear_model import Ridge as Penalised
 from sklearn.metrics import r2_score, roc_auc_score
 
+from mri3d import models
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.evaluation.grid_search import GridSearch
@@ -36,6 +37,8 @@ class Peer:
     """One of scikit-learn's penalised models on a few voxels, with what the loop asks for."""
 
     C: float = 1.0
+    name = "peer"
+    chooses = False
     uses_components = False
     line = None
 
@@ -169,7 +172,30 @@ def test_grid_spans_all_settings_and_impossible_ones_are_refused_beforehand(stud
 def test_without_a_grid_the_model_itself_is_fitted(caplog):
     model = Peer()
     assert Nested().tuned(model) is model
-    assert "chooses nothing for a network without a grid" in caplog.text
+    assert [record.getMessage() for record in caplog.records] == [
+        "nested evaluation chooses nothing for peer without a grid: it is k-fold"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "warns"),
+    [
+        (models.CNN(), True),
+        (models.Ridge(), False),
+        (models.Ridge(alpha=1.0, num_components=0.9), True),
+        (models.RBFSVM(C=1.0, gamma=[0.1, 1.0], num_components=0.9), False),
+    ],
+    ids=["cnn", "default grid", "no grid", "one list"],
+)
+def test_without_a_grid_models_with_nothing_to_choose_are_told_of(model, warns, caplog):
+    assert Nested().tuned(model) is model
+    told = f"nested evaluation chooses nothing for {model.name} without a grid: it is k-fold"
+    assert [record.getMessage() for record in caplog.records] == [told] * warns
+
+
+def test_a_search_is_called_as_its_model_and_chooses():
+    search = Nested(grid={"alpha": [0.1, 1.0]}).tuned(models.Ridge())
+    assert (search.name, search.chooses, search.uses_components) == ("ridge", True, True)
 
 
 RATES = [{"optimizer.lr": 1e-7}, {"optimizer.lr": 0.02}]
@@ -205,6 +231,7 @@ def test_network_is_chosen_on_all_rows_but_the_test_rows_and_fitted_again_on_the
     search = networks()
     with caplog.at_level(logging.INFO, logger="mri3d"):
         search.fit(made)
+    lines = [record.getMessage() for record in caplog.records]
     rows = np.union1d(made.train_rows, made.validation_rows)
     inner, whole = fits[:4], fits[4:]
     for number, (training, (_, held_out)) in enumerate(zip(inner, 2 * search._inner(made), strict=True)):
@@ -224,7 +251,6 @@ def test_network_is_chosen_on_all_rows_but_the_test_rows_and_fitted_again_on_the
     )
     left = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").glob("*/*")}
     assert left == {"checkpoints/fold_1", "checkpoints/fold_1_inner.json", "tensorboard/fold_1"}
-    lines = [record.getMessage() for record in caplog.records]
     assert sum(line.startswith("network\n") for line in lines) == 1
     assert sum(line.startswith("epoch ") for line in lines) == 3
     assert sum(bool(re.match(r"inner folds: AUC \d\.\d{3} \(training \d\.\d{3}\) with", line)) for line in lines) == 2

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -143,24 +144,24 @@ def test_fold_texts_say_the_side_or_the_folds_that_test():
 @pytest.mark.parametrize(
     ("splitter", "message"),
     [
-        (Holdout(test=0.0), r"evaluation.test=0.0 is no share .* between 0 and 1, such as 0.2"),
-        (Holdout(test=1.0), r"evaluation.test=1.0"),
-        (Holdout(test="a fifth"), r"evaluation.test=a fifth is no share"),
-        (Holdout(validation=-0.1), r"evaluation.validation=-0.1 .* at least 0 and below 1"),
-        (All(validation=1.0), r"evaluation.validation=1.0 .* at least 0 and below 1"),
-        (KFold(folds=1), r"evaluation.folds=1: give a whole number of at least 2"),
-        (KFold(folds=2.5), r"evaluation.folds=2.5"),
-        (KFold(repeats=0), r"evaluation.repeats=0: give a whole number of at least 1"),
-        (KFold(validation=1.5), r"evaluation.validation=1.5"),
+        (partial(Holdout, test=0.0), r"evaluation.test=0.0 is no share .* between 0 and 1, such as 0.2"),
+        (partial(Holdout, test=1.0), r"evaluation.test=1.0"),
+        (partial(Holdout, test="a fifth"), r"evaluation.test=a fifth is not a number. The default is 0.2"),
+        (partial(Holdout, validation=-0.1), r"evaluation.validation=-0.1 .* at least 0 and below 1"),
+        (partial(All, validation=1.0), r"evaluation.validation=1.0 .* at least 0 and below 1"),
+        (partial(KFold, folds=1), r"evaluation.folds=1: give a whole number of at least 2"),
+        (partial(KFold, folds=2.5), r"evaluation.folds=2.5"),
+        (partial(KFold, repeats=0), r"evaluation.repeats=0: give a whole number of at least 1"),
+        (partial(KFold, validation=1.5), r"evaluation.validation=1.5"),
         (
-            KFold(folds=5),
+            partial(KFold, folds=5),
             r"class 'patient' has 4 subjects: fewer than the 5 that evaluation.folds=5 needs. Ask for fewer",
         ),
     ],
 )
 def test_bad_arguments_are_told_with_their_value(splitter, message):
     with pytest.raises(UserError) as raised:
-        splitter.split(CLASSES, cohort([20, 4]), alone(24), seed=0)
+        splitter().split(CLASSES, cohort([20, 4]), alone(24), seed=0)
     assert re.search(message, raised.value.on_command_line())
     assert re.search(message.replace("evaluation.", "").replace("=a fifth", "='a fifth'"), str(raised.value))
     assert "evaluation." not in str(raised.value)

@@ -33,6 +33,10 @@ def cohort(folder, affines, recipe):
     return Volumes(scans, [read_scan(scan).digest for scan in scans], recipe)
 
 
+def space_of(volumes, **options):
+    return CohortSpace.of(volumes.recipe, volumes.scans, volumes.shape[1:], **options)
+
+
 def ball_mm(image):
     """Return the world position of the ball in a map."""
     values = np.asarray(image.dataobj)
@@ -45,7 +49,7 @@ def ball_mm(image):
 def test_scans_of_one_space_keep_it(tmp_path, affine, orientation):
     recipe = Recipe(40, orientation=orientation, intensity="none")
     volumes = cohort(tmp_path, [affine] * 2, recipe)
-    space = CohortSpace.of(volumes)
+    space = space_of(volumes)
     space.write(tmp_path / "map.nii.gz", volumes[0][0])
     image = nib.load(tmp_path / "map.nii.gz")
     assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
@@ -61,7 +65,7 @@ def test_differing_heads_lie_at_their_average_place(tmp_path):
     moved = LIA.copy()
     moved[:3, 3] += [8.0, -4.0, 2.0]  # the head is cut at another place of the grid, not moved in the world
     volumes = cohort(tmp_path, [LIA, moved], Recipe(40, intensity="none"))
-    space = CohortSpace.of(volumes)
+    space = space_of(volumes)
     space.write(tmp_path / "map.nii.gz", (volumes[0] + volumes[1])[0] / 2)
     assert_allclose(ball_mm(nib.load(tmp_path / "map.nii.gz")), BALL_MM, atol=1.0)
 
@@ -80,9 +84,9 @@ def test_a_map_is_told_from_other_files(tmp_path):
 def test_few_scans_of_many_are_read(tmp_path):
     volumes = cohort(tmp_path, [LIA] * 5, Recipe(24))
     volumes.scans[1].unlink()
-    space = CohortSpace.of(volumes, max_scans=3)
+    space = space_of(volumes, max_scans=3)
     assert space.num_scans == 3
-    assert_allclose(space.affine, CohortSpace.of(volumes, max_scans=1).affine)
+    assert_allclose(space.affine, space_of(volumes, max_scans=1).affine)
 
 
 def test_average_of_affines_by_hand():

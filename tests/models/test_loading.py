@@ -1,6 +1,7 @@
 """What a trained model saves comes back, and nothing else with it."""
 
 import functools
+import json
 import shutil
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 import torch
 
 from mri3d import KFold, Study, UserError, evaluate, fit, load, models
-from mri3d.model_folder import CARD
+from mri3d.files import digest_json
+from mri3d.model_folder import CARD, SEAL
 from tests.studies import REGION, age_study, class_study, cnn, planted
 
 RIDGE = models.Ridge(num_components=0.9, inner_folds=2)
+SVM = models.LinearSVM(C=1.0, num_components=0.9, inner_folds=2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,7 +34,7 @@ def ages():
 
 @pytest.fixture(scope="module")
 def linear(study):
-    return evaluate(study, models.LinearSVM(C=1.0, num_components=0.9, inner_folds=2), KFold(folds=3), seed=1)
+    return evaluate(study, SVM, KFold(folds=3), seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -104,16 +107,54 @@ def test_one_fold_does_not_vote_twice(linear, tmp_path):
         load(tmp_path)
 
 
-def test_models_of_different_runs_do_not_vote(study, linear, tmp_path):
+def test_models_of_different_outcomes_do_not_vote(study, linear, tmp_path):
     linear.model.save(tmp_path)
-    other = evaluate(class_study(seed=3, name="sex"), RIDGE, KFold(folds=3)).model
-    other.members[2].model.save(tmp_path / "fold_2", other.members[2].card)
-    assert len(load(tmp_path).members) == 3, "another kind of model may vote; what it predicts must be the same"
     labels = ["healthy", "patient"] * 12
     other = evaluate(Study.from_arrays(study.volumes.volumes, labels), RIDGE, KFold(folds=3)).model
     other.members[2].model.save(tmp_path / "fold_2", other.members[2].card)
     with pytest.raises(UserError, match="differ in outcome or preprocessing: they are not of one run"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "splits", "seed"),
+    [
+        ({}, RIDGE, KFold(folds=3), 1),
+        ({}, models.LinearSVM(C=2.0, num_components=0.9, inner_folds=2), KFold(folds=3), 1),
+        ({}, SVM, KFold(folds=3), 2),
+        ({}, SVM, KFold(folds=3, validation=0.4), 1),
+        ({"seed": 3}, SVM, KFold(folds=3), 1),
+    ],
+    ids=["kind", "setting", "seed", "splits", "volumes"],
+)
+def test_folds_of_different_runs_do_not_vote_though_they_fit(linear, tmp_path, options, model, splits, seed):
+    linear.model.save(tmp_path)
+    other = evaluate(class_study(**options), model, splits, seed=seed).model
+    shutil.rmtree(tmp_path / "fold_2")
+    other.members[2].model.save(tmp_path / "fold_2", other.members[2].card)
+    with pytest.raises(UserError, match=r"are of 2 different runs, and would be taken for the folds of one\. Copy the"):
+        load(tmp_path)
+    assert len(load(tmp_path / "fold_2").members) == 1
+
+
+def test_folds_of_the_same_run_made_twice_vote(linear, tmp_path):
+    linear.model.save(tmp_path)
+    again = evaluate(class_study(), SVM, KFold(folds=3), seed=1).model
+    again.members[2].model.save(tmp_path / "fold_2", again.members[2].card)
+    assert len(load(tmp_path).members) == 3
+
+
+def test_folds_that_name_no_run_still_vote(linear, tmp_path):
+    """Those of earlier versions; beside some that name their run, they are of another."""
+    linear.model.save(tmp_path)
+    for number in range(3):
+        card = json.loads((tmp_path / f"fold_{number}" / CARD).read_text())
+        del card["run"], card[SEAL]
+        (tmp_path / f"fold_{number}" / CARD).write_text(json.dumps(card | {SEAL: digest_json(card)}))
+        if number < 2:
+            with pytest.raises(UserError, match="are of 2 different runs"):
+                load(tmp_path)
+    assert {member.card.run for member in load(tmp_path).members} == {""}
 
 
 class OwnNet(torch.nn.Module):

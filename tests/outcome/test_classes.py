@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, softmax
 from sklearn.metrics import roc_auc_score
 
-from mri3d.outcome import Classes
+from mri3d.outcome import Classes, check_debias
 from tests.models.refusals import refused
 
 TWO, THREE = Classes(("control", "patient"), "dx"), Classes(("a", "b", "c"))
@@ -41,7 +41,7 @@ def test_classes_that_no_row_has_are_named(targets, lacking):
 def test_two_classes_have_one_output_and_more_have_one_each():
     assert (TWO.num_outputs, TWO.decisions) == (1, ("patient",))
     assert (THREE.num_outputs, THREE.decisions) == (3, ("a", "b", "c"))
-    assert TWO.decision_words(0) == "the decision for patient"
+    assert TWO.words.decision("patient") == "the decision for patient"
     targets = np.array([0, 1, 1])
     assert TWO.scaling(targets) is None
     assert_array_equal(TWO.columns(targets, None), [[False], [True], [True]])
@@ -69,19 +69,42 @@ def test_decisions_are_judged_by_the_auc():
 
 
 def test_evidence_is_log_odds_or_the_margin_over_the_mean_of_all():
-    assert TWO.contrast(1).tolist() == [1.0]
-    assert TWO.contrast(0).tolist() == [-1.0]
-    assert_allclose(THREE.contrast(1), [-1 / 3, 2 / 3, -1 / 3])
-    assert THREE.contrast(2).sum() == pytest.approx(0)
+    assert TWO.contrast(1, None).tolist() == [1.0]
+    assert TWO.contrast(0, None).tolist() == [-1.0]
+    assert_allclose(THREE.contrast(1, None), [-1 / 3, 2 / 3, -1 / 3])
+    assert THREE.contrast(2, None).sum() == pytest.approx(0)
+
+
+@pytest.mark.parametrize(("outcome", "target"), [(TWO, 0), (TWO, 1), (THREE, 0), (THREE, 2)])
+def test_evidence_through_sigmoids_is_how_log_odds_change_with_the_outputs(outcome, target):
+    num = outcome.num_outputs
+    sigmoids = np.column_stack([np.linspace(0.5, 2, num), np.linspace(-1, 1, num)])
+    outputs = np.random.default_rng(0).standard_normal(num)
+
+    def log_odds(values):
+        each = values * sigmoids[:, 0] + sigmoids[:, 1]
+        return each[0] * (1 if target else -1) if num == 1 else each[target] - each.mean()
+
+    slopes = [log_odds(outputs + step) - log_odds(outputs) for step in np.eye(num)]
+    assert_allclose(outcome.contrast(target, sigmoids), slopes)
+
+
+def test_sigmoids_are_usable_if_all_of_them_rise():
+    assert TWO.is_usable(None)
+    assert TWO.is_usable(np.array([[0.1, -3.0]]))
+    assert not TWO.is_usable(np.array([[0.0, 1.0]]))
+    assert THREE.is_usable(np.array([[0.1, 0.0], [2.0, 0.0], [3.0, 0.0]]))
+    assert not THREE.is_usable(np.array([[0.1, 0.0], [0.0, 0.0], [3.0, 0.0]]))
+    backwards, targets = np.linspace(1, -1, 20)[:, None], np.arange(20) // 10
+    assert not TWO.is_usable(TWO.calibrate(backwards, TWO.columns(targets, None), None))
+    assert TWO.is_usable(TWO.calibrate(-backwards, TWO.columns(targets, None), None))
 
 
 def test_correction_of_a_measure_is_refused():
-    TWO.check_debias(False)
+    check_debias(False, TWO)
     told = r"model\.debias=true corrects predictions of a measure, and task=classification has none\. Leave it out\."
     with refused(told, r"^debias=True corrects predictions of a measure, and task='classification' has none"):
-        TWO.check_debias(True)
-    with refused(told):
-        TWO.line(np.array([0, 1]), np.array([[0.5, 0.5], [0.1, 0.9]]))
+        check_debias(True, TWO)
 
 
 PROBA = np.array([[0.9, 0.1], [0.25, 0.75], [0.6, 0.4]])
@@ -94,17 +117,18 @@ def test_columns_of_tables():
         "p_patient": [0.1, 0.75, 0.4],
     }
     assert TWO.test_columns(np.array([0, 1, 1]), PROBA, None) == {}
-    assert TWO.value_titles() == ("Probability of control", "Probability of patient")
+    assert TWO.words.value_titles() == ("Probability of control", "Probability of patient")
 
 
 def test_what_classes_say_of_themselves():
     targets = np.array([0, 1, 1])
-    assert TWO.describe(targets) == "control 1, patient 2"
-    assert TWO.cohort_rows(targets) == [("class control", "1"), ("class patient", "2")]
-    assert TWO.evidence_words(1) == ("for patient", "against patient")
-    assert TWO.verdict(PROBA[1]) == "patient 0.750"
-    assert TWO.summary(list(PROBA)) == "scans classified: 2 as control, 1 as patient."
-    assert TWO.summary([PROBA[1]]) == "scan classified: 1 as patient."
+    assert TWO.words.describe(targets) == "control 1, patient 2"
+    assert TWO.words.cohort_rows(targets) == [("class control", "1"), ("class patient", "2")]
+    assert TWO.words.evidence(1) == ("for patient", "against patient")
+    assert TWO.words.prediction(PROBA[1]) == "patient"
+    assert TWO.words.verdict(PROBA[1]) == "patient 0.750"
+    assert TWO.words.summary(list(PROBA)) == "scans classified: 2 as control, 1 as patient."
+    assert TWO.words.summary([PROBA[1]]) == "scan classified: 1 as patient."
     assert TWO.spread(PROBA) == pytest.approx(np.std([0.9, 0.25, 0.6]))  # control has the highest mean
     assert TWO.headline({"auc": None, "accuracy": 0.75, "balanced_accuracy": 0.5}) == (
         "accuracy 0.750, balanced accuracy 0.500"
@@ -112,6 +136,15 @@ def test_what_classes_say_of_themselves():
     assert TWO.chance == {"auc": 0.5, "balanced_accuracy": 0.5}
     assert THREE.chance["balanced_accuracy"] == pytest.approx(1 / 3)
     assert (TWO.ascending, TWO.signed, TWO.calibrates) == (False, False, True)
+
+
+@pytest.mark.parametrize("outcome", [TWO, THREE])
+def test_columns_are_the_memberships_that_they_are_said_to_be(outcome):
+    targets = np.arange(6) % len(outcome.names)
+    assert outcome.memberships
+    assert not outcome.continuous
+    assert outcome.columns(targets, outcome.scaling(targets)).dtype == bool
+    assert all(isinstance(cell, str) for cell in outcome.cells(targets))
 
 
 def test_heat_is_what_speaks_for_the_class():
@@ -136,7 +169,7 @@ def test_examples_are_the_surest_of_each_class():
 
 
 def test_validation_is_a_confusion_matrix():
-    lines = TWO.validation_table(np.array([0, 1, 1]), PROBA).splitlines()
+    lines = TWO.words.validation_table(np.array([0, 1, 1]), PROBA).splitlines()
     assert lines[0].split("|")[2:4] == [" control ", " patient "]
     assert lines[2:] == ["| **control** | 1 | 0 |", "| **patient** | 1 | 1 |"]
 
@@ -146,12 +179,12 @@ def test_result_is_the_first_score_that_is_defined():
     scores = {name: {"value": None, "low": None, "high": None} for name in names}
     targets = np.arange(60) % 2
     given = {"test": scores | {"auc": {"value": 0.875, "low": 0.8, "high": 0.925}}, "folds": [{}]}
-    number, sentence = TWO.result_sentence(given, targets)
+    number, sentence = TWO.words.result_sentence(given, targets)
     assert number == "0.875"
     assert sentence.startswith("is the area under the ROC curve (AUC), 95 % interval 0.800 to 0.925, on 60 tests. No")
     assert "it ranks the two correctly 87.5 times in 100" in sentence
     given = {"test": scores | {"accuracy": {"value": 0.5, "low": None, "high": None}}, "folds": [{}] * 5}
-    number, sentence = TWO.result_sentence(given, targets)
+    number, sentence = TWO.words.result_sentence(given, targets)
     assert (number, sentence.partition(",")[0]) == ("0.500", "is the accuracy")
     assert "on 60 tests in 5 folds" in sentence
 
@@ -162,7 +195,7 @@ def test_result_is_the_first_score_that_is_defined():
 )
 def test_cautions_name_few_tests_and_probabilities_that_are_none(num_tests, error, starts):
     metrics = {"test": {"expected_calibration_error": {"value": error}}, "folds": [{}]}
-    said = TWO.cautions(metrics, np.arange(num_tests) % 2)
+    said = TWO.words.cautions(metrics, np.arange(num_tests) % 2)
     assert [text[: len(start)] for text, start in zip(said, starts, strict=True)] == starts
 
 

@@ -10,7 +10,7 @@ from mri3d.cohort.bids import Bids
 from mri3d.cohort.cohort import NO_LABEL, Cohort, Session
 from mri3d.cohort.demo import Demo, DemoStudy
 from mri3d.cohort.table import Table
-from mri3d.outcome import Classes, Measure, outcome_from_json, outcome_of
+from mri3d.outcome import Classes, Measure, outcome_of
 from mri3d.study import Study
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.sequence import InMemory
@@ -164,28 +164,6 @@ def test_values_that_only_look_like_codes_are_values(ordinary):
     assert measured(ordinary) == Measure("sex")
 
 
-# ---- tasks
-
-
-def test_a_task_that_is_none_is_named_with_the_nearest():
-    with refused(r"task=regresion is unknown\. Did you mean 'regression'\? Give classification or regression\."):
-        made(["1", "2", "3"], "regresion")
-
-
-@pytest.mark.parametrize("outcome", [Classes(("F", "M"), "sex"), Classes(("a", "b", "c")), Measure("age"), Measure()])
-def test_an_outcome_comes_back_from_json(outcome):
-    again = outcome_from_json(outcome.to_json())
-    assert again == outcome
-    assert (type(again), again.name, again.task) == (type(outcome), outcome.name, outcome.task)
-
-
-def test_json_says_which_task_column_and_classes():
-    assert Classes(("F", "M"), "sex").to_json() == {"task": "classification", "name": "sex", "classes": ["F", "M"]}
-    assert Measure("age").to_json() == {"task": "regression", "name": "age"}
-    with pytest.raises(KeyError):
-        outcome_from_json({"task": "classification", "name": "sex"})
-
-
 # ---- labels of a whole study
 
 
@@ -295,4 +273,4 @@ def test_classes_of_known_cohorts_are_counted(source, expected):
     cohort = source().read()
     labels = {session.id: session.label for session in cohort.sessions if session.label is not None}
     outcome = outcome_of(labels, task="classification", name="label")
-    assert outcome.describe(outcome.encode(cohort.labels)) == expected
+    assert outcome.words.describe(outcome.encode(cohort.labels)) == expected

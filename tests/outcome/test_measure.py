@@ -9,7 +9,7 @@ from scipy.stats import linregress
 from sklearn.metrics import r2_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from mri3d.outcome import Line, Measure
+from mri3d.outcome import Line, Measure, check_debias, correcting_line
 from tests.models.refusals import refused
 
 AGE = Measure("age")
@@ -98,6 +98,11 @@ def test_columns_are_standardised_and_predictions_are_in_the_unit_of_the_measure
     assert_allclose(AGE.activate(np.array([[0.0], [1.0]]), scaling), [ages.mean(), ages.mean() + ages.std()])
     assert AGE.calibrate(columns, columns, scaling) is scaling
     assert not AGE.calibrates
+    assert AGE.is_usable(scaling)
+    assert not AGE.memberships
+    assert AGE.continuous
+    assert columns.dtype == np.float64
+    assert AGE.cells(ages) == [25.0, 31.0, 47.0, 58.0, 72.0]
 
 
 def test_options_are_chosen_by_the_explained_variance():
@@ -116,7 +121,7 @@ def test_line_is_that_of_least_squares_and_its_correction_the_formula_of_cole():
     random = np.random.default_rng(0)
     ages = random.uniform(20, 80, 50)
     predictions = 22.0 + 0.55 * ages + random.normal(0, 4, 50)
-    line = AGE.line(ages, predictions)
+    line = correcting_line(AGE, ages, predictions)
     expected = linregress(ages, predictions)
     assert line.slope == pytest.approx(expected.slope)
     assert line.intercept == pytest.approx(expected.intercept)
@@ -128,7 +133,7 @@ def test_line_is_that_of_least_squares_and_its_correction_the_formula_of_cole():
 
 
 def test_line_by_hand():
-    line = AGE.line(np.array([20.0, 40.0, 60.0]), np.array([34.0, 40.0, 46.0]))  # 28 + 0.3 x age
+    line = correcting_line(AGE, np.array([20.0, 40.0, 60.0]), np.array([34.0, 40.0, 46.0]))  # 28 + 0.3 x age
     assert (line.intercept, line.slope) == (pytest.approx(28), pytest.approx(0.3))
     assert_allclose(line.correct(np.array([37.0])), [30.0])
 
@@ -138,18 +143,26 @@ def test_line_that_is_too_flat_is_refused(slope):
     ages = np.linspace(20, 80, 30)
     told = rf"is not possible: on 30 training rows that .* against true age is {slope:.3f}, and below"
     with refused(rf"^model\.debias=true {told}", rf"^debias=True {told}"):
-        AGE.line(ages, 50 + slope * (ages - 50))
-    assert AGE.line(ages, 50 + 0.21 * (ages - 50)).slope == pytest.approx(0.21)
+        correcting_line(AGE, ages, 50 + slope * (ages - 50))
+    assert correcting_line(AGE, ages, 50 + 0.21 * (ages - 50)).slope == pytest.approx(0.21)
 
 
 def test_line_of_equal_values_is_refused():
     with refused(r"model\.debias=true is not possible"):
-        AGE.line(np.full(4, 50.0), np.arange(4.0))
+        correcting_line(AGE, np.full(4, 50.0), np.arange(4.0))
 
 
 def test_a_measure_may_be_corrected():
-    AGE.check_debias(True)
-    AGE.check_debias(False)
+    check_debias(True, AGE)
+    check_debias(False, AGE)
+
+
+@pytest.mark.parametrize(("num_rows", "warns"), [(3, True), (19, True), (20, False), (200, False)])
+def test_line_of_few_rows_is_told_of(num_rows, warns, caplog):
+    ages = np.linspace(20, 80, num_rows)
+    correcting_line(AGE, ages, 20 + 0.6 * ages)
+    told = f"predictions are corrected by a line of {num_rows} training rows only: it is not certain"
+    assert [record.getMessage() for record in caplog.records] == ([told] if warns else [])
 
 
 # ---- words
@@ -165,19 +178,21 @@ def test_cells_and_columns_of_tables():
 
 def test_what_a_measure_says_of_itself():
     ages = np.array([20.0, 86.25, 39.0])
-    assert AGE.describe(ages) == "20 to 86.25, mean 48.42"
-    assert dict(AGE.cohort_rows(ages)) == {
+    assert AGE.words.describe(ages) == "20 to 86.25, mean 48.42"
+    assert dict(AGE.words.cohort_rows(ages)) == {
         "with age": "3",
         "range": "20 to 86.25",
         "mean ± SD": f"48.42 ± {np.std(ages):.4g}",
     }
-    assert AGE.evidence_words(0) == ("raises age", "lowers age")
-    assert AGE.verdict(np.float64(41.234)) == "age 41.23"
-    assert AGE.summary([np.float64(41.234)]) == "scan predicted: age 41.23 to 41.23."
-    assert AGE.summary([np.float64(41.2), np.float64(71.0)]) == "scans predicted: age 41.2 to 71."
+    assert AGE.words.evidence(0) == ("raises age", "lowers age")
+    assert AGE.words.decision("age") == "the predicted age, in standard deviations of the training subjects,"
+    assert AGE.words.prediction(np.float64(41.234)) == "41.23"
+    assert AGE.words.verdict(np.float64(41.234)) == "age 41.23"
+    assert AGE.words.summary([np.float64(41.234)]) == "scan predicted: age 41.23 to 41.23."
+    assert AGE.words.summary([np.float64(41.2), np.float64(71.0)]) == "scans predicted: age 41.2 to 71."
     assert AGE.headline({"mae": 5.0, "r2": None, "pearson_r": 0.75}) == "MAE 5.000, Pearson r 0.750"
     assert AGE.spread(np.array([40.0, 50.0, 45.0])) == pytest.approx(np.std([40, 50, 45]))
-    assert AGE.validation_table(ages, ages) == ""
+    assert AGE.words.validation_table(ages, ages) == ""
     assert (AGE.num_outputs, AGE.decisions, AGE.ascending, AGE.signed) == (1, ("age",), True, True)
     assert AGE.compared[0] == "mae"
     assert AGE.chance == {"r2": 0.0, "pearson_r": 0.0}
@@ -186,7 +201,8 @@ def test_what_a_measure_says_of_itself():
 def test_heat_keeps_its_signs_and_its_zero():
     assert_allclose(AGE.as_heat(np.array([-4.0, 0.0, 2.0])), [-1, 0, 0.5])
     assert_array_equal(AGE.as_heat(np.zeros(3)), np.zeros(3))
-    assert AGE.contrast(0).tolist() == [1.0]
+    assert AGE.contrast(0, None).tolist() == [1.0]
+    assert AGE.contrast(0, np.array([[17.5, 48.0]])).tolist() == [17.5]  # in years, not in standard deviations
 
 
 def test_only_the_measure_itself_can_be_explained():
@@ -213,13 +229,13 @@ def metrics(*, folds=5, corrected=False, **values: float):
 
 def test_result_is_a_sentence_with_what_guessing_would_give():
     ages = np.linspace(20, 80, 61)
-    number, sentence = AGE.result_sentence(metrics(mae=6.54321, r2=-0.25), ages)
+    number, sentence = AGE.words.result_sentence(metrics(mae=6.54321, r2=-0.25), ages)
     assert number == "6.543"
     assert sentence.startswith("is the mean absolute error (MAE) of the predicted age, on 61 tests in 5 folds.")
     assert f"would have an error of {np.abs(ages - 50).mean():.4g}. R² is −0.25" in sentence
     given = metrics(mae=6.5, r2=0.5)
     given["test"]["mae"] |= {"low": 5.5, "high": 7.25}
-    assert "95 % interval 5.5 to 7.25, on" in AGE.result_sentence(given, ages)[1]
+    assert "95 % interval 5.5 to 7.25, on" in AGE.words.result_sentence(given, ages)[1]
 
 
 @pytest.mark.parametrize(
@@ -232,27 +248,36 @@ def test_result_is_a_sentence_with_what_guessing_would_give():
     ],
 )
 def test_cautions_name_what_the_scores_hide(given, expected):
-    said = AGE.cautions(given, np.linspace(20, 80, 61))
+    said = AGE.words.cautions(given, np.linspace(20, 80, 61))
     assert len(said) == len(expected)
     assert all(text.startswith(start) for text, start in zip(said, expected, strict=True))
-    few = AGE.cautions(given, np.linspace(20, 80, 12))
+    few = AGE.words.cautions(given, np.linspace(20, 80, 12))
     assert few[0].startswith("Few tests: only 12.")
     assert few[1:] == said
 
 
 def test_correction_is_proposed_only_where_there_was_none():
     ages = np.linspace(20, 80, 61)
-    (said,) = AGE.cautions(metrics(mae=6.0, r2=0.5, error_slope=-0.4), ages)
+    (said,) = AGE.words.cautions(metrics(mae=6.0, r2=0.5, error_slope=-0.4), ages)
     assert "model.debias=true corrects for it, which usually makes the mean absolute error larger" in said
-    (said,) = AGE.cautions(metrics(mae=6.0, r2=0.5, error_slope=-0.4, corrected=True), ages)
+    (said,) = AGE.words.cautions(metrics(mae=6.0, r2=0.5, error_slope=-0.4, corrected=True), ages)
     assert "debias" not in said
 
 
+def test_a_correction_that_goes_too_far_is_named():
+    ages = np.linspace(20, 80, 61)
+    (said,) = AGE.words.cautions(metrics(mae=6.0, r2=0.5, error_slope=0.4, corrected=True), ages)
+    assert said.startswith("The error rises with the true age (error slope 0.40): low values are predicted too low")
+    assert "the correction for shrinkage went too far" in said
+    (said,) = AGE.words.cautions(metrics(mae=6.0, r2=0.5, error_slope=0.4), ages)
+    assert "correction" not in said
+
+
 def test_reading_names_the_measure_and_its_unit():
-    text = " ".join(AGE.reading() + AGE.prediction_reading())
+    text = " ".join(AGE.words.reading() + AGE.words.prediction_reading())
     assert Counter(text.split())["age"] > 3
     assert "{" not in text
-    assert AGE.value_titles() == ()
+    assert AGE.words.value_titles() == ()
 
 
 def test_lines_compare_and_are_plain():
@@ -260,7 +285,7 @@ def test_lines_compare_and_are_plain():
 
 
 def test_the_name_of_a_measure_keeps_its_hyphen():
-    sentence = Measure("IQ-total").result_sentence(metrics(mae=6.5, r2=-0.25), np.linspace(80, 120, 61))[1]
+    sentence = Measure("IQ-total").words.result_sentence(metrics(mae=6.5, r2=-0.25), np.linspace(80, 120, 61))[1]
     assert "the mean IQ-total of the tests" in sentence
     assert "R² is −0.25" in sentence
 

@@ -1,5 +1,7 @@
 """Charts of classes show the numbers they are given, whatever the classes are called."""
 
+import xml.etree.ElementTree as ElementTree
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -88,3 +90,17 @@ def test_the_confusion_matrix_escapes_names_and_counts_absent_classes():
 def test_wilson_interval_equals_scipy(hits, trials):
     expected = binomtest(hits, trials).proportion_ci(0.95, method="wilson")
     assert wilson_interval(hits, trials) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def test_many_classes_have_room_for_their_names():
+    few, many = (case(tuple(f"diagnosis number {place}" for place in range(count))) for count in (4, 10))
+
+    def height(picture):
+        return float(ElementTree.fromstring(picture.data).get("height").removesuffix("pt"))
+
+    for chart in (roc_chart, probability_chart):
+        assert {f"diagnosis number {place}" for place in range(10)} <= set(texts(chart(*many)))
+        assert height(chart(*many)) > height(chart(*few)) + 30
+    assert confusion_table(*many).startswith('<figure class="wide">')
+    assert 'class="confusion dense"' in confusion_table(*many)
+    assert 'class="confusion"' in confusion_table(*few)

@@ -8,7 +8,7 @@ from matplotlib.image import imread
 from numpy.testing import assert_allclose
 
 from mri3d.report.components import named_counts, scree_chart, subjects_chart
-from mri3d.report.maps import MapView, map_picture, volumes_picture
+from mri3d.report.maps import MapView, map_picture, tissue_mask, volumes_picture
 from tests.report.svg import points, texts
 
 SIDES = (17, 18, 19)
@@ -47,7 +47,12 @@ def test_subjects_are_drawn_one_by_one_with_any_class_name(num_components):
     rng = np.random.default_rng(0)
     cells = [["$<病>", "_a"][target] for target in (0, 1, 1, 0, 1, 0, 1)]
     picture = subjects_chart(
-        rng.standard_normal((7, num_components)), np.full(num_components, 0.25), cells, name="_dx", note="Told."
+        rng.standard_normal((7, num_components)),
+        np.full(num_components, 0.25),
+        cells,
+        name="_dx",
+        continuous=False,
+        note="Told.",
     )
     text = picture.data.decode()
     assert text.count("<use") >= 7 * (2 if num_components >= 3 else 1)
@@ -63,7 +68,7 @@ def test_subjects_are_drawn_one_by_one_with_any_class_name(num_components):
 def test_subjects_of_a_measure_have_a_colour_bar(num_components):
     scores = np.random.default_rng(0).standard_normal((9, num_components))
     ages = np.linspace(20, 60, 9).tolist()
-    picture = subjects_chart(scores, np.full(num_components, 0.1), ages, name="age")
+    picture = subjects_chart(scores, np.full(num_components, 0.1), ages, name="age", continuous=True)
     drawn = points(picture)
     assert [len(some) for some in drawn] == [9] * (2 if num_components >= 3 else 1)
     scale, start = np.polyfit(scores[:, 0], drawn[0][:, 0], 1)
@@ -74,8 +79,15 @@ def test_subjects_of_a_measure_have_a_colour_bar(num_components):
 
 
 def test_subjects_of_one_value_are_drawn():
-    picture = subjects_chart(np.eye(4), np.full(4, 0.25), [3, 3, 3, 3], name="score")
+    picture = subjects_chart(np.eye(4), np.full(4, 0.25), [3, 3, 3, 3], name="score", continuous=True)
     assert "score" in texts(picture)
+
+
+@pytest.mark.parametrize("cells", [[1, 2, 2, 1], [0.5, 1.5, 1.5, 0.5]])
+@pytest.mark.parametrize("continuous", [False, True])
+def test_what_colours_mean_is_what_is_said_whatever_the_cells_are(cells, continuous):
+    picture = subjects_chart(np.eye(4)[:, :2], np.full(2, 0.25), cells, name="site", continuous=continuous)
+    assert [len(some) for some in points(picture)] == ([4] if continuous else [2, 2, 1, 1])  # with those of a legend
 
 
 def test_map_is_red_above_zero_blue_below_and_scaled_symmetrically():
@@ -115,3 +127,38 @@ def test_volumes_share_the_grey_scale_of_the_first():
     brightest = [np.percentile(image[30:, 12 + k * column + 40 : (k + 1) * column - 30], 99.5) for k in range(2)]
     assert_allclose(brightest[0], 1.0, atol=0.05)
     assert_allclose(brightest[1], (60 - 20) / (120 - 20), atol=0.08)
+
+
+def test_very_small_values_of_a_map_stand_in_units_of_a_power_of_ten():
+    values = 3.7 * ball((4, 9, 9)) - 2 * ball((12, 9, 9))
+
+    def drawn(scale, unit):
+        view = MapView(scale * values, ball((8, 9, 9)), np.full(3, 2.0), unit=unit, title="")
+        return pixels(map_picture(view, alt="", caption=""))
+
+    small, plain = drawn(1e-6, "weight"), drawn(1.0, "weight")
+    bar = plain.shape[1] - 54  # right of it is the name of the unit
+    assert_allclose(small[:, :bar], plain[:, :bar], atol=0.05)
+    assert_allclose(small, drawn(1.0, "weight × 10⁻⁶"), atol=0.05)
+
+
+@pytest.mark.parametrize(("air", "scale"), [(0.0, 1.0), (-2.5, 1.0), (100.0, 1e4)])
+def test_tissue_is_where_any_average_has_some_and_within(air, scale):
+    distance = np.linalg.norm(np.moveaxis(np.indices((30, 31, 32)), 0, -1) - (14, 15, 16), axis=-1)
+    left = (distance < 10) & (np.indices(distance.shape)[0] < 20)
+    right = (distance < 10) & (np.indices(distance.shape)[0] > 8)
+    cavity = distance < 3
+    noise = np.random.default_rng(0).normal(0, 0.005, distance.shape)
+    heads = [air + scale * (np.where(half & ~cavity, 1.0, 0.0) + noise) for half in (left, right)]
+    np.testing.assert_array_equal(tissue_mask(heads), left | right)
+    np.testing.assert_array_equal(tissue_mask(heads[:1]), left)
+
+
+def test_titles_of_many_volumes_are_cut_to_their_columns():
+    volumes = [ball((8, 9, 9))] * 12
+    titles = ["a class with a long name"] * 12
+    long, cut = (
+        pixels(volumes_picture(volumes, names, np.ones(3), unit="i", alt="", caption=""))
+        for names in (titles, [f"{title[:11]}…" for title in titles])
+    )
+    assert_allclose(long, cut, atol=0.05)

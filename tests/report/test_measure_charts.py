@@ -1,5 +1,7 @@
 """Charts of a measure show each test where it is, and lines that say how predictions follow the truth."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,19 @@ def test_values_of_any_size_are_drawn(chart, scale):
     (drawn,) = points(chart(AGE, scale * targets, scale * predictions))
     assert len(drawn) == 500
     per_unit(scale * targets, drawn[:, 0])
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+@pytest.mark.parametrize(("scale", "tick"), [(2e-6, "0.00008"), (2e4, "1200000"), (1e5, "6000000")])
+def test_numbers_at_the_ticks_are_whole_and_do_not_overlap(chart, scale, tick):
+    targets, predictions = case()
+    picture = chart(AGE, scale * targets, scale * predictions)
+    shown = texts(picture)
+    assert tick in shown
+    assert not any(re.search(r"\de[-+−]?\d", text) for text in shown)  # no power of ten beside an axis
+    ticks = [text for text in shown[: shown.index("True age")] if re.fullmatch("[0-9.]+", text)]  # of the axis below
+    assert 3 <= len(ticks) <= 5
+    assert sum(map(len, ticks)) < 40
 
 
 @pytest.mark.parametrize("chart", CHARTS)

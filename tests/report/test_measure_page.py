@@ -44,6 +44,17 @@ def test_scores_before_correction_stand_beside_the_corrected(tmp_path):
     assert any("Grey: the predictions before correction" in text for text in texts)
 
 
+@pytest.mark.parametrize(
+    ("scale", "mae", "rmse"), [(1234567.8, "7407407", "8729713"), (2e-6, "0.0000120", "0.0000141")]
+)
+def test_scores_of_any_size_keep_their_digits(tmp_path, scale, mae, rmse):
+    texts = shown(report_of_ages(tmp_path, scale * TESTS, scale * shrunken(), num_folds=2))
+    row = texts.index("MAE")
+    assert texts[row + 1 : row + 5] == [mae, f"{mae} ± {float(0):.{len(mae.partition('.')[2])}f}", mae, mae]
+    assert texts[texts.index("RMSE") + 1] == rmse
+    assert texts[texts.index("R²") + 1] == "0.750"
+
+
 def test_both_charts_are_drawn(tmp_path):
     reader = report_of_ages(tmp_path, TESTS, shrunken())
     alts = [image["alt"] for image in reader.images]
@@ -68,7 +79,7 @@ def test_cautions(tmp_path, targets, predictions, caution):
 
 
 def test_a_good_model_has_no_caution(tmp_path):
-    assert AGE.cautions(metrics(AGE.scores(TESTS, TESTS + 1)), TESTS) == []
+    assert AGE.words.cautions(metrics(AGE.scores(TESTS, TESTS + 1)), TESTS) == []
     assert "caution" not in str(report_of_ages(tmp_path, TESTS, TESTS + 1).tags)
 
 
@@ -87,7 +98,7 @@ def test_constant_predictions_are_reported(tmp_path):
 
 
 def test_who_took_part_is_a_range(tmp_path):
-    rows = AGE.cohort_rows(TESTS)
+    rows = AGE.words.cohort_rows(TESTS)
     texts = shown(report_of_ages(tmp_path, TESTS, TESTS, taking_part=rows))
     table = texts[texts.index("Who took part") + 1 :]
     assert table[:4] == ["With age", "60", "Range", "20 to 60"]

@@ -96,6 +96,19 @@ def test_folds_and_their_mean_stand_in_the_table(tmp_path):
     assert texts[row : row + 4] == ["Test sessions", "30", "15", "15"]
 
 
+def test_many_folds_stand_in_rows_of_their_own(tmp_path):
+    content = class_metrics(num_folds=7)
+    for number, fold in enumerate(content["folds"]):
+        fold["scores"] = dict(fold["scores"], auc=0.8 + 0.01 * number)
+    texts = [text for text in report(tmp_path, content).texts if text.strip()]
+    row = texts.index("AUC")
+    assert texts[row : row + 4] == ["AUC", "0.900", "0.830 ± 0.022", "Accuracy"]
+    assert texts.index("Each of 7 folds") < texts.index("Fold 0")
+    row = texts.index("Fold 6")
+    assert texts[row : row + 3] == ["Fold 6", "0.860", "0.900"]
+    assert texts[row + 8 : row + 13] == ["50", "12", "15", "9", "3.2"]
+
+
 def test_epochs_stand_in_the_table_of_a_model_that_has_them(tmp_path):
     content = class_metrics(num_folds=2)
     content["folds"][0]["epochs"] = 0
@@ -108,7 +121,7 @@ def test_epochs_stand_in_the_table_of_a_model_that_has_them(tmp_path):
 def test_the_cohort_is_counted_and_the_left_out_named(tmp_path):
     rows = cohort() * 3 + cohort(label="b") + cohort(label="", left_out="no label") * 2
     rows += cohort(subject="s9", left_out="scan truncated") + cohort(subject="s8", warnings="qform and sform disagree")
-    taking_part = Classes(("a", "b")).cohort_rows(np.array([0, 0, 0, 1, 0]))
+    taking_part = Classes(("a", "b")).words.cohort_rows(np.array([0, 0, 0, 1, 0]))
     shown = report(tmp_path, class_metrics(), cohort=rows, taking_part=taking_part).texts
     texts = [text for text in shown if text.strip()]
     table = texts[texts.index("Who took part") + 1 :]

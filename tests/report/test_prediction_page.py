@@ -17,7 +17,7 @@ def write(path, scans, **more):
     arguments = {
         "title": "p",
         "facts": {"model": "m"},
-        "summary": Classes(("F", "M")).summary(proba) if "summary" not in more else "",
+        "summary": Classes(("F", "M")).words.summary(proba) if "summary" not in more else "",
         "columns": COLUMNS,
         "reading": ["A probability near even is no answer."],
         "signed": False,
@@ -48,11 +48,12 @@ def test_predictions_have_a_row_for_each_scan(tmp_path, heatmap):
         "scan classified: 1 as M. 1 could not be used: the reason is listed under Warnings."
     )
     row = texts.index("sub-01_T1w")
-    assert texts[row + 1 : row + 5] == ["M", "±0.04 between models", "0.25", "0.75"]
+    assert texts[row + 1 : row + 5] == ["M", "0.25", "0.75", "0.040"]
     assert texts[texts.index(HOSTILE) + 1] == "failed"
     assert f"truncated; {HOSTILE}" in texts
     head = texts.index("Scan")
-    assert texts[head : head + 6] == ["Scan", "Prediction", *COLUMNS, "Warnings", "Heatmap"]
+    assert texts[head : head + 7] == ["Scan", "Prediction", *COLUMNS, "SD between models", "Warnings", "Heatmap"]
+    assert any(text.startswith("SD between models is the standard deviation") for text in texts)
     assert "script" not in reader.tags
     assert any("evidence for the class" in text for text in texts)
     assert any("Grad-CAM combines" in text for text in texts)
@@ -76,13 +77,13 @@ def test_a_measure_is_its_prediction_and_nothing_beside_it(tmp_path):
         ScanResult("b", "61.7", {}),
         ScanResult("c", "", None, warnings=("truncated",)),
     ]
-    summary = Measure("age").summary([np.array(34.1), np.array(61.7)])
+    summary = Measure("age").words.summary([np.array(34.1), np.array(61.7)])
     reader = write(tmp_path / "p.html", scans, columns=(), summary=summary, signed=True)
     texts = [text for text in reader.texts if text.strip()]
     assert texts[texts.index("2") + 1].startswith("scans predicted: age 34.1 to 61.7. 1 could not be used")
     head = texts.index("Scan")
-    assert texts[head : head + 4] == ["Scan", "Prediction", "Warnings", "Heatmap"]
-    assert texts[texts.index("a") + 1 :][:4] == ["34.1", "±2.12 between models", "b", "61.7"]
+    assert texts[head : head + 5] == ["Scan", "Prediction", "SD between models", "Warnings", "Heatmap"]
+    assert texts[texts.index("a") + 1 :][:4] == ["34.1", "2.123", "b", "61.7"]
     assert texts[texts.index("c") + 1 :][:2] == ["no prediction", "truncated"]
     assert any("warm colours raise it and cool colours lower it" in text for text in texts)
     assert not any("evidence for the class" in text for text in texts)
@@ -93,3 +94,22 @@ def test_no_scan_at_all_could_be_used(tmp_path):
     assert texts[texts.index("0") + 1] == (
         "scans classified. 1 could not be used: the reason is listed under Warnings."
     )
+
+
+@pytest.mark.parametrize(
+    ("spreads", "shown"),
+    [
+        ((52341.7, 160000.2), ["52342", "160000"]),
+        ((0.00012, 0.000349), ["0.000120", "0.000349"]),
+        ((0.28, 0.0061), ["0.280", "0.006"]),
+    ],
+)
+def test_spreads_of_any_size_have_one_number_of_decimals(tmp_path, spreads, shown):
+    scans = [ScanResult(name, "1", {}, spread=spread) for name, spread in zip("ab", spreads, strict=True)]
+    texts = [text for text in write(tmp_path / "p.html", scans, columns=()).texts if text.strip()]
+    assert [texts[texts.index(name) + 2] for name in "ab"] == shown
+
+
+def test_a_single_model_has_no_spread(tmp_path):
+    texts = write(tmp_path / "p.html", [ScanResult("a", "F", both(0.9))]).texts
+    assert not any("SD between models" in text for text in texts)

@@ -5,12 +5,20 @@ from pathlib import Path
 import pytest
 
 from mri3d.outcome import Measure
-from mri3d.report.sweep_page import SweepRun, sweep_chart, sweep_table, varied_keys, write_sweep_page
+from mri3d.report.sweep_page import SweepPart, SweepRun, sweep_chart, sweep_table, varied_keys, write_sweep_page
 from tests.report.reader import HOSTILE, read
 from tests.report.svg import points, texts
 
 COMPARED = ("auc", "accuracy", "balanced_accuracy")
-CLASSES = {"compared": COMPARED, "ascending": False, "chance": {"auc": 0.5, "balanced_accuracy": 0.5}}
+AGE = Measure("age")
+
+
+def of_classes(runs):
+    return SweepPart("sex (classification)", runs, COMPARED, False, {"auc": 0.5, "balanced_accuracy": 0.5})
+
+
+def of_ages(runs):
+    return SweepPart("age (regression)", runs, AGE.compared, AGE.ascending, AGE.chance)
 
 
 def result(folder, aucs, pooled, **settings):
@@ -49,7 +57,7 @@ def test_settings_that_only_some_runs_have_are_varied():
 
 
 def test_the_page_links_to_each_report_and_escapes_every_text(tmp_path):
-    write_sweep_page(tmp_path / "runs/x-sweep/report.html", study(tmp_path), **CLASSES)
+    write_sweep_page(tmp_path / "runs/x-sweep/report.html", [of_classes(study(tmp_path))])
     page = tmp_path / "runs/x-sweep/report.html"
     reader = read(page)
     assert "script" not in reader.tags
@@ -71,7 +79,7 @@ def test_the_page_links_to_each_report_and_escapes_every_text(tmp_path):
 )
 def test_runs_on_different_subjects_are_not_called_comparable(tmp_path, settings, because):
     runs = [result(tmp_path / str(place), [0.8], 0.8, **varied) for place, varied in enumerate(settings)]
-    write_sweep_page(tmp_path / "report.html", runs, **CLASSES)
+    write_sweep_page(tmp_path / "report.html", [of_classes(runs)])
     page = (tmp_path / "report.html").read_text()
     assert f"tested on different subjects, because they differ in {because}: " in page
     assert "same tests" not in page
@@ -80,7 +88,7 @@ def test_runs_on_different_subjects_are_not_called_comparable(tmp_path, settings
 def test_a_run_that_failed_does_not_make_the_others_incomparable(tmp_path):
     runs = [result(tmp_path / name, [0.8], 0.8, model=name, seed="1") for name in ("knn", "ridge")]
     runs.append(SweepRun({"seed": "2", "model": "knn"}, tmp_path / "c", None, "no room"))
-    write_sweep_page(tmp_path / "report.html", runs, **CLASSES)
+    write_sweep_page(tmp_path / "report.html", [of_classes(runs)])
     assert "It is the best of 2 on the same tests" in (tmp_path / "report.html").read_text()
 
 
@@ -99,31 +107,73 @@ def test_the_chart_places_folds_and_all_tests():
     assert len(drawn(0.75, [0.75])) == 3  # one fold is all tests
 
 
-def test_a_measure_has_the_lowest_error_first(tmp_path):
-    age = Measure("age")
+def ages(tmp_path, errors):
     runs = []
-    for name, error, folds in (("ridge", 7.125, [7.0, 7.25]), ("sfcn", 48211.0, [None, 9.0])):
-        test = {score: {"value": 0.5} for score in age.compared} | {"mae": {"value": error}}
-        scores = [dict.fromkeys(age.compared, 0.5) | {"mae": fold} for fold in folds]
+    for name, (error, folds) in errors.items():
+        test = {score: {"value": 0.5} for score in AGE.compared} | {"mae": {"value": error}}
+        scores = [dict.fromkeys(AGE.compared, 0.5) | {"mae": fold} for fold in folds]
         metrics = {"test": test, "folds": [{"scores": fold} for fold in scores], "seconds": {"total": 3.0}}
         runs.append(SweepRun({"model": name}, tmp_path / name, metrics))
-    look = {"compared": age.compared, "ascending": age.ascending, "chance": age.chance}
-    write_sweep_page(tmp_path / "report.html", runs, **look)
+    return runs
+
+
+def test_a_measure_has_the_lowest_error_first(tmp_path):
+    runs = ages(tmp_path, {"ridge": (7.125, [7.0, 7.25]), "sfcn": (48211.0, [None, 9.0])})
+    write_sweep_page(tmp_path / "report.html", [of_ages(runs)])
     shown = read(tmp_path / "report.html").texts
     assert shown[shown.index("7.125") + 1].startswith("is the lowest MAE, reached by model=ridge.")
-    header, rows = sweep_table(runs, age.compared)
+    assert any("MAE is the mean absolute error, in the unit of the measure." in text for text in shown)
+    header, rows = sweep_table(runs, AGE.compared)
     assert header[1:4] == ["MAE", "Mean ± SD", "R²"]
     assert [row[1] for row in rows] == ["7.125", "48211"]
-    picture = sweep_chart(["a"], {"mae": [(7.0, [6.0, 8.0])], "r2": [(0.5, [0.4, 0.6])]}, age.chance)
+    picture = sweep_chart(["a"], {"mae": [(7.0, [6.0, 8.0])], "r2": [(0.5, [0.4, 0.6])]}, AGE.chance)
     assert {"MAE", "R²"} <= set(texts(picture))
     assert picture.alt == "MAE, R² of 1 runs."
     assert "Dotted line: guessing." in picture.caption
-    assert "guessing" not in sweep_chart(["a"], {"mae": [(7.0, [])]}, age.chance).caption
+    assert "guessing" not in sweep_chart(["a"], {"mae": [(7.0, [])]}, AGE.chance).caption
+
+
+def test_single_splits_have_no_column_of_spreads(tmp_path):
+    held_out = ages(tmp_path, {"ridge": (7.125, [7.125]), "knn": (8.5, [8.5])})
+    header, rows = sweep_table(held_out, AGE.compared)
+    assert header == ["model", "MAE", "R²", "Pearson r", "Seconds", "Run"]
+    assert [row[:5] for row in rows] == [
+        ["ridge", "7.125", "0.500", "0.500", "3"],
+        ["knn", "8.500", "0.500", "0.500", "3"],
+    ]
+    write_sweep_page(tmp_path / "report.html", [of_ages(held_out)])
+    shown = read(tmp_path / "report.html").texts
+    assert not {"Mean ± SD", "–"} & set(shown)
+    assert not any("over the folds" in text for text in shown)
+    header, rows = sweep_table([*held_out, *ages(tmp_path, {"sfcn": (9.0, [8.0, 10.0])})], AGE.compared)
+    assert [row[2] for row in rows] == ["–", "–", "9.000 ± 1.414"]
+
+
+def test_runs_of_different_outcomes_have_a_table_and_a_best_run_each(tmp_path):
+    parts = [of_classes(study(tmp_path)), of_ages(ages(tmp_path, {"ridge": (7.125, [7.0, 7.25])}))]
+    write_sweep_page(tmp_path / "report.html", parts)
+    reader = read(tmp_path / "report.html")
+    shown = [text for text in reader.texts if text.strip()]
+    first, second = shown.index("sex (classification)"), shown.index("age (regression)")
+    assert first < shown.index("0.912") < shown.index("AUC") < second < shown.index("7.125") < shown.index("MAE")
+    assert "MAE" not in shown[first:second]
+    assert "AUC" not in shown[second:]
+    assert "Sweep of 4 runs" in shown
+    assert len(reader.images) == 2
+    assert any("No other run has a result." in text for text in shown[second:])
+
+
+def test_a_chart_of_many_runs_says_what_it_leaves_out(tmp_path):
+    runs = ages(tmp_path, {f"m{number}": (7.0, [7.0]) for number in range(43)})
+    write_sweep_page(tmp_path / "report.html", [of_ages(runs)])
+    shown = read(tmp_path / "report.html").texts
+    assert any(text.endswith("The chart leaves out the last 3 runs of the table.") for text in shown)
+    assert "m42" in shown
 
 
 def test_runs_without_tests_have_dashes(tmp_path):
     metrics = {"test": {}, "folds": [{"scores": {}}], "seconds": {"total": 3.0}}
     runs = [SweepRun({"model": name}, tmp_path / name, metrics) for name in ("knn", "ridge")]
-    assert [row[1:7] for row in sweep_table(runs, COMPARED)[1]] == [["–"] * 6] * 2
-    write_sweep_page(tmp_path / "report.html", runs, **CLASSES)
+    assert [row[1:4] for row in sweep_table(runs, COMPARED)[1]] == [["–"] * 3] * 2
+    write_sweep_page(tmp_path / "report.html", [of_classes(runs)])
     assert "No run has this score: there is no best one." in read(tmp_path / "report.html").texts

@@ -16,6 +16,13 @@ def test_training_draws_a_line_for_each_fold_and_a_legend_once():
     assert {"Epoch", "Loss", "Validation score"} <= set(texts(picture))
 
 
+def test_the_first_epoch_is_number_1_as_in_the_log():
+    picture = training_chart([[{"epoch": epoch, "train_loss": 1.0 - 0.1 * epoch} for epoch in range(3)]])
+    shown = texts(picture)
+    assert {"1", "2", "3"} <= set(shown)
+    assert not {"0", "4"} & set(shown)
+
+
 def test_scores_of_different_scales_have_a_panel_each():
     scores = {"val_mae": 9.0, "val_r2": -40.0, "val_loss": 1.0}
     history = [{"epoch": epoch, "train_loss": 1.0, **scores, "val_r2": -40.0 + 20.2 * epoch} for epoch in range(3)]
@@ -69,3 +76,12 @@ def test_a_parameter_may_have_any_name_and_many_values():
     values = [f"_${number}<" for number in range(30)]
     picture = validation_chart("_x", values, {"Training": [[0.5]] * 30}, "caption", criterion="auc")
     assert {" _x", " _$29<"} <= set(texts(picture))
+
+
+def test_scores_of_one_range_share_a_panel_and_others_have_their_own():
+    scores = {"val_mae": 9.0, "val_r2": 0.5, "val_pearson_r": 0.8, "val_auc": 0.9, "val_f1": 0.7, "val_rmse": 12.0}
+    picture = training_chart([[{"epoch": epoch, "train_loss": 1.0, **scores} for epoch in range(3)]])
+    shown = texts(picture)
+    assert shown.count("Epoch") == 5  # losses; MAE; R² and Pearson r; AUC and F1; RMSE
+    assert shown.count("Validation score") == 2
+    assert {"Validation MAE", "Validation RMSE", "R²", "Pearson r", "AUC", "F1"} <= set(shown)

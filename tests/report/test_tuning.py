@@ -51,9 +51,10 @@ def test_the_table_gives_counts_means_and_spreads():
     scores = np.array([[0.5 + 0.03 + 0.001 * inner, 0.7 + 0.03 + 0.001 * inner] for inner in range(3)])
     spread = f"{scores.mean():.3f} ± {scores.std(ddof=1):.3f}"
     train = f"{scores.mean() + 0.2:.3f} ± {scores.std(ddof=1):.3f}"
-    assert f"<tr><th>10</th><td>1 of 2 folds</td><td>{train}</td><td>{spread}</td></tr>" in text
-    assert "<tr><th>0.1</th><td>0 of 2 folds</td>" in text
-    assert "<tr><th>null</th><td>1 of 2 folds</td>" in text
+    assert "<th>C</th><th>Folds that chose it</th><th>Training</th><th>Validation</th>" in text
+    assert f"<tr><th>10</th><td>1 of 2</td><td>{train}</td><td>{spread}</td></tr>" in text
+    assert "<tr><th>0.1</th><td>0 of 2</td>" in text
+    assert "<tr><th>null</th><td>1 of 2</td>" in text
     assert "AUC against C, all others as each fold chose them; mean ± SD over 6 inner folds." in text
     assert "Each of 2 folds chose within its own training subjects" in text
 

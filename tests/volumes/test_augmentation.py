@@ -177,6 +177,8 @@ def test_original_is_not_changed_and_the_result_is_a_plain_tensor():
     [
         ({"noise": -0.1}, r"augmentation\.noise=-0\.1 is negative"),
         ({"scale": float("nan")}, r"augmentation\.scale=[nN]a[nN] is negative"),
+        ({"rotate_degrees": float("inf")}, r"augmentation\.rotate_degrees=[iI]nf(inity)? is negative or infinite"),
+        ({"scale": 1.0}, r"augmentation\.scale=1\.0 would shrink heads to nothing\. Give a share below 1"),
         ({"probability": 1.1}, r"augmentation\.probability=1\.1 is not a probability"),
     ],
 )

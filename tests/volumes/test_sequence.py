@@ -31,8 +31,16 @@ def changed(value: object, *, where: tuple[int, ...] = (2, 1, 1, 1)) -> np.ndarr
         VOLUMES.tolist(),
         list(VOLUMES),
         torch.tensor(VOLUMES),
+        torch.tensor(VOLUMES, dtype=torch.float64, requires_grad=True),
+        torch.tensor(VOLUMES, dtype=torch.bfloat16),
+        list(torch.tensor(VOLUMES, dtype=torch.float16, requires_grad=True)),
+        np.ma.array(VOLUMES),
+        tuple(VOLUMES),
     ],
-    ids=["int64", "uint8", "big-endian", "float16", "Fortran", "channel", "lists", "list of arrays", "tensor"],
+    ids=[
+        *("int64", "uint8", "big-endian", "float16", "Fortran", "channel", "lists", "list of arrays", "tensor"),
+        *("gradients", "bfloat16", "list of tensors", "nothing masked", "tuple"),
+    ],
 )
 def test_any_array_of_real_numbers_becomes_float32_with_a_channel(given):
     made = InMemory.of(given)
@@ -48,6 +56,19 @@ def test_any_array_of_real_numbers_becomes_float32_with_a_channel(given):
 
 def test_truth_values_are_intensities():
     np.testing.assert_array_equal(InMemory.of(VOLUMES > 99).volumes[:, 0], (VOLUMES > 99).astype(float))
+
+
+def test_memory_maps_are_read(tmp_path):
+    np.save(tmp_path / "volumes.npy", VOLUMES)
+    np.testing.assert_array_equal(InMemory.of(np.load(tmp_path / "volumes.npy", mmap_mode="r")).volumes[:, 0], VOLUMES)
+
+
+def test_what_looks_like_channels_at_the_end_is_warned_of(caplog):
+    InMemory.of(np.stack([VOLUMES, VOLUMES[::-1]], axis=-1))
+    assert "taken as 7 channels of 8 x 9 x 2 voxels: is the order N, C, X, Y, Z?" in caplog.text
+    caplog.clear()
+    InMemory.of(np.stack([VOLUMES, VOLUMES[::-1]], axis=1))
+    assert not caplog.records
 
 
 def test_channels_are_kept_apart():
@@ -83,6 +104,17 @@ def test_arrays_are_copied():
         (VOLUMES.astype(str), r"volumes hold <U\d+, not real numbers"),
         (VOLUMES.astype("M8[s]"), r"volumes hold datetime64\[s\], not real numbers"),
         ([VOLUMES[0], VOLUMES[1, 1:]], r"volumes are no array: .*inhomogeneous.*\. Give volumes of one shape\."),
+        (VOLUMES[0], r"7 x 8 x 9\..* A single volume is volume\[None\]\."),
+        (None, r"volumes are NoneType, not numbers\. Give an array \[N, X, Y, Z\], or a list of such volumes\."),
+        ("a.nii", r"volumes are str, not numbers"),
+        ((volume for volume in VOLUMES), r"volumes are generator, not numbers"),
+        (["a.nii", "b.nii"], r"volumes hold str_?, not numbers"),
+        ([None] * 5, r"volumes hold NoneType, not numbers"),
+        (np.ma.masked_greater(VOLUMES, 100), r"volumes have masked voxels, which would be taken as they are\. Fill"),
+        ([np.ma.masked_greater(volume, 100) for volume in VOLUMES], r"volumes have masked voxels"),
+        (torch.tensor(VOLUMES).to_sparse(), r"volumes are no array: .*Sparse.* Give an array of numbers\."),
+        (torch.empty(5, 7, 8, 9, device="meta"), r"volumes are no array: .*meta.* Give an array of numbers\."),
+        (torch.tensor(VOLUMES * 1j).conj(), r"volumes are no array: .*conjugate"),
         (changed(np.nan), r"volume 2 has voxels that are NaN or infinite\. Replace them, or leave it out\."),
         (changed(-np.inf), r"volume 2 has voxels that are NaN or infinite"),
         (changed(1e39), r"volume 2 has voxels that are NaN or infinite"),  # beyond what float32 holds

@@ -1,8 +1,8 @@
 """Functions from the scores of volumes to decisions: plain arrays, fitted by scikit-learn, applied without it.
 
-They are fitted to columns [N, D], see `mri3d.outcome.Outcome.columns`: bool columns are classes to tell from the rest,
-float columns values to approximate. Scores are [N, P]; `beyond` [N] is the squared distance of a volume from the space
-that the scores span, 0 where the model is to look at the scores alone.
+They are fitted to columns [N, D], see `mri3d.outcome.Outcome.columns`. What these are, `memberships` says: True for
+classes to tell from the rest, False for values to approximate. Scores are [N, P]; `beyond` [N] is the squared distance
+of a volume from the space that the scores span, 0 where the model is to look at the scores alone.
 """
 
 from dataclasses import dataclass
@@ -84,25 +84,30 @@ Decision = LinearDecision | RBFDecision | NeighboursDecision
 """A fitted function."""
 
 
-def fit_linear_svms(scores: np.ndarray, columns: np.ndarray, Cs: list[float]) -> list[LinearDecision]:
+def fit_linear_svms(
+    scores: np.ndarray, columns: np.ndarray, Cs: list[float], *, memberships: bool
+) -> list[LinearDecision]:
     """Fit a linear support vector machine for each C and column, by its kernel: N x N whatever P is.
 
     Args:
         scores: [N, P].
         columns: What is fitted, [N, D].
         Cs: Penalties of errors.
+        memberships: Whether classes are told apart, or values approximated.
     """
     kernel = scores @ scores.T
-    fits = [_fit_svms(kernel, columns, C) for C in Cs]
+    fits = [_fit_svms(kernel, columns, C, memberships=memberships) for C in Cs]
     return [LinearDecision(weights @ scores, intercepts) for weights, intercepts in fits]
 
 
-def fit_rbf_svms(scores: np.ndarray, columns: np.ndarray, pairs: list[tuple[float, float]]) -> list[RBFDecision]:
+def fit_rbf_svms(
+    scores: np.ndarray, columns: np.ndarray, pairs: list[tuple[float, float]], *, memberships: bool
+) -> list[RBFDecision]:
     """Fit a support vector machine with a Gaussian kernel for each pair of C and gamma, and each column."""
     distances = squared_distances(scores, scores)
     decisions = []
     for C, gamma in pairs:
-        weights, intercepts = _fit_svms(np.exp(-gamma * distances), columns, C)
+        weights, intercepts = _fit_svms(np.exp(-gamma * distances), columns, C, memberships=memberships)
         support = weights.any(axis=0)
         decisions.append(RBFDecision(scores[support], weights[:, support], intercepts, np.array([gamma])))
     return decisions
@@ -118,7 +123,9 @@ def fit_logistic(scores: np.ndarray, members: np.ndarray, Cs: list[float]) -> li
     return decisions
 
 
-def fit_ridge(scores: np.ndarray, columns: np.ndarray, alphas: list[float]) -> list[LinearDecision]:
+def fit_ridge(
+    scores: np.ndarray, columns: np.ndarray, alphas: list[float], *, memberships: bool
+) -> list[LinearDecision]:
     """Fit least squares with a penalty on the weights for each alpha.
 
     Classes are fitted as +1 and -1, as `sklearn.linear_model.RidgeClassifier` does.
@@ -128,8 +135,9 @@ def fit_ridge(scores: np.ndarray, columns: np.ndarray, alphas: list[float]) -> l
             column by column, which makes the solution a division.
         columns: What is fitted, [N, D].
         alphas: Penalties of the weights.
+        memberships: Whether classes are told apart, or values approximated.
     """
-    wanted = np.where(columns, 1.0, -1.0) if columns.dtype == bool else columns
+    wanted = np.where(columns, 1.0, -1.0) if memberships else columns
     projected, squares = wanted.T @ scores, (scores**2).sum(axis=0)
     return [LinearDecision(projected / (squares + alpha), wanted.mean(axis=0)) for alpha in alphas]
 
@@ -148,9 +156,9 @@ def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return distances
 
 
-def _fit_svms(kernel: np.ndarray, columns: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:
+def _fit_svms(kernel: np.ndarray, columns: np.ndarray, C: float, *, memberships: bool) -> tuple[np.ndarray, np.ndarray]:
     """Fit one machine for each column [N, D]: weights of the rows [D, N] and intercepts [D]."""
-    machine = SVC if columns.dtype == bool else SVR
+    machine = SVC if memberships else SVR
     weights, intercepts = np.zeros((columns.shape[1], len(columns))), np.zeros(columns.shape[1])
     for number, column in enumerate(columns.T):
         model = machine(C=C, kernel="precomputed", max_iter=MAX_ITERATIONS).fit(kernel, column)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mri3d.errors import UserError, option
 from mri3d.models.classical.decisions import (
     Decision,
     NeighboursDecision,
@@ -18,12 +19,12 @@ from mri3d.models.classical.decisions import (
 from mri3d.models.classical.pipeline import ClassicalModel
 from mri3d.models.model import Setting
 
-__all__ = ["KNN", "RBFSVM", "ClassicalModel", "LinearSVM", "Logistic", "Ridge"]
+__all__ = ["CLASSICAL", "KNN", "RBFSVM", "ClassicalModel", "LinearSVM", "Logistic", "Ridge"]
 
 
 @dataclass(kw_only=True)
 class Logistic(ClassicalModel):
-    """Logistic regression on principal components; multinomial for more than two classes.
+    """Logistic regression on principal components, of classes only; multinomial for more than two classes.
 
     Args:
         C: Inverse strength of the penalty on the weights.
@@ -42,7 +43,9 @@ class Logistic(ClassicalModel):
         """Return C."""
         return {"C": self.C}
 
-    def fit_decisions(self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting]) -> Sequence[Decision]:
+    def fit_decisions(
+        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+    ) -> Sequence[Decision]:
         """Fit a logistic regression for each C."""
         return fit_logistic(scores, columns, [setting["C"] for setting in settings])
 
@@ -66,9 +69,11 @@ class LinearSVM(ClassicalModel):
         """Return C."""
         return {"C": self.C}
 
-    def fit_decisions(self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting]) -> Sequence[Decision]:
+    def fit_decisions(
+        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+    ) -> Sequence[Decision]:
         """Fit an SVM for each C."""
-        return fit_linear_svms(scores, columns, [setting["C"] for setting in settings])
+        return fit_linear_svms(scores, columns, [setting["C"] for setting in settings], memberships=memberships)
 
 
 @dataclass(kw_only=True)
@@ -95,9 +100,11 @@ class Ridge(ClassicalModel):
         """Return alpha."""
         return {"alpha": self.alpha}
 
-    def fit_decisions(self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting]) -> Sequence[Decision]:
+    def fit_decisions(
+        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+    ) -> Sequence[Decision]:
         """Solve for each alpha."""
-        return fit_ridge(scores, columns, [setting["alpha"] for setting in settings])
+        return fit_ridge(scores, columns, [setting["alpha"] for setting in settings], memberships=memberships)
 
 
 @dataclass(kw_only=True)
@@ -122,9 +129,12 @@ class RBFSVM(ClassicalModel):
         """Return C and gamma."""
         return {"C": self.C, "gamma": self.gamma}
 
-    def fit_decisions(self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting]) -> Sequence[Decision]:
+    def fit_decisions(
+        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+    ) -> Sequence[Decision]:
         """Fit an SVM for each C and gamma."""
-        return fit_rbf_svms(scores, columns, [(setting["C"], setting["gamma"]) for setting in settings])
+        pairs = [(setting["C"], setting["gamma"]) for setting in settings]
+        return fit_rbf_svms(scores, columns, pairs, memberships=memberships)
 
 
 @dataclass(kw_only=True)
@@ -147,6 +157,23 @@ class KNN(ClassicalModel):
         """Return k."""
         return {"k": self.k}
 
-    def fit_decisions(self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting]) -> Sequence[Decision]:
+    def rows_needed(self, setting: Setting) -> int:
+        """Return k."""
+        return int(setting["k"])
+
+    def check_setting(self, setting: Setting, num_rows: int) -> None:
+        """Refuse more neighbours than there are rows."""
+        super().check_setting(setting, num_rows)
+        if setting["k"] > num_rows:
+            where = option("model.k", setting["k"])
+            raise UserError(f"{where} neighbours cannot be found among {num_rows} rows. Give whole numbers up to that.")
+
+    def fit_decisions(
+        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+    ) -> Sequence[Decision]:
         """Keep the neighbours for each k."""
         return fit_neighbours(scores, columns, [setting["k"] for setting in settings])
+
+
+CLASSICAL: tuple[type[ClassicalModel], ...] = (Ridge, LinearSVM, RBFSVM, KNN, Logistic)
+"""All of them."""

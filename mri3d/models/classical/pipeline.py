@@ -9,19 +9,21 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 
+from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
 from mri3d.explain.attribution import weighed_difference
 from mri3d.model_folder import Card, Contents, write_model
+from mri3d.models.classical.calibration import calibrate, inner_line
 from mri3d.models.classical.decisions import Decision, LinearDecision
-from mri3d.models.classical.search import InnerFold, ParameterGrid, inner_folds, outside, search, truncated
+from mri3d.models.classical.search import InnerFold, ParameterGrid, inner_folds_that_fit, outside, search, truncated
 from mri3d.models.model import Search, Setting, TrainingSet
-from mri3d.outcome import Line, Outcome
+from mri3d.outcome import TASKS, Line, Outcome, check_debias
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.volumes.smoothing import smooth
 from mri3d.voxels.gram import row_products
@@ -47,7 +49,8 @@ class ClassicalModel(ABC):
         smoothing: Standard deviation of the Gaussian that volumes are smoothed with before all else, as a share of
             their longest edge; None for what the outcome asks for: 0.02 (about 4 mm, or 9 mm full width at half
             maximum) where a measure is predicted from scans, else 0.
-        inner_folds: In how many parts the training rows are cut to choose parameters and to calibrate.
+        inner_folds: In how many parts the training rows are cut to choose parameters and to calibrate; fewer, with a
+            warning, where a class is too small for so many.
         debias: Whether predictions of a measure are corrected for shrinking towards the mean, by the line that those
             of the inner folds' held-out rows follow (Cole et al. 2018).
 
@@ -69,26 +72,47 @@ class ClassicalModel(ABC):
     debias: bool = False
 
     name: ClassVar[str]
-    tasks: ClassVar[tuple[str, ...]] = ("classification", "regression")
+    tasks: ClassVar[tuple[str, ...]] = tuple(TASKS)
     decision_type: ClassVar[type[Decision]] = LinearDecision
     calibrated: ClassVar[bool] = True
     uses_components: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        share = self.smoothing
-        if share is not None and (isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1):
+        check_fields(self, "model")
+        if self.smoothing is not None and not 0 <= self.smoothing < 1:
             raise UserError(
-                f"{option('model.smoothing', share)} is no share of a volume's edge. Give 0 for none, a number such as "
-                "0.02, or null to leave it to the outcome."
+                f"{option('model.smoothing', self.smoothing)} is no share of a volume's edge. Give 0 for none, a "
+                "number such as 0.02, or leave it out: then the outcome decides."
             )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a parameter has several values."""
+        return len(self._grid().points) > 1
 
     @abstractmethod
     def decision_parameters(self) -> dict[str, object]:
         """Return the parameters of the decision by name, each a value or a list."""
 
     @abstractmethod
-    def fit_decisions(self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting]) -> Sequence[Decision]:
-        """Fit the decision once for each setting, by scores [N, P] to columns [N, D]."""
+    def fit_decisions(
+        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+    ) -> Sequence[Decision]:
+        """Fit the decision once for each setting, by scores [N, P] to columns [N, D], see `Outcome.memberships`."""
+
+    def rows_needed(self, setting: Setting) -> int:
+        """Return how many rows a setting of the decision must learn from; a list loses those for which they are few."""
+        return 1
+
+    def check_setting(self, setting: Setting, num_rows: int) -> None:
+        """Refuse values that parameters of the decision cannot have on so many rows: all but numbers above 0.
+
+        Raises:
+            UserError: A value is impossible.
+        """
+        for name, value in setting.items():
+            if not 0 < value < np.inf:
+                raise UserError(f"{option(f'model.{name}', value)} is impossible. Give a number above 0.")
 
     def check(self, training: TrainingSet) -> None:
         """Refuse what cannot be learnt from.
@@ -97,12 +121,8 @@ class ClassicalModel(ABC):
             UserError: The model does not predict such an outcome, the grid is empty or impossible for so many rows, or
                 a class is too small for the inner folds.
         """
-        if training.outcome.task not in self.tasks:
-            raise UserError(
-                f"{option('model', self.name)} predicts classes only, and {option('task', training.outcome.task)} asks "
-                "for a measure. Use ridge, linear_svm, rbf_svm, knn, or a network."
-            )
-        training.outcome.check_debias(self.debias)
+        self._check_task(training.outcome)
+        check_debias(self.debias, training.outcome)
         self._plan(training)
 
     def fit(self, training: TrainingSet) -> None:
@@ -113,6 +133,9 @@ class ClassicalModel(ABC):
         """
         start = time.perf_counter()
         rows, grid, folds = self._plan(training)
+        if 0 < len(folds) < self.inner_folds:
+            told = "%s: %d inner folds, not %d: with more, parts of so few training rows would lack a class or a value"
+            log.warning(told, self.name, len(folds), self.inner_folds)
         for name, values in self._grid().values_beyond(grid).items():
             log.warning("%s: %s left out, too many for so few training rows", name, values)
         outcome, targets = training.outcome, training.targets[rows]
@@ -129,10 +152,11 @@ class ClassicalModel(ABC):
         if folds:
             found, decisions = search(products[:-1], columns, outcome, folds, grid, self.fit_decisions)
             if self.calibrated:
-                found, scaling = _calibrate(found, decisions, columns, outcome, scaling)
+                found, scaling = calibrate(found, decisions, columns, outcome, scaling)
             self.chosen_, self.search_ = found.chosen, found if len(grid.points) > 1 else None
             if self.debias and not training.inner:  # a choice is made by what the models predict, uncorrected
-                self.line_ = outcome.line(targets, outcome.activate(decisions[found.best], scaling))
+                held_out = outcome.activate(decisions[found.best], scaling)
+                self.line_ = inner_line(outcome, targets, held_out, num_folds=len(folds))
         self.scaling_ = scaling
         self._fit_all(volumes, rows, columns, products[-1])
         told = f"{self.name} on {len(rows)} rows in {time.perf_counter() - start:.1f} s: {self.chosen_}"
@@ -153,8 +177,7 @@ class ClassicalModel(ABC):
     def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
         """Map the evidence in a volume, see `Model.explain`."""
         assert method in self.heatmaps, f"{self.name} has no {method}"
-        slopes = np.ones(1) if self.scaling_ is None else self.scaling_[:, 0]
-        contrast = self.outcome_.contrast(target) * slopes / (1.0 if self.line_ is None else self.line_.slope)
+        contrast = self.outcome_.contrast(target, self.scaling_) / (1.0 if self.line_ is None else self.line_.slope)
         return weighed_difference(
             self._weights(),
             smooth(volume, self.smoothing_),
@@ -227,7 +250,8 @@ class ClassicalModel(ABC):
                 "%d rows have %d components only, because some volumes are alike: %d asked", len(rows), count, asked
             )
         setting = {name: value for name, value in self.chosen_.items() if name != "num_components"}
-        decision = self.fit_decisions(pca.training_scores[:, :count] / self.unit_, columns, [setting])[0]
+        scores, memberships = pca.training_scores[:, :count] / self.unit_, self.outcome_.memberships
+        decision = self.fit_decisions(scores, columns, [setting], memberships=memberships)[0]
         weights = pca.weights[:count] / self.unit_
         if isinstance(decision, LinearDecision):
             weights = decision.weights @ weights
@@ -238,6 +262,19 @@ class ClassicalModel(ABC):
         self.projection_ = projection.unscaled() if isinstance(decision, LinearDecision) else projection
         self.decision_, self.volume_shape_ = decision, volumes.shape
 
+    def _check_task(self, outcome: Outcome) -> None:
+        """Refuse an outcome that the model does not predict, and name the models that do."""
+        if outcome.task in self.tasks:
+            return
+        from mri3d.models.classical.models import CLASSICAL  # here: they are built on this file
+
+        nouns = " and ".join(TASKS[task].outcome.noun for task in self.tasks)
+        others = "".join(f"{model.name}, " for model in CLASSICAL if outcome.task in model.tasks)
+        raise UserError(
+            f"{option('model', self.name)} predicts {nouns} only, and {option('task', outcome.task)} asks for "
+            f"{outcome.noun}. Use {others}{'or ' if others else ''}a network."
+        )
+
     def _grid(self) -> ParameterGrid:
         return ParameterGrid.of(self.num_components, **self.decision_parameters())
 
@@ -245,8 +282,8 @@ class ClassicalModel(ABC):
         """Resolve which rows are learnt from, what is tried on them, and on which inner folds."""
         rows, grid, folds = training.rows, self._grid(), list[InnerFold]()
         outcome = training.outcome
-        if len(grid.points) > 1 or self.debias or (self.calibrated and outcome.calibrates):
-            folds = inner_folds(
+        if self.chooses or self.debias or (self.calibrated and outcome.calibrates):
+            folds = inner_folds_that_fit(
                 outcome,
                 training.targets[rows],
                 training.groups[rows],
@@ -254,44 +291,9 @@ class ClassicalModel(ABC):
                 seed=training.seed,
             )
         num_rows = min([len(train) for train, _ in folds], default=len(rows))
-        grid = grid.within(num_rows)
-        _check_grid(grid, num_rows=num_rows)
+        grid = grid.within(num_rows, self.rows_needed)
+        for num_components in grid.num_components:
+            check_num_components(num_components, num_rows)
+        for setting in grid.settings:
+            self.check_setting(setting, num_rows)
         return rows, grid, folds
-
-
-def _calibrate(
-    found: Search, decisions: np.ndarray, columns: np.ndarray, outcome: Outcome, scaling: np.ndarray | None
-) -> tuple[Search, np.ndarray | None]:
-    """Turn decisions into predictions, by the first of equally good points whose held-out decisions allow it.
-
-    Of few rows and a strong penalty each inner fold's model follows the class that it saw most of, against the rows
-    that it holds out: together their decisions rank backwards, however well each fold's own are ranked, and the
-    probabilities would be the same for everybody.
-
-    Args:
-        found: What the inner folds found.
-        decisions: Of each row when it was held out, [points, N, D].
-        columns: What they should be, [N, D].
-        outcome: What is predicted.
-        scaling: What leads to the unit of the targets.
-
-    Returns:
-        The search with the point that is taken, and the scaling; the first point's where no other is better.
-    """
-    for point in found.ties:
-        calibrated = outcome.calibrate(decisions[point], columns, scaling)
-        if calibrated is None or (calibrated[:, 0] > 0).all():
-            return replace(found, taken=point), calibrated
-    return found, outcome.calibrate(decisions[found.best], columns, scaling)
-
-
-def _check_grid(grid: ParameterGrid, *, num_rows: int) -> None:
-    """Refuse what the smallest set of rows that is learnt from cannot do."""
-    for num_components in grid.num_components:
-        check_num_components(num_components, num_rows)
-    for name, value in ((name, value) for setting in grid.settings for name, value in setting.items()):
-        where = option(f"model.{name}", value)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
-            raise UserError(f"{where} is impossible. Give a number above 0.")
-        if name == "k" and (value != int(value) or value > num_rows):
-            raise UserError(f"{where} neighbours cannot be found among {num_rows} rows. Give whole numbers up to that.")

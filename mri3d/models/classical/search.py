@@ -3,11 +3,12 @@
 One eigendecomposition per inner fold serves every point of the grid.
 """
 
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import joblib
 import numpy as np
@@ -26,8 +27,14 @@ log = logging.getLogger(__name__)
 InnerFold = tuple[np.ndarray, np.ndarray]
 """Positions among the training rows that are learnt from, and that are held out."""
 
-FitDecisions = Callable[[np.ndarray, np.ndarray, list[Setting]], Sequence[Decision]]
-"""Fits decisions to columns [N, D] by scores [N, P], one for each setting."""
+
+class FitDecisions(Protocol):
+    """Fits decisions to columns [N, D] by scores [N, P], one for each setting."""
+
+    def __call__(
+        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+    ) -> Sequence[Decision]:
+        """Fit them; `memberships` says what the columns are, see `Outcome.memberships`."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +54,18 @@ class ParameterGrid:
         """All combinations; the settings run fastest."""
         return [{"num_components": count, **setting} for count in self.num_components for setting in self.settings]
 
-    def within(self, num_rows: int) -> "ParameterGrid":
-        """Leave out values that so many rows are too few for: numbers of components, and of neighbours (`k`).
+    def within(self, num_rows: int, rows_needed: Callable[[Setting], int]) -> "ParameterGrid":
+        """Leave out values that so many rows are too few for; where none is left all stay, to be refused by name.
 
-        Where none is left all stay, to be refused by name.
+        Args:
+            num_rows: How many there are.
+            rows_needed: How many a setting of the decision needs.
 
-        >>> ParameterGrid.of([0.9, 5], k=[3, 9]).within(5)
+        >>> ParameterGrid.of([0.9, 5], k=[3, 9]).within(5, lambda setting: setting["k"])
         ParameterGrid(num_components=(0.9,), settings=({'k': 3},))
         """
         counts = [n for n in self.num_components if not (isinstance(n, int) and n >= num_rows)]
-        settings = [one for one in self.settings if not (isinstance(k := one.get("k"), int) and k > num_rows)]
+        settings = [setting for setting in self.settings if rows_needed(setting) <= num_rows]
         return ParameterGrid(tuple(counts) or self.num_components, tuple(settings) or self.settings)
 
     def values_beyond(self, other: "ParameterGrid") -> dict[str, list[Any]]:
@@ -106,11 +115,11 @@ def inner_folds(
     Raises:
         UserError: There are fewer than 2 folds, a class has fewer groups than folds, or a fold lacks a class.
     """
-    name = option("model.inner_folds")
+    lower = f"Lower {option('model.inner_folds')}" if num_folds > 2 else ""
     if num_folds < 2:
         raise UserError(f"{option('model.inner_folds', num_folds)} is too few. Give 2 or more.")
     reason = f"inner folds need of the {len(targets)} training rows"
-    strata = outcome.strata(targets, groups, needed=num_folds, reason=reason, remedy=f"Lower {name}. ")
+    strata = outcome.strata(targets, groups, needed=num_folds, reason=reason, remedy=lower and f"{lower}. ")
     if len(np.unique(groups)) == len(groups):
         folds = list(StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(strata, strata))
     else:
@@ -120,10 +129,24 @@ def inner_folds(
         for done, part in (("learns from", train), ("holds out", held_out)):
             if lacking := outcome.lacking(targets[part]):
                 raise UserError(
-                    f"inner fold {number} {done} {lacking}, because groups stay whole. Lower {name}, or change "
-                    f"{option('seed')}."
+                    f"inner fold {number} {done} {lacking}, because groups stay whole. "
+                    f"{f'{lower}, or change' if lower else 'Change'} {option('seed')}."
                 )
     return folds
+
+
+def inner_folds_that_fit(
+    outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, num_folds: int, seed: int
+) -> list[InnerFold]:
+    """Cut training rows as `inner_folds` does, into fewer folds where so many cannot be; arguments as there.
+
+    Raises:
+        UserError: Not even 2 folds can be.
+    """
+    for fewer in range(min(num_folds, len(targets)), 2, -1):
+        with contextlib.suppress(UserError):
+            return inner_folds(outcome, targets, groups, num_folds=fewer, seed=seed)
+    return inner_folds(outcome, targets, groups, num_folds=min(num_folds, 2), seed=seed)
 
 
 def search(
@@ -204,7 +227,8 @@ def _try_fold(
         count, scale = truncated(pca, num_components)
         mine, others = train_scores[:, :count] / scale, scores[:, :count] / scale
         beyond = outside(others, squares / scale**2, num_components)
-        for decision in fit_decisions(mine, columns[train], list(grid.settings)):
+        fitted = fit_decisions(mine, columns[train], list(grid.settings), memberships=outcome.memberships)
+        for decision in fitted:
             learnt.append(outcome.judge(decision.decide(mine, np.zeros(len(mine))), columns[train]))
             decisions.append(decision.decide(others, beyond))
             judged.append(outcome.judge(decisions[-1], columns[held_out]))

@@ -1,23 +1,17 @@
 """What TensorBoard shows beside the curves: the network, volumes as they are fed, how validation came out, memory."""
 
-import resource
-import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
+from mri3d.memory import peak_memory_mb
 from mri3d.outcome import Outcome
 from mri3d.volumes.datamodule import Batch
 
 NUM_PICTURED = 4
-PROCESS = Path("/proc/self")
-"""What Linux tells of this process, and lets it set."""
 
 
 class Board(pl.Callback):
@@ -69,7 +63,7 @@ class Board(pl.Callback):
         """Write how the validation rows of this rank came out."""
         if (writer := _writer(trainer)) and self._judged:
             targets, predictions = (np.concatenate(parts) for parts in zip(*self._judged, strict=True))
-            if table := self.outcome.validation_table(targets, predictions):
+            if table := self.outcome.words.validation_table(targets, predictions):
                 writer.add_text("validation", table, trainer.current_epoch)
 
 
@@ -93,32 +87,6 @@ def middle_slices(volumes: np.ndarray) -> np.ndarray:
         padded = [np.pad(plane, ((0, height - plane.shape[0]), (0, 0)), constant_values=low) for plane in planes]
         rows.append((np.concatenate(padded, axis=1) - low) / (high - low or 1.0))
     return np.concatenate(rows, axis=0)[None]
-
-
-def reset_peak_memory() -> None:
-    """Let `peak_memory_mb` count from now on, so that of several runs in one process each tells its own."""
-    if torch.cuda.memory_stats():  # empty until a GPU is used
-        torch.cuda.reset_peak_memory_stats()
-        torch.cuda.reset_accumulated_memory_stats()
-    with suppress(OSError):  # another system, or a container that does not let it be set
-        (PROCESS / "clear_refs").write_text("5")
-
-
-def peak_memory_mb() -> float:
-    """Return the most memory held at once since `reset_peak_memory`, in MiB.
-
-    If torch has allocated anything on the GPU since, it is what tensors took there. Otherwise it is the main memory of
-    this process, without those that load volumes; since the process began, where the system cannot count afresh.
-    """
-    gpu = torch.cuda.memory_stats()
-    if gpu.get("allocation.all.allocated", 0):  # the peak alone would not do: some memory outlives a training
-        return float(gpu["allocated_bytes.all.peak"]) / 2**20
-    with suppress(OSError):
-        for line in (PROCESS / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 2**10  # from kB
-    unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts in bytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _writer(trainer: pl.Trainer) -> SummaryWriter | None:

@@ -8,6 +8,19 @@ from torch import nn
 from mri3d.errors import UserError, option
 
 
+def check_maker(maker: Callable[..., nn.Module]) -> None:
+    """Refuse a network in place of what builds one.
+
+    Raises:
+        UserError: It is built already.
+    """
+    if isinstance(maker, nn.Module):
+        raise UserError(
+            f"{option('model.network')} is a network that was built already, and each fold needs one of its own. "
+            f"Give its class, {type(maker).__name__}, or a functools.partial of it."
+        )
+
+
 def build_network(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
     """Build a network of the user's choice.
 
@@ -21,7 +34,9 @@ def build_network(maker: Callable[..., nn.Module], arguments: dict[str, Any]) ->
     """
     try:
         return call_maker(maker, arguments)
-    except TypeError as error:
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:
         raise UserError(
             f"{option('model.network')} cannot be built: {error}. It is called with the volume's shape and the number "
             "of outputs, and with num_channels where the volumes have several."

@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 
 from mri3d.errors import UserError, option
 from mri3d.models.network.learner import Learner
+from mri3d.outcome import score_text
 from mri3d.volumes.datamodule import Batch
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class History(pl.Callback):
         epoch = {"epoch": trainer.current_epoch, "train_loss": train_loss, **self._validation}
         self.epochs.append(epoch | {"learning_rate": rate, "seconds": seconds})
         if self.lines and trainer.is_global_zero:
-            scores = "  ".join(f"{name} {value:.3f}" for name, value in epoch.items() if name != "epoch")
+            scores = "  ".join(f"{name} {score_text(value)}" for name, value in epoch.items() if name != "epoch")
             told = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}  {scores}  {seconds:.1f} s"
             log.log(logging.DEBUG if self.inner else logging.INFO, "%s", told)
 

@@ -14,17 +14,18 @@ import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, TQDMProgressBar
 from torch import nn
 
+from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
 from mri3d.explain.attribution import grad_cam, integrated_gradients
 from mri3d.files import digest_json
 from mri3d.model_folder import Card, Contents, write_model
 from mri3d.models.model import Search, TrainingSet
 from mri3d.models.network.board import Board
-from mri3d.models.network.building import build_network, call_maker
+from mri3d.models.network.building import build_network, call_maker, check_maker
 from mri3d.models.network.callbacks import History, OwnSignals, Patience
 from mri3d.models.network.checkpoints import Checkpoint, read_checkpoint
 from mri3d.models.network.forward import network_outputs
-from mri3d.models.network.learner import Learner, OptimizerMaker, adamw
+from mri3d.models.network.learner import Learner, OptimizerMaker, adamw, check_optimizer
 from mri3d.models.network.trainer import (
     TrainerMaker,
     build_trainer,
@@ -38,7 +39,7 @@ from mri3d.nets.network import check_network
 from mri3d.nets.networks import find_network, network_name
 from mri3d.nets.sfcn import SFCN
 from mri3d.nets.summary import summarize
-from mri3d.outcome import Line
+from mri3d.outcome import Line, check_debias, correcting_line
 from mri3d.parallel import num_cores
 from mri3d.volumes.augmentation import Augmentation
 from mri3d.volumes.datamodule import VolumeDataModule, named_worker_deaths
@@ -49,7 +50,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class CNN:
-    """Train a network with early stopping and keep the weights of the best epoch.
+    """Train a network by Lightning, and keep the weights of the best epoch or of the last.
 
     Args:
         network: A network class of `mri3d.nets`, or one of your own (see `mri3d.nets.Network`), with its options bound;
@@ -58,8 +59,9 @@ class CNN:
             same seed gives the same bits but where torch knows no way, as for pooling windows that overlap.
         optimizer: An optimizer class with its options bound; its learning rate is the peak of the one-cycle schedule.
         batch_size: Subjects per batch and device.
-        patience: Epochs without a better validation loss before training stops; None for what the outcome asks for:
-            20 where classes are predicted, and no early end for a measure, whose error falls with the learning rate.
+        patience: Epochs without a better validation loss before training stops, and the best is kept; None for what the
+            outcome asks for: 20 where classes are predicted. A measure's network is trained to the end, and that is
+            kept: its validation error settles only with the learning rate, and the best of few rows is chance.
         augmentation: Random changes of the training volumes, or None.
         num_workers: Processes that load volumes; None chooses: none on a CPU, whose cores are busy with the network,
             and up to 8 beside a GPU.
@@ -85,27 +87,21 @@ class CNN:
 
     name: ClassVar[str] = "cnn"
     uses_components: ClassVar[bool] = False
+    chooses: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        patience = {} if self.patience is None else {"patience": self.patience}
-        for name, value in ({"batch_size": self.batch_size} | patience).items():
-            if value < 1:
+        check_fields(self, "model")
+        for name, value in (("batch_size", self.batch_size), ("patience", self.patience)):
+            if value is not None and value < 1:
                 raise UserError(f"{option(f'model.{name}', value)} is too small. Give 1 or more.")
         if self.num_workers is not None and self.num_workers < 0:
             raise UserError(
                 f"{option('model.num_workers', self.num_workers)} is negative. Give 0 or more, or null to let it be "
                 "chosen."
             )
-        if isinstance(self.network, nn.Module):
-            raise UserError(
-                f"{option('model.network')} is a network that was built already, and each fold needs one of its own. "
-                f"Give its class, {type(self.network).__name__}, or a functools.partial of it."
-            )
-        check_trainer(self.trainer)  # a mistake is told now, not after the scans have been read
-        try:
-            self.optimizer([torch.nn.Parameter(torch.zeros(1))])
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{option('model.optimizer')} cannot be used as it is set: {error}") from error
+        check_maker(self.network)  # a mistake is told now, not after the scans have been read
+        check_trainer(self.trainer)
+        check_optimizer(self.optimizer)
 
     def check(self, training: TrainingSet) -> None:
         """Refuse what cannot be learnt from.
@@ -114,7 +110,7 @@ class CNN:
             UserError: The network cannot be built for the volumes' shape, there are no validation rows, fewer rows than
                 devices, or left and right cannot be told apart where they are to be exchanged.
         """
-        training.outcome.check_debias(self.debias)
+        check_debias(self.debias, training.outcome)
         if self.augmentation and training.volumes.recipe:
             self.augmentation.check_orientation(training.volumes.recipe.orientation)
         if not len(training.validation_rows):
@@ -172,14 +168,15 @@ class CNN:
         if not best.best_model_path:
             raise UserError("no epoch was completed and validated. Give the trainer more epochs, steps or time.")
         trainer.strategy.barrier()
-        kept = trainer.strategy.broadcast(str(folder / "best.ckpt"))  # each process may have a folder of its own
+        name = "last" if patience is None else "best"
+        kept = trainer.strategy.broadcast(str(folder / f"{name}.ckpt"))  # each process may have a folder of its own
         learner.load_state_dict(read_checkpoint(Path(kept))["state_dict"])
         trainer.strategy.barrier()  # the first process may remove the folder once it goes on
         self.network_, self.history_ = network.eval(), history.epochs
         self.device_ = trainer.strategy.root_device
         if self.debias and not training.inner:  # a choice is made by what the models predict, uncorrected
             held_out = training.validation_rows
-            self.line_ = outcome.line(training.targets[held_out], self.predict(training.volumes, held_out))
+            self.line_ = correcting_line(outcome, training.targets[held_out], self.predict(training.volumes, held_out))
 
     def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Predict rows, see `Model.predict`; several processes share the work and all get all rows."""
@@ -198,8 +195,7 @@ class CNN:
     def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
         """Map the evidence in a volume, see `Model.explain`."""
         assert method in self.heatmaps, f"this network has no {method}"
-        unit = np.ones(1) if self.scaling_ is None else self.scaling_[:, 0]
-        contrast = self.outcome_.contrast(target) * unit / (1.0 if self.line_ is None else self.line_.slope)
+        contrast = self.outcome_.contrast(target, self.scaling_) / (1.0 if self.line_ is None else self.line_.slope)
         network = self.network_.to(self.device_)
         if method == "integrated_gradients":
             return integrated_gradients(network, volume, baseline=baseline, contrast=contrast)

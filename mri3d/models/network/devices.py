@@ -6,11 +6,33 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+from lightning_fabric.plugins.environments.lightning import find_free_network_port
 from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
-from pytorch_lightning.utilities import rank_zero_only
+
+from mri3d.processes import first_speaks, is_first
 
 PATIENCE_S = 30.0
 """How long another process than the first keeps an error to itself."""
+
+ENDED = "MRI3D_DEVICES_ENDED"
+"""Stands in the environment, beside what Lightning puts there, once the other processes were ended with an error."""
+
+
+@contextmanager
+def devices_together() -> Iterator[None]:
+    """Let the processes of a training speak with one voice, and part in order when it is over.
+
+    Runs of the command line and evaluations of the library go through here. Without a group each process is on its own
+    afterwards, until the next training makes another one.
+    """
+    try:
+        with one_voice(), first_speaks():
+            yield
+            _meet_elsewhere_next_time()
+    finally:
+        if _in_group():
+            torch.distributed.destroy_process_group()
 
 
 @contextmanager
@@ -23,7 +45,7 @@ def one_voice() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if getattr(rank_zero_only, "rank", 0) == 0:
+        if is_first():
             _end_others()
         elif isinstance(error, Exception):
             _await_the_first()
@@ -41,6 +63,7 @@ def _end_others() -> None:
                 process.kill()
             for process in others:
                 process.wait()
+            os.environ[ENDED] = "1"
 
 
 def _await_the_first() -> None:
@@ -50,3 +73,21 @@ def _await_the_first() -> None:
         time.sleep(0.2)
         if os.getppid() != first:  # it is gone, and has told whatever there is to tell
             raise SystemExit(1)
+
+
+def _in_group() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _meet_elsewhere_next_time() -> None:
+    """Agree on another port for the next training of a script: what listens on this one's is about to be closed.
+
+    A process that is quicker than the first would still meet it there. Where torchrun started the processes, it listens
+    itself, but remembers where they were to be found this time.
+    """
+    if _in_group():
+        port = [find_free_network_port()]
+        torch.distributed.broadcast_object_list(port)
+        os.environ["MASTER_PORT"] = str(port[0])
+        if "TORCHELASTIC_USE_AGENT_STORE" in os.environ:
+            os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "False"

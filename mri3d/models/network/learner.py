@@ -31,6 +31,23 @@ def adamw(parameters: Iterable[Any], *, lr: float = 3e-3, weight_decay: float = 
     return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
 
 
+def check_optimizer(make: OptimizerMaker) -> None:
+    """Refuse what makes no optimizer.
+
+    Raises:
+        UserError: It cannot be called with parameters, or returns something else.
+    """
+    try:
+        made = make([nn.Parameter(torch.zeros(1))])
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{option('model.optimizer')} cannot be used as it is set: {error}") from error
+    if not isinstance(made, torch.optim.Optimizer):
+        raise UserError(
+            f"{option('model.optimizer')} makes {made!r}, which is no optimizer. Give a class of torch.optim, or a "
+            "functools.partial of one."
+        )
+
+
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     """Sort parameters by how an adaptive optimizer may move them.
 

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from mri3d.errors import UserError, option
 from mri3d.models.model import TrainingSet
 from mri3d.models.network.checkpoints import AtomicCheckpointIO
+from mri3d.models.network.devices import ENDED
 
 default_trainer = functools.partial(
     pl.Trainer, max_epochs=30, devices=1, log_every_n_steps=1, enable_model_summary=False
@@ -90,6 +92,10 @@ def build_trainer(make: TrainerMaker, training: TrainingSet, callbacks: list[pl.
     """
     options = dict(getattr(make, "keywords", {}))
     if _several(options):
+        if ENDED in os.environ:
+            raise UserError(
+                "the processes of the other devices were ended with an earlier error. Start the script again."
+            )
         # The learner averages running statistics itself, see Learner.on_validation_start.
         options["strategy"] = DDPStrategy(broadcast_buffers=False)
     options["enable_progress_bar"] = bar

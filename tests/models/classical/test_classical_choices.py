@@ -8,7 +8,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from mri3d.errors import UserError
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
-from mri3d.models.classical.search import inner_folds
+from mri3d.models.classical.search import inner_folds, inner_folds_that_fit
 from mri3d.outcome import Classes
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.sequence import InMemory
@@ -47,30 +47,57 @@ def test_random_labels_give_no_better_than_chance(two):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (LinearSVM(C=[]), r"model\.C is an empty list"),
-        (RBFSVM(num_components=[]), r"model\.num_components is an empty list"),
-        (LinearSVM(C=[1.0, -2.0]), r"model\.C=-2\.0 is impossible"),
-        (RBFSVM(gamma="scale"), r"model\.gamma=scale is impossible"),
-        (Ridge(alpha=float("nan")), r"model\.alpha=NaN is impossible"),
-        (KNN(k=2.5), r"model\.k=2\.5 neighbours"),
-        (KNN(k=37), r"model\.k=37 neighbours cannot be found among 36 rows"),
-        (KNN(k=[37, 45]), r"model\.k=37 neighbours cannot be found among 36 rows"),
-        (KNN(k=[0, 37]), r"model\.k=0 is impossible"),
-        (LinearSVM(num_components=36), r"num_components=36 is impossible: PCA learns from 36 rows, which have 35"),
-        (LinearSVM(num_components=[36, 40]), r"num_components=36 is impossible: PCA learns from 36 rows"),
-        (LinearSVM(num_components=[-5, 36]), r"num_components=-5 is impossible: PCA learns from 36 rows"),
-        (LinearSVM(inner_folds=1), r"model\.inner_folds=1 is too few"),
+        (lambda: LinearSVM(C=[]), r"model\.C is an empty list"),
+        (lambda: RBFSVM(num_components=[]), r"model\.num_components is an empty list"),
+        (lambda: LinearSVM(C=[1.0, -2.0]), r"model\.C=-2\.0 is impossible"),
+        (lambda: RBFSVM(gamma="scale"), r"model\.gamma=scale is not a number"),
+        (lambda: Ridge(alpha=float("nan")), r"model\.alpha=NaN is impossible"),
+        (lambda: KNN(k=2.5), r"model\.k=2\.5 is not a whole number"),
+        (lambda: KNN(k=37), r"model\.k=37 neighbours cannot be found among 36 rows"),
+        (lambda: KNN(k=[37, 45]), r"model\.k=37 neighbours cannot be found among 36 rows"),
+        (lambda: KNN(k=[0, 37]), r"model\.k=0 is impossible"),
         (
-            LinearSVM(inner_folds=23),
-            r"class 'b' has 22 subjects: fewer than the 23 that inner folds need of the 45 training rows\. Lower m",
+            lambda: LinearSVM(num_components=36),
+            r"num_components=36 is impossible: PCA learns from 36 rows, which have 35",
         ),
+        (lambda: LinearSVM(num_components=[36, 40]), r"num_components=36 is impossible: PCA learns from 36 rows"),
+        (lambda: LinearSVM(num_components=[-5, 36]), r"num_components=-5 is impossible: PCA learns from 36 rows"),
+        (lambda: LinearSVM(inner_folds=1), r"model\.inner_folds=1 is too few"),
     ],
 )
 def test_impossible_settings_are_named_before_any_volume_is_read(model, message, two, monkeypatch):
     monkeypatch.setattr(Volumes, "block", None)
     monkeypatch.setattr(Volumes, "fill", None)
     with refused(message):
-        model.fit(training_of(two))
+        model().fit(training_of(two))
+
+
+def test_inner_folds_are_as_many_as_the_rows_allow(two, caplog):
+    volumes, targets = two
+    few = np.concatenate([np.flatnonzero(targets == 0)[:9], np.flatnonzero(targets == 1)[:3]])
+    model, training = LinearSVM(num_components=2, C=[0.1, 1.0]), training_of(two, train_rows=few)
+    model.check(training)
+    assert not caplog.records
+    model.fit(training)
+    told = "linear_svm: 3 inner folds, not 5: with more, parts of so few training rows would lack a class or a value"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [told]
+    assert model.search_.validation_scores.shape == (2, 3)
+    asked = fitted(LinearSVM(num_components=2, C=[0.1, 1.0], inner_folds=3), training)
+    np.testing.assert_array_equal(model.predict(volumes, TEST), asked.predict(volumes, TEST))
+    with refused(
+        r"class 'b' has 1 subjects: fewer than the 2 that inner folds need of the 10 training rows\. Add subj"
+    ):
+        model.check(training_of(two, train_rows=few[:10]))
+
+
+@pytest.mark.parametrize(("asked", "found"), [(5, 5), (22, 22), (23, 22), (10**9, 22)])
+def test_inner_folds_that_fit_are_those_asked_for(asked, found):
+    kinds = np.repeat([0, 1], [23, 22])
+    folds = inner_folds_that_fit(Classes(("a", "b")), kinds, np.arange(45), num_folds=asked, seed=3)
+    expected = inner_folds(Classes(("a", "b")), kinds, np.arange(45), num_folds=found, seed=3)
+    for one, other in zip(folds, expected, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_array_equal(one[1], other[1])
 
 
 def test_values_of_a_list_that_are_too_many_for_the_rows_are_left_out_and_told_of(two, caplog):

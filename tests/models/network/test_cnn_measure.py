@@ -131,14 +131,26 @@ def test_another_unit_of_the_measure_changes_nothing_but_the_unit(tmp_path, debi
         assert theirs["val_mae"] == pytest.approx(12 * ours["val_mae"], rel=1e-2)
 
 
-def test_validation_scores_are_those_of_the_validation_rows(learnt):
+def test_the_weights_of_the_end_are_kept_and_the_scores_are_those_of_the_validation_rows(learnt):
     model, made, _ = learnt
-    best = min(model.history(), key=lambda epoch: epoch["val_loss"])
+    kept = model.history()[-1]
+    assert kept["val_loss"] != min(epoch["val_loss"] for epoch in model.history()), "else both would do"
     ages, predictions = made.targets[VALIDATION], raw_predictions(model, made, VALIDATION)
-    assert best["val_mae"] == pytest.approx(np.abs(predictions - ages).mean(), rel=1e-4)
+    assert kept["val_mae"] == pytest.approx(np.abs(predictions - ages).mean(), rel=1e-4)
     explained = 1 - ((predictions - ages) ** 2).sum() / ((ages - ages.mean()) ** 2).sum()
-    assert best["val_r2"] == pytest.approx(explained, rel=1e-3)
-    assert best["val_loss"] == pytest.approx(((predictions - ages) ** 2).mean() / made.targets[TRAIN].var(), rel=1e-4)
+    assert kept["val_r2"] == pytest.approx(explained, rel=1e-3)
+    assert kept["val_loss"] == pytest.approx(((predictions - ages) ** 2).mean() / made.targets[TRAIN].var(), rel=1e-4)
+
+
+def test_the_best_epoch_is_kept_where_patience_is_asked_for(tmp_path):
+    made = measured(tmp_path)
+    model = still(patience=99)
+    model.fit(made)
+    losses = [epoch["val_loss"] for epoch in model.history()]
+    predictions = raw_predictions(model, made, VALIDATION)
+    loss = ((predictions - made.targets[VALIDATION]) ** 2).mean() / made.targets[TRAIN].var()
+    assert loss == pytest.approx(min(losses), rel=1e-4)
+    assert min(losses) < losses[-1]
 
 
 def test_tensorboard_shows_the_scores_and_no_confusion(learnt):

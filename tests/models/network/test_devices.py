@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import logging
 import os
 import re
 import signal
@@ -23,13 +24,46 @@ from mri3d.models.loading import load
 from mri3d.models.network import devices
 from mri3d.models.network.devices import one_voice
 from mri3d.models.network.trainer import build_trainer
+from mri3d.processes import first_speaks, is_first
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.sequence import InMemory
 from tests.models.blobs import cnn, training
+from tests.scans.phantom import write_scan
+from tests.studies import HEAD_SHAPE, SPACING_MM, write_heads
 
 ROOT = Path(__file__).parents[3]
 SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "model.batch_size=3")
 TWO = ("trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=1")
+
+
+LIBRARY = """
+import functools, logging, os
+
+import mri3d
+from mri3d.models.network.trainer import default_trainer
+from tests.studies import class_study, cnn, planted
+
+logging.basicConfig(level=logging.INFO, format="said: %(message)s")
+study = class_study()
+strange = mri3d.Study.from_table("study.csv", root="heads", resolution=16)
+model = cnn()
+model.trainer = functools.partial(default_trainer, devices=2, accelerator="cpu", strategy="ddp", max_epochs=1)
+results = mri3d.evaluate(study, model, mri3d.KFold(folds=2), folder="folder")
+fitted = mri3d.fit(study, model)
+again = mri3d.evaluate(strange, mri3d.models.KNN(k=3, num_components=2, inner_folds=2), mri3d.Holdout())
+new = planted([0, 2])
+rank = os.environ.get("LOCAL_RANK", "0")
+values = [results.predicted, results.model.predict_arrays(new), fitted.predict_arrays(new), again.predicted]
+with open(f"rank_{rank}.txt", "w") as file:
+    file.write(repr([each.tolist() for each in values]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch):
+    """Forget, after each test, that processes were ended in it."""
+    monkeypatch.setenv(devices.ENDED, "")
+    monkeypatch.delenv(devices.ENDED)
 
 
 def fail(message):
@@ -185,3 +219,68 @@ def test_probabilities_of_two_devices_are_those_of_one(tmp_path):
     proba = member.model.predict(volumes, np.arange(len(rows)))
     assert len(rows) > 1
     np.testing.assert_allclose([[float(row["p_-1"]), float(row["p_1"])] for row in rows], proba, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("environment", "first"),
+    [({}, True), ({"LOCAL_RANK": "0"}, True), ({"LOCAL_RANK": "1"}, False), ({"SLURM_PROCID": "3"}, False),
+     ({"RANK": "0", "LOCAL_RANK": "1"}, True)],
+)  # fmt: skip
+def test_first_process_is_known_before_lightning_is_imported(monkeypatch, environment, first):
+    monkeypatch.delattr(rank_zero_only, "rank")
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert is_first() == first
+
+
+def test_only_the_first_process_logs_and_all_tell_errors(monkeypatch, caplog):
+    log = logging.getLogger("mri3d.somewhere")
+    for rank in (0, 1):
+        monkeypatch.setattr(rank_zero_only, "rank", rank)
+        with first_speaks():
+            log.warning("warning of %d", rank)
+            log.error("error of %d", rank)
+        log.warning("later of %d", rank)
+    assert caplog.messages == ["warning of 0", "error of 0", "later of 0", "error of 1", "later of 1"]
+
+
+def test_no_training_waits_for_processes_that_were_ended(tmp_path, sleepers):
+    first, other = sleepers
+    observer = _ChildProcessObserver(first.pid, [other], sleep_period=0.2)
+    observer.start()
+    with pytest.raises(UserError, match="diverged"):
+        fail("diverged")
+    observer.join(timeout=10)
+    two = cnn(trainer={"devices": 2})
+    with pytest.raises(UserError, match=r"devices were ended with an earlier error\. Start the script again"):
+        build_trainer(two.trainer, training(tmp_path), [], bar=False)
+    build_trainer(cnn().trainer, training(tmp_path), [], bar=False)
+
+
+@pytest.mark.slow
+def test_a_script_on_two_devices_speaks_once_and_ends_in_order(tmp_path):
+    write_heads(tmp_path / "heads")
+    noise = np.random.default_rng(5).random(HEAD_SHAPE).astype(np.float32)
+    write_scan(tmp_path / "heads/s03.nii", noise, np.diag([*SPACING_MM, 1.0]))
+    (tmp_path / "script.py").write_text(LIBRARY)
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "rank_0.txt").read_text() == (tmp_path / "rank_1.txt").read_text()
+    assert "destroy_process_group" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("said: ")]
+    for what, times in (
+        ("study: 24 sessions", 1), ("subject s03 is unlike the other scans", 1), ("epoch 1 of 1", 3),
+        ("fold 0 (1 of 2)", 1), ("fold 1 (2 of 2)", 1), ("trained on all subjects", 1),
+    ):  # fmt: skip
+        assert sum(what in line for line in said) == times, (what, done.stderr)
+    assert (tmp_path / "folder/cohort.csv").is_file()

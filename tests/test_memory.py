@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from mri3d.models.network import board
-from mri3d.models.network.board import peak_memory_mb, reset_peak_memory
+from mri3d import memory
+from mri3d.memory import peak_memory_mb, reset_peak_memory
 
 
 @pytest.mark.parametrize(("system", "peak"), [("linux", 300 * 2**10), ("darwin", 300 * 2**20)])
 def test_peak_memory_is_in_mib_whatever_the_system_counts_in(tmp_path, monkeypatch, system, peak):
-    monkeypatch.setattr(board, "PROCESS", tmp_path)  # a system that has no such folder, or does not tell the peak in it
+    # A system that has no such folder, or does not tell the peak in it.
+    monkeypatch.setattr(memory, "PROCESS", tmp_path)
     if system == "linux":
         (tmp_path / "status").write_text("Name:\tpython\nVmRSS:\t     512 kB\n")
     monkeypatch.setattr(sys, "platform", system)
@@ -24,7 +25,7 @@ def test_peak_memory_is_in_mib_whatever_the_system_counts_in(tmp_path, monkeypat
     assert peak_memory_mb() == 300
 
 
-@pytest.mark.skipif(not (board.PROCESS / "clear_refs").exists(), reason="the system cannot count memory afresh")
+@pytest.mark.skipif(not (memory.PROCESS / "clear_refs").exists(), reason="the system cannot count memory afresh")
 def test_peak_memory_is_that_of_this_run_and_of_no_earlier_one():
     reset_peak_memory()
     before = peak_memory_mb()
@@ -38,7 +39,7 @@ def test_peak_memory_is_that_of_this_run_and_of_no_earlier_one():
 def test_peak_memory_is_the_gpu_s_if_it_was_used_since(tmp_path, monkeypatch, num_allocated, expected):
     stats = {"allocation.all.allocated": num_allocated, "allocated_bytes.all.peak": 5 * 2**20}
     monkeypatch.setattr(torch.cuda, "memory_stats", lambda: stats)
-    monkeypatch.setattr(board, "PROCESS", tmp_path)
+    monkeypatch.setattr(memory, "PROCESS", tmp_path)
     (tmp_path / "status").write_text("VmHWM:\t  307200 kB\n")
     assert peak_memory_mb() == expected
 

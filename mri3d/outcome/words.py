@@ -1,0 +1,65 @@
+"""What people are told of an outcome and of its results: the protocol that `ClassWords` and `MeasureWords` follow."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Words(Protocol):
+    """The texts of an outcome; targets and predictions are those of `mri3d.outcome.outcome`."""
+
+    # ---- the cohort
+
+    def describe(self, targets: np.ndarray) -> str:
+        """Describe targets [N] in a few words: counts of the classes, or the range of the measure."""
+
+    def cohort_rows(self, targets: np.ndarray) -> list[tuple[str, str]]:
+        """Describe targets [N] as rows of a table: what is counted or measured, and the number."""
+
+    # ---- a model
+
+    def decision(self, name: str) -> str:
+        """Name what one of the D outputs is, by its name in `Outcome.decisions`: "the decision for F"."""
+
+    def evidence(self, target: int) -> tuple[str, str]:
+        """Name what positive and negative values of a heatmap mean."""
+
+    def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:
+        """Write how the validation rows of an epoch came out, in Markdown; empty where curves say it all."""
+
+    # ---- predictions on new scans
+
+    def prediction(self, prediction: np.ndarray) -> str:
+        """Write what was predicted, of one prediction [K] or a number: the class, or the value."""
+
+    def verdict(self, prediction: np.ndarray) -> str:
+        """Write one prediction, [K] or a number, with what is needed to understand it alone."""
+
+    def summary(self, predictions: Sequence[np.ndarray]) -> str:
+        """Write what several predictions come to; goes on after their number."""
+
+    def value_titles(self) -> tuple[str, ...]:
+        """Return the titles of the numbers beside each prediction, see `Outcome.prediction_columns`."""
+
+    def prediction_reading(self) -> list[str]:
+        """Write how predictions on new scans are to be read."""
+
+    # ---- the test of a run
+
+    def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
+        """Write the number of a report's headline, and the sentence that explains it.
+
+        Args:
+            metrics: The content of metrics.json.
+            targets: Truth of each test [T].
+
+        Returns:
+            The number, and the sentence that goes on after it.
+        """
+
+    def cautions(self, metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
+        """Write what a reader must know before using the number; arguments as for `result_sentence`."""
+
+    def reading(self) -> list[str]:
+        """Write how the scores are to be read, and what they do not say."""
