@@ -17,7 +17,7 @@ from mri3d.cohort.cohort import Cohort, CohortSource, list_text
 from mri3d.cohort.people import session_word
 from mri3d.cohort.table import Table
 from mri3d.cohort.text_table import as_list
-from mri3d.outcome import Outcome, outcome_of
+from mri3d.outcome import Outcome, check_task, outcome_of
 from mri3d.processes import first_speaks
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
@@ -225,6 +225,7 @@ class Study:
         Raises:
             UserError: The cohort, its labels or its scans cannot be used.
         """
+        check_task(task)
         with first_speaks():
             found = source.read()
             _outcome(found, task=task, name=source.label, insist=source.classes)  # before the scans are read
@@ -258,10 +259,7 @@ class Study:
 
     @cached_property
     def outliers(self) -> dict[str, str]:
-        """Name of each session whose volume is unlike the others, to what is wrong; all volumes are made for it, once.
-
-        They are warned of when they are found.
-        """
+        """Name of each session whose volume is unlike the others, to what is wrong; found once, and then warned of."""
         self.volumes.fill()
         unlike = outliers(self.volumes, np.arange(len(self.volumes)))
         found = {self.ids[row]: warning for row, warning in unlike.items()}

@@ -1,7 +1,7 @@
 """What is predicted: classes or a measure. Nothing outside this room asks which of the two it is."""
 
 from mri3d.outcome.classes import Classes
-from mri3d.outcome.labels import TASKS, outcome_from_json, outcome_of
+from mri3d.outcome.labels import TASKS, check_task, outcome_from_json, outcome_of
 from mri3d.outcome.line import Line, check_debias, correcting_line
 from mri3d.outcome.measure import Measure
 from mri3d.outcome.outcome import SCORE_RANGES, SCORE_TITLES, Example, Outcome, Scores, score_text
@@ -19,6 +19,7 @@ __all__ = [
     "Scores",
     "Words",
     "check_debias",
+    "check_task",
     "correcting_line",
     "outcome_from_json",
     "outcome_of",

@@ -52,11 +52,16 @@ def outcome_of(
         raise UserError(
             f"{option('data.classes', insist)} is neither True nor False. Leave it out, or give one of them."
         )
+    check_task(task)
+    return TASKS[task].from_labels(labels, name, source or f"column {name!r}", num_unlabelled, insist, advice)
+
+
+def check_task(task: str) -> None:
+    """Raise a UserError if there is no such task."""
     if not isinstance(task, str) or task not in TASKS:
         raise UserError(
             f"{option('task', task)} is unknown.{did_you_mean(str(task), TASKS)} Give {' or '.join(TASKS)}."
         )
-    return TASKS[task].from_labels(labels, name, source or f"column {name!r}", num_unlabelled, insist, advice)
 
 
 def outcome_from_json(value: Mapping[str, Any]) -> Outcome:

@@ -54,6 +54,7 @@ def test_one_process_works_on_a_run_until_it_is_stopped(tmp_path):
     assert "Traceback" not in other.stderr
 
 
+@pytest.mark.slow
 def test_control_c_ends_a_sweep_with_a_word(tmp_path):
     process = start(tmp_path, "-m", "seed=0,1")
     process.send_signal(signal.SIGINT)

@@ -99,6 +99,7 @@ def test_run_leaves_what_the_contract_names(holdout):
     assert list((folder / "tensorboard").glob("events*"))
 
 
+@pytest.mark.slow
 def test_same_command_gives_the_same_bits(holdout, tmp_path):
     _, folder, _ = holdout
     run("train", *SMALL, "trainer.max_epochs=2", "model.num_workers=2", cwd=tmp_path)
@@ -129,6 +130,7 @@ def test_prediction_of_test_subjects_is_the_run_s_own_and_bad_scans_have_a_reaso
     assert (tmp_path / "results/report.html").is_file()
 
 
+@pytest.mark.slow
 def test_folds_vote(kfold, tmp_path):
     _, folder = kfold
     assert sorted(path.parent.name for path in folder.glob("model/*/card.json")) == ["fold_0", "fold_1"]
@@ -245,6 +247,7 @@ def test_final_model_learns_from_everybody_and_has_no_score(tmp_path):
     assert rows_of(tmp_path / "results/predictions.csv")[0]["prediction"] in ("-1", "1")
 
 
+@pytest.mark.slow
 def test_sweep_runs_each_configuration_once(tmp_path):
     run("train", "-m", *SMALL, "resolution=20,24", "trainer.max_epochs=1", cwd=tmp_path)
     found = {
@@ -286,6 +289,7 @@ def test_run_is_not_resumed_on_another_cohort(tmp_path):
     assert (folder / "cohort.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_folds_that_are_missing_are_told(kfold, tmp_path):
     _, folder = kfold
     shutil.copytree(folder / "model", tmp_path / "model")
