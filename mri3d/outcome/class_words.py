@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mri3d.cohort.cohort import list_text
 from mri3d.outcome.class_scores import confusion_matrix, count_classes
 from mri3d.outcome.words import Words
 
@@ -32,7 +33,8 @@ class ClassWords(Words):
 
     def describe(self, targets: np.ndarray) -> str:
         """Count the rows of each class in a line: "F 68, M 63"."""
-        return ", ".join(f"{name} {count}" for name, count in count_classes(targets, self.names).items())
+        counts = count_classes(targets, self.names)
+        return list_text([f"{name} {count}" for name, count in counts.items()], ", ", most=20)
 
     def cohort_rows(self, targets: np.ndarray) -> list[tuple[str, str]]:
         """Count the rows of each class for a table."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from mri3d.cohort.cohort import list_text
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome.class_scores import auc, class_scores, count_classes, membership
 from mri3d.outcome.class_words import ClassWords
@@ -67,10 +68,11 @@ class Classes(Outcome):
             num_subjects, num_groups = int(members.sum()), len(np.unique(groups[members]))
             if num_groups < needed:
                 within = f" in {num_groups} group{'s' * (num_groups != 1)}" if num_groups < num_subjects else ""
-                problems.append(f"class {name!r} has {num_subjects} subjects{within}")
+                plural = "s" * (num_subjects != 1)
+                problems.append(f"class {name!r} has {num_subjects} subject{plural}{within}")
         if problems:
             raise UserError(
-                f"{'; '.join(problems)}: fewer than the {needed} that {reason}. {remedy}Add subjects, join the class "
+                f"{list_text(problems)}: fewer than the {needed} that {reason}. {remedy}Add subjects, join the class "
                 f"with another, or leave it out ({option('data.unlabelled')})."
             )
         return targets
@@ -78,7 +80,7 @@ class Classes(Outcome):
     def lacking(self, targets: np.ndarray) -> str:
         """Name the classes that no row belongs to."""
         missing = [name for name, count in count_classes(targets, self.names).items() if not count]
-        return f"no subject of class {', '.join(map(repr, missing))}" if missing else ""
+        return f"no subject of class {list_text(list(map(repr, missing)), ', ')}" if missing else ""
 
     @property
     def decisions(self) -> tuple[str, ...]:
