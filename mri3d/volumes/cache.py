@@ -1,7 +1,8 @@
 """The volumes of a cohort: made from the scans once, then read from the cache folder, checked at every read.
 
 A cached volume is a `.npy` file with its CRC-32 as four more bytes. Its name is the hash of the scan (header and
-voxels) and of the recipe, so it is never stale; it is written whole or not at all, and made again should it be damaged.
+voxels), of the recipe and of the smoothing, so it is never stale; it is written whole or not at all, and made again
+should it be damaged.
 """
 
 import io
@@ -21,7 +22,7 @@ from mri3d.errors import UserError
 from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.recipe import Recipe
-from mri3d.volumes.smoothing import smooth
+from mri3d.volumes.smoothing import VERSION, smooth
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Volumes:
     """
 
     on_disk = True
+    making = "preprocessing"
 
     def __init__(
         self,
@@ -93,11 +95,11 @@ class Volumes:
         missing = list({self._path(row): row for row in range(len(self)) if not self._path(row).exists()}.values())
         if not missing:
             return
-        log.info("preprocessing %d of %d scans into %s", len(missing), len(self), self.folder)
+        log.info("%s %d of %d scans into %s", self.making, len(missing), len(self), self.folder)
         random.Random(os.getpid()).shuffle(missing)  # processes that fill at the same time share the work
         num_threads = num_workers or min(8, num_cores())  # each holds a scan or two in memory
         with threadpool_limits(1):  # else every thread's matrix products would ask for all cores
-            map_threads(self._make_if_missing, missing, what="preprocessing", num_threads=num_threads)
+            map_threads(self._make_if_missing, missing, what=self.making, num_threads=num_threads)
 
     def smoothed(self, share: float) -> "Volumes":
         """Return the same volumes smoothed, as a cohort of volumes of their own; themselves for 0."""
@@ -197,8 +199,10 @@ class SmoothedVolumes(Volumes):
         share: How much, see `mri3d.volumes.smoothing.smooth`.
     """
 
+    making = "smoothing the volumes of"
+
     def __init__(self, source: Volumes, share: float) -> None:
-        digests = [files.digest_json([digest, "smoothed", share]) for digest in source.digests]
+        digests = [files.digest_json([digest, "smoothed", VERSION, share]) for digest in source.digests]
         super().__init__(source.scans, digests, source.recipe, ids=source.ids, folder=source.folder)
         self.source, self.share = source, share
 

@@ -4,6 +4,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 
+VERSION = 1  # part of the names of smoothed volumes: raise it when the same share begins to give other ones
+
+
 def smooth(volume: np.ndarray, share: float) -> np.ndarray:
     """Smooth each channel of a volume; what lies beyond its edge counts as 0.
 
