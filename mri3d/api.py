@@ -1,6 +1,5 @@
 """The library's front door: judge a model on a study, fit one on all of it, compare results."""
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +8,18 @@ from pathlib import Path
 import pandas as pd
 
 from mri3d.arguments import checked
-from mri3d.cohort.cohort import list_text
 from mri3d.errors import UserError
-from mri3d.evaluation.crossvalidation import CrossValidation, settings_text
+from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.evaluation.results import Results
 from mri3d.evaluation.splits import All, KFold, Splits
-from mri3d.files import check_folder, write_json
+from mri3d.files import check_folder
 from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together
 from mri3d.models.trained import TrainedModel
 from mri3d.processes import is_first
-from mri3d.records import claim
+from mri3d.records import claim, claim_evaluation
 from mri3d.study import Study
+from mri3d.texts import list_text
 
 
 @checked
@@ -34,8 +33,8 @@ def evaluate(
         model: What to fit; it is copied for each fold and never fitted itself.
         splits: How to split the study; five folds unless given.
         seed: Everything random follows from it.
-        folder: Where checkpoints and logs go, and where an evaluation that was cut off goes on from; without, nothing
-            is left on disk.
+        folder: Where checkpoints and logs go, and where an evaluation that was cut off goes on from, with more epochs
+            too; without, nothing is left on disk.
 
     Returns:
         Predictions and scores of the tested rows, and the folds' fitted models.
@@ -63,7 +62,14 @@ def evaluate(
             cohort = study.cohort_with_outliers
             if folder is not None:
                 resumed = (place / "cohort.csv").exists()
-                _check_settings(place, validation, chosen, seed=seed, resumed=resumed)
+                settings = {
+                    "model": validation.model.identity(length=False),  # more epochs may be wanted by now
+                    "splits": repr(chosen),
+                    "seed": seed,
+                    "outcome": study.outcome.to_json(),
+                    "recipe": repr(study.recipe),
+                }
+                claim_evaluation(place, settings, resumed=resumed)
                 claim(place, cohort, validation.folds, None, resumed=resumed)
         return validation.run()
 
@@ -110,11 +116,13 @@ def compare(first: Results, second: Results) -> pd.DataFrame:
         second: Of another, on the same study and splits.
 
     Returns:
-        A row for each score: `first`, `second` and `difference`, second less first, over all tests; `mean_difference`
-        and `sd_difference` over the folds.
+        A row for each score that either has: `first`, `second` and `difference`, second less first, over all tests;
+        `mean_difference` and `sd_difference` over the folds. NaN stands for what is not defined, and for what one of
+        them has not: only corrected predictions have scores before correction, `<score>_raw`.
 
     Raises:
-        UserError: Other sessions were tested, in other folds, or something else was predicted of them.
+        UserError: Nothing was tested, other sessions were tested, in other folds, or something else was predicted of
+            them.
 
     >>> import numpy as np
     >>> from mri3d import KFold, Study, evaluate, models
@@ -125,6 +133,11 @@ def compare(first: Results, second: Results) -> pd.DataFrame:
     """
     if first.study.outcome != second.study.outcome:
         raise UserError("the results are of different outcomes, and their scores cannot be compared.")
+    if untested := [name for name, one in (("first", first), ("second", second)) if not len(one.rows)]:
+        raise UserError(
+            f"no session was tested in {' and '.join(untested)}: All trains on every session, and leaves no scores to "
+            "compare. Evaluate both models with a test, as by KFold()."
+        )
     tests = [
         dict(zip(zip(one.predictions["subject"], one.predictions["fold"], strict=True), one.targets, strict=True))
         for one in (first, second)
@@ -140,16 +153,13 @@ def compare(first: Results, second: Results) -> pd.DataFrame:
             f"the results are not of the same labels: {len(other)} sessions have another ({list_text(other, ', ')}). "
             "Evaluate both models on one study."
         )
-    rows = {}
-    for name in first.scores:
+    rows, pairs = {}, list(zip(first.folds, second.folds, strict=True))
+    for name in dict.fromkeys([*first.scores, *second.scores]):
         values = [results.scores[name].value if name in results.scores else None for results in (first, second)]
-        folds = pd.Series(
-            [_difference(a.scores[name], b.scores.get(name)) for a, b in zip(first.folds, second.folds, strict=True)],
-            dtype=float,
-        )
+        folds = pd.Series([_difference(a.scores.get(name), b.scores.get(name)) for a, b in pairs], dtype=float)
         rows[name] = [*values, _difference(*values), folds.mean(), folds.std()]
     columns = ["first", "second", "difference", "mean_difference", "sd_difference"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=float)
 
 
 def _difference(first: float | None, second: float | None) -> float | None:
@@ -165,32 +175,3 @@ def _working_folder(folder: str | Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="mri3d-") as temporary:
         yield Path(temporary)
-
-
-def _check_settings(folder: Path, validation: CrossValidation, splits: Splits, *, seed: int, resumed: bool) -> None:
-    """Note in a folder what is evaluated there, and refuse to go on with something else.
-
-    Raises:
-        UserError: The folder is of something else.
-    """
-    noted = folder / "evaluation.json"
-    settings = {
-        "model": settings_text(validation.model, without=["trainer"]),  # more epochs may be wanted by now
-        "splits": repr(splits),
-        "seed": seed,
-        "outcome": validation.study.outcome.to_json(),
-        "recipe": repr(validation.study.recipe),
-    }
-    if not resumed:
-        write_json(noted, settings)
-        return
-    try:
-        found = json.loads(noted.read_bytes())
-    except (FileNotFoundError, ValueError):
-        found = {}
-    found = found if isinstance(found, dict) else {}
-    if other := [name for name, value in settings.items() if found.get(name) != value]:
-        raise UserError(
-            f"{folder} is of an evaluation with another {' and '.join(other)}, whose checkpoints would be taken for "
-            "this one's. Give each evaluation a folder of its own."
-        )

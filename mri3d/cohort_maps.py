@@ -13,9 +13,10 @@ from mri3d.explain.averages import class_averages
 from mri3d.explain.correlation import correlation_map
 from mri3d.explain.eigenbrains import Eigenbrains, chosen_components
 from mri3d.map_folder import MapFolder
-from mri3d.report.components import named_counts, scree_chart, subjects_chart
-from mri3d.report.figures import HeadView, Picture, slices
+from mri3d.report.components import named_counts, scree_chart, sessions_chart
+from mri3d.report.figures import HeadView, slices
 from mri3d.report.maps import tissue_mask
+from mri3d.report.picture import Picture
 from mri3d.study import Study
 from mri3d.voxels.pca import PCA, NumComponents, TransposedPCA
 
@@ -84,12 +85,13 @@ class CohortMaps(MapFolder):
             pictures.append(self._picture(values, found.mean, f"eigenbrain {number}", "intensity per SD", caption))
         charts = [
             scree_chart(ratios, note=note),
-            subjects_chart(
+            sessions_chart(
                 self.pca.scores_[:, :3],
                 ratios,
                 self.study.outcome.cells(self.study.targets),
                 name=self.study.outcome.name,
                 continuous=self.study.outcome.continuous,
+                word=session_word(self.study.cohort),
                 note=note,
             ),
         ]
@@ -129,7 +131,7 @@ class CohortMaps(MapFolder):
         """Image how volumes differ with the outcome: between classes, or along a measure.
 
         Raises:
-            UserError: A class has one subject only, or the subjects are too few.
+            UserError: A class has one session only, or the sessions are too few.
         """
         return {"averages": self.averages, "correlation": self.correlation}[self.study.outcome.cohort_map]()
 
@@ -164,7 +166,7 @@ class CohortMaps(MapFolder):
         """Image the average of each class, and where they differ.
 
         Raises:
-            UserError: A class has one subject only.
+            UserError: A class has one session only.
         """
         names, targets = np.unique(self.study.cohort.labels, return_inverse=True)
         classes = tuple(map(str, names))

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from mri3d.errors import UserError, option
 from mri3d.files import check_folder, write_csv
-from mri3d.model_folder import CARD
+from mri3d.model_folder import check_replaceable
 from mri3d.models.loading import load
 from mri3d.models.scan_prediction import ScanPrediction
 from mri3d.models.trained import TrainedModel
-from mri3d.report.figures import HeadView, Picture, slices
+from mri3d.report.figures import HeadView, slices
+from mri3d.report.picture import Picture
 from mri3d.report.prediction_page import ScanResult, write_prediction_report
 from mri3d.scans.listing import find_scans, unique_names
 from mri3d.scans.scan import write_image
@@ -76,14 +77,15 @@ def predict_scans(
         _write_predictions(out / "predictions.csv", trained, predicted)
     facts = {"model": str(model), "models that voted": str(len(trained.members)), "scans": str(len(paths))}
     outcome, used = trained.outcome, [one.prediction for one in predicted if one.prediction is not None]
+    unusual = _unusual(predicted)
+    if unusual:
+        log.warning("%s", unusual)
     write_prediction_report(
         out / "report.html",
         title="Predictions",
         facts=facts | {"heatmaps": heatmap.replace("_", " ")},
-        summary=outcome.words.summary(used),
-        columns=outcome.words.value_titles(),
-        reading=outcome.words.prediction_reading(),
-        signed=outcome.signed,
+        summary=" ".join(filter(None, [outcome.words.summary(used), unusual])),
+        words=outcome.words,
         scans=pages,
     )
     return int(len(used) < len(predicted))
@@ -100,7 +102,7 @@ def _predict(
     warnings = list(found.warnings)
     try:
         heat = trained.heat(found, method=heatmap)
-    except (MemoryError, RuntimeError) as error:  # the prediction stands
+    except (MemoryError, RuntimeError, UserError) as error:  # the prediction stands
         return found.warned(f"the heatmap could not be computed: {' '.join(str(error).split())}"), None
     if not heat.any():
         warnings.append("the heatmap is empty: nothing in the scan speaks for the prediction")
@@ -132,6 +134,15 @@ def _page_row(trained: TrainedModel, found: ScanPrediction, picture: Picture | N
     )
 
 
+def _unusual(found: Sequence[ScanPrediction]) -> str:
+    """Count the scans that are unlike every training scan, in a sentence; nothing where none is."""
+    number = sum(one.status == "unusual" for one in found)
+    if not number:
+        return ""
+    whose = "scan is" if number == 1 else "scans are"
+    return f"{number} {whose} unlike every training scan: what is predicted of such a scan cannot be relied on."
+
+
 def _write_predictions(path: Path, trained: TrainedModel, found: Sequence[ScanPrediction]) -> None:
     """Write one row per scan; the spread of several models has 6 digits."""
     rows = trained.prediction_rows(found)
@@ -151,9 +162,7 @@ def _clear(out: Path) -> None:
     Raises:
         UserError: It is a run, whose own results would be lost, or a folder stands where a file of the results goes.
     """
-    where = option("out", str(out))
-    if (out / "config.yaml").exists() or (out / CARD).exists():
-        raise UserError(f"{where} holds a run or a model, whose own files would be replaced. Set another out.")
+    check_replaceable(out)
     check_folder(out, "out")
     out.mkdir(parents=True, exist_ok=True)
     for stale in (out / "predictions.csv", out / "report.html", *out.glob("heatmaps/*_heatmap.nii.gz")):

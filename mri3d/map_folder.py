@@ -10,8 +10,8 @@ import numpy as np
 from mri3d.cohort.people import session_word
 from mri3d.errors import UserError, option
 from mri3d.explain.cohort_space import CohortSpace, is_cohort_map
-from mri3d.report.figures import Picture
 from mri3d.report.maps import MapView, map_picture, volumes_picture
+from mri3d.report.picture import Picture
 from mri3d.study import Study
 from mri3d.volumes.sequence import VolumeSequence
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, option
 from mri3d.files import digest, digest_json, write_bytes, write_json
-from mri3d.outcome import Classes, Outcome, outcome_from_json
+from mri3d.outcome import Outcome, outcome_from_json
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 
@@ -159,7 +159,7 @@ def _of_format_1(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> tuple[
     facts = card["facts"]
     newer = {
         "model": card["classifier"],
-        "outcome": {"task": Classes.task, "name": "label", "classes": card["classes"]},
+        "outcome": {"classes": card["classes"]},
         "fold": facts.get("fold", 0),
         "num_folds": facts.get("num_folds", 1),
         "suffix": facts.get("suffix"),
@@ -200,6 +200,17 @@ def model_folders(path: Path) -> list[Path]:
         if numbers := sorted(int(number) for number in folds if number.isdecimal()):  # a copy may be fold_3_old
             return [folds[str(number)] for number in numbers]
     raise UserError(f"{path} holds no model: no {CARD} in it, in its model folder or in fold_<k> beneath.")
+
+
+def check_replaceable(out: Path) -> None:
+    """Refuse a folder for results that is a run or a model, whose own files they would replace.
+
+    Raises:
+        UserError: It is one.
+    """
+    if (out / "config.yaml").exists() or (out / CARD).exists():
+        where = option("out", str(out))
+        raise UserError(f"{where} holds a run or a model, whose own files would be replaced. Set another out.")
 
 
 def places_of(folder: Path, folds: Sequence[int]) -> list[Path]:

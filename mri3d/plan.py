@@ -126,13 +126,20 @@ def check_names(
     given = [key for key, value in node.items() if key not in MARKS and value != MISSING]
     for key in given:
         if key not in options and not any_option:
-            raise UserError(
-                f"{_join(where, key)} is no option of {node['_target_'].rpartition('.')[2]}."
-                f"{did_you_mean(key, options)} Its options: {', '.join(options)}."
-            )
+            raise no_option(_join(where, key), key, node["_target_"].rpartition(".")[2], options)
     marked = [key for key, value in node.items() if value == MISSING]
     if missing := dict.fromkeys([*marked, *(name for name in needed if name not in given)]):
         raise not_set([_join(where, name) for name in missing])
+
+
+def no_option(path: str, name: str, whose: str, options: Collection[str]) -> UserError:
+    """Return the error that names an option that something does not take, and those that it takes.
+
+    >>> str(no_option("model.alfa", "alfa", "Ridge", ["alpha", "debias"]))
+    "model.alfa is no option of Ridge. Did you mean 'alpha'? Its options: alpha, debias."
+    """
+    theirs = f"Its options: {', '.join(options)}." if options else "It has none."
+    return UserError(f"{path} is no option of {whose}.{did_you_mean(name, options)} {theirs}")
 
 
 def not_set(paths: Sequence[str]) -> UserError:

@@ -1,6 +1,10 @@
-"""The only writer of a run's files: claimed before any work, kept up while it lasts, finished with a report."""
+"""The writer of a run's files: claimed before any work, kept up while it lasts, finished with a report.
+
+What others write in a run is listed in docs/architecture.md.
+"""
 
 import fcntl
+import json
 import logging
 import sys
 import time
@@ -19,10 +23,11 @@ from mri3d.errors import UserError
 from mri3d.evaluation.results import FoldResult, Results
 from mri3d.evaluation.splits import Fold, fold_texts
 from mri3d.files import as_utf8, write_csv, write_json, write_text
+from mri3d.model_folder import places_of
 from mri3d.models.member import Member
 
 if TYPE_CHECKING:
-    from mri3d.report.figures import Picture
+    from mri3d.report.picture import Picture
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +82,33 @@ def claim(
     if configuration is not None:
         write_text(folder / "config.yaml", as_yaml(configuration))
     write_text(folder / "cohort.csv", table)
+
+
+def claim_evaluation(folder: Path, settings: Mapping[str, Any], *, resumed: bool) -> None:
+    """Note in `evaluation.json` what the library evaluates in a folder, and refuse to go on with something else.
+
+    Args:
+        folder: Need not be there.
+        settings: What decides the result, JSON values by name.
+        resumed: Whether something was evaluated there already.
+
+    Raises:
+        UserError: The folder is of something else.
+    """
+    noted = folder / "evaluation.json"
+    if not resumed:
+        write_json(noted, dict(settings))
+        return
+    try:
+        found = json.loads(noted.read_bytes())
+    except (FileNotFoundError, ValueError):
+        found = {}
+    found = found if isinstance(found, dict) else {}
+    if other := [name for name, value in settings.items() if found.get(name) != value]:
+        raise UserError(
+            f"{folder} is of an evaluation with another {' and '.join(other)}, whose checkpoints would be taken for "
+            "this one's. Give each evaluation a folder of its own."
+        )
 
 
 def as_yaml(configuration: Mapping[str, Any]) -> str:
@@ -134,9 +166,13 @@ def log_file(folder: Path, early: MemoryHandler) -> Iterator[None]:
 
 
 def write_member(folder: Path, member: Member, result: FoldResult, *, num_folds: int) -> None:
-    """Write the model folder of a fold: `model`, or `model/fold_<number>` of several."""
-    model = folder / "model"
-    member.model.save(model / f"fold_{result.fold.number}" if num_folds > 1 else model, member.card)
+    """Write the model folder of a fold: `model`, or `model/fold_<number>` of several.
+
+    Raises:
+        UserError: Another model lies there.
+    """
+    places = places_of(folder / "model", range(num_folds) if num_folds > 1 else [])
+    member.model.save(places[result.fold.number], member.card)
 
 
 def write_scores(folder: Path, results: Results, *, seconds: dict[str, float], peak_memory_mb: float) -> dict[str, Any]:

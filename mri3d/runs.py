@@ -21,7 +21,8 @@ from mri3d.models.network.devices import devices_together
 from mri3d.models.trained import TrainedModel
 from mri3d.processes import is_first
 from mri3d.records import Clock, claim, early_log, log_file, write_member, write_page, write_scores
-from mri3d.report.figures import HeadView, Picture, slices
+from mri3d.report.figures import HeadView, slices
+from mri3d.report.picture import Picture
 from mri3d.scans.scan import read_scan
 from mri3d.study import Study
 

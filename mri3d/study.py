@@ -13,12 +13,12 @@ from mri3d.arguments import checked
 from mri3d.cohort.arrays import array_cohort
 from mri3d.cohort.audit import audit
 from mri3d.cohort.bids import Bids
-from mri3d.cohort.cohort import Cohort, CohortSource, list_text
+from mri3d.cohort.cohort import Cohort, CohortSource
 from mri3d.cohort.people import session_word
 from mri3d.cohort.table import Table
-from mri3d.cohort.text_table import as_list
-from mri3d.outcome import Outcome, check_task, outcome_of
+from mri3d.outcome import DEFAULT_TASK, Outcome, check_task, outcome_of
 from mri3d.processes import first_speaks
+from mri3d.texts import as_list, list_text
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import outliers
@@ -62,7 +62,7 @@ class Study:
         scan: str = "{id}.nii*",
         resolution: int | str = 50,
         recipe: Recipe | None = None,
-        task: str = "classification",
+        task: str = DEFAULT_TASK,
         unlabelled: str | float | bool | Sequence[object] = (),
         group: str | None = None,
         site: str | None = None,
@@ -119,7 +119,7 @@ class Study:
         entities: Mapping[str, object] | None = None,
         resolution: int | str = 50,
         recipe: Recipe | None = None,
-        task: str = "classification",
+        task: str = DEFAULT_TASK,
         unlabelled: str | float | bool | Sequence[object] = (),
         group: str | None = None,
         site: str | None = None,
@@ -174,7 +174,7 @@ class Study:
         groups: Sequence[object] | None = None,
         sites: Sequence[object] | None = None,
         covariates: Mapping[str, Sequence[object]] | None = None,
-        task: str = "classification",
+        task: str = DEFAULT_TASK,
         *,
         name: str = "label",
         unlabelled: str | float | bool | Sequence[object] = (),
@@ -214,7 +214,7 @@ class Study:
         return cls(cohort, outcome, arrays if len(rows) == len(arrays) else InMemory(arrays.volumes[rows]))
 
     @classmethod
-    def read(cls, source: CohortSource, recipe: Recipe, *, task: str = "classification") -> Self:
+    def read(cls, source: CohortSource, recipe: Recipe, *, task: str = DEFAULT_TASK) -> Self:
         """Read a cohort, check labels and scans, and prepare its volumes.
 
         Args:

@@ -16,7 +16,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 COMMANDS = ("python train.py", "python predict.py", "python -m mri3d", "mri3d ", "make ")
 
 TRACE = """
-import inspect, json, runpy, sys
+import inspect, json, runpy, sys, threading
 root, calls = sys.argv.pop(1) + "/", set()
 def file_of(frame):
     name = frame.f_code.co_filename
@@ -31,6 +31,7 @@ def profile(frame, event, argument):
 sys.argv[0] = root + "train.py"
 sys.path.insert(0, root)
 sys.setprofile(profile)
+threading.setprofile(profile)
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 finally:

@@ -146,7 +146,7 @@ def test_poisoned_labels_of_test_rows_change_nothing_that_is_learnt(debias, ages
         (models.LinearSVM(C=[]), KFold(), r"^C is an empty list: there is nothing to try"),
         (models.KNN(k=50), KFold(), r"^k=50 neighbours cannot be found among"),
         (models.Ridge(debias=True), KFold(), r"^debias=True corrects predictions of a measure, and task='class"),
-        (RIDGE, KFold(folds=13), r"class 'control' has 12 subjects.*fewer than the 13 that folds=13 needs"),
+        (RIDGE, KFold(folds=13), r"class 'control' has 12 sessions.*fewer than the 13 that folds=13 needs"),
         (cnn(channels=[2] * 9, pooling=2), KFold(), r"volume of 7 x 8 x 9 voxels is too small"),
         (RIDGE, Nested(grid={"alfa": [1.0]}), r"^alfa is no option of Ridge\. Did you mean 'alpha'\?"),
     ],
@@ -216,10 +216,28 @@ def test_results_of_other_tests_are_not_compared(study, ages, linear):
 def test_correction_is_compared_with_none(ages):
     plain = evaluate(ages, RIDGE, KFold(folds=2))
     corrected = evaluate(ages, models.Ridge(num_components=0.9, inner_folds=2, debias=True), KFold(folds=2))
-    table = compare(plain, corrected)
-    assert list(table.index) == list(plain.scores)
+    raw = [name for name in corrected.scores if name not in plain.scores]
+    assert len(raw) == 7
+    assert all(name.endswith("_raw") for name in raw)
+    table, turned = compare(plain, corrected), compare(corrected, plain)
     difference = corrected.scores["mae"].value - plain.scores["mae"].value
-    assert table.loc["mae", "difference"] == pytest.approx(difference)
+    for one, sign in ((table, 1), (turned, -1)):
+        assert list(one.index) == list(corrected.scores)
+        assert {str(dtype) for dtype in one.dtypes} == {"float64"}
+        assert one.loc["mae", "difference"] == pytest.approx(sign * difference)
+        assert one.loc[list(plain.scores), "mean_difference"].notna().all()
+        assert one.loc[raw, ["difference", "mean_difference", "sd_difference"]].isna().all(axis=None)
+    for own, other in (("second", "first"), ("first", "second")):
+        kept = (table if own == "second" else turned).loc[raw]
+        assert kept[other].isna().all()
+        np.testing.assert_array_equal(kept[own], [corrected.scores[name].value for name in raw])
+
+
+def test_results_without_a_test_are_not_compared(study, linear):
+    final = evaluate(study, RIDGE, All())
+    for pair, named in (((final, final), "first and second"), ((final, linear), "first"), ((linear, final), "second")):
+        with pytest.raises(UserError, match=rf"^no session was tested in {named}: All trains on every session"):
+            compare(*pair)
 
 
 def test_the_script_of_a_notebook(tmp_path, monkeypatch, capsys):

@@ -1,11 +1,14 @@
 """An evaluation in a folder goes on where it was cut off, and never on what is not its own."""
 
+import functools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mri3d import Holdout, KFold, Study, UserError, evaluate, models
+from mri3d import Holdout, KFold, Nested, Study, UserError, evaluate, models
+from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.models.network.learner import Learner
 from tests.studies import class_study, cnn, planted
 
@@ -73,6 +76,12 @@ def same_ids(*, labels=None, volumes=None):
     return Study.from_arrays(planted([1.5 * (row % 2) for row in range(24)]) if volumes is None else volumes, given)
 
 
+def with_trainer(**options: object):
+    """Build the network below with other options of its trainer."""
+    model = cnn(epochs=1)
+    return replace(model, trainer=functools.partial(model.trainer, **options))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -87,6 +96,9 @@ def same_ids(*, labels=None, volumes=None):
         ({"model": cnn(epochs=1, lr=0.5)}, r"is of an evaluation with another model"),
         ({"model": cnn(epochs=1, augmentation=None), "seed": 3}, r"with another model and seed.*a folder of its own"),
         ({"model": RIDGE}, r"is of an evaluation with another model"),
+        ({"model": cnn(epochs=1, batch_size=3)}, r"is of an evaluation with another model"),
+        ({"model": with_trainer(precision="bf16-mixed")}, r"is of an evaluation with another model"),
+        ({"model": with_trainer(accumulate_grad_batches=2)}, r"is of an evaluation with another model"),
     ],
 )
 def test_a_folder_of_something_else_is_refused(tmp_path, change, message):
@@ -101,6 +113,40 @@ def test_more_epochs_go_on_in_the_same_folder(study, tmp_path, steps):
     first = len(steps)
     evaluate(study, cnn(epochs=3), Holdout(), folder=tmp_path)
     assert len(steps) == 3 * first
+
+
+GRID = {"batch_size": [4]}
+
+
+@pytest.mark.parametrize("splits", [Holdout(), Nested(folds=2, grid=GRID, inner_folds=2)], ids=["alone", "grid"])
+@pytest.mark.parametrize(
+    "longer",
+    [
+        with_trainer(max_epochs=2),
+        with_trainer(max_epochs=2, min_epochs=2),
+        replace(cnn(epochs=1), num_workers=1),
+        with_trainer(log_every_n_steps=7, enable_progress_bar=False, accelerator="auto"),
+    ],
+    ids=["epochs", "least", "workers", "shown"],
+)
+def test_whatever_the_model_the_same_may_change_in_a_folder(study, tmp_path, splits, longer):
+    evaluate(study, cnn(epochs=1), splits, folder=tmp_path)
+    again = evaluate(study, longer, splits, folder=tmp_path)
+    assert len(again.predictions) == sum(len(fold.fold.test_rows) for fold in again.folds) > 0
+
+
+@pytest.mark.parametrize("given", [None, GRID], ids=["alone", "grid"])
+def test_models_that_learn_the_same_vote_together(study, tmp_path, given):
+    splits = Nested(folds=2, grid=given, inner_folds=2) if given else KFold(folds=2)
+
+    def run(model):
+        return CrossValidation.of(study, model, splits, seed=0, folder=tmp_path).digest
+
+    plain = run(cnn(epochs=1))
+    assert run(cnn(epochs=1, num_workers=2)) == plain
+    assert run(with_trainer(enable_progress_bar=False)) == plain
+    for other in (cnn(epochs=2), cnn(epochs=1, lr=0.5), with_trainer(precision="bf16-mixed")):
+        assert run(other) != plain
 
 
 def test_a_folder_of_another_recipe_is_refused(study, tmp_path):

@@ -242,25 +242,30 @@ def test_map_has_every_room_in_the_order_of_the_contracts():
 
 
 def route():
-    """Return number and name of the files that a default run crosses, as the map has them."""
+    """Return number and name of the files that pass a default run on, as the map has them, and all that it names."""
     section = MAP.read_text().partition("## One default run")[2].partition("\n## ")[0]
-    return re.findall(r"^(\d+)\. `([\w/.]+)`", section, re.MULTILINE)
+    return re.findall(r"^(\d+)\. `([\w/.]+)`", section, re.MULTILINE), {*re.findall(r"`([\w/]+\.py)`", section)}
 
 
-def test_a_default_run_crosses_at_most_20_files():
-    numbers = [int(number) for number, _ in route()]
+def test_at_most_20_files_pass_a_default_run_on():
+    numbers = [int(number) for number, _ in route()[0]]
     assert numbers == list(range(1, len(numbers) + 1))
     assert len(numbers) <= 20
+    assert f"Numbered are the {len(numbers)} files" in MAP.read_text()
 
 
 @pytest.mark.slow
-def test_default_run_crosses_the_files_of_the_map(tmp_path):
+def test_default_run_calls_the_files_of_the_map(tmp_path, monkeypatch):
+    monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / "cache"))  # nothing is made yet
     (tmp_path / "trace.py").write_text(TRACE)
     done = subprocess.run(
         [sys.executable, "trace.py", str(ROOT), *DEMO], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     calls = json.loads(done.stdout.splitlines()[-1])
-    files = [file for _, file in route()]
+    files, named = [file for _, file in route()[0]], route()[1]
+    called = {file for _, file in calls} | {files[0]}
+    assert named <= called
+    assert len(called) > 2 * len(named)  # "more than as many again"
     for number, file in enumerate(files[1:], start=1):
         assert any(called == file and caller in files[:number] for caller, called in calls), file
 

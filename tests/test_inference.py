@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from mri3d.cli.predict import Schema
 from mri3d.errors import UserError
-from mri3d.inference import predict_scans
+from mri3d.inference import HEATMAPS, predict_scans
 from mri3d.model_folder import Card
+from mri3d.models.classical.models import LinearSVM
 from mri3d.models.network.cnn import CNN
 from mri3d.nets.sfcn import SFCN
 from mri3d.outcome import Classes, Line, Measure
@@ -189,6 +191,20 @@ def test_results_of_an_earlier_call_are_gone(model, tmp_path):
     assert list(rows_of(out)) == ["second"]
 
 
+def test_a_heatmap_that_cannot_be_made_costs_no_prediction(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(SFCN, "cam_layer", property(lambda network: network.head))  # its output is no map
+    scans = [str(head(tmp_path / name)) for name in ("a.nii", "b.nii")]
+    out = tmp_path / "out"
+    assert predict_scans(model, scans, out, heatmap="gradcam") == 0
+    rows = rows_of(out)
+    assert list(rows) == ["a", "b"]
+    for row in rows.values():
+        assert float(row["p_a"]) + float(row["p_b"]) == pytest.approx(1)
+        assert "the heatmap could not be computed: the cells of the network SFCN's cam_layer cannot" in row["warnings"]
+    assert "could not be computed" in (out / "report.html").read_text()
+    assert not (out / "heatmaps").exists()
+
+
 @pytest.mark.parametrize("heatmap", ["integrated_gradients", "gradcam"])
 def test_report_says_of_which_kind_the_heatmaps_are(model, tmp_path, heatmap):
     predict_scans(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap=heatmap)
@@ -264,3 +280,10 @@ def test_folds_of_a_run_that_was_cut_off_do_not_vote(tmp_path):
     with pytest.raises(UserError, match="holds the models of 2 of its 5 folds"):
         predict_scans(tmp_path / "run", str(head(tmp_path / "a.nii")), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_one_heatmap_is_the_default_everywhere():
+    assert Schema().heatmap == HEATMAPS[0]  # the command line is read before torch is imported
+    for model in (CNN(), LinearSVM()):
+        model.network_, model.outcome_ = SFCN((16, 16, 16), 1, channels=[2, 2]), CLASSES
+        assert model.heatmaps[0] == HEATMAPS[0]

@@ -229,7 +229,7 @@ def test_copies_may_share_a_group_and_nothing_else():
 
 def test_groups_that_leave_a_class_on_no_side_are_told_by_the_split():
     study = arrays(groups=[0, 1, 0, 2, 0, 3, 0, 4])  # all controls are one family
-    with pytest.raises(UserError, match=r"class 'control' has 4 subjects in 1 group: fewer than the 3 that") as error:
+    with pytest.raises(UserError, match=r"class 'control' has 4 sessions in 1 group: fewer than the 3 that") as error:
         Holdout().split(study.outcome, study.targets, study.groups, seed=0)
     library, command_line = refused(error)
     assert library.endswith("or leave it out (unlabelled).")

@@ -1,7 +1,9 @@
 """The configuration of a run: its keys, the one place of each value, and what is built from it."""
 
+import json
+import logging
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +13,10 @@ import yaml
 import mri3d
 from mri3d.cli.names import check_offered_names
 from mri3d.cli.places import PLACES, check_targets, moved
+from mri3d.cli.signatures import read_signature
 from mri3d.errors import UserError, did_you_mean
 from mri3d.plan import build, complete
+from mri3d.texts import list_text
 
 if TYPE_CHECKING:
     from mri3d.cohort.cohort import CohortSource
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from mri3d.models.model import Model
     from mri3d.study import Study
     from mri3d.volumes.recipe import Recipe
+
+log = logging.getLogger(__name__)
 
 GROUPS = ("data", "preprocess", "model", "trainer", "evaluation")
 ALIASES = {"preprocess.resolution": "resolution", "model.trainer": "trainer"}
@@ -149,9 +155,15 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     try:
         configuration: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{folder} is no run that began: {error}. Give a folder of runs/.") from error
+        beneath = [str(found.parent) for found in sorted(folder.glob("*/config.yaml"))]
+        hint = f"Did you mean {list_text(beneath, ' or ', most=3)}?" if beneath else "Give the folder of a run."
+        raise UserError(f"{folder} is no run that began: {error.strerror}. {hint}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged: {' '.join(str(error).split())}. Start a new run.") from error
+    try:
+        json.dumps(configuration, default=str)
+    except (ValueError, RecursionError) as error:  # an alias within what it stands for
+        raise UserError(f"{path} is damaged: a part of it holds itself. Start a new run.") from error
     missing = {"trainer", "seed"} - set(configuration if isinstance(configuration, dict) else {})
     if missing:
         raise UserError(f"{path} is damaged: it has no {', '.join(sorted(missing))}. Start a new run.")
@@ -195,6 +207,31 @@ def check(
     check_offered_names(kept, elsewhere=[*ALIASES, *GIVEN])
     checked: dict[str, Any] = complete(kept, elsewhere=[*ALIASES, *GIVEN])
     return checked
+
+
+def check_trainer_is_used(configuration: Mapping[str, Any], typed: Sequence[str], *, swept: Collection[str]) -> None:
+    """Refuse options of the trainer that the user has typed for a model that is fitted without one.
+
+    In a sweep over models they may be meant for others of them, and are told to do nothing for this one.
+
+    Args:
+        configuration: What Hydra made of the command line.
+        typed: What the command line sets for this run, `key=value`, or `~key` where it takes a key out.
+        swept: Keys of which a sweep has several values.
+
+    Raises:
+        UserError: They would do nothing.
+    """
+    options = [text for text in (each.lstrip("+~") for each in typed) if text.startswith("trainer.")]
+    model = configuration["model"]
+    target = model.get("_target_") if isinstance(model, dict) else None
+    signature = read_signature(target) if target in PLACES["model"].targets else None
+    if not options or signature is None or "trainer" in [each.name for each in signature.arguments]:
+        return
+    told = f"{options[0]} does nothing for {str(target).rpartition('.')[2]}, which is fitted without a trainer."
+    if "model" not in swept:
+        raise UserError(f"{told} Leave it out, or choose a network.")
+    log.info("%s", told)
 
 
 def trusted_names(value: object) -> tuple[str, ...]:

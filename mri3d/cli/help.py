@@ -51,7 +51,7 @@ MAPS = """\
 Pictures and maps of a cohort, without training anything.
 
 {pca}       scree, subjects among the principal components, eigenbrains, a scan from few components
-{averages}  the average of each class, their difference, a t map
+{averages}  classes: the average of each, their differences, t maps; a measure: the average, slope, t map
 
 Whose: run=runs/x/y, or data=, data.*=, preprocess=, preprocess.*=, resolution=, task= as for training (default: the
 demo); {averages} data=table --help lists every argument of a group's option.

@@ -6,15 +6,14 @@ import os
 import sys
 from collections.abc import Callable
 
-from mri3d.cli.status import USER_ERROR, exit_status, invocation, run_script, tell
+from mri3d.cli.status import RUN, USER_ERROR, exit_status, invocation, run_script, tell
 from mri3d.errors import UserError, did_you_mean
 
-RUN = "MRI3D_RUN"  # see mri3d.cli.train
 COMMANDS = {
     "train": "train and evaluate a model; with -m several, one after the other",
     "predict": "predict new scans with a trained model, with heatmaps",
     "pca": "principal components of a cohort: scree, eigenbrains, a scan from few components",
-    "averages": "the average of each class of a cohort, their difference, a t map",
+    "averages": "how a cohort differs: averages of its classes, or slope along a measure, and t maps",
 }
 
 

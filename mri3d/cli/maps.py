@@ -82,7 +82,7 @@ class AverageMaps:
         """Write the maps and return the pictures.
 
         Raises:
-            UserError: A class has one subject only, or the subjects are too few.
+            UserError: A class has one session only, or the sessions are too few.
         """
         return maps.differences()
 
@@ -196,11 +196,11 @@ def _merged(one: Any, other: Any) -> Any:  # noqa: ANN401 (any JSON value)
 def _check_own(out: Path) -> None:
     """Refuse a folder whose page is not of an earlier call: maps look after their own files."""
     from mri3d.explain.cohort_space import is_cohort_map
+    from mri3d.model_folder import check_replaceable
 
-    where = option("out", str(out))
-    if (out / "config.yaml").exists() or (out / "card.json").exists():
-        raise UserError(f"{where} holds a run or a model, whose own files would be replaced. Set another out.")
+    check_replaceable(out)
     if (out / "report.html").exists() and not any(map(is_cohort_map, out.glob("*.nii.gz"))):
         raise UserError(
-            f"{where} holds a report.html that is of no earlier call, and would be replaced. Set another out."
+            f"{option('out', str(out))} holds a report.html that is of no earlier call, and would be replaced. "
+            "Set another out."
         )

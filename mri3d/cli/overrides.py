@@ -117,6 +117,18 @@ def targets(overrides: Sequence[str]) -> set[str]:
     return found
 
 
+def swept_keys(overrides: Sequence[str]) -> set[str]:
+    """Return the keys of which a command line has several values, of which each makes a run.
+
+    >>> sorted(swept_keys(["-m", "model=sfcn,ridge", "++data.covariates=[age,sex]", "resolution=range(2,4)", "seed=1"]))
+    ['model', 'resolution']
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_overrides([each for each in overrides if not each.startswith("-")])
+    return {each.key_or_group for each in parsed if each.is_sweep_override()}
+
+
 def _gather(key: str, value: Any, found: set[str]) -> None:  # noqa: ANN401 (any JSON value)
     """Add what stands at `_target_`, at any depth of a value."""
     if key == "_target_" and isinstance(value, str):

@@ -26,10 +26,7 @@ class Place:
     given: tuple[str, ...] = ()
 
 
-_OPTIMIZERS = (
-    *("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "Muon", "NAdam", "RAdam"),
-    *("RMSprop", "Rprop", "SGD", "SparseAdam"),
-)
+_OPTIMIZERS = ("Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "SGD")  # those with a momentum to cycle
 _MODELS = ("Logistic", "LinearSVM", "RBFSVM", "KNN", "Ridge")
 _MONAI = ("ResNet18", "ResNet50", "DenseNet121", "EfficientNetB0")
 

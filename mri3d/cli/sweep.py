@@ -143,12 +143,11 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _outcome(run: SweepRun) -> Outcome:
-    """Return what a run with a result predicts; runs of the first version name the classes alone."""
+    """Return what a run with a result predicts; runs of the first version have the names of classes alone."""
     from mri3d.outcome import outcome_from_json
 
     assert run.metrics, "a run that failed has no outcome"
-    classes = {"task": "classification", "name": "label", "classes": run.metrics.get("classes")}
-    return outcome_from_json(run.metrics.get("outcome", classes))
+    return outcome_from_json(run.metrics.get("outcome") or {"classes": run.metrics["classes"]})
 
 
 def _asked_for(run: SweepRun) -> tuple[str | None, ...]:

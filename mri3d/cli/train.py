@@ -13,24 +13,22 @@ from mri3d.cli.configuration import (
     GROUPS,
     KEYS,
     Schema,
+    check_trainer_is_used,
     conf_folder,
     make_parts,
     read_configuration,
     trusted_names,
 )
-from mri3d.cli.overrides import hydra_overrides, targets, typed_values
+from mri3d.cli.overrides import hydra_overrides, swept_keys, targets, typed_values
 from mri3d.cli.places import foreign
-from mri3d.cli.status import exit_status, invocation
+from mri3d.cli.status import RUN, exit_status, invocation
 from mri3d.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-RUN = "MRI3D_RUN"
-"""Tells the processes that Lightning starts for the other devices which run they belong to."""
-
 TRUST = "MRI3D_TRUST"
-"""Tells them what the user trusts."""
+"""Environment variable that tells the processes for other devices what the user trusts."""
 
 
 def main(arguments: list[str]) -> int:
@@ -107,6 +105,7 @@ def compose(arguments: Sequence[str]) -> int:
                     "resume takes everything from the run it continues: "
                     f"{invocation('train')} resume={configuration['resume']}"
                 )
+            check_trainer_is_used(configuration, hydra.overrides.task, swept=swept_keys(overrides))
             trusted = {*targets(hydra.overrides.task), *trusted_names(configuration["trust"])}
             return execute(configuration, folder, trusted=foreign(trusted))
 

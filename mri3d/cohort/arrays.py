@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, is_missing, list_text, means_no_label, unmatched
+from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, is_missing, means_no_label, unmatched
 from mri3d.cohort.text_table import as_shown
 from mri3d.errors import UserError
+from mri3d.texts import list_text
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import nibabel
 
-from mri3d.cohort.cohort import Cohort, Session, list_text
+from mri3d.cohort.cohort import Cohort, Session
 from mri3d.errors import UserError, option
 from mri3d.files import cache_folder, digest, write_bytes
 from mri3d.parallel import map_threads
 from mri3d.scans import head
 from mri3d.scans import scan as reader
 from mri3d.scans.scan import ScanError, canonical_digest, read_scan
+from mri3d.texts import list_text
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mri3d.arguments import check_fields
-from mri3d.cohort.cohort import Cohort, Session, list_text
+from mri3d.cohort.cohort import Cohort, Session
 from mri3d.cohort.text_table import contents, find_root, read_text_table
 from mri3d.errors import UserError, option
 from mri3d.scans.scan import SCAN_ENDINGS, scan_name
+from mri3d.texts import list_text
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """The cohort: the sessions of a study, what is known of each, and which take part."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from mri3d.errors import UserError, option
 from mri3d.files import csv_text
+from mri3d.texts import parse_number
 
 NO_LABEL = "no label"  # `Session.left_out` of a session that can be predicted but not learnt from
 OTHER_COLUMN = f"set {option('data.label')} to another column"
@@ -216,38 +216,6 @@ def unmatched(unlabelled: Iterable[object], cells: Sequence[str]) -> list[object
 def is_missing(cell: str) -> bool:
     """Return whether a cell is empty or holds one of the words for it: NA, N/A, NaN, null, None, in any case."""
     return cell.casefold() in _MISSING
-
-
-def count_text(counts: Mapping[str, int]) -> str:
-    """Write counts for a message.
-
-    >>> count_text({"F": 68, "M": 63})
-    'F 68, M 63'
-    """
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
-
-
-def list_text(items: Sequence[str], separator: str = "; ", most: int = 5) -> str:
-    """Join the first items of a list for a message, and count the others.
-
-    >>> list_text(["a", "b", "c"], ", ", most=2)
-    'a, b, and 1 more'
-    """
-    shown = separator.join(items[:most])
-    return shown + (f"{separator}and {len(items) - most} more" if len(items) > most else "")
-
-
-def parse_number(text: str) -> float | None:
-    """Return the number that a cell is, or None where it is none or not finite.
-
-    >>> [parse_number(cell) for cell in ("7.50", "-1e2", "45 y", "inf", "1_0")]
-    [7.5, -100.0, None, None, None]
-    """
-    try:
-        number = math.nan if "_" in text else float(text)  # Python would take 1_0 for 10
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _group_text(session: Session) -> str:

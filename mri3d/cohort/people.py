@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from mri3d.cohort.cohort import Cohort
+from mri3d.texts import number_text
 
 
 def session_word(cohort: Cohort) -> str:
@@ -29,16 +30,12 @@ def count_sessions(cohort: Cohort, rows: Iterable[int] | None = None) -> str:
     """
     sessions, word = cohort.taking_part.sessions, session_word(cohort)
     chosen = list(sessions) if rows is None else [sessions[row] for row in rows]
-    text = _counted(len(chosen), word)
+    text = number_text(len(chosen), word)
     people = {session.participant for session in chosen}
-    return text if word == "subject" or None in people else f"{text} of {_counted(len(people), 'participant')}"
+    return text if word == "subject" or None in people else f"{text} of {number_text(len(people), 'participant')}"
 
 
 def num_participants(cohort: Cohort) -> int:
     """Count those who take part: each once, where it is known whose the sessions are."""
     sessions = cohort.taking_part.sessions
     return len({(session.participant is None, session.participant or session.id) for session in sessions})
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

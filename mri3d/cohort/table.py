@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mri3d.arguments import check_fields
-from mri3d.cohort.cohort import Cohort, list_text
-from mri3d.cohort.text_table import TextTable, as_list, as_shown, contents, find_root, read_text_table
+from mri3d.cohort.cohort import Cohort
+from mri3d.cohort.text_table import TextTable, as_shown, contents, find_root, read_text_table
 from mri3d.errors import UserError, option
 from mri3d.files import what_is
 from mri3d.scans.scan import SCAN_ENDINGS
+from mri3d.texts import as_list, list_text
 
 _WILDCARD = re.compile(r"[*?[]")
 _FIELD = re.compile(r"\{([^{}]*)\}")

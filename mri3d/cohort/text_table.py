@@ -6,20 +6,13 @@ import logging
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mri3d.cohort.cohort import (
-    NO_LABEL,
-    Session,
-    count_text,
-    is_missing,
-    list_text,
-    means_no_label,
-    unmatched,
-)
+from mri3d.cohort.cohort import NO_LABEL, Session, is_missing, means_no_label, unmatched
 from mri3d.errors import UserError, did_you_mean, option
+from mri3d.texts import as_list, count_text, list_text
 
 log = logging.getLogger(__name__)
 
@@ -244,8 +237,3 @@ def _delimiter(text: str) -> str:
     """Choose what separates cells by counting in the first line, outside quotes."""
     header = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
     return max(",;\t", key=header.count)
-
-
-def as_list(value: object) -> list[object]:
-    """Take `age` as well as `[age]`: a setting of one value is easily written without brackets."""
-    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]

@@ -2,10 +2,9 @@
 
 import copy
 import logging
-import re
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -112,7 +111,7 @@ class CrossValidation:
                 study.recipe.arguments() if study.recipe else None,
                 [[part.tolist() for part in parts] for parts in rows],
                 self.trainings[0].seed,
-                settings_text(self.model),
+                self.model.identity(),
             ]
         )
 
@@ -152,19 +151,6 @@ class CrossValidation:
         named = [f"{name} {score_text(value)}" for name, value in result.scores.items() if value is not None][:3]
         tested = count_sessions(self.study.cohort, result.fold.test_rows)
         return f"{where}: {', '.join(named)} on {tested} after {result.seconds:.0f} s"
-
-
-def settings_text(model: Model, *, without: Collection[str] = ()) -> str:
-    """Write how a model is set, so that equal texts mean equal models.
-
-    Args:
-        model: Whatever has been fitted since.
-        without: Fields that are left out.
-    """
-    names: list[str] = [one.name for one in fields(model)] if is_dataclass(model) else []
-    options = {name: getattr(model, name) for name in names if name not in without}
-    text = repr(options if names else model)
-    return f"{type(model).__name__} " + re.sub(" at 0x[0-9a-f]+", "", text)  # where a function lies differs each time
 
 
 def _check_instances(model: object, splits: object) -> None:

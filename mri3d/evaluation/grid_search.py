@@ -1,26 +1,23 @@
 """A model that is several: each fit chooses one of them by inner folds of its training rows."""
 
 import copy
-import functools
 import itertools
 import json
 import logging
 import shutil
-import typing
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
-from inspect import signature
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from mri3d.arguments import describe, fits
-from mri3d.errors import UserError, did_you_mean, option
+from mri3d.errors import UserError, option
 from mri3d.evaluation.splits import KFold
+from mri3d.evaluation.variants import variant
 from mri3d.files import digest_json, write_json
 from mri3d.model_folder import Card, Contents
-from mri3d.models.model import Model, Search, Setting, TrainingSet
+from mri3d.models.model import Model, Search, Setting, TrainingSet, options_text
 from mri3d.outcome import SCORE_TITLES, Line
 from mri3d.volumes.sequence import VolumeSequence
 
@@ -58,6 +55,10 @@ class GridSearch:
         """That of the model."""
         return self.model.name
 
+    def identity(self, *, length: bool = True) -> str:
+        """Write how the model is set, what its variants are, and how one of them is chosen."""
+        return options_text(self, instead={"model": self.model.identity(length=length)})
+
     def check(self, training: TrainingSet) -> None:
         """Refuse what a variant cannot learn from, on the whole of it or on an inner fold.
 
@@ -78,7 +79,7 @@ class GridSearch:
         name = f"{training.name or 'fold_0'}_inner"
         left = replace(training, name=name).checkpoints
         kept = left.with_suffix(".json")
-        identity = self._identity(training)
+        identity = self._choice_identity(training)
         search = self._read(kept, identity)
         if search is None:
             search = self._search(training, name=name)
@@ -147,11 +148,13 @@ class GridSearch:
             log.info("inner folds: %s %s with %s", SCORE_TITLES[criterion], told, self.settings[number])
         return Search(list(self.settings), train_scores, validation_scores, criterion)
 
-    def _identity(self, training: TrainingSet) -> str:
-        """Hash what the choice depends on beside the cohort, which a run compares by itself."""
-        recipe, rows = training.volumes.recipe, [training.train_rows.tolist(), training.validation_rows.tolist()]
-        made_of = [str(list(self.settings)), str(self.inner), recipe.arguments() if recipe else None]
-        return digest_json([*made_of, training.outcome.to_json(), rows, training.seed])
+    def _choice_identity(self, training: TrainingSet) -> str:
+        """Hash all that the choice depends on: an earlier one is taken where nothing of it has changed."""
+        volumes, rows = training.volumes, training.rows
+        recipe = volumes.recipe.arguments() if volumes.recipe else None
+        content = [[volumes.digests[row] for row in rows], training.targets[rows], training.groups[rows]]
+        parts = [rows.tolist(), *(np.asarray(part).tolist() for part in content)]
+        return digest_json([self.identity(), recipe, training.outcome.to_json(), parts, training.seed])
 
     def _write(self, path: Path, search: Search, identity: str) -> None:
         scores = {"train": search.train_scores.tolist(), "validation": search.validation_scores.tolist()}
@@ -190,68 +193,6 @@ class GridSearch:
             )
             for fold in folds
         ]
-
-
-def variant(model: Any, setting: Setting) -> Any:  # noqa: ANN401 (any model, and one of the same type)
-    """Copy a model with some options set anew.
-
-    Args:
-        model: A dataclass; options within options are dataclasses, classes, or partial calls.
-        setting: Dotted path of each option to its value.
-
-    Raises:
-        UserError: There is no such option, or the value is not one of its type.
-
-    >>> from mri3d.models import CNN
-    >>> variant(CNN(), {"augmentation.noise": 0.1}).augmentation.noise
-    0.1
-    """
-    for path, value in setting.items():
-        model = _replaced(model, path.split("."), value, "model")
-    return model
-
-
-def _replaced(owner: Any, path: Sequence[str], value: Any, where: str) -> Any:  # noqa: ANN401
-    """Copy what owns an option with the option, or one within it, set anew."""
-    first, *rest = path
-    call, bound = _call_of(owner)
-    names = [name for name in signature(call).parameters if name != "self"] if callable(call) else []
-    if first not in names:
-        _refuse(where, first, names, call)
-    if rest:
-        value = _replaced(bound.get(first), rest, value, f"{where}.{first}")
-    else:
-        _check_type(call, first, value, f"{where}.{first}")
-    options = {**bound, first: value}
-    return (
-        call(**options) if is_dataclass(owner) and not isinstance(owner, type) else functools.partial(call, **options)
-    )
-
-
-def _call_of(owner: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
-    """Return what was called or is to be called, and the arguments that are bound."""
-    if isinstance(owner, functools.partial):
-        return owner.func, owner.keywords
-    if is_dataclass(owner) and not isinstance(owner, type):
-        return type(owner), {one.name: getattr(owner, one.name) for one in fields(owner) if one.init}
-    return owner, {}
-
-
-def _refuse(where: str, name: str, names: Sequence[str], call: Callable[..., Any]) -> NoReturn:
-    kind = getattr(call, "__name__", type(call).__name__)
-    raise UserError(
-        f"{option(f'{where}.{name}')} is no option of {kind}.{did_you_mean(name, names)} Its options: "
-        f"{', '.join(names)}."
-    )
-
-
-def _check_type(call: Callable[..., Any], name: str, value: object, where: str) -> None:
-    try:
-        hints: Mapping[str, Any] = typing.get_type_hints(call.__init__ if isinstance(call, type) else call)  # type: ignore[misc]
-    except (NameError, TypeError):  # a library's annotation that only its type checker can read
-        return
-    if name in hints and not fits(value, hints[name]):
-        raise UserError(f"{option(where, value)} is not {describe(hints[name])}.")
 
 
 def _score(model: Model, training: TrainingSet, rows: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from mri3d.models.model import Model, Search, Setting
 from mri3d.models.trained import TrainedModel
 from mri3d.outcome import Scores
 from mri3d.study import Study
+from mri3d.texts import value_text
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,8 @@ class Results:
         """How many folds chose each value, as text, of each parameter; most frequent first."""
         names = dict.fromkeys(name for result in self.folds for name in result.chosen)
         return {
-            name: dict(Counter(_text(result.chosen[name]) for result in self.folds).most_common()) for name in names
+            name: dict(Counter(value_text(result.chosen[name]) for result in self.folds).most_common())
+            for name in names
         }
 
     def search_rows(self) -> list[dict[str, Any]]:
@@ -220,8 +222,8 @@ class Results:
         Returns:
             `test` (each score with its interval, null until it is computed; empty without a test), `folds` (each with
             `fold`, `repeat`, `num_train`, `num_validation`, `num_test`, `epochs`, `seconds`, what was `chosen` and its
-            `scores`), `chosen` (parameter to value, as text, to how many folds chose it), `outcome`, of classes also
-            `classes`, and the arguments.
+            `scores`), `chosen` (parameter to value, as text, to how many folds chose it), `outcome`, what that has
+            beside task and name once more (of classes `classes`, as in the first version), and the arguments.
         """
         outcome = self.study.outcome.to_json()
         return {
@@ -242,7 +244,7 @@ class Results:
             ],
             "chosen": self.chosen_counts,
             "outcome": outcome,
-            **({"classes": outcome["classes"]} if "classes" in outcome else {}),
+            **{key: value for key, value in outcome.items() if key not in ("task", "name")},
             "num_subjects": dict(num_subjects),
             "seconds": dict(seconds),
             "peak_memory_mb": peak_memory_mb,
@@ -256,8 +258,3 @@ class Results:
             return f"none: trained on all {count_sessions(cohort, learnt_from)}, so nothing says how good the model is"
         said = self.study.outcome.headline({name: score.value for name, score in self.scores.items()})
         return f"{said} ({len(self.rows)} tests of {count_sessions(cohort, np.unique(self.rows))})"
-
-
-def _text(value: object) -> str:
-    """Write a value of a parameter as a configuration has it."""
-    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -80,7 +80,7 @@ class All:
         codes = outcome.strata(targets, groups, needed=needed, reason="training with a share for validation needs")
         strata = Strata.of(codes, groups, outcome)
         fold = _fold(0, 0, np.zeros(len(strata.counts), dtype=bool), strata, self.validation, seed)
-        _check_fold(fold, targets, outcome)
+        _check_fold(fold, targets, outcome, groups)
         return [fold]
 
     def tuned(self, model: Model) -> Model:
@@ -117,7 +117,7 @@ class Holdout:
         strata, shares = Strata.of(codes, groups, outcome), np.array([1 - self.test, self.test])
         part_of_group = partition(strata.counts, shares, np.random.default_rng([seed, 0]), every=strata.every)
         fold = _fold(0, 0, part_of_group == 1, strata, self.validation, seed)
-        _check_fold(fold, targets, outcome)
+        _check_fold(fold, targets, outcome, groups)
         return [fold]
 
     def tuned(self, model: Model) -> Model:
@@ -168,7 +168,7 @@ class KFold:
             for part in range(self.folds):
                 number = repeat * self.folds + part
                 folds.append(_fold(number, repeat, part_of_group == part, strata, self.validation, seed))
-                _check_fold(folds[-1], targets, outcome)
+                _check_fold(folds[-1], targets, outcome, groups)
         return folds
 
     def tuned(self, model: Model) -> Model:
@@ -222,7 +222,7 @@ def _check_count(name: str, value: int, *, least: int) -> None:
         raise UserError(f"{option(f'evaluation.{name}', value)}: give a whole number of at least {least}.")
 
 
-def _check_fold(fold: Fold, targets: np.ndarray, outcome: Outcome) -> None:
+def _check_fold(fold: Fold, targets: np.ndarray, outcome: Outcome, groups: np.ndarray) -> None:
     """Refuse a fold that trains without a class; warn of one that validates or tests without."""
     sides = {"training": fold.train_rows, "validation": fold.validation_rows, "test": fold.test_rows}
     for side, rows in sides.items():
@@ -231,6 +231,8 @@ def _check_fold(fold: Fold, targets: np.ndarray, outcome: Outcome) -> None:
             continue
         where = f"the {side} set of fold {fold.number} has {lacking}"
         if side == "training":
+            if len(np.unique(groups)) == len(groups):
+                raise UserError(f"{where}: too few sessions differ. Predict something else, or add sessions.")
             raise UserError(
                 f"{where}, because the groups are too large to share out. Use smaller groups ({option('data.group')}), "
                 "a smaller share for test or validation, or more folds."

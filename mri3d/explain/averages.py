@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mri3d.errors import UserError, option
+from mri3d.texts import number_text
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.voxels.blocks import BUDGET_BYTES, each_block
 from mri3d.voxels.gram import voxel_moments
@@ -15,7 +16,7 @@ class ClassAverages:
     """Average volumes of the classes, and their differences.
 
     With two classes there is one difference, the second less the first; with more there is one for each class, less
-    all other subjects together.
+    all others together.
 
     Attributes:
         means: float32 [K, X, Y, Z].
@@ -41,22 +42,21 @@ def class_averages(
         budget_bytes: Bound for the voxels held at once, beside the result.
 
     Raises:
-        UserError: A class has fewer than two subjects, and so no spread.
+        UserError: A class has fewer than two sessions, and so no spread.
     """
     assert volumes.shape[0] == 1, "maps of a cohort are made of volumes of one channel"
     counts = np.bincount(targets, minlength=len(classes))
     if counts.min() < 2:
         raise UserError(
-            f"class {classes[counts.argmin()]} has {counts.min()} subject: a t map needs two of each class. "
-            "Add subjects, or declare the label unlabelled "
-            f"({option('data.unlabelled')})."
+            f"class {classes[counts.argmin()]} has {number_text(counts.min(), 'session')}: a t map needs two of each "
+            f"class. Add subjects, or declare the label unlabelled ({option('data.unlabelled')})."
         )
-    members = [targets == k for k in range(len(classes))]
-    contrasts = [(members[1], members[0])] if len(classes) == 2 else [(mine, ~mine) for mine in members]
+    memberships = [targets == k for k in range(len(classes))]
+    contrasts = [(memberships[1], memberships[0])] if len(classes) == 2 else [(mine, ~mine) for mine in memberships]
 
     def work(_: slice, block: np.ndarray) -> np.ndarray:
         compared = [_welch(block[one], block[other]) for one, other in contrasts]
-        parts = [block[mine].mean(axis=0) for mine in members]
+        parts = [block[mine].mean(axis=0) for mine in memberships]
         parts += [difference for difference, _ in compared] + [t for _, t in compared]
         return np.stack(parts).astype(np.float32)
 

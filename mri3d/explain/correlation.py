@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mri3d.errors import UserError
+from mri3d.texts import number_text
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.voxels.blocks import BUDGET_BYTES, each_block
 from mri3d.voxels.gram import voxel_moments
 
-MIN_SUBJECTS = 3
+MIN_SESSIONS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +35,11 @@ def correlation_map(volumes: VolumeSequence, values: np.ndarray, *, budget_bytes
 
     Args:
         volumes: Of the whole cohort [N], one channel; read block by block.
-        values: The measure of each volume, float64 [N], finite.
+        values: The measure of each volume, float64 [N], finite and not all the same.
         budget_bytes: Bound for the voxels held at once, beside the result.
 
     Raises:
-        UserError: There are fewer than three subjects, or all have the same value.
+        UserError: There are fewer than three sessions.
 
     >>> from mri3d.volumes.sequence import InMemory
     >>> volumes = np.array([5.0, 7.0, 9.0, 8.0], np.float32).reshape(4, 1, 1, 1, 1)
@@ -47,12 +48,12 @@ def correlation_map(volumes: VolumeSequence, values: np.ndarray, *, budget_bytes
     (7.25, 7.51)
     """
     assert volumes.shape[0] == 1, "maps of a cohort are made of volumes of one channel"
-    if len(values) < MIN_SUBJECTS:
-        raise UserError(f"{len(values)} subjects are too few for a t map: it needs {MIN_SUBJECTS}. Add subjects.")
-    if np.ptp(values) == 0:
+    if len(values) < MIN_SESSIONS:
+        too_few = "is too few" if len(values) == 1 else "are too few"
         raise UserError(
-            f"the measure is {values[0]:g} for all subjects, so nothing can go with it. Choose another one."
+            f"{number_text(len(values), 'session')} {too_few} for a t map: it needs {MIN_SESSIONS}. Add subjects."
         )
+    assert np.ptp(values), "an outcome is no measure if all have one value"
     units = (values - values.mean()) / values.std(ddof=1)  # in standard deviations
     degrees = len(values) - 2
 

@@ -72,5 +72,5 @@ def chosen_components(first: int, also: Sequence[int], num_components: int) -> t
     """
     for number in also:
         if not 1 <= number <= num_components:
-            raise UserError(f"there is no component {number}: these subjects have {num_components}, counted from 1.")
+            raise UserError(f"there is no component {number}: these sessions have {num_components}, counted from 1.")
     return tuple(sorted({*range(1, min(first, num_components) + 1), *also}))

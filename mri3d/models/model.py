@@ -1,7 +1,8 @@
 """The one seam: what fits on rows and predicts, be it a network or a PCA pipeline."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -69,7 +70,7 @@ class Search:
     points: list[Setting]
     train_scores: np.ndarray
     validation_scores: np.ndarray
-    criterion: str = "auc"
+    criterion: str
     taken: int | None = None
 
     @property
@@ -112,6 +113,15 @@ class Model(Protocol):
     @property
     def chooses(self) -> bool:
         """Whether each fit chooses options of the model by inner folds of its rows, see `last_search`."""
+
+    def identity(self, *, length: bool = True) -> str:
+        """Write how the model is set, so that models of equal texts learn the same from the same rows.
+
+        What changes nothing of that is left out, such as how many processes load volumes.
+
+        Args:
+            length: Whether it counts for how long the model trains: a fit that was cut off may go on for longer.
+        """
 
     def check(self, training: TrainingSet) -> None:
         """Refuse, before any work starts, what cannot be learnt from; no volume is read.
@@ -175,3 +185,15 @@ class Model(Protocol):
             contents: What the folder holds.
             trust: Dotted names of networks of the user's own that may be imported.
         """
+
+
+def options_text(model: Any, *, instead: Mapping[str, object] | None = None) -> str:  # noqa: ANN401 (any dataclass)
+    """Write the options of a dataclass of a model, for its `identity`.
+
+    Args:
+        model: Whatever has been fitted since.
+        instead: Options that are written as something else, by name.
+    """
+    options = {one.name: getattr(model, one.name) for one in fields(model)} | dict(instead or {})
+    text = f"{type(model).__name__} {options!r}"
+    return re.sub(" at 0x[0-9a-f]+", "", text)  # where a function lies differs each time

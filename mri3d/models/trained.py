@@ -184,6 +184,8 @@ class TrainedModel:
             scan = read_scan(path)
             volume = recipe.volume(scan)
             predictions = self._predictions(InMemory(volume[None]))[:, 0]
+            if not np.isfinite(predictions).all():
+                raise UserError("the model computes no finite number for this scan.")
         except (UserError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
             if strict:
                 raise

@@ -1,13 +1,15 @@
 """What is predicted: classes or a measure. Nothing outside this room asks which of the two it is."""
 
 from mri3d.outcome.classes import Classes
-from mri3d.outcome.labels import TASKS, check_task, outcome_from_json, outcome_of
+from mri3d.outcome.labels import DEFAULT_TASK, TASKS, check_task, outcome_from_json, outcome_of
 from mri3d.outcome.line import Line, check_debias, correcting_line
 from mri3d.outcome.measure import Measure
-from mri3d.outcome.outcome import SCORE_RANGES, SCORE_TITLES, Example, Outcome, Scores, score_text
+from mri3d.outcome.outcome import SCORE_MEANINGS, SCORE_RANGES, SCORE_TITLES, Example, Outcome, Scores, score_text
 from mri3d.outcome.words import Words
 
 __all__ = [
+    "DEFAULT_TASK",
+    "SCORE_MEANINGS",
     "SCORE_RANGES",
     "SCORE_TITLES",
     "TASKS",

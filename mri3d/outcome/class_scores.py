@@ -13,12 +13,12 @@ def class_scores(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str])
     """Score probabilities against the truth.
 
     Args:
-        targets: Index of the true class of each tested subject [N], N >= 1.
+        targets: Index of the true class of each tested session [N], N >= 1.
         proba: Probability of each class [N, K]; rows sum to 1.
         classes: Names of the K classes; of two, the second is the positive one.
 
     Returns:
-        In this order, each in [0, 1] unless said otherwise; None where the subjects do not define it:
+        In this order, each in [0, 1] unless said otherwise; None where the sessions do not define it:
         `auc` (two classes: of the positive one; more: mean of one-vs-rest), `accuracy`, `balanced_accuracy` (mean
         recall), `f1` (two classes: of the positive one; more: mean over classes), for two classes `sensitivity` and
         `specificity`, `log_loss` (nats, >= 0), `brier` (mean squared error of the positive probability; with more
@@ -66,7 +66,7 @@ def count_classes(targets: np.ndarray, classes: Sequence[str]) -> dict[str, int]
 
 
 def confusion_matrix(targets: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count subjects by true class (rows) and predicted class (columns) [K, K].
+    """Count sessions by true class (rows) and predicted class (columns) [K, K].
 
     >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 0, 1]), 2)
     array([[1, 0],
@@ -78,7 +78,7 @@ def confusion_matrix(targets: np.ndarray, predictions: np.ndarray, num_classes: 
 def expected_calibration_error(targets: np.ndarray, proba: np.ndarray, *, num_bins: int = 10) -> float:
     """Compare the probability of the predicted class with how often it is right.
 
-    Subjects are put into bins of equal width by that probability; the result is the mean over subjects of their bin's
+    Sessions are put into bins of equal width by that probability; the result is the mean over sessions of their bin's
     |share right - mean probability| (Guo et al. 2017, On calibration of modern neural networks).
 
     Args:
@@ -92,12 +92,12 @@ def expected_calibration_error(targets: np.ndarray, proba: np.ndarray, *, num_bi
     return float(np.abs(np.bincount(bins, weights=gap, minlength=num_bins)).sum() / len(targets))
 
 
-def auc(decisions: np.ndarray, members: np.ndarray) -> float:
+def auc(decisions: np.ndarray, columns: np.ndarray) -> float:
     """Compute the area under the ROC curve: right pairs among all pairs, ties by half (Mann and Whitney 1947).
 
     Args:
         decisions: What speaks for each of D classes, [N, D].
-        members: Whether each row belongs to the class, bool [N, D]; every column holds both.
+        columns: Whether each row belongs to the class, bool [N, D]; every column holds both.
 
     Returns:
         The mean over the columns, 0 to 1.
@@ -105,8 +105,8 @@ def auc(decisions: np.ndarray, members: np.ndarray) -> float:
     >>> auc(np.array([[0.1], [0.4], [0.4], [0.8]]), np.array([[False], [True], [False], [True]]))
     0.875
     """
-    num_in, num_out = members.sum(axis=0), (~members).sum(axis=0)
-    rank_sums = (rankdata(decisions, axis=0) * members).sum(axis=0)
+    num_in, num_out = columns.sum(axis=0), (~columns).sum(axis=0)
+    rank_sums = (rankdata(decisions, axis=0) * columns).sum(axis=0)
     return float(np.mean((rank_sums - num_in * (num_in + 1) / 2) / (num_in * num_out)))
 
 
@@ -118,15 +118,15 @@ def membership(targets: np.ndarray, num_classes: int) -> np.ndarray:
            [0, 1, 0],
            [0, 0, 1]])
     """
-    members: np.ndarray = targets[:, None] == np.arange(num_classes)
-    return members[:, 1:] if num_classes == 2 else members
+    columns: np.ndarray = targets[:, None] == np.arange(num_classes)
+    return columns[:, 1:] if num_classes == 2 else columns
 
 
 def _auc(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> float | None:
     missing = [name for name, count in count_classes(targets, classes).items() if not count]
     if missing:
         log.warning(
-            "no AUC for these %d test subjects: none is of class %s", len(targets), ", ".join(map(repr, missing))
+            "no AUC for these %d test sessions: none is of class %s", len(targets), ", ".join(map(repr, missing))
         )
         return None
     return auc(proba[:, 1:] if len(classes) == 2 else proba, membership(targets, len(classes)))
@@ -144,7 +144,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _check(targets: np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> None:
     if proba.shape != (len(targets), len(classes)) or not len(targets):
-        raise ValueError(f"probabilities {proba.shape} do not fit {len(targets)} subjects and {len(classes)} classes")
+        raise ValueError(f"probabilities {proba.shape} do not fit {len(targets)} sessions and {len(classes)} classes")
     wrong = np.flatnonzero(~(np.abs(proba.sum(axis=1) - 1) < 1e-3) | (proba < 0).any(axis=1))
     if len(wrong):
         raise ValueError(

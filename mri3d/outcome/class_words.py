@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mri3d.cohort.cohort import list_text
 from mri3d.outcome.class_scores import confusion_matrix, count_classes
 from mri3d.outcome.words import Words
+from mri3d.texts import list_text
 
 FEW_TESTS = 30
 """Tests of a class; with fewer, the standard error of a proportion of 0.8 is above 0.07."""
@@ -48,6 +48,13 @@ class ClassWords(Words):
         """Name evidence for a class, and against it."""
         return f"for {self.names[target]}", f"against {self.names[target]}"
 
+    def heatmap_reading(self) -> str:
+        """Write that the evidence for a class is shown."""
+        return (
+            "A heatmap shows where the model found evidence for the class: the brighter, the more, relative to the "
+            "strongest place in the same scan."
+        )
+
     def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:
         """Write the confusion matrix, a row for each true class."""
         counts = confusion_matrix(targets, predictions.argmax(axis=1), len(self.names))
@@ -83,6 +90,10 @@ class ClassWords(Words):
             "group or illness they can be wrong without any sign of it here: test the model on labelled scans of your "
             "own first.",
         ]
+
+    def spread_of(self) -> str:
+        """Name the probability."""
+        return "the predicted class's probability"
 
     def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
         """Write the first defined one of AUC, balanced accuracy and accuracy, and what it means."""

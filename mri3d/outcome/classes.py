@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from mri3d.cohort.cohort import list_text
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome.class_scores import auc, class_scores, count_classes, membership
 from mri3d.outcome.class_words import ClassWords
 from mri3d.outcome.outcome import Example, Outcome, Scores
 from mri3d.outcome.platt import fit_sigmoids, sigmoid_proba, softmax_proba
+from mri3d.texts import list_text, number_text
 
 if TYPE_CHECKING:
     from mri3d.outcome.objectives import Objective
@@ -64,12 +64,11 @@ class Classes(Outcome):
         """Return the class of each row, int64 [N]; a class in too few groups is a UserError that names it."""
         problems = []
         for target, name in enumerate(self.names):
-            members = targets == target
-            num_subjects, num_groups = int(members.sum()), len(np.unique(groups[members]))
+            mine = targets == target
+            num_sessions, num_groups = int(mine.sum()), len(np.unique(groups[mine]))
             if num_groups < needed:
-                within = f" in {num_groups} group{'s' * (num_groups != 1)}" if num_groups < num_subjects else ""
-                plural = "s" * (num_subjects != 1)
-                problems.append(f"class {name!r} has {num_subjects} subject{plural}{within}")
+                within = f" in {number_text(num_groups, 'group')}" if num_groups < num_sessions else ""
+                problems.append(f"class {name!r} has {number_text(num_sessions, 'session')}{within}")
         if problems:
             raise UserError(
                 f"{list_text(problems)}: fewer than the {needed} that {reason}. {remedy}Add subjects, join the class "
@@ -80,7 +79,7 @@ class Classes(Outcome):
     def lacking(self, targets: np.ndarray) -> str:
         """Name the classes that no row belongs to."""
         missing = [name for name, count in count_classes(targets, self.names).items() if not count]
-        return f"no subject of class {list_text(list(map(repr, missing)), ', ')}" if missing else ""
+        return f"no session of class {list_text(list(map(repr, missing)), ', ')}" if missing else ""
 
     @property
     def decisions(self) -> tuple[str, ...]:
@@ -161,7 +160,7 @@ class Classes(Outcome):
         return np.asarray(heat / (heat.max() or 1.0))
 
     def examples(self, targets: np.ndarray, predictions: np.ndarray) -> list[Example]:
-        """Choose for each class the tested subject that the model was surest of."""
+        """Choose for each class the tested session that the model was surest of."""
         chosen = []
         for k, name in enumerate(self.names):
             mine = np.flatnonzero(targets == k)

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from mri3d.arguments import plain
-from mri3d.cohort.cohort import OTHER_COLUMN, count_text, list_text, parse_number
+from mri3d.cohort.cohort import OTHER_COLUMN
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome.classes import Classes
 from mri3d.outcome.measure import Measure
 from mri3d.outcome.outcome import Outcome
+from mri3d.texts import count_text, list_text, parse_number
+
+DEFAULT_TASK = Classes.task
+"""What is predicted unless told."""
 
 MAX_NUMERIC_CLASSES = 5
 """Grades and codes are fewer; more numbers than this are taken for a measurement unless the user insists."""
@@ -21,7 +25,13 @@ MIN_VALUES = 3
 SMALLEST, LARGEST = 1e-30, 1e30
 """Networks compute in float32, and squares of what lies beyond overflow."""
 
-MISSING_CODES = frozenset(float(code) for code in (-9, -99, -999, -9999, 99, 999, 9999, 99999))
+MISSING_CODES = frozenset(
+    float(code)
+    for code in (
+        *(-1, -9, -66, -77, -88, -99, -666, -777, -888, -998, -999, -9998, -9999),
+        *(99, 666, 777, 888, 998, 999, 7777, 8888, 9998, 9999, 99999),
+    )
+)
 
 
 def outcome_of(
@@ -67,9 +77,16 @@ def check_task(task: str) -> None:
 def outcome_from_json(value: Mapping[str, Any]) -> Outcome:
     """Build an outcome from what its `to_json` returned.
 
+    The first version knew classes only and kept nothing but their names, `{"classes": [...]}`: that is read too.
+
     Raises:
         KeyError: It is something else.
+
+    >>> outcome_from_json({"classes": ["F", "M"]})
+    Classes(names=('F', 'M'), name='label')
     """
+    if set(value) == {"classes"}:
+        return Classes(tuple(value["classes"]))
     return TASKS[value["task"]].outcome.from_json(value)
 
 
@@ -167,18 +184,32 @@ def _missing_codes(values: Mapping[str, float]) -> list[str]:
 def _coded(values: Mapping[str, float]) -> list[str]:
     """Name the rows whose value is a usual code for "missing" and lies apart from all values that are none.
 
-    Apart means beyond the others by more than half of their range, or negative where no other value is.
+    Apart means beyond the others by more than half of their range, or negative where no other value is. A few odd
+    values among the others, such as a code that is on no list, do not count.
     """
-    others = [value for value in values.values() if value not in MISSING_CODES]
+    others = _without_odd([value for value in values.values() if value not in MISSING_CODES])
     if not others:
         return []
-    low, high = min(others), max(others)
+    low, high = others[0], others[-1]
     margin = (high - low) / 2
 
     def is_apart(value: float) -> bool:
+        if value == -1:  # ordinary beside 0 and small numbers
+            return low >= 5
         return not low - margin <= value <= high + margin or value < 0 <= low
 
     return [row for row, value in values.items() if value in MISSING_CODES and is_apart(value)]
+
+
+def _without_odd(values: list[float]) -> list[float]:
+    """Sort values, and leave out the few at either end that lie beyond all further in by more than their range."""
+    kept = sorted(values)
+    for _ in range(len(values) // 10):
+        if len(kept) > 2 and kept[1] - kept[0] > kept[-1] - kept[1]:
+            kept = kept[1:]
+        if len(kept) > 2 and kept[-1] - kept[-2] > kept[-2] - kept[0]:
+            kept = kept[:-1]
+    return kept
 
 
 @dataclass(frozen=True)

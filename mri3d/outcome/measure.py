@@ -10,6 +10,7 @@ from mri3d.errors import UserError
 from mri3d.outcome.measure_scores import measure_scores, r2
 from mri3d.outcome.measure_words import MeasureWords, value_text
 from mri3d.outcome.outcome import Example, Outcome, Scores
+from mri3d.texts import number_text
 
 if TYPE_CHECKING:
     from mri3d.outcome.objectives import Objective
@@ -60,10 +61,11 @@ class Measure(Outcome):
         """Return the quantile of each row, int64 [N]; too few groups in all are a UserError."""
         num_groups = len(np.unique(groups))
         if num_groups < needed:
-            within = f" in {num_groups} groups" if num_groups < len(targets) else ""
+            within = f" in {number_text(num_groups, 'group')}" if num_groups < len(targets) else ""
+            verb = "has" if len(targets) == 1 else "have"
             raise UserError(
-                f"{len(targets)} subjects{within} have a value of {self.name}: fewer than the {needed} that {reason}. "
-                f"{remedy}Add subjects."
+                f"{number_text(len(targets), 'session')}{within} {verb} a value of {self.name}: fewer than the "
+                f"{needed} that {reason}. {remedy}Add subjects."
             )
         num_strata = max(1, num_groups // (2 * needed))  # fine ones: the parts differ less, and scores vary less
         edges = np.quantile(targets, np.arange(1, num_strata) / num_strata)
@@ -147,7 +149,7 @@ class Measure(Outcome):
         return np.asarray(evidence / (np.abs(evidence).max() or 1.0))
 
     def examples(self, targets: np.ndarray, predictions: np.ndarray) -> list[Example]:
-        """Choose the best predicted subject of the lowest and of the highest third."""
+        """Choose the best predicted session of the lowest and of the highest third."""
         order, third = np.argsort(targets, kind="stable"), max(1, len(targets) // 3)
         errors, chosen = np.abs(predictions - targets), dict[int, Example]()
         for rows in (order[:third], order[-third:]):

@@ -12,7 +12,7 @@ def measure_scores(targets: np.ndarray, predictions: np.ndarray) -> dict[str, fl
         predictions: Predicted values [N].
 
     Returns:
-        In this order; None where the subjects do not define it, as where all have one value:
+        In this order; None where the sessions do not define it, as where all have one value:
         `mae` (mean absolute error) and `rmse` (root of the mean squared error), in the unit of the measure; `r2` (share
         of the variance that is explained, 1 at best, negative for predictions worse than the mean); `pearson_r` and
         `spearman_r` (correlations of prediction and truth); `error_slope` (slope of the error, predicted minus true,
@@ -28,7 +28,7 @@ def measure_scores(targets: np.ndarray, predictions: np.ndarray) -> dict[str, fl
     """
     targets, predictions = np.asarray(targets, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
     if predictions.shape != targets.shape or not len(targets):
-        raise ValueError(f"predictions {predictions.shape} do not fit {len(targets)} subjects")
+        raise ValueError(f"predictions {predictions.shape} do not fit {len(targets)} sessions")
     if not (np.isfinite(targets).all() and np.isfinite(predictions).all()):
         raise ValueError("a value of the measure or a prediction is not finite")
     errors = predictions - targets

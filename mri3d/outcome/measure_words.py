@@ -53,6 +53,13 @@ class MeasureWords(Words):
         """Name what raises the measure, and what lowers it."""
         return f"raises {self.name}", f"lowers {self.name}"
 
+    def heatmap_reading(self) -> str:
+        """Write that what raises and what lowers the value is shown."""
+        return (
+            "A heatmap shows where the scan changes the predicted value: warm colours raise it and cool colours lower "
+            "it, compared with the average training scan and relative to the strongest place in the same scan."
+        )
+
     def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:
         """Write nothing: the curves of the scores say it."""
         return ""
@@ -85,6 +92,10 @@ class MeasureWords(Words):
             "range. On another scanner, sequence, age group or illness they can be wrong without any sign of it here: "
             "test the model on scans of your own whose value is known first.",
         ]
+
+    def spread_of(self) -> str:
+        """Name the value."""
+        return "the predicted value"
 
     def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
         """Write the mean absolute error, and what it means."""

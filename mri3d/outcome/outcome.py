@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mri3d.outcome.objectives import Objective
 
 Scores = dict[str, float | None]
-"""Name of a score to its value; None where the tested subjects do not define it."""
+"""Name of a score to its value; None where the tested sessions do not define it."""
 
 SCORE_TITLES = {
     "auc": "AUC",
@@ -49,6 +49,14 @@ SCORE_TITLES |= {
     for name in ("mae", "rmse", "r2", "pearson_r", "spearman_r", "error_slope", "gap_correlation")
 }
 
+SCORE_MEANINGS = {
+    "auc": "AUC is the area under the ROC curve",
+    "balanced_accuracy": "Balanced accuracy is the mean over the classes of the proportion classified correctly",
+    "mae": "MAE is the mean absolute error, in the unit of the measure",
+    "r2": "R² is the proportion of the variance that the predictions explain",
+}
+"""Name of a score whose title does not say it, to what it is: a sentence without its end."""
+
 
 def score_text(value: float) -> str:
     """Write a score: three decimals, or three digits where those would be zeros, as the error of a small measure is.
@@ -61,12 +69,12 @@ def score_text(value: float) -> str:
 
 @dataclass(frozen=True)
 class Example:
-    """A tested subject that shows what a model goes by.
+    """A tested session that shows what a model goes by.
 
     Attributes:
-        position: Among the tested subjects.
+        position: Among the tested sessions.
         target: Index of what is to be explained, see `Outcome.contrast`.
-        caption: What is true of the subject, and what was predicted.
+        caption: What is true of the session, and what was predicted.
         evidence: What the colours of its heatmap show.
     """
 
@@ -124,7 +132,7 @@ class Outcome(Protocol):
     def words(self) -> Words:
         """What people are told of it and of its results."""
 
-    # ---- cells of a table, and how to split subjects
+    # ---- cells of a table, and how to split sessions
 
     def encode(self, labels: Sequence[str]) -> np.ndarray:
         """Return the targets [N] of label cells that were checked."""
@@ -194,7 +202,7 @@ class Outcome(Protocol):
     def test_columns(
         self, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None
     ) -> dict[str, list[Any]]:
-        """Return what stands beside the predictions of tested subjects, whose truth is known."""
+        """Return what stands beside the predictions of tested sessions, whose truth is known."""
 
     def spread(self, predictions: np.ndarray) -> float:
         """Return how far the predictions of M models for one scan, [M, K] or [M], differ."""
@@ -211,7 +219,7 @@ class Outcome(Protocol):
         """Scale evidence [X, Y, Z] so that its strongest value is 1; all 0 where there is none."""
 
     def examples(self, targets: np.ndarray, predictions: np.ndarray) -> list[Example]:
-        """Choose tested subjects to picture."""
+        """Choose tested sessions to picture."""
 
     # ---- scores, and what is said of them
 

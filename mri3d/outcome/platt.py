@@ -5,19 +5,19 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
 
-def fit_sigmoids(decisions: np.ndarray, members: np.ndarray) -> np.ndarray:
+def fit_sigmoids(decisions: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Fit the probability of a class as a sigmoid of its decision, one for each column.
 
     A column that ranks the held-out rows backwards tells nothing: its probability becomes the share of the class.
 
     Args:
         decisions: On held-out rows, [N, 1 or K].
-        members: Whether each row belongs to the column's class, bool [N, 1 or K].
+        columns: Whether each row belongs to the column's class, bool [N, 1 or K].
 
     Returns:
         Slope, never negative, and offset for each column, float64 [1 or K, 2].
     """
-    return np.array([_fit(*pair) for pair in zip(decisions.T, members.T, strict=True)])
+    return np.array([_fit(*pair) for pair in zip(decisions.T, columns.T, strict=True)])
 
 
 def sigmoid_proba(decisions: np.ndarray, sigmoids: np.ndarray) -> np.ndarray:
@@ -49,17 +49,17 @@ def softmax_proba(decisions: np.ndarray) -> np.ndarray:
     return proba
 
 
-def _fit(decisions: np.ndarray, members: np.ndarray) -> tuple[float, float]:
+def _fit(decisions: np.ndarray, column: np.ndarray) -> tuple[float, float]:
     """Fit p = expit(slope * decision + offset) to Platt's targets, which keep certainty within what N rows can show."""
-    num_in, num_out = members.sum(), (~members).sum()
-    hopes = np.where(members, (num_in + 1) / (num_in + 2), 1 / (num_out + 2))
+    num_in, num_out = column.sum(), (~column).sum()
+    hopes = np.where(column, (num_in + 1) / (num_in + 2), 1 / (num_out + 2))
     centre, spread = decisions.mean(), decisions.std()
     slope, offset = 0.0, float(np.log(hopes.mean() / (1 - hopes.mean())))
     if spread > 0:
-        column = ((decisions - centre) / spread)[:, None]
+        inputs = ((decisions - centre) / spread)[:, None]
         labels = np.repeat([True, False], len(decisions))  # every row is both, in proportion to its hope
         model = LogisticRegression(C=np.inf, tol=1e-9, max_iter=1000)
-        model.fit(np.vstack([column, column]), labels, sample_weight=np.concatenate([hopes, 1 - hopes]))
+        model.fit(np.vstack([inputs, inputs]), labels, sample_weight=np.concatenate([hopes, 1 - hopes]))
         if (fitted := model.coef_[0, 0] / spread) > 0:
             slope, offset = float(fitted), float(model.intercept_[0] - fitted * centre)
     return slope, offset

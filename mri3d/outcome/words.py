@@ -25,6 +25,9 @@ class Words(Protocol):
     def evidence(self, target: int) -> tuple[str, str]:
         """Name what positive and negative values of a heatmap mean."""
 
+    def heatmap_reading(self) -> str:
+        """Write what a heatmap shows, in a sentence."""
+
     def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:
         """Write how the validation rows of an epoch came out, in Markdown; empty where curves say it all."""
 
@@ -44,6 +47,9 @@ class Words(Protocol):
 
     def prediction_reading(self) -> list[str]:
         """Write how predictions on new scans are to be read."""
+
+    def spread_of(self) -> str:
+        """Name the number whose standard deviation between models `Outcome.spread` is."""
 
     # ---- the test of a run
 

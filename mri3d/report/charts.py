@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from mri3d.report.figures import Picture
+from mri3d.report.picture import Picture
 
 # Okabe and Ito (2008): distinct for every kind of colour vision. More classes repeat them with other dashes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

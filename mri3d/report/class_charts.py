@@ -15,7 +15,7 @@ from sklearn.metrics import roc_curve
 from mri3d.outcome.class_scores import confusion_matrix
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label
 from mri3d.report.elements import Html, element
-from mri3d.report.figures import Picture
+from mri3d.report.picture import Picture
 
 if TYPE_CHECKING:
     from mri3d.outcome import Classes

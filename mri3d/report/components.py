@@ -1,4 +1,4 @@
-"""Charts of principal components: how much variance each explains, and the subjects' scores on them."""
+"""Charts of principal components: how much variance each explains, and the sessions' scores on them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label
-from mri3d.report.figures import Picture
+from mri3d.report.picture import Picture
 
 NAMED = (10, 100, 500)
 """Numbers of components whose explained variance is written out, as in the seed study."""
@@ -58,23 +58,25 @@ def scree_chart(ratios: np.ndarray, *, named: Sequence[int] = NAMED, note: str =
         return chart_picture(figure, alt, f"Variance explained by each component, and cumulatively: {said}. {note}")
 
 
-def subjects_chart(
+def sessions_chart(
     scores: np.ndarray,
     ratios: np.ndarray,
     cells: Sequence[str] | Sequence[float],
     *,
     name: str,
     continuous: bool,
+    word: str,
     note: str = "",
 ) -> Picture:
-    """Draw the subjects by their scores on the first two components, and on the first three where there are so many.
+    """Draw the sessions by their scores on the first two components, and on the first three where there are so many.
 
     Args:
         scores: [N, P]; with one component only, the other axis is 0.
         ratios: Share of the total variance that each component explains [P].
-        cells: What colours each subject [N].
+        cells: What colours each session [N].
         name: What the cells are, such as "sex" or "age".
         continuous: Whether they are numbers that a colour bar shows, or names that a legend lists, see `Outcome`.
+        word: What to call a session, see `mri3d.cohort.people.session_word`.
         note: More for the caption.
     """
     padded = np.pad(scores, ((0, 0), (0, max(0, 2 - scores.shape[1]))))
@@ -94,8 +96,8 @@ def subjects_chart(
         else:
             figure.colorbar(coloured, ax=plane, location="top", aspect=40, label=short_label(name))
         on = "the first two" + (" and the first three" if in_space else "") + " components"
-        alt = f"Subjects by their scores on {on}, coloured by {name}."
-        caption = f"Scores of the subjects on {on}, with the variance that each explains; colour: {name}. {note}"
+        alt = f"{word.capitalize()}s by their scores on {on}, coloured by {name}."
+        caption = f"Scores of the {word}s on {on}, with the variance that each explains; colour: {name}. {note}"
         return chart_picture(figure, alt, caption)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mri3d.files import write_text
 from mri3d.outcome.outcome import SCORE_TITLES
-from mri3d.report.figures import Picture
+from mri3d.report.picture import Picture
 
 _NOTHING = 1e-12  # what is smaller is rounding
 _MAX_DECIMALS = 8  # beyond, a power of ten is shorter
@@ -108,11 +108,6 @@ def score_title(name: str) -> str:
     """
     title = SCORE_TITLES.get(name, name)
     return title[:1].upper() + title[1:]
-
-
-def as_text(value: object) -> str:
-    """Write the value of a parameter as a configuration has it."""
-    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def mean_and_sd(values: Iterable[float | None]) -> str:

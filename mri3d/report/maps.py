@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from scipy.ndimage import binary_fill_holes
 
-from mri3d.report.figures import (
+from mri3d.report.picture import (
     AGAINST_AND_FOR,
     TEXT,
     Picture,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from mri3d.outcome.line import Line
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, short_label
-from mri3d.report.figures import Picture
+from mri3d.report.picture import Picture
 
 if TYPE_CHECKING:
     from mri3d.outcome import Measure

@@ -19,7 +19,7 @@ from mri3d.report.elements import (
     table,
     write_page,
 )
-from mri3d.report.figures import Picture
+from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
 from mri3d.report.score_section import score_section, score_table
 from mri3d.report.training_charts import History, training_chart
@@ -76,7 +76,7 @@ def write_report(
     body += _training(metrics, histories)
     body += tuning_sections(metrics, search)
     body += [element("h2", "Who took part"), *_cohort(cohort, taking_part), *picture_sections(sections)]
-    body += reading_section(outcome.words.reading() if metrics["test"] else [], signed=outcome.signed)
+    body += reading_section(outcome.words.reading() if metrics["test"] else [], outcome.words)
     if configuration:
         setting = details("Every setting of this run", element("pre", configuration))
         body += [element("h2", "Configuration"), setting]

@@ -1,8 +1,11 @@
 """The report of predictions on new scans."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mri3d.report.elements import (
     element,
@@ -15,12 +18,15 @@ from mri3d.report.elements import (
     table,
     write_page,
 )
-from mri3d.report.figures import Picture
+from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
 
+if TYPE_CHECKING:
+    from mri3d.outcome import Words
+
 _SPREAD = (
-    "SD between models is the standard deviation of the predicted value, or of the predicted class's probability, "
-    "between the models that voted. It is no interval for the truth, which can lie further away."
+    "SD between models is the standard deviation of {} between the models that voted. It is no interval for the truth, "
+    "which can lie further away."
 )
 
 
@@ -55,9 +61,7 @@ def write_prediction_report(
     title: str,
     facts: Mapping[str, str],
     summary: str,
-    columns: Sequence[str],
-    reading: Sequence[str],
-    signed: bool,
+    words: Words,
     scans: Sequence[ScanResult],
 ) -> None:
     """Write one HTML file that opens anywhere, offline, with a row for each scan.
@@ -68,14 +72,13 @@ def write_prediction_report(
         facts: What to know first, name to text: which model, when.
         summary: Sentence that goes on after the number of scans that were predicted: "scans classified: 2 as F.", see
             `Words.summary`.
-        columns: Titles of the columns of `ScanResult.values`.
-        reading: How the predictions are to be read.
-        signed: Whether heatmaps have both signs, see `Outcome.signed`.
+        words: Of the outcome: the titles of `ScanResult.values`, and how predictions are to be read.
         scans: In the order of the rows.
     """
     num_pictures = num_within_budget([scan.picture for scan in scans])
     spreads = [scan.spread for scan in scans]
     voted, decimals = any(spread is not None for spread in spreads), num_decimals(spreads)
+    columns = words.value_titles()
     header = ["Scan", "Prediction", *columns, *(["SD between models"] if voted else []), "Warnings", "Heatmap"]
     rows = []
     for place, scan in enumerate(scans):
@@ -90,8 +93,8 @@ def write_prediction_report(
             f"Heatmaps are shown for the first {num_pictures} scans, to keep this page small; all are saved as files."
         )
         sections.append(element("p", text))
-    texts = [*reading, *([_SPREAD] if voted else [])]
-    write_page(path, title=title, sections=[*sections, *reading_section(texts, signed=signed, methods=True)])
+    texts = [*words.prediction_reading(), *([_SPREAD.format(words.spread_of())] if voted else [])]
+    write_page(path, title=title, sections=[*sections, *reading_section(texts, words, methods=True)])
 
 
 def _row(scan: ScanResult, columns: Sequence[str], spread: Sequence[str], *, pictured: bool) -> list[str]:

@@ -1,17 +1,15 @@
 """How to read what all pages show: heatmaps, sides, and what none of it is made for."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mri3d.report.elements import Html, element
 
-_ONE_SIGN = (
-    "A heatmap shows where the model found evidence for the class: the brighter, the more, relative to the strongest "
-    "place in the same scan."
-)
-_TWO_SIGNS = (
-    "A heatmap shows where the scan changes the predicted value: warm colours raise it and cool colours lower it, "
-    "compared with the average training scan and relative to the strongest place in the same scan."
-)
+if TYPE_CHECKING:
+    from mri3d.outcome import Words
+
 _LIMITS = (
     " It does not show disease or a cause, and a strong colour does not mean a reliable prediction. L and R are the "
     "subject's left and right, A and P front and back."
@@ -24,14 +22,13 @@ _METHODS = (
 _RESEARCH_ONLY = "For research only: not for decisions about patients."
 
 
-def reading_section(texts: Sequence[str], *, signed: bool, methods: bool = False) -> list[Html]:
+def reading_section(texts: Sequence[str], words: Words, *, methods: bool = False) -> list[Html]:
     """Explain how a page is to be read.
 
     Args:
         texts: On the scores or predictions, from the outcome.
-        signed: Whether heatmaps have both signs, see `Outcome.signed`.
+        words: Of the outcome: what its heatmaps show.
         methods: Whether to explain the kinds of heatmaps too.
     """
-    heatmaps = (_TWO_SIGNS if signed else _ONE_SIGN) + _LIMITS
-    items = [*texts, heatmaps, *([_METHODS] if methods else []), _RESEARCH_ONLY]
+    items = [*texts, words.heatmap_reading() + _LIMITS, *([_METHODS] if methods else []), _RESEARCH_ONLY]
     return [element("h2", "How to read this"), element("ul", *(element("li", text) for text in items))]

@@ -19,8 +19,8 @@ from mri3d.report.elements import (
     score_title,
     table,
 )
-from mri3d.report.figures import Picture
 from mri3d.report.measure_charts import error_against_true_chart, predicted_against_true_chart
+from mri3d.report.picture import Picture
 
 if TYPE_CHECKING:
     from mri3d.outcome import Outcome

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mri3d.outcome import SCORE_MEANINGS
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, short_label
 from mri3d.report.elements import (
     Html,
@@ -20,16 +21,10 @@ from mri3d.report.elements import (
     table,
     write_page,
 )
-from mri3d.report.figures import Picture
+from mri3d.report.picture import Picture
 
 _WHO_IS_TESTED = ("seed", "data", "evaluation", "task")  # settings that decide it
 _MAX_DRAWN = 40
-_MEANINGS = {
-    "auc": "AUC is the area under the ROC curve",
-    "balanced_accuracy": "Balanced accuracy is the mean over the classes of the proportion classified correctly",
-    "mae": "MAE is the mean absolute error, in the unit of the measure",
-    "r2": "R² is the proportion of the variance that the predictions explain",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +146,7 @@ def _legend(part: SweepPart, *, num_left_out: int) -> str:
     text = "Each score is that of all tests together"
     if _folded(part.runs):
         text += "; beside it stand the mean and standard deviation over the folds, which a single split does not have"
-    meanings = [_MEANINGS[name] for name in part.compared if name in _MEANINGS]
+    meanings = [SCORE_MEANINGS[name] for name in part.compared if name in SCORE_MEANINGS]
     few = [f"The chart leaves out the last {num_left_out} runs of the table"] if num_left_out else []
     return ". ".join([text, *meanings, *few]) + "."
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mri3d.report.elements import Html, as_text, element, figure, mean_and_sd, score_title, table
+from mri3d.report.elements import Html, element, figure, mean_and_sd, score_title, table
 from mri3d.report.training_charts import validation_chart
+from mri3d.texts import value_text
 
 _TRAIN, _VALIDATION = "train_", "validation_"  # before the name of the score that led the choice
 
@@ -54,14 +55,16 @@ def tuning_sections(metrics: Mapping[str, Any], search: Sequence[Mapping[str, An
         chart = validation_chart(curve.name, curve.values, curve_scores, caption, criterion=curve.criterion)
         shown += [figure(chart), _choices(curve, num_folds)]
     fair = (
-        f"Each of {num_folds} folds chose within its own training subjects, and was then tested on other subjects."
+        f"Each of {num_folds} folds chose within its own training sessions, and was then tested on other sessions."
         if num_folds > 1
-        else "The choice was made within the training subjects."
+        else "The choice was made within the training sessions."
     )
     return [
         element("h2", "What the inner folds chose"),
         element(
-            "p", f"{fair} The validation scores below led the choice and are therefore too good: use the test results."
+            "p",
+            f"{fair} The validation scores below led the choice and are therefore too good: only a test says how good "
+            "the model is.",
         ),
         element("div", *shown, css="grid"),
     ]
@@ -120,7 +123,7 @@ def _choices(curve: ValidationCurve, num_folds: int) -> Html:
     """List how many folds chose each value, and the numbers of the curve."""
     rows = [
         [
-            as_text(value),
+            value_text(value),
             f"{count} of {num_folds}",
             mean_and_sd(train),
             mean_and_sd(held_out),

@@ -92,7 +92,7 @@ def _scans_at(path: Path, suffix: str) -> Iterator[Path]:
     """Yield the scans of one place, and what is named like one but cannot be read: reading it says so."""
     if path.is_dir():
         bids = _is_bids(path)
-        for file in sorted(path.rglob("*")):
+        for file in sorted(_files_beneath(path)):
             inside = file.relative_to(path)
             hidden = any(part.startswith(".") for part in inside.parts)
             other = bids and not (inside.parts[0].startswith("sub-") and scan_name(file).endswith(f"_{suffix}"))
@@ -104,6 +104,16 @@ def _scans_at(path: Path, suffix: str) -> Iterator[Path]:
         for name in sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no absolute pattern)
             if name.endswith(SCAN_ENDINGS) and not Path(name).is_dir():
                 yield Path(name)
+
+
+def _files_beneath(folder: Path) -> Iterator[Path]:
+    """Yield what lies in a folder and in those beneath it, and warn of a folder that cannot be looked into."""
+
+    def warn(error: OSError) -> None:
+        log.warning("%s cannot be searched: %s", error.filename, error.strerror)
+
+    for root, _, names in os.walk(folder, onerror=warn):
+        yield from (Path(root) / name for name in names)
 
 
 def _why_none(path: Path, suffix: str) -> str:

@@ -82,8 +82,7 @@ class VolumeDataset(Dataset[Batch]):
     def __init__(
         self, volumes: VolumeSequence, targets: np.ndarray, *, augmentation: Augmentation | None, seed: int
     ) -> None:
-        self.volumes, self.targets, self.seed = volumes, targets, seed
-        self.dtype = torch.float64 if np.issubdtype(targets.dtype, np.floating) else torch.int64
+        self.volumes, self.targets, self.seed = volumes, _of_64_bits(targets), seed
         self.transform = augmentation.transform(volumes.shape[1:]) if augmentation else None
 
     def __getitem__(self, index: tuple[int, int]) -> Batch:
@@ -94,8 +93,16 @@ class VolumeDataset(Dataset[Batch]):
             tensor = augment(self.transform, volume, draw)
         else:
             tensor = torch.from_numpy(volume)
-        target = torch.tensor(self.targets[row].item(), dtype=self.dtype)
-        return {"volume": tensor, "target": target, "row": torch.tensor(row)}
+        return {"volume": tensor, "target": self.targets[row], "row": torch.tensor(row)}
+
+
+def _of_64_bits(targets: np.ndarray) -> torch.Tensor:
+    """Copy targets [N] in the precision that losses take, whole numbers as such.
+
+    >>> _of_64_bits(np.array([1, 0], np.int8)).dtype, _of_64_bits(np.array([0.5], np.float32)).dtype
+    (torch.int64, torch.float64)
+    """
+    return torch.from_numpy(targets.astype(np.result_type(targets, np.int64)))
 
 
 class LazyLoader(DataLoader[Batch]):

@@ -3,7 +3,6 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-
 VERSION = 1  # part of the names of smoothed volumes: raise it when the same share begins to give other ones
 
 

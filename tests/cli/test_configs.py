@@ -10,7 +10,16 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 import mri3d
-from mri3d.cli.configuration import ALIASES, GROUPS, KEYS, Schema, check, conf_folder, make_parts
+from mri3d.cli.configuration import (
+    ALIASES,
+    GROUPS,
+    KEYS,
+    Schema,
+    check,
+    check_trainer_is_used,
+    conf_folder,
+    make_parts,
+)
 from mri3d.cli.overrides import hydra_overrides
 from mri3d.cli.places import PLACES
 from mri3d.errors import UserError
@@ -114,6 +123,26 @@ def test_each_value_stands_in_one_place_and_reaches_what_needs_it():
         assert parts.configuration["trainer"]["max_epochs"] == parts.model.trainer.keywords["max_epochs"] == 3
         assert "trainer" not in parts.configuration["model"]
     assert make_parts(composed("model=ridge", "trainer.max_epochs=3")).model.name == "ridge"
+
+
+@pytest.mark.parametrize("model", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
+@pytest.mark.parametrize("typed", ["++trainer.max_epochs=3", "+trainer.devices=2", "~trainer.max_epochs"])
+def test_options_of_a_trainer_that_the_model_has_not_are_refused_where_they_were_typed(model, typed):
+    configuration = composed(f"model={model}")
+    others = [f"model={model}", "seed=3", "name=trainer.x", "trainer=default"]
+    check_trainer_is_used(configuration, others, swept=[])
+    check_trainer_is_used(configuration, [*others, typed], swept=["model", "seed"])
+    if model in NETWORKS:
+        check_trainer_is_used(configuration, [*others, typed], swept=[])
+        return
+    for swept in ([], ["seed"]):
+        with pytest.raises(UserError, match=rf"^{typed.lstrip('+~')} does nothing for \w+, which is fitted without a"):
+            check_trainer_is_used(configuration, [*others, typed], swept=swept)
+
+
+def test_a_model_that_mri3d_does_not_offer_may_take_a_trainer():
+    for model in ({"_target_": "my_module.MyModel"}, {}, None):
+        check_trainer_is_used({"model": model}, ["++trainer.max_epochs=3"], swept=[])
 
 
 def test_contradictory_places_of_an_older_run_are_named_and_equal_ones_dropped():

@@ -118,7 +118,7 @@ def test_a_mistake_ends_with_one_message_and_status_2(tmp_path):
         (("nonsense",), "'nonsense' is not of the form key=value"),
         (("components=many",), "components='many' is not a whole number"),
         (("components=-1", *SMALL), "components=-1 is negative"),
-        (("also=[12]", *SMALL), "there is no component 12: these subjects have 11"),
+        (("also=[12]", *SMALL), "there is no component 12: these sessions have 11"),
         (("subject=demo03", *SMALL), "subject=demo03 does not take part. Did you mean 'demo003'?"),
         (("variance=500", *SMALL), "variance=500 is impossible: 12 subjects have 12 components in the transposed form"),
         (("variance=0", *SMALL), "variance=0 is impossible"),
@@ -179,6 +179,8 @@ def test_page_and_maps_of_an_earlier_call_are_replaced(classical):
 def test_help(tmp_path, command):
     text = run(command, "--help", cwd=tmp_path).stdout
     assert "python -m mri3d averages data=table" in text
+    assert "classes: the average of each" in text
+    assert "a measure: the average, slope, t map" in text  # what is drawn depends on the outcome
     assert "data.label=label  (text)" in run(command, "data=table", "--help", cwd=tmp_path).stdout
 
 

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from mri3d.cli.configuration import trusted_names
-from mri3d.cli.places import check_targets, foreign, installed_networks
+from mri3d.cli.places import NETWORKS_GROUP, check_targets, foreign, installed_networks
 from mri3d.errors import UserError
+from mri3d.nets.networks import GROUP
 from tests.cli.test_configs import configuration
 
 EVIL = "evil_module.Thing"
@@ -124,6 +125,10 @@ def test_networks_of_installed_packages_are_offered_without_importing_them(whole
     assert "their_nets" not in sys.modules
     with pytest.raises(UserError, match=r"model\.optimizer\._target_=their_nets\.wide\.Wide is not one"):
         check_targets(put(whole, ("model", "optimizer"), node), ())
+
+
+def test_networks_are_offered_from_where_they_are_loaded():
+    assert NETWORKS_GROUP == GROUP  # apart, because the command line reads no torch
 
 
 @pytest.mark.parametrize(

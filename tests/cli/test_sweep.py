@@ -65,6 +65,37 @@ def test_standard_output_ends_with_the_table_after_the_lines_of_the_runs(swept):
         assert "What the inner folds chose" in (cwd / folder / "report.html").read_text()
 
 
+@pytest.mark.parametrize("models", ["model=sfcn,ridge,knn,seed", "model=choice(sfcn,ridge)"])
+def test_options_of_the_trainer_are_for_the_networks_among_the_models(models, here, monkeypatch):
+    begun = []
+
+    def noted(configuration, folder, **options):
+        begun.append((configuration["model"]["_target_"].rpartition(".")[2], configuration["trainer"]["max_epochs"]))
+        raise UserError("it is enough to have begun")
+
+    monkeypatch.setattr("mri3d.cli.train.execute", noted)
+    status, said = here("train", "-m", models, "trainer.max_epochs=5,6", "resolution=24")
+    assert status == 2
+    expected = ["CNN", "Ridge", "KNN", "CNN"] if "knn" in models else ["CNN", "Ridge"]
+    assert begun == [(name, epochs) for name in expected for epochs in (5, 6)]
+    classical = [name for name in expected if name != "CNN"]
+    told = [line for line in said.splitlines() if "does nothing" in line]
+    assert told == [
+        f"trainer.max_epochs={epochs} does nothing for {name}, which is fitted without a trainer."
+        for name in classical
+        for epochs in (5, 6)
+    ]
+
+
+def test_options_of_the_trainer_are_refused_in_a_sweep_of_one_model_without(here):
+    status, said = here("train", "-m", "model=ridge", "resolution=24,30", "trainer.max_epochs=5")
+    assert status == 2
+    told = (
+        "error: trainer.max_epochs=5 does nothing for Ridge, which is fitted without a trainer. Leave it out, or choose"
+    )
+    assert said.count(told) == 2
+
+
 def test_one_run_and_failures_alone_leave_nothing(tmp_path):
     sweep = Sweep()
     sweep.root = tmp_path

@@ -3,18 +3,14 @@
 import csv
 import json
 import os
-import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import yaml
-
-from mri3d.model_folder import read_model, write_model
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "trainer.accelerator=cpu")
@@ -49,13 +45,6 @@ def holdout(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("holdout")
     done = run("train", *SMALL, "trainer.max_epochs=2", cwd=cwd)
     return cwd, the_run(cwd), done
-
-
-@pytest.fixture(scope="module")
-def kfold(tmp_path_factory):
-    cwd = tmp_path_factory.mktemp("kfold")
-    run("train", *SMALL, "trainer.max_epochs=1", "evaluation=kfold", "evaluation.folds=2", "name=two", cwd=cwd)
-    return cwd, the_run(cwd)
 
 
 def test_run_ends_with_three_lines_on_standard_output(holdout):
@@ -128,24 +117,6 @@ def test_prediction_of_test_subjects_is_the_run_s_own_and_bad_scans_have_a_reaso
     assert heatmap.shape == scan.shape
     np.testing.assert_allclose(heatmap.affine, scan.affine, atol=1e-5)
     assert (tmp_path / "results/report.html").is_file()
-
-
-@pytest.mark.slow
-def test_folds_vote(kfold, tmp_path):
-    _, folder = kfold
-    assert sorted(path.parent.name for path in folder.glob("model/*/card.json")) == ["fold_0", "fold_1"]
-    rows = rows_of(folder / "predictions.csv")
-    assert len({row["subject"] for row in rows}) == len(rows) == 16
-    scan = rows_of(folder / "cohort.csv")[0]["scan"]
-    run("predict", f"model={folder}", f"scans={scan}", "out=all", "heatmap=none", cwd=tmp_path)
-    singles = []
-    for k in range(2):
-        run("predict", f"model={folder}/model/fold_{k}", f"scans={scan}", f"out=f{k}", "heatmap=none", cwd=tmp_path)
-        singles.append(float(rows_of(tmp_path / f"f{k}/predictions.csv")[0]["p_1"]))
-    (voted,) = rows_of(tmp_path / "all/predictions.csv")
-    assert float(voted["p_1"]) == pytest.approx(np.mean(singles), abs=1e-7)
-    assert float(voted["spread"]) == pytest.approx(np.std(singles), abs=1e-5)
-    assert not (tmp_path / "all/heatmaps").exists()
 
 
 def test_classical_model_is_judged_by_nested_folds_and_predicts_as_it_was_tested(tmp_path):
@@ -287,19 +258,6 @@ def test_run_is_not_resumed_on_another_cohort(tmp_path):
     done = run("train", f"resume={folder}", cwd=tmp_path, status=2)
     assert "the cohort is not the one" in done.stderr
     assert (folder / "cohort.csv").read_bytes() == before
-
-
-@pytest.mark.slow
-def test_folds_that_are_missing_are_told(kfold, tmp_path):
-    _, folder = kfold
-    shutil.copytree(folder / "model", tmp_path / "model")
-    shutil.copytree(tmp_path / "model/fold_0", tmp_path / "model/fold_7")
-    for name in ("fold_0", "fold_7"):
-        contents = read_model(tmp_path / f"model/{name}")
-        write_model(tmp_path / f"model/{name}", replace(contents, card=replace(contents.card, num_folds=3)))
-    shutil.rmtree(tmp_path / "model/fold_1")
-    done = run("predict", "model=model", "scans=x.nii", "out=r", cwd=tmp_path, status=2)
-    assert "the models of 2 of its 3 folds" in done.stderr
 
 
 @pytest.mark.parametrize("script", ["train", "predict"])

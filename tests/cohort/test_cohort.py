@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, means_no_label, parse_number
+from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, means_no_label
 from mri3d.errors import option
 
 
@@ -140,16 +140,3 @@ def test_cohort_is_frozen_and_travels_between_processes():
 )
 def test_no_label_compares_as_text_and_as_number(cell, unlabelled, expected):
     assert means_no_label(cell, unlabelled) is expected
-
-
-@pytest.mark.parametrize(
-    ("cell", "number"),
-    [
-        ("7.50", 7.5),
-        ("-9", -9.0),
-        ("1e3", 1000.0),
-        *((cell, None) for cell in ("45 y", "1,5", "nan", "inf", "", "1_0")),
-    ],
-)
-def test_numbers_are_what_is_written_as_one(cell, number):
-    assert parse_number(cell) == number

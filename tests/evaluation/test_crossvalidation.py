@@ -36,6 +36,10 @@ class Peer:
     chooses = False
     uses_components = False
 
+    def identity(self, *, length=True):
+        """Have one option."""
+        return f"peer {self.line}"
+
     def check(self, training):
         """Remember what was checked; the list is shared with the copies on purpose."""
         self.checked.append(training)

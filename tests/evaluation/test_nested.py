@@ -42,6 +42,10 @@ class Peer:
     uses_components = False
     line = None
 
+    def identity(self, *, length=True):
+        """Have one option."""
+        return f"peer {self.C}"
+
     def check(self, training):
         """Refuse one value by name."""
         if self.C < 0:
@@ -113,12 +117,8 @@ def test_each_fold_takes_the_setting_with_the_best_mean_inner_score(which, reque
     validation = validation_of(study, tmp_path)
     results = validation.run()
     for training, result in zip(validation.trainings, results.folds, strict=True):
-        inner = KFold(folds=4, validation=0.0).split(
-            study.outcome,
-            training.targets[training.train_rows],
-            training.groups[training.train_rows],
-            seed=training.seed,
-        )
+        targets, groups = training.targets[training.train_rows], training.groups[training.train_rows]
+        inner = KFold(folds=4, validation=0.0).split(study.outcome, targets, groups, seed=training.seed)
         expected = np.zeros((3, 4))
         for (number, setting), (k, fold) in ((s, f) for s in enumerate(SETTINGS) for f in enumerate(inner)):
             train, held_out = training.train_rows[fold.train_rows], training.train_rows[fold.test_rows]

@@ -155,7 +155,7 @@ def test_fold_texts_say_the_side_or_the_folds_that_test():
         (partial(KFold, validation=1.5), r"evaluation.validation=1.5"),
         (
             partial(KFold, folds=5),
-            r"class 'patient' has 4 subjects: fewer than the 5 that evaluation.folds=5 needs. Ask for fewer",
+            r"class 'patient' has 4 sessions: fewer than the 5 that evaluation.folds=5 needs. Ask for fewer",
         ),
     ],
 )
@@ -170,22 +170,31 @@ def test_bad_arguments_are_told_with_their_value(splitter, message):
 def test_a_class_in_too_few_groups_is_told():
     groups = np.array(["one family"] * 12 + [f"s{row}" for row in range(12)])
     with pytest.raises(
-        UserError, match=r"class 'control' has 12 subjects in 1 group: fewer than the 3 that a hold-out"
+        UserError, match=r"class 'control' has 12 sessions in 1 group: fewer than the 3 that a hold-out"
     ):
         Holdout().split(CLASSES, np.repeat([0, 1], 12), groups, seed=0)
     with pytest.raises(UserError, match=r"holds one class \(control 9\); a classifier needs two or more classes"):
         outcome_of(dict.fromkeys(alone(9), "control"), task="classification", name="label")
 
 
+def test_a_measure_of_which_hardly_any_differ_is_told_so_where_there_are_no_groups():
+    targets = np.array([1.0] * 27 + [2.0, 3.0, 4.0])
+    with pytest.raises(
+        UserError, match=r"the training set of fold \d has no two different values of .*: too few sessions differ"
+    ):
+        for seed in range(200):
+            KFold(folds=2, validation=0.45).split(Measure("age"), targets, np.arange(30), seed=seed)
+
+
 def test_a_side_without_a_class_is_warned_of_and_training_without_one_refused(caplog):
     # Three patients in two folds: where two are tested, one is left for training and none for validation.
     KFold(folds=2).split(CLASSES, cohort([20, 3]), alone(23), seed=0)
     assert caplog.text.count("the validation set of fold") == 1
-    assert "has no subject of class 'patient': some of its scores cannot be computed" in caplog.text
+    assert "has no session of class 'patient': some of its scores cannot be computed" in caplog.text
     # Three hospitals, each without one of three classes: whichever stands alone, a side lacks a class.
     targets = np.array([0] * 4 + [1] * 4 + [1] * 4 + [2] * 4 + [0] * 4 + [2] * 4)
     groups = np.repeat(["north", "south", "west"], 8)
-    with pytest.raises(UserError, match=r"training set of fold \d has no subject of class '.', because the groups"):
+    with pytest.raises(UserError, match=r"training set of fold \d has no session of class '.', because the groups"):
         KFold(folds=2, validation=0.0).split(Classes(("a", "b", "c")), targets, groups, seed=0)
 
 
@@ -230,7 +239,7 @@ def test_the_order_of_the_rows_of_a_measure_changes_nothing():
 
 def test_too_few_groups_for_a_measure_are_told():
     with pytest.raises(
-        UserError, match=r"12 subjects in 4 groups have a value of age: fewer than the 5 that folds=5 needs\. Ask"
+        UserError, match=r"12 sessions in 4 groups have a value of age: fewer than the 5 that folds=5 needs\. Ask"
     ):
         KFold().split(AGE, np.arange(12.0), np.arange(12) % 4, seed=0)
 

@@ -49,7 +49,7 @@ def test_each_of_three_classes_is_held_against_all_others():
 
 def test_a_class_of_one_has_no_t():
     targets = np.array([0, 0, 1])
-    with pytest.raises(UserError, match="class b has 1 subject: a t map needs two"):
+    with pytest.raises(UserError, match="class b has 1 session: a t map needs two"):
         class_averages(in_memory(targets, seed=1), targets, ("a", "b"))
     with pytest.raises(UserError) as caught:
         class_averages(in_memory(targets, seed=1), targets, ("a", "b"))

@@ -57,9 +57,13 @@ def test_a_voxel_that_is_the_measure_itself_has_a_large_finite_t():
     assert np.isfinite(found.t).all()
 
 
-def test_too_few_subjects_and_a_constant_measure_are_told():
-    volumes = InMemory(ageing_brains()[:2])
-    with pytest.raises(UserError, match="2 subjects are too few for a t map: it needs 3"):
-        correlation_map(volumes, AGES[:2])
-    with pytest.raises(UserError, match="the measure is 42 for all subjects"):
+@pytest.mark.parametrize(("count", "said"), [(1, "1 session is"), (2, "2 sessions are")])
+def test_too_few_sessions_are_told(count, said):
+    volumes = InMemory(ageing_brains()[:count])
+    with pytest.raises(UserError, match=f"^{said} too few for a t map: it needs 3. Add subjects"):
+        correlation_map(volumes, AGES[:count])
+
+
+def test_a_measure_is_never_constant():
+    with pytest.raises(AssertionError, match="no measure if all have one value"):
         correlation_map(InMemory(ageing_brains()), np.full(len(AGES), 42.0))

@@ -36,5 +36,5 @@ def test_agree_with_scikit_learn(tmp_path):
 def test_first_and_chosen():
     assert chosen_components(10, [], 4) == (1, 2, 3, 4)
     assert chosen_components(0, [9, 3], 11) == (3, 9)
-    with pytest.raises(UserError, match="there is no component 12: these subjects have 11"):
+    with pytest.raises(UserError, match="there is no component 12: these sessions have 11"):
         chosen_components(2, [12], 11)

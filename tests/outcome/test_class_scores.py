@@ -111,7 +111,7 @@ def test_one_class_leaves_scores_undefined_and_says_why(caplog):
     for name in ("auc", "balanced_accuracy", "f1", "sensitivity"):
         assert result[name] is None
     assert result["accuracy"] == result["specificity"] == 1.0
-    assert "no AUC for these 2 test subjects: none is of class 'patient'" in caplog.text
+    assert "no AUC for these 2 test sessions: none is of class 'patient'" in caplog.text
 
 
 def test_a_certain_and_wrong_answer_costs_a_finite_amount():
@@ -125,7 +125,7 @@ def test_a_certain_and_wrong_answer_costs_a_finite_amount():
         ([[0.5, 0.5], [np.nan, 0.5]], r"1 of 2 rows are no probabilities; the first, row 1, is \[nan 0.5\]"),
         ([[0.5, 0.6], [0.5, 0.5]], "row 0"),
         ([[1.5, -0.5], [0.5, 0.5]], "row 0"),
-        ([[0.5, 0.5]], r"probabilities \(1, 2\) do not fit 2 subjects and 2 classes"),
+        ([[0.5, 0.5]], r"probabilities \(1, 2\) do not fit 2 sessions and 2 classes"),
     ],
 )
 def test_what_is_no_probability_is_refused(proba, message):

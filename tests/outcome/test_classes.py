@@ -22,17 +22,17 @@ def test_strata_are_the_classes():
 def test_class_in_too_few_groups_is_refused_by_name():
     targets = np.array([0, 0, 0, 1, 1])
     with refused(
-        r"^class 'patient' has 2 subjects: fewer than the 3 that a hold-out needs\. Add subj.*\(data\.unlabelled\)"
+        r"^class 'patient' has 2 sessions: fewer than the 3 that a hold-out needs\. Add subj.*\(data\.unlabelled\)"
     ):
         TWO.strata(targets, np.arange(5), needed=3, reason="a hold-out needs")
-    told = r"class 'control' has 3 subjects in 1 group; class 'patient' has 2 subjects: .* 3 that .*\. Lower it\. Add"
+    told = r"class 'control' has 3 sessions in 1 group; class 'patient' has 2 sessions: .* 3 that .*\. Lower it\. Add"
     with refused(told):
         TWO.strata(targets, np.array([7, 7, 7, 1, 2]), needed=3, reason="a hold-out needs", remedy="Lower it. ")
 
 
 @pytest.mark.parametrize(
     ("targets", "lacking"),
-    [([0, 1, 2], ""), ([0, 0], "no subject of class 'b', 'c'"), ([], "no subject of class 'a', 'b', 'c'")],
+    [([0, 1, 2], ""), ([0, 0], "no session of class 'b', 'c'"), ([], "no session of class 'a', 'b', 'c'")],
 )
 def test_classes_that_no_row_has_are_named(targets, lacking):
     assert THREE.lacking(np.array(targets, dtype=int)) == lacking

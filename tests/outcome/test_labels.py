@@ -135,6 +135,13 @@ YEARS = [str(year) for year in range(20, 90, 2)]
         (["-99"], r"-99 \(1 rows\)"),
         (["999"] * 3, r"999 \(3 rows\)"),
         (["999", "-9", "999.0"], r": -9 \(1 rows\); 999 \(2 rows\)\. Leave them out with .*=\[-9\.0, 999\.0\]"),
+        (["-1", *["-9"] * 3], r": -9 \(3 rows\); -1 \(1 rows\)"),
+        (["-88", *["-99"] * 3], r": -99 \(3 rows\); -88 \(1 rows\)"),
+        (["777", "888", "999"], r": 777 \(1 rows\); 888 \(1 rows\); 999 \(1 rows\)"),
+        (["-1"], r": -1 \(1 rows\)"),
+        (["999", "1000"], r": 999 \(1 rows\)"),  # beside a value that is odd by itself
+        (["-9", "-60"], r": -9 \(1 rows\)"),
+        (["-99", "-500", "990"], r": -99 \(1 rows\)"),
     ],
 )
 def test_codes_for_missing_values_are_named_with_their_counts(codes, message):
@@ -157,6 +164,9 @@ def test_a_code_among_small_scores_is_named():
         ["-9", "-8.5", "-10", "-9.2", "-7", "-11"],
         [str(change) for change in range(-30, 31, 3)],  # -9 among changes
         [str(volume) for volume in range(900, 1100, 9)],  # 999 mm3
+        ["-12", "-9", *[str(degrees) for degrees in range(0, 30, 2)]],
+        ["-1", *[str(change) for change in range(12)]],
+        ["1", "2", "2", "3", "4", "5", "8", "13", "30", "90", "200", "400", "700", "999"],  # a long tail
         ["-9", "999", "99"],  # nothing else: there is nothing to lie apart from
     ],
 )

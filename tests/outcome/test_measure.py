@@ -69,9 +69,9 @@ def test_every_fold_spans_the_ages_and_keeps_groups_whole():
 
 
 def test_too_few_groups_are_refused_by_name():
-    with refused(r"^2 subjects have a value of age: fewer than the 3 that a hold-out needs\. Add subjects\.$"):
+    with refused(r"^2 sessions have a value of age: fewer than the 3 that a hold-out needs\. Add subjects\.$"):
         strata([30, 40])
-    with refused(r"^6 subjects in 2 groups have a value of age: fewer than the 3 that a hold-out needs"):
+    with refused(r"^6 sessions in 2 groups have a value of age: fewer than the 3 that a hold-out needs"):
         strata([30, 31, 32, 60, 61, 62], np.repeat(["anna", "bert"], 3))
 
 

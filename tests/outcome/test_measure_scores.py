@@ -82,9 +82,9 @@ def test_values_that_differ_by_rounding_alone_are_constant():
 @pytest.mark.parametrize(
     ("targets", "predictions", "message"),
     [
-        ([1.0, 2.0], [1.0], r"predictions \(1,\) do not fit 2 subjects"),
-        ([1.0, 2.0], [[1.0], [2.0]], r"predictions \(2, 1\) do not fit 2 subjects"),
-        ([], [], r"predictions \(0,\) do not fit 0 subjects"),
+        ([1.0, 2.0], [1.0], r"predictions \(1,\) do not fit 2 sessions"),
+        ([1.0, 2.0], [[1.0], [2.0]], r"predictions \(2, 1\) do not fit 2 sessions"),
+        ([], [], r"predictions \(0,\) do not fit 0 sessions"),
         ([1.0, np.nan], [1.0, 2.0], "not finite"),
         ([1.0, 2.0], [1.0, np.inf], "not finite"),
     ],

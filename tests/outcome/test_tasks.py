@@ -1,8 +1,21 @@
 """The table of tasks: an outcome by its name, from labels and from JSON."""
 
+import inspect
+
 import pytest
 
-from mri3d.outcome import TASKS, Classes, Measure, outcome_from_json, outcome_of
+from mri3d.cli.configuration import Schema
+from mri3d.outcome import (
+    DEFAULT_TASK,
+    SCORE_MEANINGS,
+    SCORE_TITLES,
+    TASKS,
+    Classes,
+    Measure,
+    outcome_from_json,
+    outcome_of,
+)
+from mri3d.study import Study
 from tests.models.refusals import refused
 
 
@@ -24,6 +37,25 @@ def test_json_says_which_task_column_and_classes():
     for wrong in ({"task": "classification", "name": "sex"}, {"task": "ranking", "name": "sex", "classes": ["F", "M"]}):
         with pytest.raises(KeyError):
             outcome_from_json(wrong)
+
+
+def test_what_the_first_version_kept_of_classes_is_read():
+    old = outcome_from_json({"classes": ["-1", "1", "2"]})
+    assert (old, old.name) == (Classes(("-1", "1", "2")), "label")
+    with pytest.raises(KeyError):
+        outcome_from_json({"classes": ["a", "b"], "name": "sex"})  # of no version
+
+
+def test_one_task_is_the_default_everywhere():
+    assert DEFAULT_TASK in TASKS
+    assert Schema().task == DEFAULT_TASK  # which is read before numpy is imported, and so stands there again
+    for make in (Study.from_table, Study.from_bids, Study.from_arrays, Study.read):
+        assert inspect.signature(make).parameters["task"].default == DEFAULT_TASK
+
+
+def test_a_score_whose_title_says_too_little_is_explained_by_it():
+    for name, meaning in SCORE_MEANINGS.items():
+        assert meaning.casefold().startswith(f"{SCORE_TITLES[name]} is ".casefold())
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 from numpy.testing import assert_allclose
 
-from mri3d.report.components import named_counts, scree_chart, subjects_chart
+from mri3d.report.components import named_counts, scree_chart, sessions_chart
 from mri3d.report.maps import MapView, map_picture, tissue_mask, volumes_picture
 from tests.report.svg import points, texts
 
@@ -46,12 +46,13 @@ def test_named_counts(num_components, expected):
 def test_subjects_are_drawn_one_by_one_with_any_class_name(num_components):
     rng = np.random.default_rng(0)
     cells = [["$<病>", "_a"][target] for target in (0, 1, 1, 0, 1, 0, 1)]
-    picture = subjects_chart(
+    picture = sessions_chart(
         rng.standard_normal((7, num_components)),
         np.full(num_components, 0.25),
         cells,
         name="_dx",
         continuous=False,
+        word="session",
         note="Told.",
     )
     text = picture.data.decode()
@@ -61,6 +62,8 @@ def test_subjects_are_drawn_one_by_one_with_any_class_name(num_components):
     assert "$&lt;病&gt;" in text
     assert " _a" in text
     assert " _dx" in texts(picture)  # above the legend
+    assert picture.caption.startswith("Scores of the sessions on the first two")
+    assert picture.alt.startswith("Sessions by their scores on the first two")
     assert picture.caption.endswith("Told.")
 
 
@@ -68,25 +71,28 @@ def test_subjects_are_drawn_one_by_one_with_any_class_name(num_components):
 def test_subjects_of_a_measure_have_a_colour_bar(num_components):
     scores = np.random.default_rng(0).standard_normal((9, num_components))
     ages = np.linspace(20, 60, 9).tolist()
-    picture = subjects_chart(scores, np.full(num_components, 0.1), ages, name="age", continuous=True)
+    picture = sessions_chart(scores, np.full(num_components, 0.1), ages, name="age", continuous=True, word="subject")
     drawn = points(picture)
     assert [len(some) for some in drawn] == [9] * (2 if num_components >= 3 else 1)
     scale, start = np.polyfit(scores[:, 0], drawn[0][:, 0], 1)
     assert_allclose(start + scale * scores[:, 0], drawn[0][:, 0], atol=0.01)
     assert "age" in texts(picture)
     assert "40" in texts(picture)  # a tick of the bar
+    assert picture.alt.startswith("Subjects by their scores")
     assert picture.alt.endswith("coloured by age.")
 
 
 def test_subjects_of_one_value_are_drawn():
-    picture = subjects_chart(np.eye(4), np.full(4, 0.25), [3, 3, 3, 3], name="score", continuous=True)
+    picture = sessions_chart(np.eye(4), np.full(4, 0.25), [3, 3, 3, 3], name="score", continuous=True, word="subject")
     assert "score" in texts(picture)
 
 
 @pytest.mark.parametrize("cells", [[1, 2, 2, 1], [0.5, 1.5, 1.5, 0.5]])
 @pytest.mark.parametrize("continuous", [False, True])
 def test_what_colours_mean_is_what_is_said_whatever_the_cells_are(cells, continuous):
-    picture = subjects_chart(np.eye(4)[:, :2], np.full(2, 0.25), cells, name="site", continuous=continuous)
+    picture = sessions_chart(
+        np.eye(4)[:, :2], np.full(2, 0.25), cells, name="site", continuous=continuous, word="subject"
+    )
     assert [len(some) for some in points(picture)] == ([4] if continuous else [2, 2, 1, 1])  # with those of a legend
 
 

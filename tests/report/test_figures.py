@@ -1,6 +1,8 @@
 """Pictures of heads: left is left whatever the stored order, sides keep their length, colours mean what they say."""
 
 import io
+import runpy
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
-from mri3d.report.figures import HeadView, heads_picture, slices
+from mri3d.report.figures import HeadView, slices
 
 SHAPE, SPACING_MM = (36, 44, 40), (2.0, 1.5, 1.0)  # 72 x 66 x 40 mm
 
@@ -128,7 +130,8 @@ def test_a_heatmap_of_zeros_and_an_empty_outline_are_drawn():
     assert (picture.alt, picture.caption, picture.media_type) == ("none", "c", "image/jpeg")
 
 
-def test_heads_picture_is_wide_and_outlines_the_region(tmp_path):
+def test_heads_of_the_readme_are_side_by_side_and_outline_the_region(tmp_path):
+    heads_picture = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "heads.py"))["heads_picture"]
     region = ball((12, 28, 24), 9)
     heads = [HeadView(ellipsoid(), ras_affine(), region * heat, region, f"head {heat}") for heat in (0.5, 1.0, 2.0)]
     heads_picture(tmp_path / "heads.png", heads, width=900)

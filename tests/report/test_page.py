@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mri3d.outcome import Classes
-from mri3d.report.figures import HeadView, Picture, slices
+from mri3d.report.figures import HeadView, slices
+from mri3d.report.picture import Picture
 from tests.report.example import HISTORY, class_metrics, cohort, report
 from tests.report.reader import HOSTILE
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mri3d.outcome import Classes, Measure
-from mri3d.report.figures import HeadView, Picture, slices
+from mri3d.report.figures import HeadView, slices
+from mri3d.report.picture import Picture
 from mri3d.report.prediction_page import ScanResult, write_prediction_report
 from tests.report.reader import HOSTILE, read
 
@@ -18,9 +19,7 @@ def write(path, scans, **more):
         "title": "p",
         "facts": {"model": "m"},
         "summary": Classes(("F", "M")).words.summary(proba) if "summary" not in more else "",
-        "columns": COLUMNS,
-        "reading": ["A probability near even is no answer."],
-        "signed": False,
+        "words": Classes(("F", "M")).words,
         "scans": scans,
     }
     write_prediction_report(path, **(arguments | more))
@@ -53,11 +52,14 @@ def test_predictions_have_a_row_for_each_scan(tmp_path, heatmap):
     assert f"truncated; {HOSTILE}" in texts
     head = texts.index("Scan")
     assert texts[head : head + 7] == ["Scan", "Prediction", *COLUMNS, "SD between models", "Warnings", "Heatmap"]
-    assert any(text.startswith("SD between models is the standard deviation") for text in texts)
+    assert any(
+        text.startswith("SD between models is the standard deviation of the predicted class's probability between")
+        for text in texts
+    )
     assert "script" not in reader.tags
     assert any("evidence for the class" in text for text in texts)
     assert any("Grad-CAM combines" in text for text in texts)
-    assert "A probability near even is no answer." in texts
+    assert all(text in texts for text in Classes(("F", "M")).words.prediction_reading())
     assert [image["alt"] for image in reader.images] == [HOSTILE]
 
 
@@ -78,7 +80,7 @@ def test_a_measure_is_its_prediction_and_nothing_beside_it(tmp_path):
         ScanResult("c", "", None, warnings=("truncated",)),
     ]
     summary = Measure("age").words.summary([np.array(34.1), np.array(61.7)])
-    reader = write(tmp_path / "p.html", scans, columns=(), summary=summary, signed=True)
+    reader = write(tmp_path / "p.html", scans, summary=summary, words=Measure("age").words)
     texts = [text for text in reader.texts if text.strip()]
     assert texts[texts.index("2") + 1].startswith("scans predicted: age 34.1 to 61.7. 1 could not be used")
     head = texts.index("Scan")
@@ -86,6 +88,7 @@ def test_a_measure_is_its_prediction_and_nothing_beside_it(tmp_path):
     assert texts[texts.index("a") + 1 :][:4] == ["34.1", "2.123", "b", "61.7"]
     assert texts[texts.index("c") + 1 :][:2] == ["no prediction", "truncated"]
     assert any("warm colours raise it and cool colours lower it" in text for text in texts)
+    assert any("the standard deviation of the predicted value between the models" in text for text in texts)
     assert not any("evidence for the class" in text for text in texts)
 
 
@@ -106,7 +109,7 @@ def test_no_scan_at_all_could_be_used(tmp_path):
 )
 def test_spreads_of_any_size_have_one_number_of_decimals(tmp_path, spreads, shown):
     scans = [ScanResult(name, "1", {}, spread=spread) for name, spread in zip("ab", spreads, strict=True)]
-    texts = [text for text in write(tmp_path / "p.html", scans, columns=()).texts if text.strip()]
+    texts = [text for text in write(tmp_path / "p.html", scans, words=Measure("age").words).texts if text.strip()]
     assert [texts[texts.index(name) + 2] for name in "ab"] == shown
 
 

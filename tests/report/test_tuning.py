@@ -56,7 +56,7 @@ def test_the_table_gives_counts_means_and_spreads():
     assert "<tr><th>0.1</th><td>0 of 2</td>" in text
     assert "<tr><th>null</th><td>1 of 2</td>" in text
     assert "AUC against C, all others as each fold chose them; mean ± SD over 6 inner folds." in text
-    assert "Each of 2 folds chose within its own training subjects" in text
+    assert "Each of 2 folds chose within its own training sessions" in text
 
 
 def test_the_score_that_led_the_choice_is_found_by_its_columns():

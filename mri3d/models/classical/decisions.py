@@ -5,7 +5,8 @@ classes to tell from the rest, False for values to approximate. Scores are [N, P
 of a volume from the space that the scores span, 0 where the model is to look at the scores alone.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -64,24 +65,38 @@ class NeighboursDecision:
 
     Attributes:
         neighbours: Scores of the training rows, [M, P].
-        members: Columns of each of them, [M, D]; 0 or 1 where they are classes.
+        columns: What was fitted, of each of them, [M, D]; 0 or 1 where they are classes.
         k: How many are averaged, [1].
     """
 
     neighbours: np.ndarray
-    members: np.ndarray
+    columns: np.ndarray
     k: np.ndarray
 
     def decide(self, scores: np.ndarray, beyond: np.ndarray) -> np.ndarray:
         """Average over the nearest neighbours, [N, D]; `beyond` is the same for all of them."""
         distances = squared_distances(scores, self.neighbours)
         nearest = np.argpartition(distances, self.k.item() - 1, axis=1)[:, : self.k.item()]
-        shares: np.ndarray = self.members[nearest].mean(axis=1)  # [N, k, D] -> [N, D]
+        shares: np.ndarray = self.columns[nearest].mean(axis=1)  # [N, k, D] -> [N, D]
         return shares
 
 
 Decision = LinearDecision | RBFDecision | NeighboursDecision
 """A fitted function."""
+
+_EARLIER_NAMES = {"decision.members": "decision.columns"}
+"""Of tensors in model folders that earlier versions wrote."""
+
+
+def decision_tensors(decision: Decision) -> dict[str, np.ndarray]:
+    """Return the arrays of a decision by their names in a model folder."""
+    return {f"decision.{name}": array for name, array in vars(decision).items()}
+
+
+def decision_from_tensors(kind: type[Decision], tensors: Mapping[str, np.ndarray]) -> Decision:
+    """Build a decision from what `decision_tensors` returned, in this version or an earlier one."""
+    named = {_EARLIER_NAMES.get(name, name): tensor for name, tensor in tensors.items()}
+    return kind(**{field.name: named[f"decision.{field.name}"] for field in fields(kind)})
 
 
 def fit_linear_svms(
@@ -113,9 +128,9 @@ def fit_rbf_svms(
     return decisions
 
 
-def fit_logistic(scores: np.ndarray, members: np.ndarray, Cs: list[float]) -> list[LinearDecision]:
+def fit_logistic(scores: np.ndarray, columns: np.ndarray, Cs: list[float]) -> list[LinearDecision]:
     """Fit a logistic regression for each C to memberships, bool [N, D], multinomial for more than two classes."""
-    targets = members[:, 0].astype(int) if members.shape[1] == 1 else members.argmax(axis=1)
+    targets = columns[:, 0].astype(int) if columns.shape[1] == 1 else columns.argmax(axis=1)
     decisions = []
     for C in Cs:
         model = LogisticRegression(C=C, tol=1e-6, max_iter=10_000).fit(scores, targets)
@@ -144,8 +159,8 @@ def fit_ridge(
 
 def fit_neighbours(scores: np.ndarray, columns: np.ndarray, ks: list[int]) -> list[NeighboursDecision]:
     """Keep the rows and their columns for the mean of the k nearest, for each k."""
-    members = columns.astype(np.float64)
-    return [NeighboursDecision(scores, members, np.array([k])) for k in ks]
+    numbers = columns.astype(np.float64)
+    return [NeighboursDecision(scores, numbers, np.array([k])) for k in ks]
 
 
 def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -20,9 +20,9 @@ from mri3d.errors import UserError, option
 from mri3d.explain.attribution import weighed_difference
 from mri3d.model_folder import Card, Contents, write_model
 from mri3d.models.classical.calibration import calibrate, inner_line
-from mri3d.models.classical.decisions import Decision, LinearDecision
+from mri3d.models.classical.decisions import Decision, LinearDecision, decision_from_tensors, decision_tensors
 from mri3d.models.classical.search import InnerFold, ParameterGrid, inner_folds_that_fit, outside, search, truncated
-from mri3d.models.model import Search, Setting, TrainingSet
+from mri3d.models.model import Search, Setting, TrainingSet, options_text
 from mri3d.outcome import TASKS, Line, Outcome, check_debias
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.volumes.smoothing import smooth
@@ -89,6 +89,10 @@ class ClassicalModel(ABC):
     def chooses(self) -> bool:
         """Whether a parameter has several values."""
         return len(self._grid().points) > 1
+
+    def identity(self, *, length: bool = True) -> str:
+        """Write all options: each decides what is learnt, and none for how long."""
+        return options_text(self)
 
     @abstractmethod
     def decision_parameters(self) -> dict[str, object]:
@@ -188,7 +192,11 @@ class ClassicalModel(ABC):
 
     def maps(self) -> np.ndarray | None:
         """Return what each voxel adds to each decision per unit of intensity, [D, X, Y, Z]; None if not linear."""
-        return smooth(self._weights(), self.smoothing_).sum(axis=1) if self.heatmaps else None
+        if not self.heatmaps:
+            return None
+        slope = 1.0 if self.line_ is None else self.line_.slope
+        weights: np.ndarray = smooth(self._weights(), self.smoothing_).sum(axis=1) / np.float32(slope)
+        return weights
 
     @property
     def line(self) -> Line | None:
@@ -205,9 +213,7 @@ class ClassicalModel(ABC):
 
     def save(self, folder: Path, card: Card) -> None:
         """Write what prediction needs as a model folder; arrays only, no scikit-learn object."""
-        tensors = self.projection_.tensors() | {
-            f"decision.{name}": array for name, array in vars(self.decision_).items()
-        }
+        tensors = self.projection_.tensors() | decision_tensors(self.decision_)
         tensors["unit"] = np.array([self.unit_])
         if self.scaling_ is not None:
             tensors["scaling"] = self.scaling_
@@ -228,9 +234,7 @@ class ClassicalModel(ABC):
         model.outcome_, model.chosen_, model.search_ = contents.card.outcome, arguments["chosen"], None
         model.volume_shape_ = tuple(arguments["volume_shape"])
         model.projection_ = Projection.from_tensors(tensors, normalize=model.normalize)
-        model.decision_ = cls.decision_type(
-            **{field.name: tensors[f"decision.{field.name}"] for field in fields(cls.decision_type)}
-        )
+        model.decision_ = decision_from_tensors(cls.decision_type, tensors)
         model.unit_, model.scaling_ = tensors["unit"].item(), tensors.get("scaling")
         model.line_ = None if line is None else Line(**line)
         model.smoothing_ = arguments.get("smoothing", 0.0)  # earlier versions did not smooth
@@ -283,13 +287,8 @@ class ClassicalModel(ABC):
         rows, grid, folds = training.rows, self._grid(), list[InnerFold]()
         outcome = training.outcome
         if self.chooses or self.debias or (self.calibrated and outcome.calibrates):
-            folds = inner_folds_that_fit(
-                outcome,
-                training.targets[rows],
-                training.groups[rows],
-                num_folds=self.inner_folds,
-                seed=training.seed,
-            )
+            targets, groups = training.targets[rows], training.groups[rows]
+            folds = inner_folds_that_fit(outcome, targets, groups, num_folds=self.inner_folds, seed=training.seed)
         num_rows = min([len(train) for train, _ in folds], default=len(rows))
         grid = grid.within(num_rows, self.rows_needed)
         for num_components in grid.num_components:

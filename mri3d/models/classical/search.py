@@ -120,7 +120,8 @@ def inner_folds(
         raise UserError(f"{option('model.inner_folds', num_folds)} is too few. Give 2 or more.")
     reason = f"inner folds need of the {len(targets)} training rows"
     strata = outcome.strata(targets, groups, needed=num_folds, reason=reason, remedy=lower and f"{lower}. ")
-    if len(np.unique(groups)) == len(groups):
+    alone = len(np.unique(groups)) == len(groups)
+    if alone:
         folds = list(StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(strata, strata))
     else:
         splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
@@ -129,7 +130,7 @@ def inner_folds(
         for done, part in (("learns from", train), ("holds out", held_out)):
             if lacking := outcome.lacking(targets[part]):
                 raise UserError(
-                    f"inner fold {number} {done} {lacking}, because groups stay whole. "
+                    f"inner fold {number} {done} {lacking}, because {'too few rows differ' if alone else 'groups stay whole'}. "
                     f"{f'{lower}, or change' if lower else 'Change'} {option('seed')}."
                 )
     return folds

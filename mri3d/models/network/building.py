@@ -1,11 +1,15 @@
 """Build a network from its maker and what a model folder keeps of it."""
 
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from mri3d.errors import UserError, option
+from mri3d.models.model import TrainingSet
+from mri3d.nets.network import check_network
+from mri3d.nets.networks import network_name
 
 
 def check_maker(maker: Callable[..., nn.Module]) -> None:
@@ -21,19 +25,32 @@ def check_maker(maker: Callable[..., nn.Module]) -> None:
         )
 
 
-def build_network(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
-    """Build a network of the user's choice.
+def build_network(
+    maker: Callable[..., nn.Module], training: TrainingSet, *, batch_size: int
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Build the network for a training set.
 
     Args:
         maker: A network class with its options bound.
-        arguments: `volume_shape` X, Y, Z, `num_outputs`, and `num_channels` where it is not 1, as model folders keep
-            them.
+        training: What it is to learn from.
+        batch_size: Kept among the arguments: predictions are made by it.
+
+    Returns:
+        The network, and the arguments by which a model folder builds it again.
 
     Raises:
-        UserError: It cannot be called so.
+        UserError: It cannot be called so, does not fit the volumes, or could not be built again.
     """
+    num_channels, *sides = training.volumes.shape
+    arguments = {
+        "options": dict(getattr(maker, "keywords", {})),
+        "volume_shape": sides,
+        "num_channels": num_channels,
+        "num_outputs": training.outcome.num_outputs,
+        "batch_size": batch_size,
+    }
     try:
-        return call_maker(maker, arguments)
+        network = call_maker(maker, arguments)
     except UserError:
         raise
     except (TypeError, ValueError) as error:
@@ -41,9 +58,25 @@ def build_network(maker: Callable[..., nn.Module], arguments: dict[str, Any]) ->
             f"{option('model.network')} cannot be built: {error}. It is called with the volume's shape and the number "
             "of outputs, and with num_channels where the volumes have several."
         ) from error
+    check_network(network, sides, training.outcome.num_outputs, num_channels=num_channels)
+    arguments = {"network": network_name(cast(type, getattr(maker, "func", maker))), **arguments}
+    try:
+        json.dumps(arguments, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{option('model.network')} has options that no model folder can keep ({error}). Give numbers, texts, "
+            "and lists of them."
+        ) from error
+    return network, arguments
 
 
 def call_maker(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
-    """Call a maker of networks; of the volumes' channels only those beyond one need be known to it."""
+    """Call a maker of networks; of the volumes' channels only those beyond one need be known to it.
+
+    Args:
+        maker: A network class with its options bound.
+        arguments: `volume_shape` X, Y, Z, `num_outputs`, and `num_channels` where it is not 1, as model folders keep
+            them.
+    """
     channels = {"num_channels": number} if (number := arguments.get("num_channels", 1)) > 1 else {}
     return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"], **channels)

@@ -81,8 +81,8 @@ class History(pl.Callback):
         if best >= self.guessing and trainer.is_global_zero:
             log.log(
                 logging.DEBUG if self.inner else logging.WARNING,
-                "the network learnt nothing that holds for the validation subjects: its best validation loss is %.3f, "
-                "and guessing gives %.3f. Try another learning rate, more epochs, or more subjects.",
+                "the network learnt nothing that holds for the validation sessions: its best validation loss is %.3f, "
+                "and guessing gives %.3f. Try another learning rate, more epochs, or more sessions.",
                 best,
                 self.guessing,
             )

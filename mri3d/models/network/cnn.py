@@ -1,13 +1,12 @@
 """A convolutional network as a model: training by Lightning, prediction, explanation, model folder."""
 
 import functools
-import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Self, cast
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from mri3d.errors import UserError, option
 from mri3d.explain.attribution import grad_cam, integrated_gradients
 from mri3d.files import digest_json
 from mri3d.model_folder import Card, Contents, write_model
-from mri3d.models.model import Search, TrainingSet
+from mri3d.models.model import Search, TrainingSet, options_text
 from mri3d.models.network.board import Board
 from mri3d.models.network.building import build_network, call_maker, check_maker
 from mri3d.models.network.callbacks import History, OwnSignals, Patience
@@ -30,13 +29,14 @@ from mri3d.models.network.trainer import (
     TrainerMaker,
     build_trainer,
     check_trainer,
+    count_processes,
+    deciding,
     default_trainer,
     named_interrupts,
     named_misuse,
     quiet_libraries,
 )
-from mri3d.nets.network import check_network
-from mri3d.nets.networks import find_network, network_name
+from mri3d.nets.networks import find_network
 from mri3d.nets.sfcn import SFCN
 from mri3d.nets.summary import summarize
 from mri3d.outcome import Line, check_debias, correcting_line
@@ -57,8 +57,9 @@ class CNN:
             called with the volume's shape and the number of outputs.
         trainer: Lightning's Trainer with your options bound. On a GPU `deterministic` is "warn" unless it is set: the
             same seed gives the same bits but where torch knows no way, as for pooling windows that overlap.
-        optimizer: An optimizer class with its options bound; its learning rate is the peak of the one-cycle schedule.
-        batch_size: Subjects per batch and device.
+        optimizer: An optimizer class with its options bound; its learning rate is the peak of the one-cycle schedule,
+            which also moves its momentum, or the first of its betas: from 0.95 to 0.85 and back.
+        batch_size: Sessions per batch and device.
         patience: Epochs without a better validation loss before training stops, and the best is kept; None for what the
             outcome asks for: 20 where classes are predicted. A measure's network is trained to the end, and that is
             kept: its validation error settles only with the learning rate, and the best of few rows is chance.
@@ -103,12 +104,17 @@ class CNN:
         check_trainer(self.trainer)
         check_optimizer(self.optimizer)
 
+    def identity(self, *, length: bool = True) -> str:
+        """Write what decides the weights, see `Model.identity`."""
+        return options_text(self, instead={"trainer": deciding(self.trainer, length=length), "num_workers": None})
+
     def check(self, training: TrainingSet) -> None:
         """Refuse what cannot be learnt from.
 
         Raises:
-            UserError: The network cannot be built for the volumes' shape, there are no validation rows, fewer rows than
-                devices, or left and right cannot be told apart where they are to be exchanged.
+            UserError: The network cannot be built for the volumes' shape or the trainer on this machine, there are no
+                validation rows, fewer rows than devices, or left and right cannot be told apart where they are to be
+                exchanged.
         """
         check_debias(self.debias, training.outcome)
         if self.augmentation and training.volumes.recipe:
@@ -117,14 +123,14 @@ class CNN:
             raise UserError(
                 f"a CNN stops by its validation rows, and there are none. Raise {option('evaluation.validation')}."
             )
-        num_ranks = check_trainer(self.trainer).world_size
+        num_ranks = count_processes(self.trainer)
         for side, rows in (("training", training.train_rows), ("validation", training.validation_rows)):
             if len(rows) < num_ranks:  # a rank without rows would wait for the others for ever
                 raise UserError(
-                    f"{len(rows)} {side} subjects cannot be shared by {num_ranks} devices. Lower "
+                    f"{len(rows)} {side} sessions cannot be shared by {num_ranks} devices. Lower "
                     f"{option('trainer.devices')}."
                 )
-        self._build_network(training)
+        build_network(self.network, training, batch_size=self.batch_size)
 
     def fit(self, training: TrainingSet) -> None:
         """Train on the training rows, stop by the validation rows.
@@ -134,7 +140,7 @@ class CNN:
         """
         self.check(training)
         torch.manual_seed(training.seed)
-        network = self._build_network(training)
+        network, self.arguments_ = build_network(self.network, training, batch_size=self.batch_size)
         num_channels, *sides = training.volumes.shape
         summary = summarize(network, sides, num_channels=num_channels)
         log.log(logging.DEBUG if training.inner else logging.INFO, "network\n%s", summary)
@@ -245,31 +251,6 @@ class CNN:
         model.outcome_, model.scaling_ = contents.card.outcome, None if scaling is None else np.array(scaling)
         model.line_ = None if line is None else Line(**line)
         return model
-
-    def _build_network(self, training: TrainingSet) -> nn.Module:
-        """Build the network for a training set, and note what builds it again."""
-        num_channels, *sides = training.volumes.shape
-        arguments = {
-            "options": dict(getattr(self.network, "keywords", {})),
-            "volume_shape": sides,
-            "num_channels": num_channels,
-            "num_outputs": training.outcome.num_outputs,
-            "batch_size": self.batch_size,
-        }
-        network = build_network(self.network, arguments)
-        check_network(network, sides, training.outcome.num_outputs, num_channels=num_channels)
-        self.arguments_ = {
-            "network": network_name(cast(type, getattr(self.network, "func", self.network))),
-            **arguments,
-        }
-        try:
-            json.dumps(self.arguments_, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"{option('model.network')} has options that no model folder can keep ({error}). Give numbers, texts, "
-                "and lists of them."
-            ) from error
-        return network
 
     def _identity(self, training: TrainingSet) -> str:
         """Hash what a checkpoint must have in common with the fit that goes on from it."""

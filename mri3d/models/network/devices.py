@@ -1,14 +1,13 @@
 """A training on several devices is several processes: one of them speaks for all, and none outlives it."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from lightning_fabric.plugins.environments.lightning import find_free_network_port
-from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 
 from mri3d.processes import first_speaks, is_first
 
@@ -54,8 +53,11 @@ def one_voice() -> Iterator[None]:
 
 def _end_others() -> None:
     """Kill the processes that Lightning started for the other devices; they hold nothing that is not written."""
+    launcher = sys.modules.get("lightning_fabric.strategies.launchers.subprocess_script")
+    if launcher is None:  # Lightning started none
+        return
     for thread in threading.enumerate():
-        if isinstance(thread, _ChildProcessObserver):
+        if isinstance(thread, launcher._ChildProcessObserver):
             others = list(thread._child_processes)
             # First, or the observer may see one dead, and would kill this process and the rest of a sweep with it.
             thread._child_processes.clear()
@@ -86,6 +88,9 @@ def _meet_elsewhere_next_time() -> None:
     itself, but remembers where they were to be found this time.
     """
     if _in_group():
+        # Models without a network come through here too, and need not wait for Lightning's import.
+        from lightning_fabric.plugins.environments.lightning import find_free_network_port
+
         port = [find_free_network_port()]
         torch.distributed.broadcast_object_list(port)
         os.environ["MASTER_PORT"] = str(port[0])

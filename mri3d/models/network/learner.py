@@ -1,5 +1,6 @@
 """The LightningModule: one network, one loss, one schedule."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -32,20 +33,67 @@ def adamw(parameters: Iterable[Any], *, lr: float = 3e-3, weight_decay: float = 
 
 
 def check_optimizer(make: OptimizerMaker) -> None:
-    """Refuse what makes no optimizer.
+    """Refuse what cannot train a network on the one-cycle schedule, by one step of a tiny network.
 
     Raises:
-        UserError: It cannot be called with parameters, or returns something else.
+        UserError: It cannot be called with groups of parameters, makes no optimizer, has no momentum to cycle, cannot
+            step, or has an option that the cycle overrides.
     """
+    name = getattr(getattr(make, "func", make), "__name__", repr(make))
     try:
-        made = make([nn.Parameter(torch.zeros(1))])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{option('model.optimizer')} cannot be used as it is set: {error}") from error
-    if not isinstance(made, torch.optim.Optimizer):
+        with torch.random.fork_rng(devices=[]):  # whoever makes a model draws the same numbers afterwards
+            network = nn.Conv3d(1, 2, 3)
+            optimizer, schedule = one_cycle(make, network, num_steps=2)
+            for parameter in network.parameters():
+                parameter.grad = torch.ones_like(parameter)
+            optimizer.step(lambda: 0.0)  # as Lightning calls it
+            schedule.step()
+    except UserError:
+        raise
+    except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise UserError(
-            f"{option('model.optimizer')} makes {made!r}, which is no optimizer. Give a class of torch.optim, or a "
-            "functools.partial of one."
+            f"{option('model.optimizer')} cannot be used as it is set: {name} cannot train a network on the one-cycle "
+            f"schedule ({reason}). Change its options, or give another optimizer, such as AdamW or SGD."
+        ) from error
+    _check_momentum(optimizer)
+
+
+def _check_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse a momentum that the cycle would not keep; the default of an optimizer's class is nobody's wish."""
+    name = "betas" if "betas" in optimizer.defaults else "momentum"  # as OneCycleLR chooses
+    parameter = inspect.signature(type(optimizer)).parameters.get(name)
+    if parameter is None or parameter.default is parameter.empty:
+        return
+    given, group = optimizer.defaults[name], optimizer.param_groups[0]
+    start, end = group["max_momentum"], group["base_momentum"]
+    first, usual = (value[0] if isinstance(value, list | tuple) else value for value in (given, parameter.default))
+    if first not in (usual, start):
+        which = " as the first of them" if name == "betas" else ""
+        raise UserError(
+            f"{option(f'model.optimizer.{name}', given)} would not be kept: the one-cycle schedule moves the momentum "
+            f"from {start} to {end} and back. Leave it out, or give {start}{which}."
         )
+
+
+def one_cycle(
+    make: OptimizerMaker, network: nn.Module, *, num_steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.OneCycleLR]:
+    """Build the optimizer of a network, and its one-cycle schedule (Smith and Topin 2018).
+
+    Raises:
+        UserError: `make` makes something else.
+    """
+    optimizer = make(parameter_groups(network))
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise UserError(
+            f"{option('model.optimizer')} makes {optimizer!r}, which is no optimizer. Give a class of torch.optim, or "
+            "a functools.partial of one."
+        )
+    for group in optimizer.param_groups:
+        group["lr"] *= group["scale"]
+    rates = [group["lr"] for group in optimizer.param_groups]
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=num_steps)
 
 
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
@@ -144,14 +192,7 @@ class Learner(pl.LightningModule):
                 f"{option('trainer.max_epochs', self.trainer.max_epochs)} has no end, and the cycle of the learning "
                 f"rate needs a length. Give {option('trainer.max_epochs')} or {option('trainer.max_steps')}."
             )
-        optimizer = self.optimizer_maker(parameter_groups(self.network))
-        for group in optimizer.param_groups:
-            group["lr"] *= group["scale"]
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=int(num_steps),
-        )
+        optimizer, schedule = one_cycle(self.optimizer_maker, self.network, num_steps=int(num_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,19 +1,22 @@
 """Lightning's Trainer: what of it is the user's, how it is built, and what it says."""
 
 import functools
+import inspect
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
-from mri3d.errors import UserError, option
+from mri3d.errors import UserError, did_you_mean, option
 from mri3d.models.model import TrainingSet
 from mri3d.models.network.checkpoints import AtomicCheckpointIO
 from mri3d.models.network.devices import ENDED
@@ -39,11 +42,26 @@ RESERVED = (
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 """With others the weights themselves are of another type, and volumes and scores are float32."""
 
+LENGTH = ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")
+"""Arguments of the Trainer that say for how long it trains."""
+
+IDLE = ("accelerator", "enable_model_summary", "enable_progress_bar", "log_every_n_steps", "profiler")
+"""Arguments of the Trainer that say where it computes and what it shows, and nothing of what is learnt."""
+
+SHORT_PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+"""Lightning's other words for them."""
+
+CHECKED = (
+    *("precision", "limit_train_batches", "limit_val_batches"),
+    *("max_epochs", "max_steps", "check_val_every_n_epoch"),
+)
+"""Arguments of the Trainer, and attributes of what is built, whose values may leave nothing to do."""
+
 TrainerMaker = Callable[..., pl.Trainer]
 
 
-def check_trainer(make: TrainerMaker) -> pl.Trainer:
-    """Build a trainer that writes nothing.
+def check_trainer(make: TrainerMaker) -> None:
+    """Refuse options that no trainer may have; none is built, so the machine and its batch system do not matter.
 
     Args:
         make: The Trainer with the user's arguments bound.
@@ -51,31 +69,82 @@ def check_trainer(make: TrainerMaker) -> pl.Trainer:
     Raises:
         UserError: An argument is not one of the Trainer's, is not the user's, or leaves nothing to do.
     """
-    settings = getattr(make, "keywords", {})
+    settings, call = getattr(make, "keywords", {}), getattr(make, "func", make)
     if taken := sorted(set(RESERVED) & set(settings)):
         raise UserError(
             f"{option(f'trainer.{taken[0]}')} is set by mri3d itself, because results depend on it. Leave it out."
         )
-    if _several(settings) and settings.get("strategy", "auto") not in ("auto", "ddp"):
+    try:
+        parameters = inspect.signature(call).parameters
+    except ValueError as error:  # a class of Python's own
         raise UserError(
-            f"{option('trainer.strategy', settings['strategy'])} is not one that mri3d trains by on several devices. "
-            "Leave it out: ddp is taken."
+            f"{option('model.trainer')} is {call!r}, which makes no trainer. Give a functools.partial of "
+            "pytorch_lightning.Trainer."
+        ) from error
+    unknown = [name for name in settings if name not in parameters]
+    if unknown and not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        close = did_you_mean(unknown[0], parameters)
+        raise UserError(f"{option(f'trainer.{unknown[0]}')} is no option of {call.__name__}.{close}")
+    accelerator, offered = settings.get("accelerator", "auto"), AcceleratorRegistry.available_accelerators()
+    if isinstance(accelerator, str) and accelerator not in (known := ("auto", "gpu", *sorted(offered))):
+        raise UserError(
+            f"the trainer cannot be used as it is set: {option('trainer.accelerator', accelerator)} is not one of "
+            f"{', '.join(known)}."
         )
+    _check_values(settings)
+
+
+def count_processes(make: TrainerMaker) -> int:
+    """Count the processes that a training is shared by, by a trainer that is built for it and writes nothing.
+
+    Args:
+        make: The Trainer with the user's arguments bound.
+
+    Raises:
+        UserError: It cannot be built on this machine, leaves nothing to do, or shares by a strategy that is not ours.
+    """
     with quiet_libraries(), named_settings():
         trainer = make(logger=False, enable_checkpointing=False)
-    if trainer.precision not in PRECISIONS:
-        raise UserError(f"{option('trainer.precision', trainer.precision)} is not one of {', '.join(PRECISIONS)}.")
+    _check_values({name: getattr(trainer, name) for name in CHECKED})
+    strategy = getattr(make, "keywords", {}).get("strategy", "auto")
+    if trainer.world_size > 1 and strategy not in ("auto", "ddp"):
+        raise UserError(
+            f"{option('trainer.strategy', strategy)} is not one that mri3d trains by on several devices. Leave it out: "
+            "ddp is taken."
+        )
+    return trainer.world_size
+
+
+def _check_values(values: Mapping[str, Any]) -> None:
+    """Refuse values of the Trainer's arguments, those of `CHECKED`, that leave nothing to do."""
+    precision = SHORT_PRECISIONS.get(str(values.get("precision")), values.get("precision"))
+    if precision not in (None, *PRECISIONS):
+        raise UserError(f"{option('trainer.precision', precision)} is not one of {', '.join(PRECISIONS)}.")
     for name, left in (("train", "learn from"), ("val", "stop by")):
-        if not getattr(trainer, f"limit_{name}_batches"):
+        if values.get(f"limit_{name}_batches") == 0:
             raise UserError(f"{option(f'trainer.limit_{name}_batches', 0)} leaves nothing to {left}. Leave it out.")
-    for name, limit in (("max_epochs", trainer.max_epochs), ("max_steps", trainer.max_steps)):
-        if limit == 0:
+    for name in ("max_epochs", "max_steps"):
+        if values.get(name) == 0:
             raise UserError(f"{option(f'trainer.{name}', 0)} leaves no time to learn. Give 1 or more.")
-    every, most = trainer.check_val_every_n_epoch, trainer.max_epochs
+    every, most = values.get("check_val_every_n_epoch"), values.get("max_epochs")
     if every is not None and (every < 1 or 0 < (most or 0) < every):
         name = option("trainer.check_val_every_n_epoch", every)
         raise UserError(f"{name} leaves none of {most} epochs to stop by. Give 1.")
-    return trainer
+
+
+def deciding(make: TrainerMaker, *, length: bool) -> TrainerMaker:
+    """Return the Trainer with those of its arguments only that decide what is learnt, sorted.
+
+    Args:
+        make: The Trainer with the user's arguments bound.
+        length: Whether it counts for how long it trains.
+
+    >>> deciding(functools.partial(pl.Trainer, precision="16-mixed", max_epochs=3, profiler="simple"), length=False)
+    functools.partial(<class 'pytorch_lightning.trainer.trainer.Trainer'>, precision='16-mixed')
+    """
+    without = IDLE if length else (*IDLE, *LENGTH)
+    options = sorted(getattr(make, "keywords", {}).items())
+    return functools.partial(getattr(make, "func", make), **{name: it for name, it in options if name not in without})
 
 
 def build_trainer(make: TrainerMaker, training: TrainingSet, callbacks: list[pl.Callback], *, bar: bool) -> pl.Trainer:
@@ -91,7 +160,7 @@ def build_trainer(make: TrainerMaker, training: TrainingSet, callbacks: list[pl.
         UserError: The trainer cannot be used as it is set.
     """
     options = dict(getattr(make, "keywords", {}))
-    if _several(options):
+    if count_processes(make) > 1:  # as Lightning counts: its own default takes all the GPUs of a machine
         if ENDED in os.environ:
             raise UserError(
                 "the processes of the other devices were ended with an earlier error. Start the script again."
@@ -113,17 +182,12 @@ def build_trainer(make: TrainerMaker, training: TrainingSet, callbacks: list[pl.
         )
 
 
-def _several(settings: dict[str, object]) -> bool:
-    """Return whether the settings ask for several processes."""
-    return settings.get("devices", 1) != 1 or settings.get("num_nodes", 1) != 1
-
-
 @contextmanager
 def named_settings() -> Iterator[None]:
-    """Raise Lightning's complaints about its arguments as mistakes in the trainer's settings."""
+    """Raise what Lightning says of its arguments and of the machine as a mistake in the trainer's settings."""
     try:
         yield
-    except (MisconfigurationException, TypeError, ValueError) as error:
+    except (MisconfigurationException, TypeError, ValueError, RuntimeError, ImportError) as error:
         raise UserError(f"the trainer cannot be used as it is set: {' '.join(str(error).split())}") from error
 
 

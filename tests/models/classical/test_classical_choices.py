@@ -84,9 +84,7 @@ def test_inner_folds_are_as_many_as_the_rows_allow(two, caplog):
     assert model.search_.validation_scores.shape == (2, 3)
     asked = fitted(LinearSVM(num_components=2, C=[0.1, 1.0], inner_folds=3), training)
     np.testing.assert_array_equal(model.predict(volumes, TEST), asked.predict(volumes, TEST))
-    with refused(
-        r"class 'b' has 1 subjects: fewer than the 2 that inner folds need of the 10 training rows\. Add subj"
-    ):
+    with refused(r"class 'b' has 1 session: fewer than the 2 that inner folds need of the 10 training rows\. Add subj"):
         model.check(training_of(two, train_rows=few[:10]))
 
 
@@ -122,14 +120,14 @@ def test_default_grids_suit_a_tiny_cohort(model_type, two):
 
 def test_class_without_rows_is_named(two):
     volumes, targets = two
-    with pytest.raises(UserError, match=r"class 'b' has 0 subjects"):
+    with pytest.raises(UserError, match=r"class 'b' has 0 sessions"):
         Logistic().fit(training_of((volumes, targets), train_rows=TRAIN[::2]))
 
 
 def test_fold_without_a_class_is_named():
     groups = np.repeat(["a", "b", "c", "large", "d", "e"], [1, 2, 1, 12, 2, 2])
     targets = np.array([0, 0, 0, 1] + [0] * 2 + [1] * 10 + [1, 0, 1, 0])
-    with pytest.raises(UserError, match=r"inner fold \d holds out no subject of class 'y', because groups stay whole"):
+    with pytest.raises(UserError, match=r"inner fold \d holds out no session of class 'y', because groups stay whole"):
         inner_folds(Classes(("x", "y")), targets, groups, num_folds=4, seed=0)
 
 

@@ -252,7 +252,7 @@ def test_logistic_regression_refuses_a_measure_by_name(measured, monkeypatch):
 
 
 def test_too_few_rows_for_the_inner_folds_are_named(measured):
-    with refused(r"1 subjects have a value of age: fewer than the 2 that inner folds need of the 1 training rows"):
+    with refused(r"1 session has a value of age: fewer than the 2 that inner folds need of the 1 training rows"):
         Ridge().check(training(measured, train_rows=TRAIN[:1]))
     _, ages = measured
     constant = np.where(np.isin(np.arange(len(ages)), TRAIN[:10]), 50.0, ages)

@@ -2,11 +2,20 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import linear_model
 from sklearn.svm import SVC, SVR
 
-from mri3d.models.classical.decisions import fit_linear_svms, fit_rbf_svms, fit_ridge
+from mri3d.models.classical.decisions import (
+    NeighboursDecision,
+    decision_from_tensors,
+    decision_tensors,
+    fit_linear_svms,
+    fit_logistic,
+    fit_neighbours,
+    fit_rbf_svms,
+    fit_ridge,
+)
 
 RANDOM = np.random.default_rng(0)
 SCORES = RANDOM.standard_normal((40, 3)) * [3.0, 2.0, 1.0]
@@ -43,3 +52,24 @@ def test_several_columns_are_each_fitted_as_one_would_be():
     for number in range(2):
         (alone,) = fit_linear_svms(SCORES, columns[:, [number]], [1.0], memberships=True)
         assert_allclose(both.decide(SCORES, BEYOND)[:, number], alone.decide(SCORES, BEYOND)[:, 0])
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_a_decision_comes_back_from_its_tensors(which):
+    (decision,) = (
+        lambda: fit_linear_svms(SCORES, MEMBERS, [1.0], memberships=True),
+        lambda: fit_rbf_svms(SCORES, MEMBERS, [(2.0, 0.3)], memberships=True),
+        lambda: fit_logistic(SCORES, MEMBERS, [1.0]),
+        lambda: fit_neighbours(SCORES, MEMBERS, [3]),
+    )[which]()
+    again = decision_from_tensors(type(decision), decision_tensors(decision) | {"unit": np.ones(1)})
+    assert_array_equal(again.decide(SCORES, BEYOND), decision.decide(SCORES, BEYOND))
+
+
+@pytest.mark.parametrize("columns", [MEMBERS, SCORES[:, :1]], ids=["classes", "values"])
+def test_neighbours_of_earlier_versions_called_their_columns_members(columns):
+    (decision,) = fit_neighbours(SCORES, columns, [3])
+    tensors = decision_tensors(decision)
+    tensors["decision.members"] = tensors.pop("decision.columns")
+    again = decision_from_tensors(NeighboursDecision, tensors)
+    assert_array_equal(again.decide(SCORES, BEYOND), decision.decide(SCORES, BEYOND))

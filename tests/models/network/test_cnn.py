@@ -200,7 +200,7 @@ def test_network_that_does_no_better_than_guessing_is_told_of(tmp_path, caplog):
     model.fit(training(tmp_path, volumes=np.zeros_like(volumes)))  # alike, they cannot be told apart
     (told,) = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
     best = min(epoch["val_loss"] for epoch in model.history())
-    assert told.startswith("the network learnt nothing that holds for the validation subjects")
+    assert told.startswith("the network learnt nothing that holds for the validation sessions")
     assert f"its best validation loss is {best:.3f}, and guessing gives 0.693. Try another learning rate" in told
 
 

@@ -171,7 +171,7 @@ def test_network_that_does_no_better_than_the_mean_is_told_of(tmp_path, caplog):
     guessing = ((ages - seen.mean()) ** 2).mean() / seen.var()
     best = min(epoch["val_loss"] for epoch in model.history())
     assert 1 > best > guessing, "the validation subjects differ less than the training subjects"
-    assert "the network learnt nothing that holds for the validation subjects" in caplog.text
+    assert "the network learnt nothing that holds for the validation sessions" in caplog.text
     assert f"its best validation loss is {best:.3f}, and guessing gives {guessing:.3f}" in caplog.text
 
 

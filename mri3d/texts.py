@@ -1,0 +1,63 @@
+"""Texts: lists and counts for messages, and what a cell or a setting stands for."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+
+def count_text(counts: Mapping[str, int]) -> str:
+    """Write counts for a message.
+
+    >>> count_text({"F": 68, "M": 63})
+    'F 68, M 63'
+    """
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def list_text(items: Sequence[str], separator: str = "; ", most: int = 5) -> str:
+    """Join the first items of a list for a message, and count the others.
+
+    >>> list_text(["a", "b", "c"], ", ", most=2)
+    'a, b, and 1 more'
+    """
+    shown = separator.join(items[:most])
+    return shown + (f"{separator}and {len(items) - most} more" if len(items) > most else "")
+
+
+def number_text(number: int, what: str) -> str:
+    """Write a number of things for a message.
+
+    >>> number_text(1, "session"), number_text(0, "session")
+    ('1 session', '0 sessions')
+    """
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def parse_number(text: str) -> float | None:
+    """Return the number that a cell is, or None where it is none or not finite.
+
+    >>> [parse_number(cell) for cell in ("7.50", "-1e2", "45 y", "inf", "1_0")]
+    [7.5, -100.0, None, None, None]
+    """
+    try:
+        number = math.nan if "_" in text else float(text)  # Python would take 1_0 for 10
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def value_text(value: object) -> str:
+    """Write the value of a parameter as a configuration has it.
+
+    >>> value_text(None), value_text(0.1), value_text(1e-5), value_text([1, 2])
+    ('null', '0.1', '1e-05', '[1, 2]')
+    """
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def as_list(value: object) -> list[object]:
+    """Take `age` as well as `[age]`: a setting of one value is easily written without brackets.
+
+    >>> as_list("age"), as_list(("age", "sex"))
+    (['age'], ['age', 'sex'])
+    """
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
