@@ -129,8 +129,9 @@ def inner_folds(
     for number, (train, held_out) in enumerate(folds):
         for done, part in (("learns from", train), ("holds out", held_out)):
             if lacking := outcome.lacking(targets[part]):
+                why = "too few rows differ" if alone else "groups stay whole"
                 raise UserError(
-                    f"inner fold {number} {done} {lacking}, because {'too few rows differ' if alone else 'groups stay whole'}. "
+                    f"inner fold {number} {done} {lacking}, because {why}. "
                     f"{f'{lower}, or change' if lower else 'Change'} {option('seed')}."
                 )
     return folds
