@@ -139,7 +139,7 @@ def test_classical_model_is_judged_by_nested_folds_and_predicts_as_it_was_tested
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param([str(ROOT / "train.py")], id="script"),
+        pytest.param([str(ROOT / "train.py")], id="script", marks=pytest.mark.slow),
         pytest.param(["-m", "mri3d", "train"], id="module", marks=pytest.mark.slow),
     ],
 )
