@@ -136,12 +136,10 @@ def test_classical_model_is_judged_by_nested_folds_and_predicts_as_it_was_tested
     assert heatmap.get_fdata().max() > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    [
-        pytest.param([str(ROOT / "train.py")], id="script", marks=pytest.mark.slow),
-        pytest.param(["-m", "mri3d", "train"], id="module", marks=pytest.mark.slow),
-    ],
+    [pytest.param([str(ROOT / "train.py")], id="script"), pytest.param(["-m", "mri3d", "train"], id="module")],
 )
 def test_two_devices_share_one_run(command, tmp_path):
     done = subprocess.run(
