@@ -24,7 +24,7 @@ from tests.scans.phantom import write_scan
 CLASSES, AGE = Classes(("a", "b")), Measure("age")
 
 
-def write_model(folder, *, outcome=CLASSES, seed=0, line=None, **card: object):
+def write_model(folder, *, outcome=CLASSES, seed=0, line=None, reference=(-1.0, 1.0), **card: object):
     """Write a model folder of a network as it was made, without training."""
     torch.manual_seed(seed)
     model = CNN()
@@ -40,7 +40,7 @@ def write_model(folder, *, outcome=CLASSES, seed=0, line=None, **card: object):
         "batch_size": 1,
     }
     mean = np.zeros((1, 16, 16, 16), np.float32)
-    model.save(folder, Card(outcome, Recipe(resolution=16), Reference(mean, -1.0, 1.0), **card))
+    model.save(folder, Card(outcome, Recipe(resolution=16), Reference(mean, *reference), **card))
     return folder
 
 
@@ -287,3 +287,32 @@ def test_one_heatmap_is_the_default_everywhere():
     for model in (CNN(), LinearSVM()):
         model.network_, model.outcome_ = SFCN((16, 16, 16), 1, channels=[2, 2]), CLASSES
         assert model.heatmaps[0] == HEATMAPS[0]
+
+
+@pytest.mark.parametrize(("number", "counted"), [(1, "1 scan is"), (2, "2 scans are")])
+def test_scans_unlike_all_of_training_are_counted_where_everybody_looks(tmp_path, caplog, number, counted):
+    folder = write_model(tmp_path / "model", reference=(0.999, 1.0))
+    scans = [str(head(tmp_path / f"{place}.nii.gz")) for place in range(number)]
+    predict_scans(folder, scans, tmp_path / "out", heatmap="none")
+    assert {row["status"] for row in rows_of(tmp_path / "out").values()} == {"unusual"}
+    said = f"{counted} unlike every training scan: what is predicted of such a scan cannot be relied on."
+    assert said in caplog.messages
+    assert said in (tmp_path / "out/report.html").read_text()
+
+
+def test_nothing_is_said_of_unusual_scans_where_there_are_none(model, tmp_path, caplog):
+    predict_scans(model, str(head(tmp_path / "a.nii.gz")), tmp_path / "out", heatmap="none")
+    assert "unlike every training scan" not in caplog.text + (tmp_path / "out/report.html").read_text()
+
+
+@pytest.mark.parametrize("outcome", [CLASSES, AGE])
+def test_a_number_that_is_none_is_no_prediction(tmp_path, outcome, monkeypatch):
+    folder = write_model(tmp_path / "model", outcome=outcome)
+    monkeypatch.setattr(
+        "mri3d.models.network.cnn.network_outputs", lambda network, volumes, rows, **_: np.full((len(rows), 1), np.nan)
+    )
+    scan = str(head(tmp_path / "a.nii.gz"))
+    assert predict_scans(folder, scan, tmp_path / "out", heatmap="none") == 1
+    row = rows_of(tmp_path / "out")["a"]
+    assert (row["prediction"], row["status"]) == ("", "failed")
+    assert row["warnings"] == "the model computes no finite number for this scan."

@@ -161,7 +161,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged: {' '.join(str(error).split())}. Start a new run.") from error
     try:
-        json.dumps(configuration, default=str)
+        json.dumps(configuration, default=str, skipkeys=True)
     except (ValueError, RecursionError) as error:  # an alias within what it stands for
         raise UserError(f"{path} is damaged: a part of it holds itself. Start a new run.") from error
     missing = {"trainer", "seed"} - set(configuration if isinstance(configuration, dict) else {})

@@ -56,6 +56,36 @@ def test_mistake_ends_with_status_2_one_message_and_no_run(arguments, message, t
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainer: &a\n  loop: *a\nseed: 0\n", "config.yaml is damaged: a part of it holds itself"),
+        ("trainer: [&a [*a]]\nseed: 0\n", "config.yaml is damaged: a part of it holds itself"),
+        ("trainer: {}\nseed: 0\n2020-01-01: x\n", "there is no key datetime.date(2020, 1, 1)"),
+        ("- trainer\n- seed\n", "config.yaml is damaged: it has no seed, trainer"),
+    ],
+)
+def test_settings_that_no_run_wrote_are_told_in_one_line(text, message, tmp_path, here):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.yaml").write_text(text)
+    status, said = here("train", "resume=run")
+    assert status == 2, said
+    assert message in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_folder_above_a_run_is_told_apart_from_it(number, tmp_path, here):
+    runs = [tmp_path / f"runs/cut/2026-01-0{day + 1}" for day in range(number)]
+    for run_folder in runs:
+        run_folder.mkdir(parents=True)
+        (run_folder / "config.yaml").write_text("{}")
+    status, said = here("train", "resume=runs/cut")
+    assert status == 2
+    expected = " or ".join(str(folder.relative_to(tmp_path)) for folder in runs)
+    assert f"runs/cut is no run that began: No such file or directory. Did you mean {expected}?" in said
+
+
 def test_damaged_settings_of_a_run_are_told(tmp_path):
     (tmp_path / "config.yaml").write_text("seed: [")
     assert "config.yaml is damaged" in run("train", f"resume={tmp_path}", cwd=tmp_path, status=2).stderr

@@ -201,3 +201,20 @@ def test_names_are_unique_and_fit_for_files(paths):
 def test_scan_alone_is_named_by_its_file_alone(paths):
     for path in paths:
         assert unique_names([path]) == [path.name.removesuffix(".gz").removesuffix(".nii")]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(study, monkeypatch, caplog):
+    before = find_scans([str(study)])
+    locked = study / "locked"
+    locked.mkdir()
+    (locked / "c.nii").write_text("")
+    look = os.scandir
+
+    def refuse(path):
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert find_scans([str(study)]) == before
+    assert f"{locked} cannot be searched: Permission denied" in caplog.messages
