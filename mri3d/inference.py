@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mri3d.errors import UserError, option
-from mri3d.files import check_folder, write_csv
+from mri3d.files import write_csv
 from mri3d.model_folder import check_replaceable
 from mri3d.models.loading import load
 from mri3d.models.scan_prediction import ScanPrediction
@@ -163,7 +163,6 @@ def _clear(out: Path) -> None:
         UserError: It is a run, whose own results would be lost, or a folder stands where a file of the results goes.
     """
     check_replaceable(out)
-    check_folder(out, "out")
     out.mkdir(parents=True, exist_ok=True)
     for stale in (out / "predictions.csv", out / "report.html", *out.glob("heatmaps/*_heatmap.nii.gz")):
         if stale.is_dir():

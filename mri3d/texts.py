@@ -45,10 +45,10 @@ def parse_number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def value_text(value: object) -> str:
+def parameter_text(value: object) -> str:
     """Write the value of a parameter as a configuration has it.
 
-    >>> value_text(None), value_text(0.1), value_text(1e-5), value_text([1, 2])
+    >>> parameter_text(None), parameter_text(0.1), parameter_text(1e-5), parameter_text([1, 2])
     ('null', '0.1', '1e-05', '[1, 2]')
     """
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

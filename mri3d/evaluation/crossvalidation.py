@@ -57,9 +57,8 @@ class CrossValidation:
             UserError: The study cannot be split so, or the model cannot learn from a part of it.
         """
         _check_instances(model, splits)
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
+        if not 0 <= seed < 2**31:
             raise UserError(f"{option('seed', seed)} is no seed. Give a whole number from 0 to {2**31 - 1}.")
-        seed = int(seed)
         prototype = splits.tuned(model)
         folds = splits.split(study.outcome, study.targets, study.groups, seed=seed)
         trainings = [

@@ -17,7 +17,7 @@ from mri3d.models.model import Model, Search, Setting
 from mri3d.models.trained import TrainedModel
 from mri3d.outcome import Scores
 from mri3d.study import Study
-from mri3d.texts import value_text
+from mri3d.texts import parameter_text
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class Results:
         """How many folds chose each value, as text, of each parameter; most frequent first."""
         names = dict.fromkeys(name for result in self.folds for name in result.chosen)
         return {
-            name: dict(Counter(value_text(result.chosen[name]) for result in self.folds).most_common())
+            name: dict(Counter(parameter_text(result.chosen[name]) for result in self.folds).most_common())
             for name in names
         }
 

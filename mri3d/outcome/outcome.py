@@ -37,17 +37,17 @@ SCORE_TITLES = {
     "error_slope": "error slope",
     "gap_correlation": "gap correlation",
 }
+SCORE_TITLES |= {
+    f"{name}_raw": f"{SCORE_TITLES[name]}, uncorrected"
+    for name in ("mae", "rmse", "r2", "pearson_r", "spearman_r", "error_slope", "gap_correlation")
+}
 """Name of a score in metrics.json, to its title."""
+
 SCORE_RANGES = {
     **dict.fromkeys(("auc", "accuracy", "balanced_accuracy", "f1", "sensitivity", "specificity"), (0.0, 1.0)),
     **dict.fromkeys(("r2", "pearson_r", "spearman_r", "gap_correlation"), (-1.0, 1.0)),
 }
 """Name of a score without a unit, to the range that a chart need not go beyond."""
-
-SCORE_TITLES |= {
-    f"{name}_raw": f"{SCORE_TITLES[name]}, uncorrected"
-    for name in ("mae", "rmse", "r2", "pearson_r", "spearman_r", "error_slope", "gap_correlation")
-}
 
 SCORE_MEANINGS = {
     "auc": "AUC is the area under the ROC curve",

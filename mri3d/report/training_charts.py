@@ -11,7 +11,7 @@ from mri3d.outcome.outcome import SCORE_RANGES
 from mri3d.report.charts import COLOURS, DASHES, chart, chart_picture, short_label
 from mri3d.report.elements import score_title
 from mri3d.report.picture import Picture
-from mri3d.texts import value_text
+from mri3d.texts import parameter_text
 
 History = Sequence[Mapping[str, float]]
 """The epochs of one fit, each with `epoch` and some of `train_loss`, `val_loss` and `val_<score>`."""
@@ -95,8 +95,8 @@ def validation_chart(
             axes.plot(places[order], mean, color=colour, linestyle=dash, marker="o", linewidth=1.8, label=label)
         if numeric and places.min() > 0 and places.max() >= 10 * places.min():
             axes.set_xscale("log")
-        long = sum(len(value_text(value)) + 2 for value in values) > 50
-        axes.set_xticks(places, [short_label(value_text(value)) for value in values], rotation=45 if long else 0)
+        long = sum(len(parameter_text(value)) + 2 for value in values) > 50
+        axes.set_xticks(places, [short_label(parameter_text(value)) for value in values], rotation=45 if long else 0)
         axes.minorticks_off()
         axes.set(xlabel=short_label(name), ylabel=score_title(criterion))
         axes.legend(loc="best")

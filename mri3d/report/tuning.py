@@ -6,7 +6,7 @@ from typing import Any
 
 from mri3d.report.elements import Html, element, figure, mean_and_sd, score_title, table
 from mri3d.report.training_charts import validation_chart
-from mri3d.texts import value_text
+from mri3d.texts import parameter_text
 
 _TRAIN, _VALIDATION = "train_", "validation_"  # before the name of the score that led the choice
 
@@ -123,7 +123,7 @@ def _choices(curve: ValidationCurve, num_folds: int) -> Html:
     """List how many folds chose each value, and the numbers of the curve."""
     rows = [
         [
-            value_text(value),
+            parameter_text(value),
             f"{count} of {num_folds}",
             mean_and_sd(train),
             mean_and_sd(held_out),
