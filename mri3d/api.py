@@ -17,7 +17,7 @@ from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together
 from mri3d.models.trained import TrainedModel
 from mri3d.processes import is_first
-from mri3d.records import claim, claim_evaluation
+from mri3d.run_folder import claim, claim_evaluation
 from mri3d.study import Study
 from mri3d.texts import list_text
 

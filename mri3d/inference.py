@@ -2,19 +2,29 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
+
 from mri3d.errors import UserError, option
-from mri3d.files import write_csv
-from mri3d.model_folder import check_replaceable
+from mri3d.files import csv_text, digest, digest_json
+from mri3d.model_folder import CARD, model_folders
 from mri3d.models.loading import load
-from mri3d.models.scan_prediction import ScanPrediction
+from mri3d.models.scan_prediction import Record, ScanPrediction
 from mri3d.models.trained import TrainedModel
+from mri3d.predictions.folder import PredictionFolder, heatmap_path, open_folder
+from mri3d.predictions.written import FULL, MAPS, REPORT, cannot_go_on
+from mri3d.report.elements import num_within_budget
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
-from mri3d.report.prediction_page import ScanResult, write_prediction_report
+from mri3d.report.prediction_page import MAX_ROWS, ScanResult, write_prediction_report
+from mri3d.report.reading import GRADCAM
 from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan import write_image
+from mri3d.scans.scan import ScanError, read_scan, write_image
+from mri3d.texts import number_text
+from mri3d.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +41,16 @@ def predict_scans(
 ) -> int:
     """Predict scans; leave `predictions.csv`, `heatmaps/` and `report.html`.
 
-    One bad scan never stops the others: its row says why it has no prediction.
+    One bad scan never stops the others: its row says why it has no prediction. Each result is written as it comes. The
+    same call again goes on where one was cut off: results of the same scans by the same model are kept. No file is
+    replaced or removed that mri3d did not write, see `mri3d.predictions`.
 
     Args:
         model: A run, its `model` folder, or one fold's folder.
         scans: A file, a glob, a folder (searched through), a BIDS root, or a list of these.
         out: Folder for the results.
         heatmap: `integrated_gradients` from the average training volume (of a linear model, what each voxel adds),
-            `gradcam` of a network, or `none`.
+            `gradcam` of a network, whose strongest place can lie far from what decided, or `none`.
         trust: Dotted names of networks of the user's own that may be imported.
 
     Returns:
@@ -51,120 +63,189 @@ def predict_scans(
         raise UserError(f"{option('heatmap', heatmap)} is unknown. Give one of {', '.join(HEATMAPS)}.")
     trained = load(model, trust=trust)
     trained.require_recipe()
-    maps = (out / "heatmaps").resolve()
+    maps = (out / MAPS).resolve()
     found = find_scans([scans] if isinstance(scans, str) else scans, suffix=trained.suffix or "T1w")
     paths = [path for path in found if path.resolve().parent != maps]  # of an earlier call, where scans holds out
     if not paths:
         raise UserError(
             f"{option('scans', str(scans))} holds nothing but heatmaps of an earlier call. Give {option('scans')}."
         )
-    _clear(out)
-    log.info("%d scans, %d model%s", len(paths), len(trained.members), "s" * (len(trained.members) > 1))
     if heatmap != "none" and heatmap not in trained.heatmaps:
         log.warning("no heatmaps: models of this kind have no %s", heatmap.replace("_", " "))
         heatmap = "none"
-    predicted: list[ScanPrediction] = []
-    pages: list[ScanResult] = []
-    try:
-        for number, (name, path) in enumerate(zip(unique_names(paths), paths, strict=True), start=1):
-            prediction, picture = _predict(trained, name, path, out / "heatmaps", heatmap)
-            for warning in prediction.warnings:
-                log.warning("%s: %s", name, warning)
-            log.info("%d of %d: %s %s", number, len(paths), name, _verdict(trained, prediction))
-            predicted.append(prediction)
-            pages.append(_page_row(trained, prediction, picture))
-    finally:  # an interrupted call keeps what it has
-        _write_predictions(out / "predictions.csv", trained, predicted)
-    facts = {"model": str(model), "models that voted": str(len(trained.members)), "scans": str(len(paths))}
-    outcome, used = trained.outcome, [one.prediction for one in predicted if one.prediction is not None]
-    unusual = _unusual(predicted)
-    if unusual:
-        log.warning("%s", unusual)
-    write_prediction_report(
-        out / "report.html",
-        title="Predictions",
-        facts=facts | {"heatmaps": heatmap.replace("_", " ")},
-        summary=" ".join(filter(None, [outcome.words.summary(used), unusual])),
-        words=outcome.words,
-        scans=pages,
-    )
-    return int(len(used) < len(predicted))
+    if heatmap == "gradcam":
+        log.warning("%s", GRADCAM)
+    call = _Call(model, trained, dict(zip(unique_names(paths), paths, strict=True)), heatmap)
+    with open_folder(
+        out,
+        model=call.identity(),
+        names=list(call.scans),
+        header=csv_text([], trained.prediction_header()),
+        row=call.row,
+    ) as folder:
+        return call.run(folder)
 
 
-def _predict(
-    trained: TrainedModel, name: str, path: Path, heatmaps: Path, heatmap: str
-) -> tuple[ScanPrediction, Picture | None]:
-    """Predict one scan, and write and draw the map that explains the prediction."""
-    found = trained.predict_scan(name, path)
-    if heatmap == "none" or found.prediction is None:
-        return found, None
-    assert found.scan is not None, "it was predicted"
-    warnings = list(found.warnings)
-    try:
-        heat = trained.heat(found, method=heatmap)
-    except (MemoryError, RuntimeError, UserError) as error:  # the prediction stands
-        return found.warned(f"the heatmap could not be computed: {' '.join(str(error).split())}"), None
-    if not heat.any():
-        warnings.append("the heatmap is empty: nothing in the scan speaks for the prediction")
-    try:
-        write_image(heatmaps / f"{name}_heatmap.nii.gz", heat, found.scan.affine, code=found.scan.code)
-    except OSError as error:  # a full disk, a name too long: the prediction stands
-        warnings.append(f"the heatmap could not be written: {error.strerror}")
-    target = trained.outcome.target_named(None, found.prediction)
-    high, low = trained.outcome.words.evidence(target)
-    view = HeadView(found.scan.data, found.scan.affine, heatmap=heat, high=high, low=low)
-    picture = slices(view, alt=f"{name} on three planes with the evidence {high}", height=150)
-    return found.warned(*warnings[len(found.warnings) :]), picture
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """One call of `predict_scans`, whose arguments were found to be good.
 
-
-def _page_row(trained: TrainedModel, found: ScanPrediction, picture: Picture | None) -> ScanResult:
-    """Lay out a prediction for the report."""
-    if found.prediction is None:
-        return ScanResult(found.name, "", None, warnings=found.warnings, status=found.status)
-    outcome = trained.outcome
-    _, *numbers = (cells[0] for cells in outcome.prediction_columns(found.prediction[None]).values())
-    return ScanResult(
-        found.name,
-        outcome.words.prediction(found.prediction),
-        dict(zip(outcome.words.value_titles(), numbers, strict=True)),
-        spread=found.spread,
-        warnings=found.warnings,
-        picture=picture,
-        status=found.status,
-    )
-
-
-def _unusual(found: Sequence[ScanPrediction]) -> str:
-    """Count the scans that are unlike every training scan, in a sentence; nothing where none is."""
-    number = sum(one.status == "unusual" for one in found)
-    if not number:
-        return ""
-    whose = "scan is" if number == 1 else "scans are"
-    return f"{number} {whose} unlike every training scan: what is predicted of such a scan cannot be relied on."
-
-
-def _write_predictions(path: Path, trained: TrainedModel, found: Sequence[ScanPrediction]) -> None:
-    """Write one row per scan; the spread of several models has 6 digits."""
-    rows = trained.prediction_rows(found)
-    for row in rows:
-        if row.get("spread") is not None:
-            row["spread"] = f"{row['spread']:.6g}"
-    write_csv(path, rows, trained.prediction_header(), digits=9)
-
-
-def _verdict(trained: TrainedModel, found: ScanPrediction) -> str:
-    return "not predicted" if found.prediction is None else trained.outcome.words.verdict(found.prediction)
-
-
-def _clear(out: Path) -> None:
-    """Make the folder for the results, without those of an earlier call: none may be taken for this one's.
-
-    Raises:
-        UserError: It is a run, whose own results would be lost, or a folder stands where a file of the results goes.
+    Attributes:
+        model: Where the model lies.
+        trained: The model.
+        scans: Name of each scan to its file.
+        heatmap: One of `HEATMAPS`.
     """
-    check_replaceable(out)
-    out.mkdir(parents=True, exist_ok=True)
-    for stale in (out / "predictions.csv", out / "report.html", *out.glob("heatmaps/*_heatmap.nii.gz")):
-        if stale.is_dir():
-            raise UserError(f"{stale} is a folder, where a file of the results goes. Remove it, or set another out.")
-        stale.unlink(missing_ok=True)
+
+    model: Path
+    trained: TrainedModel
+    scans: dict[str, Path]
+    heatmap: str
+
+    def identity(self) -> str:
+        """Identify what decides the result of a scan: the models by their cards, the heatmap, the version."""
+        cards = [digest((folder / CARD).read_bytes()) for folder in model_folders(self.model)]
+        return digest_json([cards, self.trained.require_recipe().digest(), self.heatmap, __version__])
+
+    def row(self, record: Record) -> str:
+        """Write a row of predictions.csv; the spread of several models has 6 digits."""
+        header = self.trained.prediction_header()
+        (row,) = self.trained.prediction_rows([record.restored()])
+        if record.spread is not None:
+            row["spread"] = f"{record.spread:.6g}"
+        return csv_text([row], header, digits=9).removeprefix(csv_text([], header))
+
+    def run(self, folder: PredictionFolder) -> int:
+        """Predict what is not known yet, and report all; return the exit status."""
+        folder.check(heatmaps=self.heatmap != "none")
+        trained, total = self.trained, len(self.scans)
+        log.info("%s, %s", number_text(total, "scan"), number_text(len(trained.members), "model"))
+        if folder.records:
+            folder.keep(self._digest, heatmaps=self.heatmap != "none")
+            log.info("%d of %d were predicted by an earlier call, and are kept", len(folder.records), total)
+        try:
+            for number, (name, path) in enumerate(self.scans.items(), start=1):
+                if name not in folder.records:
+                    self._predict(folder, name, path, f"{number} of {total}")
+        except KeyboardInterrupt as stop:
+            stop.add_note(f"{len(folder.records)} of {total} scans are predicted; the same command goes on.")
+            raise
+        folder.finish()
+        records = [folder.records[name] for name in self.scans]
+        for told in self._remarks(records):
+            log.warning("%s", told)
+        try:
+            folder.write(REPORT, lambda path: self._report(path, folder.out, records))
+        except OSError as error:
+            raise cannot_go_on(error, folder.out / REPORT) from error
+        return int(any(record.status == "failed" for record in records))
+
+    def _digest(self, name: str) -> str:
+        try:
+            return read_scan(self.scans[name]).digest
+        except (ScanError, MemoryError):  # the reason will be told when it is predicted
+            return ""
+
+    def _predict(self, folder: PredictionFolder, name: str, path: Path, place: str) -> None:
+        """Predict one scan, write the map that explains the prediction, and add its row."""
+        found = self.trained.predict_scan(name, path)
+        written = False
+        if self.heatmap != "none" and found.prediction is not None:
+            found, written = self._write_heatmap(folder, found)
+        for warning in found.warnings:
+            log.warning("%s: %s", name, warning)
+        words = self.trained.outcome.words
+        verdict = "not predicted" if found.prediction is None else words.verdict(found.prediction)
+        log.info("%s: %s %s", place, name, verdict)
+        folder.add(Record.of(found, heatmap=written))
+
+    def _write_heatmap(self, folder: PredictionFolder, found: ScanPrediction) -> tuple[ScanPrediction, bool]:
+        """Write the heatmap; where that fails the prediction stands, with a warning."""
+        assert found.scan is not None, "it was predicted"
+        scan = found.scan
+        try:
+            heat = self.trained.heat(found, method=self.heatmap)
+        except (MemoryError, RuntimeError, UserError) as error:
+            return found.warned(f"the heatmap could not be computed: {' '.join(str(error).split())}"), False
+        if not heat.any():
+            found = found.warned("the heatmap is empty: nothing in the scan speaks for the prediction")
+        place = heatmap_path(found.name)
+        try:
+            folder.write(place, lambda path: write_image(path, heat, scan.affine, code=scan.code))
+        except OSError as error:
+            if error.errno in FULL:  # as it would be for the others
+                raise cannot_go_on(error, folder.out / place) from error
+            return found.warned(f"the heatmap could not be written: {error.strerror}"), False
+        return found, True
+
+    def _remarks(self, records: Sequence[Record]) -> list[str]:
+        """Count in sentences the scans whose predictions tell less than they seem to."""
+        remarks = []
+        if number := sum(record.status == "unusual" for record in records):
+            whose = "scan is" if number == 1 else "scans are"
+            remarks.append(
+                f"{number} {whose} unlike every training scan: what is predicted of such a scan cannot be relied on."
+            )
+        if number := sum(record.seen > 0 for record in records):
+            whose = "scan was" if number == 1 else "scans were"
+            remarks.append(
+                f"{number} {whose} among the training scans: what is predicted of such a scan does not show how well "
+                "new scans are predicted."
+            )
+        return remarks
+
+    def _report(self, path: Path, out: Path, records: Sequence[Record]) -> None:
+        """Write the page, on which those are listed first that somebody must look at, where not all can be."""
+        outcome, voted = self.trained.outcome, str(len(self.trained.members))
+        used = [found.prediction for record in records if (found := record.restored()).prediction is not None]
+        order = sorted(range(len(records)), key=lambda number: records[number].status == "ok")  # stable
+        listed = [records[number] for number in sorted(order[:MAX_ROWS])]
+        pictures: list[Picture | None] = []
+        for record in listed:
+            if num_within_budget(pictures) == len(pictures):  # one more than the page shows, so that it says so
+                pictures.append(self._picture(record, out))
+        pictures += [None] * (len(listed) - len(pictures))
+        facts = {"model": str(self.model), "models that voted": voted, "scans": str(len(records))}
+        write_prediction_report(
+            path,
+            title="Predictions",
+            facts=facts | {"heatmaps": self.heatmap.replace("_", " ")},
+            summary=" ".join([outcome.words.summary(used), *self._remarks(records)]),
+            words=outcome.words,
+            scans=[self._result(record, picture) for record, picture in zip(listed, pictures, strict=True)],
+            num_scans=len(records),
+            num_used=len(used),
+        )
+
+    def _picture(self, record: Record, out: Path) -> Picture | None:
+        """Draw the heatmap of a scan on it, from their files: so no more than one is held in memory."""
+        if not record.heatmap:
+            return None
+        try:
+            scan = read_scan(self.scans[record.scan])
+            heat = np.asarray(nib.load(out / heatmap_path(record.scan)).dataobj, dtype=np.float32)
+        except (ScanError, OSError, MemoryError) as error:  # moved since
+            log.warning("%s has no picture in the report: %s", record.scan, error)
+            return None
+        prediction = record.restored().prediction
+        assert prediction is not None, "it has a heatmap"
+        outcome = self.trained.outcome
+        high, low = outcome.words.evidence(outcome.target_named(None, prediction))
+        view = HeadView(scan.data, scan.affine, heatmap=heat, high=high, low=low)
+        return slices(view, alt=f"{record.scan} on three planes with the evidence {high}", height=150)
+
+    def _result(self, record: Record, picture: Picture | None) -> ScanResult:
+        """Lay out a prediction for the report."""
+        found, outcome = record.restored(), self.trained.outcome
+        if found.prediction is None:
+            return ScanResult(found.name, "", None, warnings=found.warnings, status=found.status)
+        _, *numbers = (cells[0] for cells in outcome.prediction_columns(found.prediction[None]).values())
+        return ScanResult(
+            found.name,
+            outcome.words.prediction(found.prediction),
+            dict(zip(outcome.words.value_titles(), numbers, strict=True)),
+            spread=found.spread,
+            warnings=found.warnings,
+            picture=picture,
+            status=found.status,
+        )

@@ -1,16 +1,21 @@
 """Save and load what prediction needs, in formats whose reading runs no code."""
 
 import json
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
+from safetensors import SafetensorError
 
 from mri3d.errors import UserError, option
-from mri3d.files import digest, digest_json, write_bytes, write_json
+from mri3d.files import digest, digest_json, what_is, write_bytes, write_json
+from mri3d.model_card import FAILURES, check_entries, check_tensors, reason_of
 from mri3d.outcome import Outcome, outcome_from_json
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
@@ -18,6 +23,8 @@ from mri3d.volumes.reference import Reference
 FORMAT = 2
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 SEAL = "card_sha256"  # digest of all else in the card
+_FOLD = re.compile("0|[1-9][0-9]*")
+MAX_CARD_BYTES = 64 << 20  # of 100,000 training scans a card has 7 MB of digests
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +40,8 @@ class Card:
         run: Digest of the run's cohort, splits, settings and seed; empty in folders of versions that kept none.
         suffix: Of the training scans' names in their BIDS tree, which new scans are looked for by; None without one.
         facts: What a reader wants to know: when, on whom, how well. JSON types; nothing is decided by them.
+        training: `mri3d.scans.scan.canonical_digest` of each scan that the model has seen, those that only steered
+            training included, in an order that tells nothing; empty in folders of versions that kept none.
     """
 
     outcome: Outcome
@@ -43,6 +52,7 @@ class Card:
     run: str = ""
     suffix: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    training: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +97,7 @@ def write_model(folder: Path, contents: Contents) -> None:
         "num_folds": given.num_folds,
         "run": given.run,
         "suffix": given.suffix,
+        "training": list(given.training),
         "sha256": {WEIGHTS: digest(weights)},
         "facts": given.facts,
     }
@@ -100,12 +111,14 @@ def read_model(folder: Path) -> Contents:
         folder: What `write_model` wrote, in this version or an earlier one.
 
     Raises:
-        UserError: No model lies there, it is damaged, or a newer version wrote it.
+        UserError: No model lies there, it is damaged, a newer version wrote it, or it holds what no model has.
     """
+    if not os.path.lexists(folder / CARD):
+        raise UserError(f"{folder} is no model folder: it has no {CARD}. Give a run or its model folder.")
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} is no model folder: it has no {CARD}. Give a run or its model folder.") from None
+        card = json.loads(_read(folder / CARD, max_bytes=MAX_CARD_BYTES).decode())
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UserError(f"{folder / CARD} is damaged ({error}). Copy the model folder again.") from error
     found = card.get("format") if isinstance(card, dict) else None
@@ -117,39 +130,53 @@ def read_model(folder: Path) -> Contents:
     seal = card.pop(SEAL, None)
     try:
         unchanged = digest_json(card) == seal
-    except ValueError:  # NaN or infinity, which no card holds
+    except (ValueError, RecursionError):  # NaN or infinity, or lists in lists in lists: no card holds such
         unchanged = False
     if not unchanged:
         raise UserError(
             f"{folder / CARD} was changed after it was written: one letter can make predictions wrong, and nobody "
             "would notice. Copy the model folder again."
         )
-    try:
-        tensors = safetensors.numpy.load(_checked(folder / WEIGHTS, card["sha256"][WEIGHTS]))
+    with _described(folder / CARD):
+        expected = card["sha256"][WEIGHTS]
+    tensors = _tensors(folder / WEIGHTS, expected)
+    with _described(folder / CARD):
         return _contents(*(_of_format_1(card, tensors) if found == 1 else (card, tensors)))
-    except (KeyError, TypeError, AttributeError) as error:
+
+
+@contextmanager
+def _described(path: Path) -> Iterator[None]:
+    """Name the card in whatever its entries lead to."""
+    try:
+        yield
+    except FAILURES as error:
         raise UserError(
-            f"{folder / CARD} does not describe a model that this version reads ({type(error).__name__}: {error}). "
+            f"{path} does not describe a model that this version reads ({reason_of(error)}). "
             "Copy the model folder again, or use the version of mri3d that wrote it."
         ) from error
 
 
 def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
     """Read a card of the newest format."""
-    mean, recipe = tensors.pop("reference.mean"), card["recipe"]
+    check_entries(card)
+    mean, recipe = tensors.pop("reference.mean"), None
+    if card["recipe"] is not None:
+        recipe = Recipe(**{"version": 1} | card["recipe"])  # models of mri3d up to 0.2 knew no other
+    check_tensors(tensors, mean, recipe)
     return Contents(
         model=card["model"],
         arguments=card["arguments"],
         tensors={name.partition(".")[2]: tensor for name, tensor in tensors.items()},
         card=Card(
             outcome=outcome_from_json(card["outcome"]),
-            recipe=None if recipe is None else Recipe(**recipe),
+            recipe=recipe,
             reference=Reference(mean, **card["reference"]),
             fold=card["fold"],
             num_folds=card["num_folds"],
             run=card.get("run", ""),
             suffix=card["suffix"],
             facts=card["facts"],
+            training=tuple(card.get("training", ())),
         ),
     )
 
@@ -171,15 +198,33 @@ def _of_format_1(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> tuple[
     return card | newer, tensors
 
 
-def _checked(path: Path, expected: str) -> bytes:
-    """Read a file of a model folder if it is the one that the card describes."""
+def _tensors(path: Path, expected: str) -> dict[str, np.ndarray]:
+    """Read the weights if they are those that the card describes."""
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing. Copy the model folder again, whole.") from None
-    if digest(data) != expected:
-        raise UserError(f"{path} is not the file that {CARD} describes (SHA-256 differs). Copy the folder again.")
-    return data
+        data = _read(path, max_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        if digest(data) != expected:
+            raise UserError(f"{path} is not the file that {CARD} describes (SHA-256 differs). Copy the folder again.")
+        return safetensors.numpy.load(data)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} is no safetensors file ({reason_of(error)}). Copy the folder again.") from error
+
+
+def _read(path: Path, *, max_bytes: int) -> bytes:
+    """Read a file of a model folder whole, if it is a file, and of bearable size."""
+    try:
+        if not path.exists():
+            raise UserError(f"{path} is missing. Copy the model folder again, whole.")
+        if not path.is_file():  # reading a pipe would wait for ever
+            raise UserError(f"{path} {what_is(path)}. Copy the model folder again.")
+        if (size := path.stat().st_size) > max_bytes:
+            raise UserError(f"{path} is too large to be read: {size:,} bytes. Copy the model folder again.")
+        return path.read_bytes()
+    except MemoryError as error:
+        raise UserError(f"{path} does not fit into memory. Use a machine with more of it.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}. Mend that, or copy the model folder.") from error
 
 
 def model_folders(path: Path) -> list[Path]:
@@ -197,8 +242,8 @@ def model_folders(path: Path) -> list[Path]:
         if (folder / CARD).is_file():
             return [folder]
         folds = {card.parent.name.removeprefix("fold_"): card.parent for card in folder.glob(f"fold_*/{CARD}")}
-        if numbers := sorted(int(number) for number in folds if number.isdecimal()):  # a copy may be fold_3_old
-            return [folds[str(number)] for number in numbers]
+        if written := [name for name in folds if _FOLD.fullmatch(name)]:  # a copy may be fold_3_old
+            return [folds[name] for name in sorted(written, key=int)]
     raise UserError(f"{path} holds no model: no {CARD} in it, in its model folder or in fold_<k> beneath.")
 
 

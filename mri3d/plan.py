@@ -79,7 +79,7 @@ def build(node: Any, where: str = "", *, elsewhere: Mapping[str, Any] | None = N
         return target(**options)
     except UserError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise UserError(f"{where or node['_target_']} cannot be used as it is set: {error}") from error
 
 

@@ -1,30 +1,30 @@
-"""The writer of a run's files: claimed before any work, kept up while it lasts, finished with a report.
+"""The writer of a run's files: its log while it lasts, its models, and at its end scores and a report.
 
 What others write in a run is listed in docs/architecture.md.
 """
 
+import errno
 import fcntl
-import json
+import io
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
-from mri3d.cohort.cohort import Cohort
 from mri3d.cohort.people import num_participants
 from mri3d.errors import UserError
 from mri3d.evaluation.results import FoldResult, Results
-from mri3d.evaluation.splits import Fold, fold_texts
-from mri3d.files import as_utf8, write_csv, write_json, write_text
+from mri3d.files import write_csv, write_json
 from mri3d.model_folder import places_of
 from mri3d.models.member import Member
+from mri3d.run_folder import as_yaml
 
 if TYPE_CHECKING:
     from mri3d.report.picture import Picture
@@ -51,71 +51,6 @@ class Clock:
         return self.seconds | {"total": round(time.perf_counter() - self._start, 3)}
 
 
-def claim(
-    folder: Path, cohort: Cohort, folds: Sequence[Fold], configuration: Mapping[str, Any] | None, *, resumed: bool
-) -> None:
-    """Make the run directory, or make sure that the one to go on with is of the same cohort and folds.
-
-    Args:
-        folder: The run directory.
-        cohort: Everybody, for `cohort.csv`.
-        folds: Who trains and who is tested.
-        configuration: For `config.yaml`; without, none is written, and the folder may be there.
-        resumed: Whether the directory is there already, of a run that was cut off.
-
-    Raises:
-        UserError: The directory is another run's, or training rows of the cut-off part could be test rows by now.
-    """
-    texts = dict(zip(cohort.ids, fold_texts(folds, len(cohort.ids)), strict=True))
-    table = cohort.to_csv(texts)
-    if resumed:
-        if not (folder / "cohort.csv").is_file() or (folder / "cohort.csv").read_bytes() != as_utf8(table):
-            raise UserError(
-                f"the cohort is not the one that {folder} began with: its cohort.csv has other scans, labels or folds. "
-                "Sessions that it has learnt from could be tested. Start a new run."
-            )
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=configuration is None)
-    except FileExistsError:
-        raise UserError(f"{folder} is there already. Start again, or give the run a name of its own.") from None
-    if configuration is not None:
-        write_text(folder / "config.yaml", as_yaml(configuration))
-    write_text(folder / "cohort.csv", table)
-
-
-def claim_evaluation(folder: Path, settings: Mapping[str, Any], *, resumed: bool) -> None:
-    """Note in `evaluation.json` what the library evaluates in a folder, and refuse to go on with something else.
-
-    Args:
-        folder: Need not be there.
-        settings: What decides the result, JSON values by name.
-        resumed: Whether something was evaluated there already.
-
-    Raises:
-        UserError: The folder is of something else.
-    """
-    noted = folder / "evaluation.json"
-    if not resumed:
-        write_json(noted, dict(settings))
-        return
-    try:
-        found = json.loads(noted.read_bytes())
-    except (FileNotFoundError, ValueError):
-        found = {}
-    found = found if isinstance(found, dict) else {}
-    if other := [name for name, value in settings.items() if found.get(name) != value]:
-        raise UserError(
-            f"{folder} is of an evaluation with another {' and '.join(other)}, whose checkpoints would be taken for "
-            "this one's. Give each evaluation a folder of its own."
-        )
-
-
-def as_yaml(configuration: Mapping[str, Any]) -> str:
-    """Write a configuration as text, keys in their order."""
-    return yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True)
-
-
 @contextmanager
 def early_log() -> Iterator[MemoryHandler]:
     """Hold what is said in the block, where a run has no folder yet: whom it leaves out, and why."""
@@ -138,12 +73,19 @@ def log_file(folder: Path, early: MemoryHandler) -> Iterator[None]:
     Raises:
         UserError: Another process is at work on the run.
     """
-    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
-    assert handler.stream is not None  # it is None only where opening is delayed
+    path = folder / "log.txt"
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:  # not through a link, which may lead out of the run, nor into a pipe
+        stream = os.fdopen(os.open(path, flags, 0o666), "ab")
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise UserError(f"{path} is a link, or no file. Remove it, and start again.") from error
+    handler = logging.StreamHandler(io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace"))
     try:
-        fcntl.flock(handler.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # falls with the process, however it ends
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # falls with the process, however it ends
     except BlockingIOError:
-        handler.close()
+        stream.close()
         raise UserError(f"another process is at work on {folder}. Wait for it, or end it.") from None
     except OSError as error:  # a file system without locks
         log.debug("%s is not locked: %s", folder, error)
@@ -163,6 +105,8 @@ def log_file(folder: Path, early: MemoryHandler) -> Iterator[None]:
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
+        with suppress(OSError):  # a full disk, which is told of already
+            handler.stream.close()
 
 
 def write_member(folder: Path, member: Member, result: FoldResult, *, num_folds: int) -> None:

@@ -20,9 +20,10 @@ from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together
 from mri3d.models.trained import TrainedModel
 from mri3d.processes import is_first
-from mri3d.records import Clock, claim, early_log, log_file, write_member, write_page, write_scores
+from mri3d.records import Clock, early_log, log_file, write_member, write_page, write_scores
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
+from mri3d.run_folder import claim, renew
 from mri3d.scans.scan import read_scan
 from mri3d.study import Study
 
@@ -53,6 +54,7 @@ def run(
     model_name: str,
     configuration: Mapping[str, Any],
     resumed: bool = False,
+    moved: bool = False,
 ) -> RunEnd:
     """Train and judge a model; leave a run directory, see the README.
 
@@ -68,6 +70,7 @@ def run(
         model_name: What the report calls the model.
         configuration: What to keep as `config.yaml`.
         resumed: Whether the run directory is that of a run that was cut off, to be gone on with.
+        moved: Whether `configuration` says of a resumed run where its data lie now.
 
     Raises:
         UserError: Something that the user can mend; told before the run directory exists wherever that is possible.
@@ -83,6 +86,8 @@ def run(
         if writes:
             claim(folder, study.cohort_with_outliers, validation.folds, configuration, resumed=resumed)
     with log_file(folder, early) if writes else nullcontext():
+        if resumed and writes:
+            renew(folder, study.cohort_with_outliers, validation.folds, configuration, moved=moved)
         keeper = ModelKeeper(folder, study, num_folds=len(validation.folds))
         with clock("training and testing"), devices_together():
             results = validation.run(after_fold=keeper if writes else None, keep_models=False)

@@ -18,7 +18,7 @@ from mri3d.cohort.people import session_word
 from mri3d.cohort.table import Table
 from mri3d.outcome import DEFAULT_TASK, Outcome, check_task, outcome_of
 from mri3d.processes import first_speaks
-from mri3d.texts import as_list, list_text
+from mri3d.texts import as_list, list_text, natural_order
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import outliers
@@ -185,7 +185,7 @@ class Study:
         Args:
             volumes: Intensities [N, X, Y, Z] or [N, C, X, Y, Z], finite, on a scale that the volumes share; copied.
             labels: Class or value of each [N]; None and NaN mean that there is none.
-            ids: Name of each [N]; "0", "1", ... unless given.
+            ids: Name of each [N], by which the rows of the study are sorted; "0", "1", ... unless given.
             groups: Who must stay together [N]: equal values are never on two sides of a split; None stands alone.
             sites: Where each was scanned [N].
             covariates: Name to what else is known of each [N].
@@ -210,8 +210,10 @@ class Study:
             unlabelled=as_list(unlabelled),
         )
         outcome = _outcome(cohort, task=task, name=name, insist=classes)
-        rows = [row for row, session in enumerate(cohort.sessions) if not session.left_out]
-        return cls(cohort, outcome, arrays if len(rows) == len(arrays) else InMemory(arrays.volumes[rows]))
+        row_of = {session.id: row for row, session in enumerate(cohort.sessions)}
+        cohort = _in_order(cohort)
+        rows = [row_of[id] for id in cohort.ids]
+        return cls(cohort, outcome, arrays if rows == list(range(len(arrays))) else InMemory(arrays.volumes[rows]))
 
     @classmethod
     def read(cls, source: CohortSource, recipe: Recipe, *, task: str = DEFAULT_TASK) -> Self:
@@ -227,9 +229,9 @@ class Study:
         """
         check_task(task)
         with first_speaks():
-            found = source.read()
+            found = _in_order(source.read())
             _outcome(found, task=task, name=source.label, insist=source.classes)  # before the scans are read
-            cohort = audit(found, oriented=recipe.orientation == "ras", skip_bad=source.skip_bad)
+            cohort = audit(found, recipe, skip_bad=source.skip_bad)
             left = "" if len(cohort.ids) == len(found.ids) else "of the sessions whose scans can be used, "
             outcome = _outcome(cohort, task=task, name=source.label, insist=source.classes, prefix=left)
             volumes = Volumes(cohort.scans, cohort.digests, recipe.for_cohort(cohort.scans), ids=cohort.ids)
@@ -286,6 +288,11 @@ class Study:
 
     def _counts(self) -> str:
         return self.cohort.describe(self.outcome.words.describe(self.targets))
+
+
+def _in_order(cohort: Cohort) -> Cohort:
+    """Sort the sessions by id, so that the order of a table's rows changes nothing of what is learnt."""
+    return replace(cohort, sessions=tuple(sorted(cohort.sessions, key=lambda session: natural_order(session.id))))
 
 
 def _outcome(cohort: Cohort, *, task: str, name: str, insist: bool, prefix: str = "") -> Outcome:

@@ -1,6 +1,7 @@
 """Texts: lists and counts for messages, and what a cell or a setting stands for."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 
@@ -52,6 +53,16 @@ def parameter_text(value: object) -> str:
     ('null', '0.1', '1e-05', '[1, 2]')
     """
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:
+    """Return a key that sorts names as people do: by their numbers, and where these are equal letter by letter.
+
+    >>> sorted(["s10", "s2", "s02", "s1b"], key=natural_order)
+    ['s1b', 's02', 's2', 's10']
+    """
+    parts = re.split("([0-9]+)", text)
+    return [(int(part), "") if number % 2 else (-1, part) for number, part in enumerate(parts)], text
 
 
 def as_list(value: object) -> list[object]:

@@ -23,7 +23,7 @@ from tests.studies import class_study
 
 @pytest.fixture(scope="module")
 def study(demo_cohort):
-    cohort = audit(demo_cohort, oriented=True, skip_bad=False)
+    cohort = audit(demo_cohort, Recipe(), skip_bad=False)
     volumes = Volumes(cohort.scans, cohort.digests, Recipe(12), ids=cohort.ids)
     volumes.fill()
     return Study(cohort, Classes(("-1", "1"), "class"), volumes)

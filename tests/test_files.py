@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
@@ -14,11 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mri3d.errors import UserError
 from mri3d.files import (
     atomic_path,
     cache_folder,
+    csv_cells,
     csv_text,
     digest,
     digest_json,
@@ -135,6 +139,58 @@ def test_csv_is_read_back_whatever_is_in_its_cells():
     read = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["cell, number 1"] for row in read] == cells
     assert [row["n"] for row in read] == [str(n) for n in range(len(cells))]
+
+
+@pytest.mark.parametrize(
+    ("cell", "safe"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("@SUM(1+1)*cmd", "'@SUM(1+1)*cmd"),
+        ("+1+cmd|x", "'+1+cmd|x"),
+        ("-2+3", "'-2+3"),
+        ("-", "'-"),
+        ("\t=1", "'\t'=1"),
+        ("\rx", "'\rx"),
+        ("\nx", "'\nx"),
+        ("  =1", "'  =1"),
+        ("\ufeff=1", "'\ufeff=1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("a;=1", "a;'=1"),  # a cell of its own where semicolons part cells
+        ("a\n@x", "a\n'@x"),
+        ("'=1", "''=1"),
+        ("-1;2", "'-1;2"),
+        *(
+            (text, text)
+            for text in ("-1", "+1.5e3", "-.5", "1e-9", "a=b", "a-b", "sub-1", "x;-1", "'quoted'", "", "'-1")
+        ),
+    ],
+)
+def test_csv_runs_nothing_in_a_spreadsheet_and_is_read_back(cell, safe):
+    text = csv_text([{"note": cell, cell: "x"}])
+    header, row = csv.reader(io.StringIO(text, newline=""))
+    assert (header, row) == (["note", safe], [safe, "x"])
+    assert list(csv_cells(text)) == [{"note": cell, cell: "x"}]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.text("'=+-@1.e;\t\r\n ax,\"\uff1d"), st.text()), min_size=1, max_size=4))
+def test_csv_cells_are_read_back_exactly_and_begin_with_nothing_that_runs(pairs):
+    rows = [{"one": one, "two": two} for one, two in pairs]
+    text = csv_text(rows)
+    assert list(csv_cells(text)) == rows
+    for cell in itertools.chain.from_iterable(csv.reader(io.StringIO(text, newline=""))):
+        assert not cell.startswith(("=", "@", "\t", "\r", "\n"))
+        assert not cell.startswith(("+", "-")) or math.isfinite(float(cell))
+
+
+def test_csv_numbers_are_never_touched():
+    numbers = [-1, -1.5, np.int8(-3), np.float32(-0.5), float("-inf"), True]
+    assert csv_text([{"x": x} for x in numbers], digits=3) == "x\n-1\n-1.5\n-3\n-0.5\n-inf\nTrue\n"
+
+
+def test_csv_with_ragged_rows_is_not_read_back():
+    with pytest.raises(ValueError, match="zip"):
+        list(csv_cells("a,b\n1\n"))
 
 
 @pytest.mark.parametrize("nothing", [None, math.nan, np.nan, np.float32("nan"), np.float64("nan")])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mri3d.cli.help import PREDICT
 from mri3d.cli.predict import Schema
 from mri3d.errors import UserError
 from mri3d.inference import HEATMAPS, predict_scans
@@ -16,7 +17,7 @@ from mri3d.models.classical.models import LinearSVM
 from mri3d.models.network.cnn import CNN
 from mri3d.nets.sfcn import SFCN
 from mri3d.outcome import Classes, Line, Measure
-from mri3d.scans.scan import read_scan
+from mri3d.scans.scan import canonical_digest, read_scan
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 from tests.scans.phantom import write_scan
@@ -298,6 +299,44 @@ def test_scans_unlike_all_of_training_are_counted_where_everybody_looks(tmp_path
     said = f"{counted} unlike every training scan: what is predicted of such a scan cannot be relied on."
     assert said in caplog.messages
     assert said in (tmp_path / "out/report.html").read_text()
+
+
+def test_scans_of_the_training_are_counted_where_everybody_looks(tmp_path, caplog):
+    scans = [head(tmp_path / f"{name}.nii.gz") for name in "ab"]
+    folder = write_model(tmp_path / "model", training=(canonical_digest(read_scan(scans[0])),))
+    head_of_another = read_scan(scans[1]).data.copy()
+    head_of_another[10, 10, 10] += 1
+    write_scan(scans[1], head_of_another, np.diag([9.0, 8.0, 9.0, 1.0]))
+    assert predict_scans(folder, list(map(str, scans)), tmp_path / "out", heatmap="none") == 0
+    rows = rows_of(tmp_path / "out")
+    assert rows["a"]["warnings"] == "was among the training scans of this model"
+    assert (rows["a"]["status"], rows["b"]["warnings"]) == ("ok", "")
+    said = "1 scan was among the training scans: what is predicted of such a scan does not show how well new scans are"
+    assert any(message.startswith(said) for message in caplog.messages)
+    assert said in (tmp_path / "out/report.html").read_text()
+
+
+def test_a_page_lists_first_what_somebody_must_look_at(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("mri3d.inference.MAX_ROWS", 3)
+    for name in "abcde":
+        head(tmp_path / f"scans/{name}.nii")
+    (tmp_path / "scans/d.nii").write_bytes(b"text")
+    assert predict_scans(model, str(tmp_path / "scans"), tmp_path / "out", heatmap="none") == 1
+    page = (tmp_path / "out/report.html").read_text()
+    assert [f"<th>{name}</th>" in page for name in "abcde"] == [True, True, False, True, False]
+    assert "3 of 5 scans are listed" in page
+    assert list(rows_of(tmp_path / "out")) == list("abcde")
+
+
+def test_what_is_known_of_grad_cam_is_said_where_it_is_chosen(model, tmp_path, caplog):
+    scan = str(head(tmp_path / "a.nii"))
+    predict_scans(model, scan, tmp_path / "out", heatmap="gradcam")
+    for text in (caplog.text, (tmp_path / "out/report.html").read_text(), PREDICT):
+        assert "can lie" in " ".join(text.split())
+        assert "brighter regions" in " ".join(text.split())
+    caplog.clear()
+    predict_scans(model, scan, tmp_path / "other")
+    assert "Grad-CAM" not in caplog.text
 
 
 def test_nothing_is_said_of_unusual_scans_where_there_are_none(model, tmp_path, caplog):

@@ -1,14 +1,21 @@
 """What a run writes never falls in with what is not its own."""
 
+import errno
+import logging
+import os
+
 import numpy as np
 import pytest
 
+from mri3d.cohort.cohort import Cohort
 from mri3d.errors import UserError
 from mri3d.evaluation.results import FoldResult
 from mri3d.evaluation.splits import Fold
 from mri3d.model_folder import CARD
 from mri3d.models.member import Member
-from mri3d.records import claim_evaluation, write_member
+from mri3d.records import early_log, log_file, write_member
+from mri3d.run_folder import claim, claim_evaluation
+from mri3d.temporaries import _machine
 
 SETTINGS = {"model": "Ridge {}", "seed": 0}
 
@@ -56,3 +63,43 @@ def test_what_is_evaluated_in_a_folder_is_noted_and_nothing_else_goes_on_there(t
         (tmp_path / "evaluation.json").write_text(damaged)
         with pytest.raises(UserError, match="with another model and seed"):
             claim_evaluation(tmp_path, SETTINGS, resumed=True)
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "pipe"])
+def test_log_of_a_run_leads_nowhere_else(tmp_path, kind):
+    stranger, path = tmp_path / "stranger", tmp_path / "log.txt"
+    if kind == "link":
+        stranger.write_text("mine")
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to(stranger)
+    told = pytest.raises(UserError, match=r"log\.txt is a link, or no file\. Remove it")
+    with told, early_log() as early, log_file(tmp_path, early):
+        logging.getLogger("x").warning("told")
+    assert not stranger.exists() or stranger.read_text() == "mine"
+
+
+def test_two_processes_are_not_at_work_on_one_run(tmp_path):
+    with early_log() as early, log_file(tmp_path, early):
+        logging.getLogger("x").warning("told")
+        with pytest.raises(UserError, match="another process is at work on"), log_file(tmp_path, early):
+            pass
+    assert "WARNING x: told" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_run_that_cannot_be_written_leaves_no_folder(tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("mri3d.run_folder.write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        claim(tmp_path / "runs/x", Cohort(()), [], {"seed": 0}, resumed=False)
+    assert not (tmp_path / "runs/x").exists()
+
+
+def test_what_killed_runs_beside_it_left_is_swept_when_a_run_begins(tmp_path):
+    names = {"run": ("cohort.csv", "config.yaml"), "other": ("cohort.csv",)}
+    for name, files in names.items():
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        for file in (*files, f"checkpoints/.writing-{_machine()}-00000000-last.ckpt"):
+            (tmp_path / name / file).touch()
+    claim(tmp_path / "new", Cohort(()), [], {"seed": 0}, resumed=False)
+    assert [path.parent.parent.name for path in tmp_path.rglob(".writing-*")] == ["other"], "which is no run"

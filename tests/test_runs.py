@@ -167,23 +167,11 @@ def test_log_of_a_run_has_whom_the_audit_leaves_out_and_why(tmp_path, caplog):
 
 def test_mistake_that_shows_in_training_is_in_the_log_of_the_run(tmp_path, one_core):
     model = cnn()
-    model.optimizer = functools.partial(torch.optim.SGD, lr=1e30)
+    model.optimizer = functools.partial(torch.optim.SGD, lr=1e38)
     with pytest.raises(UserError, match="training diverged"):
         run_study(write_study(tmp_path), tmp_path / "run", model)
     assert "ERROR mri3d.records: training diverged" in (tmp_path / "run/log.txt").read_text()
     assert not (tmp_path / "run/metrics.json").exists()
-
-
-def test_run_on_scans_whose_names_are_no_text_can_be_gone_on_with(tmp_path):
-    source = write_study(tmp_path)
-    try:
-        (tmp_path / "s00.nii").rename(tmp_path / b"s00\xe9.nii".decode(errors="surrogateescape"))
-    except OSError as error:
-        pytest.skip(f"no such name can be given here: {error}")
-    source = replace(source, scan="{id}*.nii")
-    for resumed in (False, True):
-        run_study(source, tmp_path / "run", Logistic(num_components=2, C=1.0), resumed=resumed)
-    assert "s00\\udce9.nii" in cohort_rows(tmp_path / "run")["s00"]["scan"]
 
 
 @pytest.fixture(scope="module")

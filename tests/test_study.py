@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mri3d import Study, UserError
+from mri3d import Study, UserError, evaluate, models
 from mri3d.evaluation.splits import Holdout
 from mri3d.outcome import Classes, Measure
 from tests.studies import planted
@@ -245,3 +245,23 @@ def test_classes_insists_that_numbers_are_classes():
     assert "task=regression; or take each value for a class: data.classes=true." in command_line
     study = arrays(grades, classes=True)
     assert study.outcome.names == tuple("123456")
+
+
+@pytest.mark.parametrize("model", [models.LinearSVM(), models.KNN(), models.Ridge()])
+def test_the_order_of_the_rows_changes_nothing(model):
+    labels = ["a", "b"] * 15
+    given, ids = planted(np.arange(30) % 2 * 0.4, seed=3), [f"s{row}" for row in range(30)]
+    shuffled = np.random.default_rng(0).permutation(30)
+    expected, found = (
+        evaluate(Study.from_arrays(given[rows], np.array(labels)[rows], ids=np.array(ids)[rows]), model, seed=1)
+        for rows in (np.arange(30), shuffled)
+    )
+    assert found.predictions.equals(expected.predictions)
+    assert found.scores == expected.scores
+
+
+def test_rows_are_sorted_by_the_numbers_in_their_ids():
+    study = Study.from_arrays(volumes(4), ["a", "b"] * 2, ids=["s10", "s9", "s2", "s1"])
+    assert study.ids == ("s1", "s2", "s9", "s10")
+    assert study.targets.tolist() == [1, 0, 1, 0]
+    np.testing.assert_array_equal(study.volumes[0], np.float32(volumes(4)[3])[None])

@@ -70,11 +70,16 @@ def run_app(
     sys.argv[1:] = overrides
     try:
         app()
+    except ValueError as error:
+        if at_work or type(error) is not ValueError:
+            raise
+        raise UserError(f"{' '.join(str(error).split())}. See --hydra-help.") from error  # options of Hydra's own
     except OSError as error:
         if at_work or error.errno is None:  # Hydra's own errors, as of an option that does not exist
             raise
         place = f"{error.filename} cannot be written to"  # Hydra makes the folder of a run before the job begins
-        raise UserError(f"{place}: {error.strerror}. Start in a folder where that can be done.") from error
+        way_out = "Give another name, or start in a folder where that can be done."
+        raise UserError(f"{place}: {error.strerror}. {way_out}") from error
     return max(statuses)
 
 

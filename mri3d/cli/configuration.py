@@ -1,6 +1,5 @@
 """The configuration of a run: its keys, the one place of each value, and what is built from it."""
 
-import json
 import logging
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -8,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 import mri3d
 from mri3d.cli.names import check_offered_names
-from mri3d.cli.places import PLACES, check_targets, moved
+from mri3d.cli.places import PLACES, check_targets, is_dotted, moved
 from mri3d.cli.signatures import read_signature
 from mri3d.errors import UserError, did_you_mean
 from mri3d.plan import build, complete
-from mri3d.texts import list_text
 
 if TYPE_CHECKING:
     from mri3d.cohort.cohort import CohortSource
@@ -145,31 +141,6 @@ def study_parts(checked: Mapping[str, Any]) -> StudyParts:
     return StudyParts(source, recipe, checked["task"])
 
 
-def read_configuration(folder: Path) -> dict[str, Any]:
-    """Read the `config.yaml` of a run.
-
-    Raises:
-        UserError: There is none, or it is damaged.
-    """
-    path = folder / "config.yaml"
-    try:
-        configuration: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        beneath = [str(found.parent) for found in sorted(folder.glob("*/config.yaml"))]
-        hint = f"Did you mean {list_text(beneath, ' or ', most=3)}?" if beneath else "Give the folder of a run."
-        raise UserError(f"{folder} is no run that began: {error.strerror}. {hint}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged: {' '.join(str(error).split())}. Start a new run.") from error
-    try:
-        json.dumps(configuration, default=str, skipkeys=True)
-    except (ValueError, RecursionError) as error:  # an alias within what it stands for
-        raise UserError(f"{path} is damaged: a part of it holds itself. Start a new run.") from error
-    missing = {"trainer", "seed"} - set(configuration if isinstance(configuration, dict) else {})
-    if missing:
-        raise UserError(f"{path} is damaged: it has no {', '.join(sorted(missing))}. Start a new run.")
-    return configuration
-
-
 def check(
     configuration: Mapping[str, Any], groups: Collection[str], *, trusted: Collection[str] = (), source: str = ""
 ) -> dict[str, Any]:
@@ -242,7 +213,7 @@ def trusted_names(value: object) -> tuple[str, ...]:
     """
     names = value if isinstance(value, list) else [] if value is None else [value]
     for name in names:
-        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")) or "." not in name:
+        if not isinstance(name, str) or not is_dotted(name):
             raise UserError(f"trust={name} is no dotted name of a class. Give one as in trust=my_module.MyNet")
     return tuple(names)
 

@@ -3,11 +3,13 @@
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mri3d.cli.configuration import ALIASES, GROUPS, KEYS, Schema, conf_folder
+from mri3d.cli.hydra_options import with_values
 from mri3d.cli.overrides import elements, hydra_overrides, without_aliases
 from mri3d.cli.places import PLACES, installed_networks
 from mri3d.cli.signatures import Argument, Signature, as_typed, read_signature
@@ -21,7 +23,8 @@ Train and evaluate a model of 3D brain scans.
 Groups and their options (group=option; {program} model=sfcn --help lists every argument of an option):
 {groups}
 Plain keys: task=classification (or regression), resolution=50 (voxels along an edge, or native), seed=0, name=...,
-resume=runs/x/y (go on with a run that was cut off), trust=my_module.MyNet (code that a run may import), debug=false.
+resume=runs/x/y (go on with a run that was cut off; with data.root=/new where its data moved), trust=my_module.MyNet
+(code that a run may import), debug=false. Hydra's options work too: --cfg job shows what would run, see --hydra-help.
 Any argument of an option can be set: model.batch_size=4 trainer.max_epochs=60 data.demo.num_subjects=40
 A network of your own: model.network._target_=my_module.MyNet{networks}
 Several runs, one after the other: -m and values separated by commas.
@@ -36,9 +39,11 @@ Predict new scans with a trained model.
 
   model=runs/x/y      a run, its model folder, or one fold's folder
   scans='/new/*.nii'  a file, a glob, a folder (searched through), a BIDS root, or a list '[a.nii,b.nii]'
-  out=results         where to write predictions.csv, heatmaps/ and report.html
+  out=results         where to write predictions.csv, heatmaps/ and report.html; the same command goes on where it was
+                      cut off, and no file is replaced that mri3d did not write
   heatmap=integrated_gradients
-                      what differs from the average training scan and counts; or gradcam (coarser), or none
+                      what differs from the average training scan and counts; or none; or gradcam, which is coarse:
+                      its strongest place can lie many centimetres from what decided, for brighter regions too
   trust=my_module.MyNet
                       a network of your own that the model was trained with: loading it runs its code
   debug=false         show the traceback of an error
@@ -82,7 +87,8 @@ def general(command: str, invocation: str) -> str:
 
 def chosen_groups(arguments: Sequence[str]) -> list[str]:
     """Return the groups that a command line chooses an option of or sets an argument of."""
-    heads = {each.lstrip("+~").partition("=")[0].partition(".")[0] for each in without_aliases(arguments, ALIASES)}
+    joined = without_aliases(with_values(arguments), ALIASES)
+    heads = {each.lstrip("+~").partition("=")[0].partition(".")[0] for each in joined}
     return [group for group in GROUPS if group in heads]
 
 
@@ -99,10 +105,14 @@ def arguments_of(arguments: Sequence[str]) -> str:
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
+    arguments = with_values(arguments)
+    folders = [each.partition("=")[2] for each in arguments if each.startswith(("--config-dir=", "-cd="))]
     first = [elements(each)[0] if {"-m", "--multirun"} & {*arguments} else each for each in arguments]
     first = [each for each in first if chosen_groups([each])]
     ConfigStore.instance().store("schema", Schema)
     overrides = hydra_overrides(first, groups=GROUPS, keys=KEYS, aliases=ALIASES)
+    if folders:
+        overrides.append(f"hydra.searchpath=['file://{Path(folders[-1]).absolute()}']")
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         nodes: Any = OmegaConf.to_container(compose("train", overrides), resolve=False)
     options = {each.partition("=")[0]: each.partition("=")[2] for each in first}

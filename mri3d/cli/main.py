@@ -2,12 +2,16 @@
 
 import functools
 import importlib
+import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 
+from mri3d.cli.limits import threads_stop_silently
 from mri3d.cli.status import RUN, USER_ERROR, exit_status, invocation, run_script, tell
 from mri3d.errors import UserError, did_you_mean
+from mri3d.version import __version__
 
 COMMANDS = {
     "train": "train and evaluate a model; with -m several, one after the other",
@@ -23,12 +27,17 @@ def main(command: str = "") -> int:
     Args:
         command: One of `COMMANDS`; where none is given, the first argument names it.
     """
+    logging.raiseExceptions = False  # a line for a disk that is full, or for a reader that is gone, is let go
+    threading.excepthook = threads_stop_silently
     return run_script(lambda: _run(command), tells=RUN not in os.environ)
 
 
 def _run(command: str) -> int:
     if RUN in os.environ:  # started by Lightning for another device, with a command line that Hydra has rewritten
         return _of("train")(sys.argv[1:])
+    if "--version" in sys.argv[1:]:
+        print(f"mri3d {__version__}")
+        return 0
     if not command:
         command = sys.argv[1] if len(sys.argv) > 1 else ""
         if command in ("-h", "--help"):

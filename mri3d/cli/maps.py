@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mri3d.cli.configuration import check, conf_folder, read_configuration, study_parts, trusted_names
+from mri3d.cli.configuration import check, conf_folder, study_parts, trusted_names
+from mri3d.cli.limits import named_limits
 from mri3d.cli.overrides import hydra_overrides, targets
 from mri3d.cli.places import foreign
+from mri3d.cli.run_settings import read_configuration
 from mri3d.cli.status import exit_status
 from mri3d.cohort.people import count_sessions
 from mri3d.errors import UserError, did_you_mean, option
@@ -167,8 +169,9 @@ def _compose(name: str, arguments: Sequence[str]) -> int:
 
         options = resolved(config)
         typed = foreign(targets(HydraConfig.get().overrides.task))
-        for line in make_maps(name, options | {"trust": [*trusted_names(options["trust"]), *typed]}):
-            print(line, flush=True)
+        with named_limits(less_memory="Set a smaller resolution."):
+            lines = make_maps(name, options | {"trust": [*trusted_names(options["trust"]), *typed]})
+        print(*lines, sep="\n", flush=True)
         return 0
 
     config = {

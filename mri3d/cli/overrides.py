@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from mri3d.cli.hydra_options import COMPLETION, with_values
 from mri3d.errors import UserError, did_you_mean
 
 _OVERRIDE = re.compile(r"(?P<mark>\+\+|\+|~)?(?P<key>[\w./@:-]+)=(?P<value>.*)", re.DOTALL)
@@ -37,7 +38,9 @@ def hydra_overrides(
     >>> hydra_overrides(["trainer.devices=2", "data.scan=T1/{id}.nii", "-m"], groups=["trainer", "data"], keys=[])
     ['-m', '++trainer.devices=2', "++data.scan='T1/{id}.nii'"]
     """
-    groups, known = list(groups), [*groups, *keys]
+    if COMPLETION & {*arguments}:
+        return list(arguments)
+    groups, known, arguments = list(groups), [*groups, *keys], with_values(arguments)
     sweep = "-m" in arguments or "--multirun" in arguments
     overrides = []
     for argument in without_aliases(arguments, aliases or {}):
@@ -93,15 +96,23 @@ def without_aliases(arguments: Sequence[str], aliases: Mapping[str, str]) -> lis
     return replaced
 
 
-def typed_values(arguments: Sequence[str], *, keys: Sequence[str]) -> dict[str, Any]:
+def typed_values(arguments: Sequence[str], *, keys: Sequence[str], groups: Sequence[str] = ()) -> dict[str, Any]:
     """Read `key=value` arguments by Hydra's grammar, where there is no configuration to compose.
+
+    Args:
+        arguments: The command line.
+        keys: Plain keys.
+        groups: Those of which options may be set.
+
+    Returns:
+        Path of each value to the value.
 
     Raises:
         UserError: An argument of another form, or of a key that does not exist.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    overrides = hydra_overrides(arguments, groups=[], keys=keys)
+    overrides = hydra_overrides(arguments, groups=groups, keys=keys)
     if options := [override for override in overrides if override.startswith(("-", "hydra", "~"))]:
         raise UserError(f"{options[0]!r} is not of the form key=value (keys: {', '.join(keys)}).")
     return {found.key_or_group: _plain(found.value()) for found in OverridesParser.create().parse_overrides(overrides)}
@@ -188,10 +199,11 @@ def is_balanced(text: str) -> bool:
 
 def _parts(text: str) -> Iterator[str]:
     """Cut into single characters and quoted strings; a quote within a word, as in O'Brien, is a character."""
-    position, before = 0, ","
+    position, before, depth = 0, ",", 0
     while position < len(text):
-        quoted = _QUOTED.match(text, position) if before in ",([{:=" else None
+        quoted = _QUOTED.match(text, position) if before in (",([{:=" if depth else ",") else None
         part = quoted.group() if quoted else text[position]
         yield part
+        depth += (part in "([{") - (part in ")]}")
         position += len(part)
         before = part if part.strip() else before

@@ -119,6 +119,15 @@ def foreign(names: Collection[str]) -> list[str]:
     return sorted({*names} - offered - {*installed_networks()})
 
 
+def is_dotted(name: str) -> bool:
+    """Return whether a text is the dotted name of something in a module.
+
+    >>> is_dotted("my_module.MyNet"), is_dotted("MyNet"), is_dotted("${oc.env:HOME}")
+    (True, False, False)
+    """
+    return "." in name and all(part.isidentifier() for part in name.split("."))
+
+
 def _check_call(node: dict[str, Any], trusted: Collection[str], where: str, source: str) -> None:
     """Check the name of one call, and whether it is made at once or later."""
     target, place = node["_target_"], PLACES.get(where)
@@ -130,9 +139,10 @@ def _check_call(node: dict[str, Any], trusted: Collection[str], where: str, sour
         offered = (*offered, *installed_networks())
     if target not in trusted and target not in offered:
         there = f"What may stand there: {', '.join(offered)}." if offered else "Nothing is called there."
+        trust = f" If you know that code and trust it, add trust={target}" if is_dotted(target) else ""
         raise UserError(
             f"{_whose(source)}{path}={target} is not one that mri3d offers, and would run that code."
-            f"{did_you_mean(target, offered)} {there} If you know that code and trust it, add trust={target}"
+            f"{did_you_mean(target, offered)} {there}{trust}"
         )
     if place and bool(node.get("_partial_", False)) != place.partial:
         raise UserError(

@@ -46,7 +46,15 @@ def exit_status(job: Callable[[], int], *, debug: bool) -> int:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: what a scheduler stops a job by; it ends a run as Ctrl-C does."""
+    """SIGTERM or SIGUSR1: what a scheduler stops a job by; it ends a run as Ctrl-C does.
+
+    Args:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__()
+        self.number = number
 
 
 def run_script(script: Callable[[], int], *, tells: bool = True) -> int:
@@ -57,17 +65,18 @@ def run_script(script: Callable[[], int], *, tells: bool = True) -> int:
         tells: Whether this process is the one that speaks to the user.
 
     Returns:
-        The script's status; 130 after Ctrl-C, 143 after SIGTERM.
+        The script's status; 130 after Ctrl-C, 143 after SIGTERM, 138 after SIGUSR1.
     """
 
     def terminate(number: int, frame: object) -> None:
-        raise Terminated
+        raise Terminated(signal.Signals(number))
 
-    signal.signal(signal.SIGTERM, terminate)
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, terminate)
     try:
         return script()
     except KeyboardInterrupt as stop:
-        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
+        number = stop.number if isinstance(stop, Terminated) else signal.SIGINT
         if tells:
             tell(UserError(" ".join([f"stopped by {number.name}.", *getattr(stop, "__notes__", [])])))
         return 128 + number

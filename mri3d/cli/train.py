@@ -4,8 +4,9 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mri3d.cli.configuration import (
@@ -16,16 +17,25 @@ from mri3d.cli.configuration import (
     check_trainer_is_used,
     conf_folder,
     make_parts,
-    read_configuration,
     trusted_names,
 )
+from mri3d.cli.limits import named_limits
 from mri3d.cli.overrides import hydra_overrides, swept_keys, targets, typed_values
 from mri3d.cli.places import foreign
+from mri3d.cli.run_settings import read_configuration
 from mri3d.cli.status import RUN, exit_status, invocation
 from mri3d.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+PLACES = ("root", "table", "scan")
+"""Options of `data` that say where something lies: what lies there is known by itself when a run is resumed."""
+
+LESS_MEMORY = (
+    "Start a new run with a smaller resolution, model.batch_size or network, or fewer model.num_workers; on a GPU "
+    "trainer.precision=16-mixed halves what is needed."
+)
 
 TRUST = "MRI3D_TRUST"
 """Environment variable that tells the processes for other devices what the user trusts."""
@@ -41,30 +51,42 @@ def main(arguments: list[str]) -> int:
 
 
 def execute(
-    configuration: dict[str, Any], folder: Path, *, trusted: Sequence[str] = (), source: str = "", resumed: bool = False
+    configuration: dict[str, Any],
+    folder: Path,
+    *,
+    trusted: Sequence[str] = (),
+    source: str = "",
+    resumed: bool = False,
+    moved: bool = False,
 ) -> int:
     """Run one configuration, or go on with its run; return the exit status."""
     parts = make_parts(configuration, trusted=trusted, source=source)
     from mri3d import runs  # here: it imports all there is, and a mistake need not wait for that
 
+    def way_on() -> str:
+        told = f" trust=[{','.join(trusted)}]" if trusted else ""
+        began = (folder / "cohort.csv").exists()
+        return f"Go on with: {invocation('train')} resume={folder}{told}" if began else "Start again."
+
     environment = dict(os.environ)
     os.environ[RUN], os.environ[TRUST] = str(folder.resolve()), " ".join(trusted)
     try:
-        end = runs.run(
-            parts.study.read,
-            parts.model,
-            parts.splits,
-            seed=parts.configuration["seed"],
-            folder=folder,
-            title=parts.configuration.get("name", folder.name),
-            model_name=parts.model_name,
-            configuration=parts.configuration,
-            resumed=resumed,
-        )
+        with named_limits(less_memory=LESS_MEMORY, after_room=way_on):
+            end = runs.run(
+                parts.study.read,
+                parts.model,
+                parts.splits,
+                seed=parts.configuration["seed"],
+                folder=folder,
+                title=parts.configuration.get("name", folder.name),
+                model_name=parts.model_name,
+                configuration=parts.configuration,
+                resumed=resumed,
+                moved=moved,
+            )
     except KeyboardInterrupt as stop:
         if (folder / "config.yaml").exists():
-            told = f" trust=[{','.join(trusted)}]" if trusted else ""
-            stop.add_note(f"Go on with: {invocation('train')} resume={folder}{told}")
+            stop.add_note(way_on())
         raise
     finally:  # Lightning says in the environment which device this process has: not for the next run of a sweep
         os.environ.clear()
@@ -74,13 +96,21 @@ def execute(
     return 0
 
 
-def resume(folder: Path, trusted: Sequence[str]) -> int:
-    """Run the configuration that lies in a run: after it was cut off, or beside its first process."""
+def resume(folder: Path, trusted: Sequence[str], places: Mapping[str, Any] = MappingProxyType({})) -> int:
+    """Run the configuration that lies in a run: after it was cut off, or beside its first process.
+
+    Args:
+        folder: The run.
+        trusted: Dotted names that may be imported.
+        places: Option of `data` to where something lies now.
+    """
     configuration = read_configuration(folder)
+    if places and isinstance(configuration.get("data"), dict):
+        configuration["data"] = configuration["data"] | places
     level = "WARNING" if RUN in os.environ else "INFO"
     logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s")
     source = str(folder / "config.yaml")
-    return execute(configuration, folder, trusted=trusted, source=source, resumed=True)
+    return execute(configuration, folder, trusted=trusted, source=source, resumed=True, moved=bool(places))
 
 
 def compose(arguments: Sequence[str]) -> int:
@@ -118,8 +148,14 @@ def compose(arguments: Sequence[str]) -> int:
 
 
 def _resume(arguments: Sequence[str]) -> int:
-    """Read a command line with `resume=`; it may have `trust=` and `debug=` beside it."""
-    if others := [each for each in arguments if each.partition("=")[0] not in ("resume", "trust", "debug")]:
-        raise UserError(f"resume=... takes everything from the run it continues. Leave {others[0]} out.")
-    given = typed_values(arguments, keys=("resume", "trust", "debug"))
-    return resume(Path(str(given["resume"])), trusted_names(given.get("trust")))
+    """Read a command line with `resume=`; it may have `trust=` and `debug=` beside it, and where the data lie now."""
+    keys = ("resume", "trust", "debug")
+    places = [f"data.{name}" for name in PLACES]
+    if others := [each for each in arguments if each.partition("=")[0].lstrip("+") not in (*keys, *places)]:
+        raise UserError(
+            f"resume=... takes everything from the run it continues, but where its data lie ({', '.join(places)}). "
+            f"Leave {others[0]} out."
+        )
+    given = typed_values(arguments, groups=["data"], keys=keys)
+    moved = {name: given[f"data.{name}"] for name in PLACES if f"data.{name}" in given}
+    return resume(Path(str(given["resume"])), trusted_names(given.get("trust")), moved)

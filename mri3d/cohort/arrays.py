@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, is_missing, means_no_label, unmatched
+from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, means_no_label, unmatched
+from mri3d.cohort.missing import is_missing, may_be_missing
 from mri3d.cohort.text_table import as_shown
 from mri3d.errors import UserError
 from mri3d.texts import list_text
@@ -58,6 +59,8 @@ def array_cohort(
     _check_ids(id_cells)
     for value in unmatched(unlabelled, label_cells):
         log.warning("unlabelled names %r, which is not among the labels", value)
+    for cell in may_be_missing(cell for cell in label_cells if not means_no_label(cell, unlabelled)):
+        log.warning("label %r is taken as it stands; if it means no label, set unlabelled=[%r]", cell, cell)
     sessions = []
     for row, (id, label) in enumerate(zip(id_cells, label_cells, strict=True)):
         missing = means_no_label(label, unlabelled)

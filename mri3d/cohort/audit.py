@@ -1,12 +1,14 @@
 """The audit: every scan is read in full before anything is learnt, and all that is wrong is told at once."""
 
 import dataclasses
+import inspect
 import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import nibabel
 
@@ -14,9 +16,8 @@ from mri3d.cohort.cohort import Cohort, Session
 from mri3d.errors import UserError, option
 from mri3d.files import cache_folder, digest, write_bytes
 from mri3d.parallel import map_threads
-from mri3d.scans import head
 from mri3d.scans import scan as reader
-from mri3d.scans.scan import ScanError, canonical_digest, read_scan
+from mri3d.scans.scan import Scan, ScanError, canonical_digest, read_scan
 from mri3d.texts import list_text
 
 log = logging.getLogger(__name__)
@@ -28,25 +29,46 @@ _MAX_REMEMBERED = 200_000  # scans, about 60 MB
 _SETTLED_SECONDS = 2.0  # a file that changes twice within one tick of its disk's clock keeps its time
 
 
+class Check(Protocol):
+    """What scans have to pass beside being read: the recipe."""
+
+    def digest(self) -> str:
+        """Hash what decides whether a scan passes."""
+
+    def check(self, scan: Scan) -> None:
+        """Raise a ScanError for a scan that no volume can be made of."""
+
+    def warnings(self, scan: Scan) -> tuple[str, ...]:
+        """List what a user should know about a scan that passes, one sentence each."""
+
+
 @dataclass(frozen=True)
 class _Findings:
-    """What one reading of a scan's file tells."""
+    """What one reading of a scan's file tells.
+
+    Attributes:
+        digest: Of header and voxels; empty where the file cannot be read.
+        voxels: `canonical_digest`.
+        warnings: From reading.
+        checks: The warnings of each check that the scan has passed, by the check's digest.
+        error: Why it cannot be read, or does not pass.
+    """
 
     digest: str = ""
-    voxels: str = ""  # `canonical_digest`
-    oriented: bool = False
+    voxels: str = ""
     warnings: tuple[str, ...] = ()
+    checks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     error: str = ""
 
 
-def audit(cohort: Cohort, *, oriented: bool, skip_bad: bool) -> Cohort:
-    """Read every scan, and judge who can take part.
+def audit(cohort: Cohort, check: Check, *, skip_bad: bool) -> Cohort:
+    """Read every scan, try the recipe on it, and judge who can take part.
 
-    What was found in a file is remembered in the cache folder until the file changes.
+    What was found in a file is remembered in the cache folder until the file changes; then it is named.
 
     Args:
         cohort: As a source gave it.
-        oriented: Whether scans must say which way their axes point.
+        check: What scans have to pass: the recipe.
         skip_bad: Leave out what cannot be used instead of refusing the cohort.
 
     Returns:
@@ -56,8 +78,9 @@ def audit(cohort: Cohort, *, oriented: bool, skip_bad: bool) -> Cohort:
     Raises:
         UserError: Scans cannot be used and `skip_bad` is off.
     """
-    findings = _read_all([s.scan for s in cohort.sessions if s.scan is not None])
-    sessions = [_judge(s, findings[s.scan] if s.scan else _Findings(), oriented) for s in cohort.sessions]
+    key = _key(check)
+    findings = _read_all([s.scan for s in cohort.sessions if s.scan is not None], check, key)
+    sessions = [_judge(s, findings[s.scan] if s.scan else _Findings(), key) for s in cohort.sessions]
     sessions = _judge_copies(sessions, findings)
     bad = [s for s in sessions if s.problem and not s.left_out]
     if bad:
@@ -76,15 +99,15 @@ def audit(cohort: Cohort, *, oriented: bool, skip_bad: bool) -> Cohort:
     return audited
 
 
-def _judge(session: Session, found: _Findings, oriented: bool) -> Session:
+def _judge(session: Session, found: _Findings, key: str) -> Session:
     """Write into a session what was found in its file."""
-    problem = session.problem or found.error
-    if not problem and session.scan and oriented and not found.oriented:
-        problem = (
-            f"{session.scan} does not say which way its axes point (neither sform nor qform is set). Set it in the "
-            f"file, or keep the stored order: {option('preprocess.orientation', 'stored')}"
-        )
-    return dataclasses.replace(session, problem=problem, digest=found.digest, warnings=found.warnings)
+    return dataclasses.replace(
+        session,
+        problem=session.problem or found.error,
+        digest=found.digest,
+        voxels=found.voxels,
+        warnings=(*found.warnings, *found.checks.get(key, ())),
+    )
 
 
 def _judge_copies(sessions: Sequence[Session], findings: Mapping[Path, _Findings]) -> list[Session]:
@@ -112,38 +135,47 @@ def _leave_out(session: Session) -> Session:
     return dataclasses.replace(session, left_out=str(UserError(reason)), problem="")  # options by their plain names
 
 
-def _read_all(paths: Sequence[Path]) -> dict[Path, _Findings]:
+def _read_all(paths: Sequence[Path], check: Check, key: str) -> dict[Path, _Findings]:
     """Find out about each file, by remembering or by reading it."""
     began = time.monotonic()
     file = cache_folder() / "audit" / "scans.json"
     remembered = _recall(file)
     states = {path: _state(path) for path in paths}
-    findings, unread = {}, []
+    findings, unread, past = {}, [], {}
     for path, state in states.items():
-        past_state, past_findings = remembered.get(str(path.absolute()), ((), _Findings()))
-        if state and state == past_state:
-            findings[path] = past_findings
+        past_state, past[path] = remembered.get(str(path.absolute()), ((), _Findings()))
+        if state and state == past_state and key in past[path].checks:
+            findings[path] = past[path]
         else:
             unread.append(path)
     new: _Memory = {}
-    for path, found in zip(unread, map_threads(_read, unread, what="reading scans"), strict=True):
+    read = map_threads(lambda path: _read(path, check, key), unread, what="reading scans")
+    for path, found in zip(unread, read, strict=True):
         findings[path] = found
         if not found.error and _is_settled(states[path]) and states[path] == _state(path):
-            new[str(path.absolute())] = (states[path], found)
+            known = past[path].checks if past[path].digest == found.digest else {}
+            new[str(path.absolute())] = (states[path], dataclasses.replace(found, checks={**known, **found.checks}))
     if new:
         _remember(file, new)
     log.info(
         "audit: %d scans read in %.0f s, %d known", len(unread), time.monotonic() - began, len(paths) - len(unread)
     )
+    if changed := [str(path) for path in unread if past[path].digest not in ("", findings[path].digest)]:
+        log.warning("%d scans have changed since they were last read:%s", len(changed), _indented(changed))
     return findings
 
 
-def _read(path: Path) -> _Findings:
+def _read(path: Path, check: Check, key: str) -> _Findings:
     try:
         scan = read_scan(path)
     except ScanError as error:
         return _Findings(error=error.text)
-    return _Findings(scan.digest, canonical_digest(scan), scan.oriented, scan.warnings)
+    found = _Findings(scan.digest, canonical_digest(scan), scan.warnings)
+    try:
+        check.check(scan)
+    except ScanError as error:
+        return dataclasses.replace(found, error=error.text)
+    return dataclasses.replace(found, checks={key: check.warnings(scan)})
 
 
 def _state(path: Path) -> _State:
@@ -163,14 +195,25 @@ def _is_settled(state: _State) -> bool:
 def _recall(file: Path) -> _Memory:
     """Read what was found before, by the reader as it is now."""
     try:
-        memory = json.loads(file.read_bytes())
+        content, _, seal = file.read_bytes().rpartition(b"\n")
+        memory = json.loads(content) if digest(content).encode() == seal else {}
         if memory["reader"] != _reader_digest():
             return {}
         return {
-            path: (tuple(state), _Findings(warnings=tuple(warnings), **found))
-            for path, (state, warnings, found) in memory["scans"].items()
+            path: (
+                tuple(state),
+                _Findings(digest, voxels, tuple(warnings), {key: tuple(told) for key, told in checks.items()}),
+            )
+            for path, (state, digest, voxels, warnings, checks) in memory["scans"].items()
         }
-    except (OSError, ValueError, KeyError, TypeError):  # none yet, or not ours: it can be made again
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        AttributeError,
+    ):  # none, damaged, not ours: it is made again
         return {}
 
 
@@ -180,19 +223,25 @@ def _remember(file: Path, new: _Memory) -> None:
     memory = {
         "reader": _reader_digest(),
         "scans": {
-            path: (state, found.warnings, {"digest": found.digest, "voxels": found.voxels, "oriented": found.oriented})
-            for path, (state, found) in scans
+            path: (state, found.digest, found.voxels, found.warnings, found.checks) for path, (state, found) in scans
         },
     }
     try:
-        write_bytes(file, json.dumps(memory).encode())
+        content = json.dumps(memory).encode()
+        write_bytes(file, content + b"\n" + digest(content).encode())
     except OSError as error:  # the scans have been read all the same
         log.warning("cannot write to %s: %s. The scans will be read again next time", file.parent, error.strerror)
 
 
 def _reader_digest() -> str:
     """Identify the reader by its source, so that nothing is remembered past a change of what it refuses."""
-    return digest(Path(reader.__file__).read_bytes(), Path(head.__file__).read_bytes(), nibabel.__version__.encode())
+    sources = sorted(Path(reader.__file__).parent.glob("*.py"))
+    return digest(*(source.read_bytes() for source in sources), nibabel.__version__.encode())
+
+
+def _key(check: Check) -> str:
+    """Identify a check by what it is set to and by its source."""
+    return digest(check.digest().encode(), Path(inspect.getfile(type(check))).read_bytes())
 
 
 def _lines(sessions: Sequence[Session]) -> str:

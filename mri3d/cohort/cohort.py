@@ -9,13 +9,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mri3d.cohort.missing import is_missing
 from mri3d.errors import UserError, option
 from mri3d.files import csv_text
 from mri3d.texts import parse_number
 
 NO_LABEL = "no label"  # `Session.left_out` of a session that can be predicted but not learnt from
 OTHER_COLUMN = f"set {option('data.label')} to another column"
-_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "#na", "#n/a"})  # as pandas has it, in any case
 
 _WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0*")
 
@@ -34,6 +34,7 @@ class Session:
         participant: Who was scanned, where one participant may have several sessions: they are never on two sides of a
             split either. None where each session is a participant of its own.
         digest: SHA-256 of the scan's header and voxels, from the audit.
+        voxels: `mri3d.scans.scan.canonical_digest` of the scan, from the audit; empty without a scan.
         warnings: What the reader says of the scan, from the audit.
         problem: Why the scan cannot be used, as text of a `UserError`: the audit ends the run with it or leaves the
             session out.
@@ -48,6 +49,7 @@ class Session:
     covariates: Mapping[str, str] = field(default_factory=dict, hash=False)
     participant: str | None = None
     digest: str = ""
+    voxels: str = ""
     warnings: tuple[str, ...] = ()
     problem: str = ""
     left_out: str = ""
@@ -115,6 +117,11 @@ class Cohort:
     def digests(self) -> tuple[str, ...]:
         """SHA-256 of the scan of each session that takes part [N], from the audit."""
         return tuple(s.digest for s in self.taking_part.sessions)
+
+    @property
+    def voxels(self) -> tuple[str, ...]:
+        """SHA-256 of the RAS+ voxels of the scan of each session that takes part [N], from the audit."""
+        return tuple(s.voxels for s in self.taking_part.sessions)
 
     def describe(self, labels: str = "") -> str:
         """Count the sessions in one line; what is known of the labels of those who take part stands in brackets.
@@ -211,11 +218,6 @@ def unmatched(unlabelled: Iterable[object], cells: Sequence[str]) -> list[object
     """
     known = [cell for cell in cells if not is_missing(cell)]
     return [value for value in unlabelled if not any(means_no_label(cell, [value]) for cell in known)]
-
-
-def is_missing(cell: str) -> bool:
-    """Return whether a cell is empty or holds one of the words for it: NA, N/A, NaN, null, None, in any case."""
-    return cell.casefold() in _MISSING
 
 
 def _group_text(session: Session) -> str:

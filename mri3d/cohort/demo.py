@@ -1,12 +1,10 @@
 """The demo cohort: generated heads in two classes that differ by one known local effect and nothing else."""
 
-import contextlib
 import dataclasses
 import json
 import logging
 import shutil
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +17,7 @@ from mri3d.cohort.anatomy import MAX_STRENGTH, Effect, SyntheticHead, VoxelGrid,
 from mri3d.cohort.cohort import Cohort
 from mri3d.cohort.table import Table
 from mri3d.errors import UserError, option
-from mri3d.files import cache_folder, digest, digest_json, write_bytes, write_csv
+from mri3d.files import cache_folder, digest, digest_json, temporary_folder, write_bytes, write_csv
 from mri3d.parallel import map_threads
 from mri3d.scans.scan import scan_name, write_image
 
@@ -31,7 +29,6 @@ _GRIDS = {
     "small": VoxelGrid((84, 90, 104), 2.0, (1.0, -1.0, -14.0)),
     "seed": VoxelGrid((256, 256, 256), 1.0, (0.5, -0.5, 0.5)),
 }
-_STALE_SECONDS = 24 * 3600  # a half-built folder this old was left by a process that was killed
 
 
 @dataclass(frozen=True)
@@ -73,19 +70,15 @@ class DemoStudy:
         self._check()
         folder = cache_folder() / "demo" / digest_json([_generator_digest(), self._arguments()])[:16]
         if not self._is_complete(folder):
-            building = _sibling(folder)
             try:
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                _remove_stale(folder.parent)
-                self._build_in(building)
-                self._put(building, folder)
+                with temporary_folder(folder) as building:
+                    self._build_in(building)
+                    self._put(building, folder)
             except OSError as error:
                 raise UserError(
                     f"cannot write the demo cohort to {folder.parent}: {error.strerror}. Make room, or choose another "
                     "folder by MRI3D_CACHE."
                 ) from error
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
         return folder
 
     def _arguments(self) -> dict[str, object]:
@@ -137,8 +130,7 @@ class DemoStudy:
             building.rename(folder)
         except OSError:
             if not self._is_complete(folder):
-                broken = _sibling(folder)
-                folder.rename(broken)
+                broken = folder.rename(building.with_name(f"{building.name}-old"))
                 building.rename(folder)
                 shutil.rmtree(broken, ignore_errors=True)
 
@@ -209,15 +201,3 @@ def effect_mask_path(scan: Path) -> Path:
 def _generator_digest() -> str:
     """Identify the generator by its source, so that no head of an older one is served."""
     return digest(Path(__file__).read_bytes(), Path(anatomy.__file__).read_bytes())
-
-
-def _sibling(folder: Path) -> Path:
-    return folder.with_name(f".building-{uuid.uuid4().hex}")
-
-
-def _remove_stale(folder: Path) -> None:
-    """Remove what killed builds left."""
-    for left in folder.glob(".building-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)

@@ -1,30 +1,30 @@
 """Cohorts from a table (CSV or TSV) and a pattern that finds the scan of each row."""
 
-import bisect
-import fnmatch
-import glob
-import itertools
+import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mri3d.arguments import check_fields
-from mri3d.cohort.cohort import Cohort
-from mri3d.cohort.text_table import TextTable, as_shown, contents, find_root, read_text_table
+from mri3d.cohort.cohort import Cohort, Session
+from mri3d.cohort.missing import is_missing
+from mri3d.cohort.scan_finder import ScanFinder, as_path
+from mri3d.cohort.text_table import TextTable, as_shown, contents, expanded, find_root, read_text_table
 from mri3d.errors import UserError, option
-from mri3d.files import what_is
-from mri3d.scans.scan import SCAN_ENDINGS
 from mri3d.texts import as_list, list_text
 
-_WILDCARD = re.compile(r"[*?[]")
-_FIELD = re.compile(r"\{([^{}]*)\}")
-_ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of a special character
+log = logging.getLogger(__name__)
+
 _ABOUT_REPEATED_IDS = (
     f"Remove the copies; for repeated visits, set {option('data.id')} to several columns, first the one that names the "
     f"participant, or to one that differs from row to row, and then {option('data.group')} to the participant's."
 )
+_PARTICIPANT = frozenset({"participant", "subject", "patient", "person", "sub", "subj", "ptid", "rid"})  # or with "id"
+_ENTITIES = "ses|acq|ce|rec|dir|run|echo|part|desc|space"
+_BIDS_NAME = re.compile(rf"(sub-[^\W_]+)(?:(?:_(?:{_ENTITIES})-[^_]+)+(?:_[^_]+)?)?")
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class Table:
         root: Folder of the study.
         table: CSV or TSV file (comma, semicolon or tab), relative to `root`. Cells are taken as text, as they stand.
         id: Column that names the session, or several whose cells, joined by `_`, do; of several, the first names the
-            participant, all of whose sessions stay together.
+            participant, all of whose sessions stay together. So do those of ids such as `sub-01_ses-1`.
         label: Column of what is predicted: classes or a measure.
-        scan: Glob that finds a session's scan, relative to `root`; `{id}` and any `{column}` are filled in.
+        scan: Glob that finds a session's scan, relative to `root`; `{id}` and any `{column}` are filled in. A wildcard
+            next to them does not go on with letters or digits: `{id}*` of sub-1 does not find sub-10.
         unlabelled: Label values that mean "no label", or the one. An empty cell always does, and so do NA, N/A, NaN,
             null and None in any case: a class of that name needs another in the table.
         group: Column of those who must stay together (family, participant); who has none there stands alone. A
@@ -76,119 +77,104 @@ class Table:
                 whose own scan is missing or ambiguous gets a `problem` instead.
         """
         root = find_root(self.root)
-        table = read_text_table(root / Path(self.table).expanduser())
+        table = read_text_table(root / expanded(self.table))
         columns, key = [str(name) for name in as_list(self.id)], option("data.id")
         ids = table.ids(columns, key=key, advice=_ABOUT_REPEATED_IDS)
-        several = len(columns) > 1
         sessions = table.sessions(
             ids,
-            [as_shown(cell) for cell in table.column(columns[0], key)] if several else [None] * len(ids),
+            _participants(table, columns, ids, grouped=self.group is not None),
             label=self.label,
             unlabelled=self.unlabelled,
             group=self.group,
             site=self.site,
             covariates=self.covariates,
         )
-        finder = _ScanFinder(root, self.scan, table)
+        finder = ScanFinder(root, self.scan, table)
         patterns = [finder.fill(row, id) for row, id in enumerate(ids)]
         found = [finder.find(pattern) for pattern in patterns]
         if not any(found):
-            tried = Path(_unescape(patterns[0]))
+            tried, why = Path(as_path(patterns[0])), finder.near_miss(patterns[0])
             raise UserError(
                 f"{option('data.scan', self.scan)} finds no scan for any of the {len(ids)} rows of {table.path.name}; "
-                f"looked for {tried}. {contents(tried.parent)} Set {option('data.scan')} to fit."
+                f"looked for {tried}{why}. {contents(tried.parent)} Set {option('data.scan')} to fit."
             )
-        return Cohort(
-            tuple(
-                replace(session, scan=scans[0])
-                if len(scans) == 1
-                else replace(session, problem=finder.problem(pattern, scans))
-                for session, pattern, scans in zip(sessions, patterns, found, strict=True)
-            ),
-            source=f"column {self.label!r} of {table.path.name}",
+        placed = [
+            replace(session, scan=scans[0])
+            if len(scans) == 1
+            else replace(session, problem=finder.problem(pattern, scans))
+            for session, pattern, scans in zip(sessions, patterns, found, strict=True)
+        ]
+        return Cohort(tuple(_without_shared(placed)), source=f"column {self.label!r} of {table.path.name}")
+
+
+def _participants(table: TextTable, columns: Sequence[str], ids: Sequence[str], *, grouped: bool) -> list[str | None]:
+    """Find out who was scanned: by the first of several columns, or by what ids say that are names as in BIDS.
+
+    Args:
+        table: The table.
+        columns: Those of the ids.
+        ids: Name of each row.
+        grouped: Whether the user has said who stays together.
+
+    Returns:
+        A participant for each row, or None for all where nobody has several.
+
+    Raises:
+        UserError: The columns are in the wrong order.
+    """
+    key = option("data.id")
+    if len(columns) > 1:
+        named = [column for column in columns if _names_participants(column)]
+        if named and columns[0] != named[0]:
+            order = [named[0], *(column for column in columns if column != named[0])]
+            raise UserError(
+                f"{option('data.id', list(columns))}: the first column names the participant, whose sessions stay "
+                f"together, and that is {named[0]!r}, not {columns[0]!r}. Set {option('data.id', order)}."
+            )
+        return [as_shown(cell) for cell in table.column(columns[0], key)]
+    names = [_BIDS_NAME.fullmatch(as_shown(id)) for id in ids]
+    found = [name[1] if name else None for name in names]
+    if repeated := _repeated(found):
+        log.info("%d participants have several rows; each takes part, and no split parts them", repeated)
+        return found
+    for column in dict.fromkeys(table.columns):
+        if grouped or column == as_shown(columns[0]) or not _names_participants(column):
+            continue
+        if table.columns.count(column) == 1 and (repeated := _repeated(table.column(column, key))):
+            log.warning(
+                "column %r of %s has %d values that stand in several rows: sessions of one participant may be both "
+                "learnt from and tested. Set group=%s to keep them together",
+                column,
+                table.path.name,
+                repeated,
+                column,
+            )
+    return [None] * len(ids)
+
+
+def _names_participants(column: str) -> bool:
+    """Return whether a column is called as those are that name participants: subject, participant_id, PTID ..."""
+    name = re.sub(r"[\W_]", "", column.casefold())
+    return name in _PARTICIPANT or name.removesuffix("id") in _PARTICIPANT
+
+
+def _repeated(names: Sequence[str | None]) -> int:
+    """Count those that stand more than once."""
+    return sum(count > 1 for name, count in Counter(names).items() if name and not is_missing(name))
+
+
+def _without_shared(sessions: Sequence[Session]) -> list[Session]:
+    """Give up scans that several sessions have found: no more than one can be right, and nobody knows which."""
+    files = [os.path.realpath(session.scan) if session.scan else None for session in sessions]
+    claims: dict[str | None, list[str]] = {}
+    for session, file in zip(sessions, files, strict=True):
+        claims.setdefault(file, []).append(session.id)
+    kept = []
+    for session, file in zip(sessions, files, strict=True):
+        others = [id for id in claims[file] if id != session.id] if file else []
+        problem = (
+            f"{session.scan} is found for {list_text(others, ', ')} too: one scan cannot be of several rows. Make "
+            f"{option('data.scan')} narrower, or mend the table"
         )
-
-
-class _ScanFinder:
-    """Finds the files that match one pattern per session, listing each folder once: linear in the sessions."""
-
-    def __init__(self, root: Path, pattern: str, table: TextTable) -> None:
-        fields = set(_FIELD.findall(pattern))
-        if not fields:
-            same = f"{option('data.scan', pattern)} is the same for every session."
-            raise UserError(f"{same} Put {{id}} or a {{column}} into it.")
-        key = f"the {{...}} of {option('data.scan')}"
-        self._cells = {name: table.column(name, key) for name in sorted(fields - {"id"})}
-        self._pattern = pattern
-        self._root = root
-        self._names: dict[Path, list[str]] = {}
-
-    def fill(self, row: int, id: str) -> str:
-        """Put the cells of a row into the pattern; the result is absolute, and a glob only where the pattern is."""
-
-        def cell(match: re.Match[str]) -> str:
-            return glob.escape(id if match[1] == "id" else self._cells[match[1]][row])
-
-        return str(Path(glob.escape(str(self._root))) / Path(_FIELD.sub(cell, self._pattern)).expanduser())
-
-    def find(self, pattern: str) -> list[Path]:
-        """List the NIfTI files that match, sorted; a pattern without wildcards may name a file of any ending."""
-        return [path for path in self._named_alike(pattern) if path.is_file()]
-
-    def problem(self, pattern: str, scans: Sequence[Path]) -> str:
-        """Explain why a session has no scan: none was found, or more than one."""
-        tried = _unescape(pattern)
-        if not scans:
-            others = [path for path in self._named_alike(pattern) if os.path.lexists(path)]  # no file, but something
-            return f"{others[0]} {what_is(others[0])}" if others else f"no scan matches {tried}"
-        if len({str(path).removesuffix(".gz") for path in scans}) == 1:
-            way_out = f"remove one, or let {option('data.scan')} name the ending"
-            return f"{scans[0]} lies beside its twin {scans[1].name}: {way_out}"
-        names = list_text([path.name for path in scans], ", ")
-        return f"{len(scans)} scans match {tried}: {names}; make {option('data.scan')} narrower"
-
-    def _named_alike(self, pattern: str) -> list[Path]:
-        """List what a pattern names, sorted, whatever is there."""
-        anchor, *parts = Path(pattern).parts
-        found = set(self._walk(Path(anchor), parts))
-        return sorted(p for p in found if p.name.lower().endswith(SCAN_ENDINGS) or str(p) == _unescape(pattern))
-
-    def _walk(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-        """Yield what matches the parts of a pattern below a folder."""
-        if not parts:
-            yield folder
-            return
-        part, rest = parts[0], parts[1:]
-        if part == "**":
-            yield from self._walk(folder, rest)
-            inner = [folder / name for name in self._list(folder) if not name.startswith(".")]
-            for path in inner:
-                if path.is_dir() and not path.is_symlink():
-                    yield from self._walk(path, parts)
-        elif not _WILDCARD.search(_ESCAPED.sub("", part)):
-            yield from self._walk(folder / _unescape(part), rest)
-        else:
-            for name in self._match(folder, part):
-                yield from self._walk(folder / name, rest)
-
-    def _match(self, folder: Path, part: str) -> list[str]:
-        """Match one level; only names that begin as the pattern does are compared, so that large folders are quick."""
-        names = self._list(folder)
-        start = _WILDCARD.search(_ESCAPED.sub("___", part))
-        prefix = _unescape(part[: start.start()]) if start else part
-        first = bisect.bisect_left(names, prefix)
-        matches = re.compile(fnmatch.translate(part)).match
-        begin_alike = itertools.takewhile(lambda name: name.startswith(prefix), names[first:])
-        return [name for name in begin_alike if matches(name) and (prefix or not name.startswith("."))]
-
-    def _list(self, folder: Path) -> list[str]:
-        if folder not in self._names:
-            try:
-                self._names[folder] = sorted(path.name for path in folder.iterdir())
-            except OSError:
-                self._names[folder] = []
-        return self._names[folder]
-
-
-def _unescape(pattern: str) -> str:
-    return _ESCAPED.sub(r"\1", pattern)
+        kept.append(replace(session, scan=None, problem=problem) if others else session)
+    return kept

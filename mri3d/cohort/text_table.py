@@ -1,8 +1,7 @@
 """Tables of text (CSV, TSV), read as they stand: no cell becomes a number, none is guessed to be missing."""
 
-import csv
-import io
 import logging
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -10,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mri3d.cohort.cohort import NO_LABEL, Session, is_missing, means_no_label, unmatched
+from mri3d.cohort.cohort import NO_LABEL, Session, means_no_label, unmatched
+from mri3d.cohort.delimited import read_rows
+from mri3d.cohort.missing import is_missing, may_be_missing
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.texts import as_list, count_text, list_text
 
 log = logging.getLogger(__name__)
 
-# Labels that are taken as they stand, but that somebody may have meant as missing.
-_LOOKS_MISSING = frozenset({"missing", "unknown", "?", "."})
+# What cannot be seen, though Python takes it for printable: fillers, and selectors of a letter's look.
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class TextTable:
 
     Attributes:
         path: Where it was read from.
-        columns: Names, in order; a name may stand twice.
+        columns: Names as they are shown, in order; a name may stand twice.
         rows: Cells of each row, trimmed; in a TSV file, `n/a` is empty.
         lines: Line of the file on which each row ends.
     """
@@ -46,10 +47,11 @@ class TextTable:
         Raises:
             UserError: There is no such column, or more than one.
         """
-        name = str(name)
+        name = as_shown(str(name))
         if name not in self.columns:
+            named = [column for column in self.columns if column]
             raise UserError(
-                f"column {name!r} is not in {self.path.name} (columns: {list_text(self.columns, ', ', most=30)}). "
+                f"column {name!r} is not in {self.path.name} (columns: {list_text(named, ', ', most=30)}). "
                 f"Set {key} to one of them.{did_you_mean(name, self.columns)}"
             )
         if self.columns.count(name) > 1:
@@ -58,7 +60,7 @@ class TextTable:
         return [row[index] for row in self.rows]
 
     def ids(self, names: Sequence[str], *, key: str, advice: str, prefix: str = "") -> list[str]:
-        """Name the rows: by one column, or by the cells of several, joined by `_`.
+        """Name the rows: by one column, or by the cells of several, joined by `_`, without what cannot be seen.
 
         Args:
             names: The columns.
@@ -71,17 +73,18 @@ class TextTable:
         """
         if not names:
             raise UserError(f"{key} names no column. Set it to one of {list_text(self.columns, ', ', most=30)}.")
-        columns = [self.column(name, key) for name in names]
+        columns = [[visible(cell).strip() for cell in self.column(name, key)] for name in names]
         for name, cells in zip(names, columns, strict=True):
             if empty := [
                 str(line) for line, cell in zip(self.lines, cells, strict=True) if not cell.removeprefix(prefix)
             ]:
                 lines = list_text(empty, ", ")
                 raise UserError(f"column {name!r} of {self.path} is empty on line {lines}. Name each row.")
+            self._warn_of_invisible(name, cells, self.column(name, key))
         ids = ["_".join(cells).removeprefix(prefix) for cells in zip(*columns, strict=True)]
         lines_of: dict[str, list[int]] = {}
         for line, id in zip(self.lines, ids, strict=True):
-            lines_of.setdefault(id, []).append(line)
+            lines_of.setdefault(as_shown(id), []).append(line)
         repeated = [f"{id!r} (lines {', '.join(map(str, at))})" for id, at in lines_of.items() if len(at) > 1]
         if repeated:
             where = ("columns " if len(names) > 1 else "column ") + ", ".join(map(repr, names))
@@ -116,13 +119,13 @@ class TextTable:
         Raises:
             UserError: A column is missing.
         """
-        labels = [as_shown(cell) for cell in self.column(label, option("data.label"))]
+        labels = self._shown(label, "data.label")
         groups: Sequence[str | None] = participants
         if group is not None:
-            cells = [as_shown(cell) for cell in self.column(group, option("data.group"))]
+            cells = self._shown(group, "data.group")
             groups = [None if is_missing(cell) else cell for cell in cells]  # else they would all be one family
-        sites = self.column(site, option("data.site")) if site is not None else [""] * len(ids)
-        kept = {str(name): self.column(str(name), option("data.covariates")) for name in as_list(covariates)}
+        sites = self._shown(site, "data.site") if site is not None else [""] * len(ids)
+        kept = {str(name): self._shown(str(name), "data.covariates") for name in as_list(covariates)}
         ignored = [as_shown(value) if isinstance(value, str) else value for value in as_list(unlabelled)]
         self._warn_of_labels(label, labels, ignored)
         sessions = []
@@ -142,6 +145,21 @@ class TextTable:
             )
         return sessions
 
+    def _shown(self, name: str, key: str) -> list[str]:
+        return [as_shown(cell) for cell in self.column(name, option(key))]
+
+    def _warn_of_invisible(self, name: str, cells: Sequence[str], raw: Sequence[str]) -> None:
+        """Warn of ids with characters that cannot be seen, or only as blanks: they are not what the table says."""
+        changed = [str(line) for line, one, other in zip(self.lines, cells, raw, strict=True) if one != other]
+        if changed:
+            log.warning(
+                "column %r of %s has characters that cannot be seen on line %s; they are left out, and odd blanks are "
+                "taken for ordinary ones",
+                name,
+                self.path.name,
+                list_text(changed, ", "),
+            )
+
     def _warn_of_labels(self, name: str, labels: Sequence[str], ignored: Sequence[object]) -> None:
         """Warn of settings and cells that may not mean what they seem to."""
         for value in unmatched(ignored, labels):
@@ -152,7 +170,7 @@ class TextTable:
                 name,
                 count_text(words),
             )
-        for cell in sorted({c for c in labels if c.casefold() in _LOOKS_MISSING and not means_no_label(c, ignored)}):
+        for cell in may_be_missing(cell for cell in labels if not means_no_label(cell, ignored)):
             log.warning(
                 "label %r of column %r is taken as it stands; if it means no label, set unlabelled=['%s']",
                 cell,
@@ -161,49 +179,47 @@ class TextTable:
             )
 
 
-def as_shown(cell: str) -> str:
-    """Make cells equal that look the same: accents composed, nothing that cannot be seen.
+def visible(text: str) -> str:
+    """Leave out what cannot be seen (marks of byte order, joiners, soft hyphens), and make every blank an ordinary one.
+
+    >>> visible("sub\u00a001\ufeff\u200b"), visible("e\u0301") == "e\u0301"
+    ('sub 01', True)
+    """
+    kept = "".join(" " if letter.isspace() else letter for letter in text if letter.isprintable() or letter.isspace())
+    return _INVISIBLE.sub("", kept)
+
+
+def as_shown(text: str) -> str:
+    """Make texts equal that look the same: as `visible` has them, trimmed, accents composed.
 
     >>> as_shown("e\u0301\u200b") == "\u00e9"
     True
     """
-    return "".join(letter for letter in unicodedata.normalize("NFC", cell) if letter.isprintable()).strip()
+    return unicodedata.normalize("NFC", visible(text).strip())
 
 
 def read_text_table(path: Path) -> TextTable:
-    """Read a CSV or TSV file: comma, semicolon or tab, with or without a byte order mark, any line ends.
+    """Read a CSV or TSV file: comma, semicolon, tab or vertical bar, UTF-8 or UTF-16, any line ends.
 
     Raises:
-        UserError: It is missing, not text in UTF-8, without rows, or ragged.
+        UserError: It is missing, no text, without rows, or its rows cannot be told apart.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113
         raise UserError(
             f"table {path} does not exist. {contents(path.parent)} Set {option('data.table')} to one of them."
         )
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"table {path} is not text in UTF-8 ({error}). Save it as CSV in UTF-8.") from error
-    is_tsv = path.suffix.lower() == ".tsv"
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if is_tsv else _delimiter(text), strict=True)
-    rows: list[tuple[str, ...]] = []
-    lines: list[int] = []
-    try:
-        for cells in reader:
-            row = tuple("" if is_tsv and cell.strip() == "n/a" else cell.strip() for cell in cells)
-            if any(row):
-                rows.append(row)
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise UserError(f"table {path} cannot be read at line {reader.line_num}: {error}. Mend the quotes.") from error
-    if len(rows) < 2:
-        raise UserError(f"table {path} has no rows: it needs a line of column names and a line for each session.")
-    width = len(rows[0])
-    for line, row in zip(lines, rows, strict=True):
-        if any(row[width:]):
-            raise UserError(f"line {line} of {path} has {len(row)} cells where the column names are {width}. Mend it.")
-    padded = [(row + ("",) * width)[:width] for row in rows]
-    return TextTable(path, padded[0], tuple(padded[1:]), tuple(lines[1:]))
+    rows = read_rows(path)
+    names, *cells = rows.cells
+    table = TextTable(path, tuple(map(as_shown, names)), tuple(cells), rows.lines[1:])
+    if rows.short:
+        log.warning(
+            "%d rows of %s have fewer cells than the %d column names (line %s); those that lack are taken as empty",
+            len(rows.short),
+            path.name,
+            sum(map(bool, names)),
+            list_text([str(line) for line in rows.short], ", "),
+        )
+    return table
 
 
 def find_root(root: str | Path) -> Path:
@@ -212,7 +228,7 @@ def find_root(root: str | Path) -> Path:
     Raises:
         UserError: There is no such folder; the message shows what is there instead.
     """
-    path = Path(root).expanduser().absolute()
+    path = Path(expanded(root)).absolute()
     if not path.is_dir():
         is_file = " is a file, not a folder." if path.exists() else " does not exist."
         raise UserError(
@@ -222,18 +238,17 @@ def find_root(root: str | Path) -> Path:
     return path
 
 
+def expanded(path: str | Path) -> str:
+    """Put the user's home in the place of `~`; Path's own function fails where `~name` is no user."""
+    return os.path.expanduser(path)  # noqa: PTH111
+
+
 def contents(folder: Path) -> str:
     """Describe in a sentence what lies in a folder, or in the nearest one above it that exists."""
-    while not folder.is_dir():
+    while not os.path.isdir(folder):  # noqa: PTH112 (Path's own raises where a name is too long)
         folder = folder.parent
     try:
         names = sorted(p.name + "/" * p.is_dir() for p in folder.iterdir() if not p.name.startswith("."))
     except OSError as error:
         return f"{folder} cannot be listed ({error.strerror})."
     return f"{folder} holds {list_text(names, ', ', most=8)}." if names else f"{folder} is empty."
-
-
-def _delimiter(text: str) -> str:
-    """Choose what separates cells by counting in the first line, outside quotes."""
-    header = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
-    return max(",;\t", key=header.count)

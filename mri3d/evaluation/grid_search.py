@@ -158,15 +158,19 @@ class GridSearch:
 
     def _write(self, path: Path, search: Search, identity: str) -> None:
         scores = {"train": search.train_scores.tolist(), "validation": search.validation_scores.tolist()}
-        write_json(path, {"identity": identity, "criterion": search.criterion, **scores})
+        found = {"identity": identity, "criterion": search.criterion, **scores}
+        write_json(path, found | {"sha256": digest_json(found)})
 
     def _read(self, path: Path, identity: str) -> Search | None:
-        """Read what an earlier start of the run found; None if that was another choice."""
+        """Read what an earlier start of the run found; None if that was another choice, or is damaged."""
         try:
             found = json.loads(path.read_bytes())
-        except (FileNotFoundError, ValueError):
+            if found.pop("sha256") != digest_json(found) or found["identity"] != identity:
+                return None
+        except FileNotFoundError:
             return None
-        if found.get("identity") != identity:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            log.warning("%s is damaged: the inner folds are fitted again", path)
             return None
         scores = np.array(found["train"]), np.array(found["validation"])
         return Search(list(self.settings), *scores, found["criterion"])

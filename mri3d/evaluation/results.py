@@ -96,6 +96,7 @@ class FoldResult:
             study,
             self.model,
             train_rows=self.fold.train_rows,
+            validation_rows=self.fold.validation_rows,
             fold=self.fold.number,
             num_folds=num_folds,
             run=self.run,

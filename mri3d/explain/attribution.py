@@ -75,8 +75,9 @@ def grad_cam(network: nn.Module, volume: np.ndarray, *, contrast: np.ndarray) ->
     The gradient of the contrasted output weights the channels of the network's `cam_layer`, for ours the deepest
     feature map that still has 4 voxels on each axis; what lowers the output is dropped there.
     Between the centres of the map's cells the heat is interpolated linearly; beyond the outermost it stays the same.
-    Weights that hold for a whole channel cannot show what is missing in one place: where a class is told by a region
-    that is darker or smaller, `integrated_gradients` finds the region and this does not.
+    Weights that hold for a whole channel say little of one place: where `integrated_gradients` finds the region that
+    tells a class, brighter or darker, the peak of this can lie far away. On the demo cohort it lay 74 to 115 mm off
+    with resnet18, at an AUC of 1.0.
 
     Args:
         network: Maps volumes [B, C, X, Y, Z] to outputs [B, D], and names its `cam_layer`; it is put into evaluation

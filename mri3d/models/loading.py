@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mri3d.arguments import checked
 from mri3d.errors import UserError
-from mri3d.model_folder import model_folders, read_model
+from mri3d.model_card import FAILURES, printable, reason_of
+from mri3d.model_folder import CARD, model_folders, read_model
 from mri3d.models.classical.models import CLASSICAL
 from mri3d.models.member import Member
 from mri3d.models.model import Model
 from mri3d.models.network.cnn import CNN
 from mri3d.models.trained import TrainedModel
+from mri3d.volumes.sequence import InMemory
 
 MODELS: dict[str, type[Model]] = {CNN.name: CNN, **{model.name: model for model in CLASSICAL}}
 
@@ -61,17 +65,34 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> TrainedModel:
 def _load_member(folder: Path, trust: Sequence[str]) -> Member:
     """Load one model folder."""
     contents = read_model(folder)
-    writer = contents.card.facts.get("mri3d", "?")
+    writer = printable(contents.card.facts.get("mri3d", "?"), length=40)
     if contents.model not in MODELS:
+        kind = printable(contents.model, length=40)
         raise UserError(
-            f"{folder} holds a model {contents.model!r}, unknown here (known: {', '.join(MODELS)}). "
+            f"{folder} holds a model {kind!r}, unknown here (known: {', '.join(MODELS)}). "
             f"It was written by mri3d {writer}: use that version or a newer one."
         )
     try:
-        return Member(MODELS[contents.model].load(contents, trust=trust), contents.card)
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0].rstrip(":")  # torch tells of every tensor
+        member = Member(MODELS[contents.model].load(contents, trust=trust), contents.card)
+        _check_prediction(member)
+        return member
+    except UserError as error:
+        raise UserError(f"{folder / CARD}: {error.text}") from error
+    except (*FAILURES, AssertionError) as error:
         raise UserError(
-            f"{folder} does not fit this version of mri3d ({type(error).__name__}: {reason}). "
+            f"{folder} does not fit this version of mri3d ({reason_of(error)}), as its {CARD} describes it. "
             f"It was written by {writer}: use that version."
         ) from error
+
+
+def _check_prediction(member: Member) -> None:
+    """Predict the average training volume: what does not go together in a model folder shows here, before any scan.
+
+    Raises:
+        ValueError: What comes out is no prediction of the outcome; other errors are those of the computation.
+    """
+    mean, num_classes = member.card.reference.mean, len(member.card.outcome.words.value_titles())
+    with np.errstate(all="ignore"):  # what is not finite is told of each scan
+        found = member.model.predict(InMemory(mean[None]), np.arange(1))
+    if found.shape != ((1, num_classes) if num_classes else (1,)):
+        raise ValueError("it gives no prediction of its outcome")

@@ -27,6 +27,7 @@ def member_of(
     model: Model,
     *,
     train_rows: np.ndarray,
+    validation_rows: np.ndarray,
     fold: int = 0,
     num_folds: int = 1,
     run: str = "",
@@ -38,6 +39,7 @@ def member_of(
         study: What the model was fitted on.
         model: The fitted model.
         train_rows: Rows that it learnt from, whose average new volumes are held against.
+        validation_rows: Rows that steered its training.
         fold: Number of the fold.
         num_folds: How many folds there are.
         run: What identifies the run, see `Card`.
@@ -49,5 +51,16 @@ def member_of(
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     reference = Reference.fit(study.volumes, train_rows)
-    card = Card(study.outcome, study.recipe, reference, fold, num_folds, run, study.suffix, written | (facts or {}))
+    seen = [study.cohort.voxels[row] for row in (*train_rows, *validation_rows)]
+    card = Card(
+        study.outcome,
+        study.recipe,
+        reference,
+        fold,
+        num_folds,
+        run,
+        study.suffix,
+        facts=written | (facts or {}),
+        training=tuple(sorted({*seen} - {""})),  # sorted: the order would tell of the cohort's
+    )
     return Member(model, card)

@@ -55,6 +55,10 @@ class TrainingSet:
         return self.folder / "checkpoints" / self.name
 
 
+ROUNDING = 1e-9
+"""Scores that differ by less are equal: sums in another order differ by 1e-15 or so."""
+
+
 @dataclass(frozen=True, eq=False)
 class Search:
     """What the inner folds of a hyper-parameter search found.
@@ -75,9 +79,9 @@ class Search:
 
     @property
     def ties(self) -> list[int]:
-        """The points with the best mean score on held-out rows, in order."""
+        """The points with the best mean score on held-out rows but for rounding, which decides nothing; in order."""
         means = self.validation_scores.mean(axis=1)
-        return np.flatnonzero(means == means.max()).tolist()
+        return np.flatnonzero(np.isclose(means, means.max(), rtol=ROUNDING, atol=ROUNDING)).tolist()
 
     @property
     def best(self) -> int:

@@ -1,10 +1,18 @@
 """What a model says of one scan."""
 
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self, get_type_hints
 
 import numpy as np
 
+from mri3d.arguments import fits
+from mri3d.errors import UserError
 from mri3d.scans.scan import Scan
+
+_TRAINING_OPTION = re.compile("\x02(?:(?:data|preprocess|resolution|task|evaluation|trainer)[.\x03\x1f]|model[.])")
+_SENTENCE = re.compile(r"(?<=[.]) (?=[A-Z])")
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +25,7 @@ class ScanPrediction:
         spread: How far the members differ; None for one.
         status: "ok", "unusual" where the scan is unlike every training scan, or "failed" where it could not be used.
         warnings: What to know about the scan; why, where it could not be used.
+        seen: How many members were trained on the scan, or stopped by it.
         scan: The scan as it was read.
         volume: What the model saw, float32 [C, X, Y, Z].
     """
@@ -26,9 +35,97 @@ class ScanPrediction:
     spread: float | None = None
     status: str = "ok"
     warnings: tuple[str, ...] = ()
+    seen: int = 0
     scan: Scan | None = None
     volume: np.ndarray | None = None
 
     def warned(self, *warnings: str) -> "ScanPrediction":
         """Return the prediction with more warnings."""
         return replace(self, warnings=(*self.warnings, *warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept of a prediction when the scan is not: a few hundred bytes.
+
+    Attributes:
+        scan: Its name.
+        digest: Of header and voxels; empty where it could not be read.
+        status: As in `ScanPrediction`, as are the others.
+        warnings: What to know about the scan.
+        prediction: Probabilities, or a value; None where it could not be used.
+        spread: How far the members differ.
+        seen: How many members know the scan.
+        heatmap: Whether its heatmap was written.
+    """
+
+    scan: str
+    digest: str
+    status: str
+    warnings: tuple[str, ...]
+    prediction: tuple[float, ...] | float | None
+    spread: float | None
+    seen: int
+    heatmap: bool
+
+    @classmethod
+    def of(cls, found: ScanPrediction, *, heatmap: bool) -> Self:
+        """Keep what a table and a report tell of a prediction."""
+        numbers = None if found.prediction is None else found.prediction.tolist()
+        prediction = tuple(numbers) if isinstance(numbers, list) else numbers
+        digest = found.scan.digest if found.scan else ""
+        return cls(found.name, digest, found.status, found.warnings, prediction, found.spread, found.seen, heatmap)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what `to_json` returned.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is something else.
+        """
+        given: dict[str, Any] = {field.name: _as_tuple(value[field.name]) for field in fields(cls)}
+        hints = get_type_hints(cls)
+        if wrong := [name for name, one in given.items() if not fits(one, hints[name])]:
+            raise ValueError(f"{', '.join(wrong)} cannot be so")
+        return cls(**given)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON values by name."""
+        return asdict(self)
+
+    def restored(self) -> ScanPrediction:
+        """Return the prediction, without scan and volume."""
+        prediction = None if self.prediction is None else np.array(self.prediction)
+        return ScanPrediction(self.scan, prediction, self.spread, self.status, self.warnings, self.seen)
+
+
+def without_training_advice(error: Exception) -> UserError:
+    """Return why a new scan cannot be used, without the advice to train otherwise: the model is there already.
+
+    >>> from mri3d.errors import option
+    >>> advice = f"Set its sform, or choose {option('preprocess.orientation', 'stored')}."
+    >>> str(without_training_advice(UserError(f"a.nii has no orientation. {advice}")))
+    'a.nii has no orientation. Mend the scan, or use a model that was trained with another preprocessing.'
+    """
+    text = error.text if isinstance(error, UserError) else str(error)
+    sentences = _SENTENCE.split(text)
+    kept = [sentence for sentence in sentences if not _TRAINING_OPTION.search(sentence)]
+    if len(kept) == len(sentences):
+        return UserError(text or "there is not enough memory for this scan.")  # as Python's MemoryError has it
+    return UserError(" ".join([*kept, "Mend the scan, or use a model that was trained with another preprocessing."]))
+
+
+def seen_warning(seen: int, num_members: int) -> str:
+    """Write how many of the members of a model know a scan from their training; empty where none does.
+
+    >>> seen_warning(1, 1), seen_warning(4, 5)
+    ('was among the training scans of this model', 'was among the training scans of 4 of the 5 models that vote')
+    """
+    if not seen:
+        return ""
+    whose = "this model" if num_members == 1 else f"{seen} of the {num_members} models that vote"
+    return f"was among the training scans of {whose}"
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

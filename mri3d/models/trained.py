@@ -14,10 +14,10 @@ from mri3d.errors import UserError, did_you_mean
 from mri3d.files import check_folder
 from mri3d.model_folder import places_of
 from mri3d.models.member import Member
-from mri3d.models.scan_prediction import ScanPrediction
+from mri3d.models.scan_prediction import ScanPrediction, seen_warning, without_training_advice
 from mri3d.outcome import Outcome
 from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan import read_scan
+from mri3d.scans.scan import Scan, canonical_digest, read_scan
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.sequence import InMemory, VolumeSequence
 
@@ -110,7 +110,7 @@ class TrainedModel:
         Args:
             scan: A file.
             target: Class to explain; the predicted one unless given.
-            method: One of `heatmaps`; the first unless given.
+            method: One of `heatmaps`; the first unless given. The peak of "gradcam" can lie far from what decided.
 
         Returns:
             The heatmap on the scan's own grid with its affine: 1 where evidence is strongest; of a measure, -1 to 1.
@@ -138,7 +138,7 @@ class TrainedModel:
         Args:
             volumes: As for `predict_arrays`.
             target: Class to explain; of each volume the predicted one unless given.
-            method: One of `heatmaps`; the first unless given.
+            method: One of `heatmaps`; the first unless given. The peak of "gradcam" can lie far from what decided.
 
         Returns:
             Heatmaps float32 [N, X, Y, Z], scaled as those of `explain`.
@@ -183,20 +183,25 @@ class TrainedModel:
         try:
             scan = read_scan(path)
             volume = recipe.volume(scan)
-            predictions = self._predictions(InMemory(volume[None]))[:, 0]
+            with np.errstate(all="ignore"):  # what is not finite is told below
+                predictions = self._predictions(InMemory(volume[None]))[:, 0]
             if not np.isfinite(predictions).all():
                 raise UserError("the model computes no finite number for this scan.")
         except (UserError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
+            told = without_training_advice(error)
             if strict:
-                raise
-            return ScanPrediction(name, None, status="failed", warnings=(" ".join(str(error).split()),))
-        strange = self._strangeness(volume)
+                raise told from error
+            return ScanPrediction(name, None, status="failed", warnings=(" ".join(str(told).split()),))
+        seen_by = self._seen_by(scan)
+        strange = self._strangeness(volume, seen_by)
+        seen = seen_warning(sum(seen_by), len(self.members))
         return ScanPrediction(
             name,
             predictions.mean(axis=0),
             spread=self.outcome.spread(predictions) if len(self.members) > 1 else None,
             status="unusual" if strange else "ok",
-            warnings=(*scan.warnings, *recipe.warnings(scan), *strange),
+            warnings=(*scan.warnings, *recipe.warnings(scan), *filter(None, [strange, seen])),
+            seen=sum(seen_by),
             scan=scan,
             volume=volume,
         )
@@ -212,11 +217,15 @@ class TrainedModel:
 
     def evidence(self, volume: np.ndarray, target: int, method: str) -> np.ndarray:
         """Compute the scaled mean evidence of the members in a volume [C, X, Y, Z], float32 [X, Y, Z]."""
-        maps = [
-            member.model.explain(volume, baseline=member.card.reference.mean, target=target, method=method)
-            for member in self.members
-        ]
-        return self.outcome.as_heat(np.asarray(np.mean(maps, axis=0), dtype=np.float32))
+        with np.errstate(all="ignore"):
+            maps = [
+                member.model.explain(volume, baseline=member.card.reference.mean, target=target, method=method)
+                for member in self.members
+            ]
+            heat = self.outcome.as_heat(np.asarray(np.mean(maps, axis=0), dtype=np.float32))
+        if not np.isfinite(heat).all():
+            raise UserError("the model computes no finite number for the heatmap.")
+        return heat
 
     def method(self, name: str | None) -> str:
         """Return a kind of heatmap by its name, the default where none is named.
@@ -275,7 +284,15 @@ class TrainedModel:
         rows = np.arange(len(volumes))
         return np.stack([member.model.predict(volumes, rows) for member in self.members])
 
-    def _strangeness(self, volume: np.ndarray) -> tuple[str, ...]:
-        # Most members must find the scan strange, since each has seen other subjects.
-        said = [warning for member in self.members if (warning := member.card.reference.warning(volume))]
-        return (said[0],) if len(said) * 2 > len(self.members) else ()
+    def _seen_by(self, scan: Scan) -> list[bool]:
+        """Find out which members know a scan from their training, whatever its axis order and data type."""
+        if not any(member.card.training for member in self.members):
+            return [False] * len(self.members)
+        voxels = canonical_digest(scan)
+        return [voxels in member.card.training for member in self.members]
+
+    def _strangeness(self, volume: np.ndarray, seen_by: Sequence[bool]) -> str:
+        """Describe in what a volume is unlike the training scans; most members, who saw others each, must find so."""
+        cards = [(member.card, seen) for member, seen in zip(self.members, seen_by, strict=True)]
+        said = [told for card, seen in cards if (told := card.reference.warning(volume, seen=seen))]
+        return said[0] if len(said) * 2 > len(self.members) else ""

@@ -191,4 +191,8 @@ class Classes(Outcome):
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Build them from what `to_json` returned."""
-        return cls(tuple(value["classes"]), value["name"])
+        names, name = value["classes"], value["name"]
+        texts = isinstance(names, list) and all(isinstance(one, str) for one in [*names, name])
+        if not texts or len(set(names)) != len(names) or len(names) < 2:
+            raise ValueError("classes are not two or more different names, or they have no name themselves")
+        return cls(tuple(names), name)

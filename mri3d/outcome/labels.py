@@ -7,6 +7,7 @@ from typing import Any
 
 from mri3d.arguments import plain
 from mri3d.cohort.cohort import OTHER_COLUMN
+from mri3d.cohort.missing import missing_codes
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome.classes import Classes
 from mri3d.outcome.measure import Measure
@@ -24,14 +25,6 @@ MIN_VALUES = 3
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Networks compute in float32, and squares of what lies beyond overflow."""
-
-MISSING_CODES = frozenset(
-    float(code)
-    for code in (
-        *(-1, -9, -66, -77, -88, -99, -666, -777, -888, -998, -999, -9998, -9999),
-        *(99, 666, 777, 888, 998, 999, 7777, 8888, 9998, 9999, 99999),
-    )
-)
 
 
 def outcome_of(
@@ -80,13 +73,14 @@ def outcome_from_json(value: Mapping[str, Any]) -> Outcome:
     The first version knew classes only and kept nothing but their names, `{"classes": [...]}`: that is read too.
 
     Raises:
-        KeyError: It is something else.
+        KeyError: Something is missing.
+        ValueError: Something is of another kind.
 
     >>> outcome_from_json({"classes": ["F", "M"]})
     Classes(names=('F', 'M'), name='label')
     """
     if set(value) == {"classes"}:
-        return Classes(tuple(value["classes"]))
+        return Classes.from_json({**value, "name": Classes.name})
     return TASKS[value["task"]].outcome.from_json(value)
 
 
@@ -148,11 +142,12 @@ def _measure(
             f"{source} holds {len(wrong)} cells that are no numbers: {list_text(wrong)}. Write plain numbers such as "
             f"45.5, give none where nothing is known, or name what means that in {option('data.unlabelled')}."
         )
-    if codes := _missing_codes(values):
+    if codes := missing_codes(list(values.values())):
+        counts = Counter(value for value in values.values() if value in codes)
+        counted = [f"{code:g} ({count} rows)" for code, count in sorted(counts.items())]
         raise UserError(
-            f"{source} holds what looks like codes for missing values, far from all others: {list_text(codes)}. "
-            f"Leave them out with {option('data.unlabelled', sorted({values[row] for row in _coded(values)}))}, or "
-            "empty them."
+            f"{source} holds what looks like codes for missing values, far from all others: {list_text(counted)}. "
+            f"Leave them out with {option('data.unlabelled', sorted(codes))}, or empty them."
         )
     different = sorted(set(values.values()))
     if len(different) < MIN_VALUES:
@@ -173,43 +168,6 @@ def _measure(
 
 def _sentence(advice: str) -> str:
     return advice[0].upper() + advice[1:]
-
-
-def _missing_codes(values: Mapping[str, float]) -> list[str]:
-    """List the codes that are there, each with how often."""
-    counts = Counter(values[row] for row in _coded(values))
-    return [f"{code:g} ({count} rows)" for code, count in sorted(counts.items())]
-
-
-def _coded(values: Mapping[str, float]) -> list[str]:
-    """Name the rows whose value is a usual code for "missing" and lies apart from all values that are none.
-
-    Apart means beyond the others by more than half of their range, or negative where no other value is. A few odd
-    values among the others, such as a code that is on no list, do not count.
-    """
-    others = _without_odd([value for value in values.values() if value not in MISSING_CODES])
-    if not others:
-        return []
-    low, high = others[0], others[-1]
-    margin = (high - low) / 2
-
-    def is_apart(value: float) -> bool:
-        if value == -1:  # ordinary beside 0 and small numbers
-            return low >= 5
-        return not low - margin <= value <= high + margin or value < 0 <= low
-
-    return [row for row, value in values.items() if value in MISSING_CODES and is_apart(value)]
-
-
-def _without_odd(values: list[float]) -> list[float]:
-    """Sort values, and leave out the few at either end that lie beyond all further in by more than their range."""
-    kept = sorted(values)
-    for _ in range(len(values) // 10):
-        if len(kept) > 2 and kept[1] - kept[0] > kept[-1] - kept[1]:
-            kept = kept[1:]
-        if len(kept) > 2 and kept[-1] - kept[-2] > kept[-2] - kept[0]:
-            kept = kept[:-1]
-    return kept
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,8 @@ class Measure(Outcome):
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Build it from what `to_json` returned."""
+        if not isinstance(value["name"], str):
+            raise ValueError("the measure has no name")
         return cls(value["name"])
 
 

@@ -244,5 +244,6 @@ class Outcome(Protocol):
         """Build it from what `to_json` returned.
 
         Raises:
-            KeyError: It is something else.
+            KeyError: Something is missing.
+            ValueError: Something is of another kind.
         """

@@ -24,6 +24,9 @@ from mri3d.report.reading import reading_section
 if TYPE_CHECKING:
     from mri3d.outcome import Words
 
+MAX_ROWS = 1000
+"""Scans that a page lists, so that it opens at once."""
+
 _SPREAD = (
     "SD between models is the standard deviation of {} between the models that voted. It is no interval for the truth, "
     "which can lie further away."
@@ -63,6 +66,8 @@ def write_prediction_report(
     summary: str,
     words: Words,
     scans: Sequence[ScanResult],
+    num_scans: int | None = None,
+    num_used: int | None = None,
 ) -> None:
     """Write one HTML file that opens anywhere, offline, with a row for each scan.
 
@@ -74,7 +79,11 @@ def write_prediction_report(
             `Words.summary`.
         words: Of the outcome: the titles of `ScanResult.values`, and how predictions are to be read.
         scans: In the order of the rows.
+        num_scans: How many scans there are, where not all are listed.
+        num_used: How many of those were predicted.
     """
+    num_scans = len(scans) if num_scans is None else num_scans
+    num_used = sum(scan.values is not None for scan in scans) if num_used is None else num_used
     num_pictures = num_within_budget([scan.picture for scan in scans])
     spreads = [scan.spread for scan in scans]
     voted, decimals = any(spread is not None for spread in spreads), num_decimals(spreads)
@@ -84,10 +93,15 @@ def write_prediction_report(
     for place, scan in enumerate(scans):
         spread = "" if scan.spread is None else number(scan.spread, decimals=decimals)
         rows.append(_row(scan, columns, [spread] if voted else [], pictured=place < num_pictures))
-    num_used = sum(scan.values is not None for scan in scans)
-    if num_used < len(scans):
-        summary += f" {len(scans) - num_used} could not be used: the reason is listed under Warnings."
+    if num_used < num_scans:
+        summary += f" {num_scans - num_used} could not be used: the reason is listed under Warnings."
     sections = [heading(title, facts), headline(str(num_used), summary), table(header, rows, css="scans")]
+    if len(scans) < num_scans:
+        text = (
+            f"{len(scans)} of {num_scans} scans are listed, to keep this page small: those that could not be used or "
+            "are unlike every training scan, then the first of the others. predictions.csv has all of them."
+        )
+        sections.append(element("p", text))
     if num_pictures < len(scans):
         text = (
             f"Heatmaps are shown for the first {num_pictures} scans, to keep this page small; all are saved as files."

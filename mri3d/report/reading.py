@@ -14,10 +14,15 @@ _LIMITS = (
     " It does not show disease or a cause, and a strong colour does not mean a reliable prediction. L and R are the "
     "subject's left and right, A and P front and back."
 )
+GRADCAM = (
+    "Grad-CAM combines whole feature maps of the network. It is coarse, and its strongest place can lie far from what "
+    "decided: on the demo cohort 74 to 115 mm away with resnet18 at an AUC of 1.0, for brighter regions as for darker "
+    "ones, where that of integrated gradients lay 6 to 11 mm away."
+)
+"""What everybody who looks at Grad-CAM must know."""
 _METHODS = (
     "Integrated gradients show where the scan differs from the average training scan in a way that changes the "
-    "prediction. Grad-CAM combines whole feature maps of the network: it is coarser, and cannot show that something is "
-    "missing in one place."
+    f"prediction. {GRADCAM}"
 )
 _RESEARCH_ONLY = "For research only: not for decisions about patients."
 

@@ -3,13 +3,14 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from glob import glob, has_magic
+from collections.abc import Sequence
 from pathlib import Path
 
 from mri3d.errors import UserError, option
 from mri3d.files import what_is
-from mri3d.scans.scan import SCAN_ENDINGS, scan_name
+from mri3d.scans.folders import is_of_kind, is_scan, look_into, not_read_text, pairs_once, search
+from mri3d.scans.formats import SCAN_ENDINGS, scan_name
+from mri3d.scans.patterns import find_alike, is_glob
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +19,9 @@ def find_scans(places: Sequence[str], *, suffix: str = "T1w") -> list[Path]:
     """Find the scans that files, globs, folders and BIDS roots name, each once, in order.
 
     Args:
-        places: A file is taken as it is. A folder is searched through; of a BIDS root, the images of its subjects that
-            end in `suffix` are taken. Hidden files are left out.
+        places: What exists is never a glob, whatever its name. A file is taken as it is. A folder is searched through,
+            and where links in it lead; of a BIDS root, the images of its subjects that end in `suffix` are taken.
+            Hidden files are left out. Images of formats that are not read are counted in a warning.
         suffix: Kind of scan, as names in BIDS end: T1w, T2w, FLAIR.
 
     Returns:
@@ -34,21 +36,25 @@ def find_scans(places: Sequence[str], *, suffix: str = "T1w") -> list[Path]:
             f"{option('scans')} names nothing. Give a file, a glob, a folder, a BIDS root, or a list of these."
         )
     found: dict[str, Path] = {}
-    empty = []
+    empty, passed_over = [], list[Path]()
     for place in map(str, places):
         if not place.strip():  # Path("") would be the current folder
             raise UserError("scans is empty. Give a file, a glob, a folder, a BIDS root, or a list of these.")
         path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's own fails where ~name is no user)
-        scans = list(_scans_at(path, suffix))
-        if not scans:
-            empty.append(f"{option('scans', place)}: {_why_none(path, suffix)}")
+        scans, others = _look_at(path, suffix)
+        if scans:
+            passed_over += others
+        else:
+            empty.append(f"{option('scans', place)}: {_why_none(path, suffix)} {not_read_text(others)}".rstrip())
         for scan in scans or [path]:
             found.setdefault(os.path.abspath(scan), scan)  # noqa: PTH100 (resolve would follow links)
     if len(empty) == len(places):
         raise UserError(" ".join(empty))
     for reason in empty:
         log.warning("%s", str(UserError(reason)))
-    return list(found.values())
+    if passed_over:
+        log.warning("%s", not_read_text(passed_over))
+    return pairs_once(found.values())
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
@@ -88,44 +94,32 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
                     parts[number][-1] = f"{scan_name(places[number])}-{number + 1}"
 
 
-def _scans_at(path: Path, suffix: str) -> Iterator[Path]:
-    """Yield the scans of one place, and what is named like one but cannot be read: reading it says so."""
+def _look_at(path: Path, suffix: str) -> tuple[list[Path], list[Path]]:
+    """List the scans of one place, with what is named like one but cannot be read; and other formats' images."""
     if path.is_dir():
-        bids = _is_bids(path)
-        for file in sorted(_files_beneath(path)):
-            inside = file.relative_to(path)
-            hidden = any(part.startswith(".") for part in inside.parts)
-            other = bids and not (inside.parts[0].startswith("sub-") and scan_name(file).endswith(f"_{suffix}"))
-            if file.name.endswith(SCAN_ENDINGS) and not (hidden or other or file.is_dir()):
-                yield file
-    elif path.is_file() or (path.name.endswith(SCAN_ENDINGS) and not has_magic(str(path))):
-        yield path  # a single file is taken whatever its ending
-    else:
-        for name in sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob takes no absolute pattern)
-            if name.endswith(SCAN_ENDINGS) and not Path(name).is_dir():
-                yield Path(name)
-
-
-def _files_beneath(folder: Path) -> Iterator[Path]:
-    """Yield what lies in a folder and in those beneath it, and warn of a folder that cannot be looked into."""
-
-    def warn(error: OSError) -> None:
-        log.warning("%s cannot be searched: %s", error.filename, error.strerror)
-
-    for root, _, names in os.walk(folder, onerror=warn):
-        yield from (Path(root) / name for name in names)
+        if _is_bids(path):
+            return search(path, lambda image: is_of_kind(image.name, suffix), start="sub-")
+        return search(path)
+    if path.is_file() or (is_scan(path.name) and not is_glob(path)):
+        return [path], []  # a single file is taken whatever its ending
+    return find_alike(path)
 
 
 def _why_none(path: Path, suffix: str) -> str:
-    endings = " or ".join(SCAN_ENDINGS)
+    ends = f"ends in {' or '.join(SCAN_ENDINGS[:2])}"
+    nor = f"nor one in {', '.join(SCAN_ENDINGS[2:])}"
     if path.is_dir() and _is_bids(path):
-        return f"this BIDS study has no image sub-*/**/*_{suffix} that ends in {endings}."
+        return f"this BIDS study has no image sub-*/**/*_{suffix} that {ends}, {nor}."
     if path.is_dir():
-        return f"this folder holds no file that ends in {endings}."
-    if has_magic(str(path)):
-        return f"no file that ends in {endings} matches."
+        return f"this folder holds no file that {ends}, {nor}."
+    if is_glob(path):
+        return f"no file that {ends} matches, {nor}."
     return f"{path} {what_is(path)}. Give a file, a glob, a folder, a BIDS root, or a list of these."
 
 
 def _is_bids(folder: Path) -> bool:
-    return (folder / "dataset_description.json").is_file()
+    """Return whether a folder is a BIDS root, by its description, or else by its table and subjects."""
+    if (folder / "dataset_description.json").is_file():
+        return True
+    table = (folder / "participants.tsv").is_file()
+    return table and any(inner.name.startswith("sub-") for inner in look_into(folder).folders)

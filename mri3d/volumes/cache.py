@@ -1,10 +1,12 @@
 """The volumes of a cohort: made from the scans once, then read from the cache folder, checked at every read.
 
-A cached volume is a `.npy` file with its CRC-32 as four more bytes. Its name is the hash of the scan (header and
-voxels), of the recipe and of the smoothing, so it is never stale; it is written whole or not at all, and made again
-should it be damaged.
+A cached volume is a `.npy` file with a CRC-32 as four more bytes. Its name is the hash of the scan (header and voxels),
+of the recipe and of the smoothing, so it is never stale. The CRC is that of the name and the file's bytes, so that a
+volume under another's name is found out as damage is. It is written whole or not at all, and made again should it be
+damaged.
 """
 
+import errno
 import io
 import logging
 import os
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 CRC_BYTES = 4
 FLOAT = np.dtype("<f4")  # on disk, whatever the machine
+_NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Volumes:
@@ -59,6 +62,7 @@ class Volumes:
         self.ids = tuple(ids)
         self.folder = folder or files.cache_folder() / "volumes"
         self._checked_rows: set[int] = set()
+        self._unkept_rows: set[int] = set()
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -121,7 +125,8 @@ class Volumes:
         for values, row in zip(block, map(int, rows), strict=True):
             if row not in self._checked_rows or not self._read_part(row, first, values):
                 values[:] = self[row].reshape(-1)[first:end]
-                self._checked_rows.add(row)
+                if row not in self._unkept_rows:
+                    self._checked_rows.add(row)
         return block
 
     @cached_property
@@ -145,9 +150,10 @@ class Volumes:
             data = np.empty(0, np.uint8)  # as good as damaged
         start, num_bytes = len(self._header), int(np.prod(self.shape)) * FLOAT.itemsize
         whole = len(data) == start + num_bytes + CRC_BYTES and data[:start].tobytes() == self._header
-        if whole and _crc(data[:-CRC_BYTES].data) == data[-CRC_BYTES:].tobytes():
+        if whole and _crc(path, data[:-CRC_BYTES].data) == data[-CRC_BYTES:].tobytes():
             return data[start:-CRC_BYTES].view(FLOAT).reshape(self.shape)
-        log.warning("%s is damaged; it is made again from %s", path, self.scans[row])
+        if row not in self._unkept_rows:
+            log.warning("%s is damaged; it is made again from %s", path, self.scans[row])
         return None
 
     def _read_part(self, row: int, first: int, values: np.ndarray) -> bool:
@@ -165,14 +171,21 @@ class Volumes:
 
     def _make(self, row: int) -> np.ndarray:
         """Make a volume and keep it."""
-        volume = self._made(row)
+        volume, path = self._made(row), self._path(row)
         data = self._header + volume.astype(FLOAT).tobytes()
         try:
-            files.write_bytes(self._path(row), data + _crc(data))
+            files.write_bytes(path, data + _crc(path, data))
+            self._unkept_rows.discard(row)
         except OSError as error:
-            raise UserError(
-                f"cannot write to {self.folder}: {error.strerror}. Make room, or choose another folder by MRI3D_CACHE."
-            ) from error
+            no_right = error.errno in _NO_RIGHT
+            if not (no_right and path.exists()):
+                mend = "Choose" if no_right else "Make room, or choose"
+                raise UserError(
+                    f"cannot write to {self.folder}: {error.strerror}. {mend} another folder by MRI3D_CACHE."
+                ) from error
+            if row not in self._unkept_rows:  # somebody else's, damaged: what is read is right all the same
+                log.warning("%s cannot be replaced: %s. It is made again whenever it is read", path, error.strerror)
+            self._unkept_rows.add(row)
         return volume
 
     def _made(self, row: int) -> np.ndarray:
@@ -185,7 +198,7 @@ class Volumes:
             volume = self.recipe.volume(scan)
         except UserError as error:
             raise UserError(f"{who}{error.text}") from error
-        for warning in self.recipe.warnings(scan):
+        for warning in self.recipe.cohort_warnings(scan):
             log.warning("%s%s: %s", who, scan.path, warning)
         assert volume.shape == self.shape, f"{scan.path} gives {volume.shape}, not {self.shape}"
         return volume
@@ -210,5 +223,5 @@ class SmoothedVolumes(Volumes):
         return smooth(self.source[row], self.share)
 
 
-def _crc(data: bytes | memoryview) -> bytes:
-    return isal_zlib.crc32(data).to_bytes(CRC_BYTES, "little")
+def _crc(path: Path, data: bytes | memoryview) -> bytes:
+    return isal_zlib.crc32(data, isal_zlib.crc32(path.name.encode())).to_bytes(CRC_BYTES, "little")

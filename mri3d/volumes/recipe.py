@@ -1,6 +1,6 @@
 """The recipe: how a scan becomes a volume that a model fits on, and how a map finds its way back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,22 @@ import numpy as np
 
 from mri3d import files
 from mri3d.arguments import plain
-from mri3d.errors import UserError, did_you_mean, option
+from mri3d.errors import UserError, option
 from mri3d.parallel import map_threads, num_cores
-from mri3d.scans.head import Head, find_head
+from mri3d.scans.head import Box, Head, find_head, head_warnings
+from mri3d.scans.label_map import what_labels
+from mri3d.scans.sampled_head import sampled_head
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
-from mri3d.volumes.resample import interpolation_matrix, resample, shrinking_matrix
+from mri3d.volumes.checks import as_json, by, check_choice, checked_box, checked_sides
+from mri3d.volumes.placement import Placement
+from mri3d.volumes.resample import resample
 
-VERSION = 1  # part of the digest: raise it when the same arguments begin to give other volumes
+VERSION = 2  # raise it when the same arguments begin to give other volumes, and keep the older ones for old models
 MAX_RESOLUTION = 1024
 MAX_SPACING_RATIO = 1.05  # beyond this a native volume shows a head of another size than the cohort's
+MIN_TISSUE = 1e-3  # share of the crop
 
 Sides = tuple[int, int, int]
-Box = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Recipe:
         intensity: "zscore" over tissue or "minmax" to 0..1, both with spikes clipped first, or "none".
         shape: Sides of a native volume; set by `for_cohort`.
         spacing_mm: Voxel size of the cohort of a native recipe; set by `for_cohort`, compared by `warnings`.
+        version: How the head is found: 2, or 1 as mri3d up to 0.2 did, for models that it trained.
 
     >>> Recipe(resolution=100, intensity="minmax").volume_shape
     (100, 100, 100)
@@ -47,6 +52,7 @@ class Recipe:
     intensity: str = "zscore"
     shape: Sides | None = None
     spacing_mm: tuple[float, float, float] | None = None
+    version: int = VERSION
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -57,17 +63,18 @@ class Recipe:
                 f"{option('resolution')} is {self.resolution!r}. Give a whole number from 2 to {MAX_RESOLUTION}, or "
                 "native."
             )
-        _check_choice("orientation", self.orientation, ("ras", "stored"))
-        _check_choice("resize", self.resize, ("pad", "warp"))
-        _check_choice("intensity", self.intensity, ("zscore", "minmax", "none"))
+        check_choice("orientation", self.orientation, ("ras", "stored"))
+        check_choice("resize", self.resize, ("pad", "warp"))
+        check_choice("intensity", self.intensity, ("zscore", "minmax", "none"))
+        check_choice("version", self.version, tuple(range(1, VERSION + 1)))
         if isinstance(self.crop, str):
-            _check_choice("crop", self.crop, ("head", "none"))
+            check_choice("crop", self.crop, ("head", "none"))
         else:
-            object.__setattr__(self, "crop", _checked_box(self.crop))  # tuples: YAML's lists cannot be hashed
+            object.__setattr__(self, "crop", checked_box(self.crop))  # tuples: YAML's lists cannot be hashed
         for name, number in (("shape", int), ("spacing_mm", float)):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, _checked_sides(name, value, number))
+                object.__setattr__(self, name, checked_sides(name, value, number))
         if self.shape is not None and whole:
             raise UserError(
                 f"{option('preprocess.shape')} is {self.shape}, but {option('resolution', self.resolution)} decides "
@@ -76,11 +83,11 @@ class Recipe:
 
     def arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
-        return {name: _as_json(value) for name, value in asdict(self).items()}
+        return {name: as_json(value) for name, value in asdict(self).items()}
 
     def digest(self) -> str:
         """Hash what decides the volume of a scan."""
-        return files.digest_json({"version": VERSION, **self.arguments(), "spacing_mm": None})
+        return files.digest_json({**self.arguments(), "spacing_mm": None})
 
     @property
     def volume_shape(self) -> Sides:
@@ -131,26 +138,26 @@ class Recipe:
             ScanError: The scan has no orientation, does not hold the voxel box, or shows no tissue in its crop.
         """
         placed = self._place(scan)
-        cropped = placed.data[tuple(slice(first, end) for first, end in placed.box)]
-        matrices = [
-            shrinking_matrix(end - first, num_out, start - first, step)
-            for (first, end), num_out, start, step in zip(
-                placed.box, placed.shape, placed.start, placed.step, strict=True
-            )
-        ]
-        head = placed.head
-        limits = None if self.intensity == "none" else head.limits
-        values = self._normalize(resample(cropped, matrices, limits=limits, outside=head.air), head, scan)
-        if values.min() == values.max():
-            raise ScanError(f"{scan.path} is constant inside its crop. Choose another {option('preprocess.crop')}.")
-        return values[np.newaxis]
+        self._check(placed, scan)
+        cropped, matrices, head = placed.cropped, placed.to_volume(), placed.head
+        if self.intensity == "none":
+            values = resample(cropped, matrices, outside=self._darkest(placed, matrices))
+        else:
+            values = resample(cropped, matrices, limits=head.limits, outside=head.air, fill=head.fill)
+        return self._normalize(values, head)[np.newaxis]
+
+    def check(self, scan: Scan) -> None:
+        """Refuse a scan that no volume can be made of.
+
+        Raises:
+            ScanError: The scan has no orientation, does not hold the voxel box, is no head where one is looked for, or
+                shows nothing in its crop.
+        """
+        self._check(self._place(scan), scan)
 
     def affine(self, scan: Scan) -> np.ndarray:
         """Return the matrix [4, 4] from the voxels of this scan's volume to its world; axes R, A, S in mm."""
-        placed = self._place(scan)
-        to_view = np.diag(np.append(placed.step, 1.0))
-        to_view[:3, 3] = placed.start
-        return np.asarray(placed.affine @ to_view)
+        return self._place(scan).volume_affine
 
     def to_scan(self, values: np.ndarray, scan: Scan) -> np.ndarray:
         """Carry a map from the volume back to the scan: the exact inverse in geometry, linear in between.
@@ -164,13 +171,7 @@ class Recipe:
         """
         placed = self._place(scan)
         assert values.shape == placed.shape, f"the map has sides {values.shape}, the volume {placed.shape}"
-        matrices = []
-        for axis, (first, end) in enumerate(placed.box):
-            voxels = np.arange(placed.data.shape[axis])
-            at = (voxels - placed.start[axis]) / placed.step[axis]
-            shown = (voxels >= first) & (voxels < end) & (at >= -0.5) & (at <= placed.shape[axis] - 0.5)
-            matrices.append(interpolation_matrix(placed.shape[axis], at) * shown[:, np.newaxis])
-        carried = resample(values, matrices)
+        carried = resample(values, placed.from_volume())
         return np.ascontiguousarray(stored_order(carried, scan) if self.orientation == "ras" else carried)
 
     def warnings(self, scan: Scan) -> tuple[str, ...]:
@@ -179,17 +180,24 @@ class Recipe:
         Args:
             scan: A scan of the cohort, or a new one.
         """
+        placed = self._place(scan)
+        spacing_mm = np.linalg.norm(placed.affine[:3, :3], axis=0)
+        told = head_warnings(placed.data, placed.box, spacing_mm) if self.crop == "head" else ()
+        return (*told, *self.cohort_warnings(scan))
+
+    def cohort_warnings(self, scan: Scan) -> tuple[str, ...]:
+        """List in what a scan differs from the cohort that a native recipe has seen, one sentence each."""
         if self.resolution != "native" or self.shape is None:
             return ()
         told = []
         sides, spacing_mm = self._size(scan)
         if (sides > self.shape).any():
-            told.append(f"the crop of {_by(sides)} voxels is cut to the {_by(self.shape)} of the cohort")
+            told.append(f"the crop of {by(sides)} voxels is cut to the {by(self.shape)} of the cohort")
         if self.spacing_mm is not None:
             ratio = spacing_mm / self.spacing_mm
             if max(ratio.max(), (1 / ratio).max()) > MAX_SPACING_RATIO:
                 told.append(
-                    f"voxels of {_by(spacing_mm)} mm where the cohort has {_by(self.spacing_mm)} mm: a native recipe "
+                    f"voxels of {by(spacing_mm)} mm where the cohort has {by(self.spacing_mm)} mm: a native recipe "
                     "does not resize"
                 )
         return tuple(told)
@@ -199,102 +207,84 @@ class Recipe:
         placed = self._place(scan if isinstance(scan, Scan) else read_scan(scan))
         return np.diff(placed.box, axis=1)[:, 0], np.linalg.norm(placed.affine[:3, :3], axis=0)
 
-    def _place(self, scan: Scan) -> "_Placed":
+    def _place(self, scan: Scan) -> Placement:
         """Decide how the voxels of the volume lie in the scan; everything in this class follows from it."""
         if self.orientation == "ras" and not scan.oriented:
             raise ScanError(
-                f"{scan.path} does not say which way it points (sform and qform codes are 0). Set its sform, or take "
-                f"all scans in their stored order: {option('preprocess.orientation', 'stored')}."
+                f"{scan.path} does not say which way its axes point (neither sform nor qform is set). Set it in the "
+                f"file, or keep the stored order: {option('preprocess.orientation', 'stored')}"
             )
         data, affine = canonical(scan) if self.orientation == "ras" else (scan.data, scan.affine)
         spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
-        head = find_head(data)
-        box = self._box(scan, data.shape, head)
+        whole = tuple((0, side) for side in data.shape)
+        if self.version == 1:
+            head = sampled_head(data)
+        elif self.crop == "none":
+            head = find_head(data, whole)
+        else:
+            head = scan.head if self.orientation == "ras" else find_head(data)
+        box, field = (head.box, head.field) if self.crop == "head" else (self._box(scan, whole), whole)
         first, sides = np.array(box)[:, 0], np.diff(box, axis=1)[:, 0]
         if isinstance(self.resolution, int):
             shape = np.full(3, self.resolution)
             edges_mm = sides * spacing_mm
             step = (edges_mm.max() if self.resize == "pad" else edges_mm) / spacing_mm / self.resolution
-            start = first + (sides - 1) / 2 - (shape - 1) / 2 * step
+            offset = (sides - 1) / 2 - (shape - 1) / 2 * step
+            if self.version == 1:  # to the last bit
+                offset = first + (sides - 1) / 2 - (shape - 1) / 2 * step - first
         else:
             shape = sides if self.shape is None else np.array(self.shape)
             step = np.ones(3)
-            start = first - (shape - sides) // 2.0
-        return _Placed(data, affine, head, box, tuple(shape.tolist()), start, step)
+            offset = -((shape - sides) // 2.0)
+        return Placement(data, affine, head, box, field, tuple(shape.tolist()), offset, step)
 
-    def _box(self, scan: Scan, sides: tuple[int, ...], head: Head) -> Box:
-        """Return the part of the scan that is used."""
-        if self.crop == "head":
-            return head.box
-        if isinstance(self.crop, str):
-            return tuple((0, side) for side in sides)
-        if any(end > side for (_, end), side in zip(self.crop, sides, strict=True)):
+    def _check(self, placed: Placement, scan: Scan) -> None:
+        """Refuse a scan that shows nothing where the volume lies."""
+        if self.crop != "head":
+            cropped, head = placed.cropped, placed.head
+            tissue = cropped > head.threshold if head.fill is None else cropped != head.fill
+            what = ""
+            if self.intensity == "zscore" and np.count_nonzero(tissue) < MIN_TISSUE * tissue.size:
+                what = "shows no tissue"
+            elif cropped.min() == cropped.max():
+                what = "is constant"
+            if what:
+                raise ScanError(f"{scan.path} {what} inside its crop. Choose another {option('preprocess.crop')}.")
+        elif labels := what_labels(scan.data):
             raise ScanError(
-                f"{scan.path} has {_by(sides)} voxels, too few for {option('preprocess.crop', _as_json(self.crop))}. "
+                f"{scan.path} is {labels}, not a scan of a head: its values are labels. Name the scan that it was made "
+                f"of, or, if its shape is what a model should see, set {option('preprocess', 'cube')}."
+            )
+
+    def _box(self, scan: Scan, whole: Box) -> Box:
+        """Return the part of the scan that is used where it is not looked for."""
+        if isinstance(self.crop, str):
+            return whole
+        if any(end > side for (_, end), (_, side) in zip(self.crop, whole, strict=True)):
+            sides = by(side for _, side in whole)
+            raise ScanError(
+                f"{scan.path} has {sides} voxels, too few for {option('preprocess.crop', as_json(self.crop))}. "
                 f"Choose a box that every scan holds, or {option('preprocess.crop', 'head')}."
             )
         return self.crop
 
-    def _normalize(self, values: np.ndarray, head: Head, scan: Scan) -> np.ndarray:
+    def _darkest(self, placed: Placement, matrices: Sequence[np.ndarray]) -> float:
+        """Return what surrounds an image whose intensities are kept: of its own values, so that none is rounded."""
+        head = placed.head
+        if self.version == 1:
+            return head.air
+        if all(np.allclose(matrix.sum(axis=1), 1, atol=1e-5) for matrix in matrices):
+            return 0.0  # nothing of it is seen
+        return float(head.limits[0] if head.fill is None else head.fill)
+
+    def _normalize(self, values: np.ndarray, head: Head) -> np.ndarray:
         """Bring intensities to a scale that scans share; air, and with it padding, has no say in it."""
         if self.intensity == "none":
             return values
         if self.intensity == "minmax":
-            low, high = (float(limit) for limit in head.limits)
+            low, high = min(head.air, float(head.limits[0])), float(head.limits[1])
             return (values - np.float32(low)) / np.float32(high - low)
         tissue = values[values > head.threshold].astype(np.float64)
-        if not tissue.size or not (deviation := tissue.std()):
-            raise ScanError(f"{scan.path} shows no tissue inside its crop. Choose another {option('preprocess.crop')}.")
-        return (values - np.float32(tissue.mean())) / np.float32(deviation)
-
-
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """A scan as the recipe sees it: voxel i of the volume is centred at `start + step * i` of `data`."""
-
-    data: np.ndarray  # [X, Y, Z], in the recipe's orientation
-    affine: np.ndarray  # of `data`
-    head: Head
-    box: Box
-    shape: tuple[int, ...]
-    start: np.ndarray  # [3]
-    step: np.ndarray  # [3]
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        box = " or a voxel box" if name == "crop" else ""
-        hint = did_you_mean(str(value), choices)
-        raise UserError(f"{option(f'preprocess.{name}')} is {value!r}. Give one of {', '.join(choices)}{box}.{hint}")
-
-
-def _checked_box(value: Sequence[Sequence[int]]) -> Box:
-    """Return a voxel box as tuples."""
-    try:
-        box = tuple((first, end) for first, end in value)
-    except (TypeError, ValueError):
-        box = ()
-    if len(box) != 3 or not all(type(first) is type(end) is int and 0 <= first < end for first, end in box):
-        raise UserError(
-            f"{option('preprocess.crop')} is {value!r}. Give head, none, or three pairs of voxels, first and one past "
-            "the last, e.g. [[50,205],[60,225],[30,225]]."
-        )
-    return box
-
-
-def _checked_sides(name: str, value: Sequence[float], number: type) -> tuple[Any, ...]:
-    """Return three positive numbers as a tuple."""
-    sides = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    if len(sides) != 3 or not all(isinstance(side, (int, number)) and side > 0 for side in sides):
-        raise UserError(
-            f"{option(f'preprocess.{name}')} is {value!r}. Give three positive numbers, or leave it to the cohort."
-        )
-    return tuple(number(side) for side in sides)
-
-
-def _as_json(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    return [_as_json(part) for part in value] if isinstance(value, tuple) else value
-
-
-def _by(sides: Iterable[float]) -> str:
-    return " x ".join(f"{side:.4g}" for side in sides)
+        if tissue.size < 2 or not tissue.std():  # so little of it that no voxel of the volume shows it alone
+            tissue = values.astype(np.float64)
+        return (values - np.float32(tissue.mean())) / np.float32(tissue.std() or 1.0)

@@ -16,8 +16,15 @@ class Reference:
     """The average training volume, and how closely the training volumes follow it.
 
     A scan in another orientation, of another contrast, with or without its skull, or cropped otherwise, still gives
-    probabilities; its correlation with the average falls out of the range that training scans show. Each training
-    volume is held against the average of the others, so that the range is fair to scans not seen in training.
+    probabilities; its correlation with the average falls below the range that training scans show. One that was
+    smoothed, or that is itself an average of heads, lies above it: what is its own is gone, and with it what a model
+    may go by. Each training volume is held against the average of the others, so that the range is fair to scans not
+    seen in training.
+
+    Of n training volumes and one more of the same kind each is as likely to be the lowest or the highest, so an
+    ordinary new scan is named with a chance of about 1 / (n + 1) on each side. On IXI, with 60 heads drawn ten times,
+    1.2 % of the others lay above, and 80 % of heads blurred by 16 mm (full width at half maximum) did. A margin of a
+    tenth of the range would bring these down to 0.1 % and 68 %, and to 65 % with 100 heads, so there is none.
 
     Args:
         mean: Average of the training volumes, float32 [C, X, Y, Z].
@@ -44,20 +51,28 @@ class Reference:
         """Correlate a volume [C, X, Y, Z] with the average; 0 for a constant volume."""
         return _correlation(volume, self.mean)
 
-    def warning(self, volume: np.ndarray) -> str:
+    def warning(self, volume: np.ndarray, *, seen: bool = False) -> str:
         """Describe in what a volume is unlike every training volume; empty where it is not.
 
         Args:
             volume: float32 [C, X, Y, Z], made by the recipe that made the training volumes.
+            seen: Whether it is a training volume: it is a part of the average then, and may correlate with it more than
+                with that of the others.
         """
         correlation = self.correlation(volume)
-        if correlation >= self.lowest:
-            return ""
-        return (
-            f"unlike every training scan: correlation {correlation:.2f} with their average (training scans: "
-            f"{self.lowest:.2f} to {self.highest:.2f}); check orientation, contrast, skull-stripping and field of view "
-            "before trusting this prediction"
-        )
+        if correlation < self.lowest:
+            return (
+                f"unlike every training scan: correlation {correlation:.2f} with their average (training scans: "
+                f"{self.lowest:.2f} to {self.highest:.2f}); check orientation, contrast, skull-stripping and field of "
+                "view before trusting this prediction"
+            )
+        if correlation > self.highest and not seen:
+            return (
+                f"unlike every training scan: correlation {correlation:.3f} with their average, more than any of them "
+                f"has (training scans: {self.lowest:.3f} to {self.highest:.3f}); check whether it was blurred, "
+                "smoothed or averaged over heads before trusting this prediction"
+            )
+        return ""
 
 
 def outliers(volumes: VolumeSequence, rows: np.ndarray) -> dict[int, str]:

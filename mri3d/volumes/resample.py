@@ -70,6 +70,7 @@ def resample(
     *,
     limits: tuple[np.number, np.number] | None = None,
     outside: float = 0.0,
+    fill: np.number | None = None,
 ) -> np.ndarray:
     """Apply one matrix to each axis.
 
@@ -81,6 +82,7 @@ def resample(
         matrices: For each axis [num_out, num_in]; banded matrices are quick.
         limits: Clip the values to these first (of the data's own type), so that a spike cannot spread.
         outside: What a row that sums to less than 1 meets with the rest of its weight.
+        fill: Exact value of voxels that hold nothing and count as `outside`.
 
     Returns:
         Values [X', Y', Z'], float32.
@@ -98,11 +100,12 @@ def resample(
         rows = np.flatnonzero(weights.any(axis=1))
         if len(rows):
             slab = data[first : first + num_planes]
-            if limits is not None:
-                slab = np.clip(slab, *limits)
-            slab = np.subtract(slab, np.float32(outside), dtype=np.float32).reshape(len(slab), -1)
+            values = slab if limits is None else np.clip(slab, *limits)
+            values = np.subtract(values, np.float32(outside), dtype=np.float32)
+            if fill is not None:
+                values[slab == fill] = 0
             reached = slice(rows[0], rows[-1] + 1)
-            slow[reached] += weights[reached] @ slab
+            slow[reached] += weights[reached] @ values.reshape(len(slab), -1)
     values = matrices[1] @ slow.reshape(-1, *sides) @ matrices[2].T  # [X', Y', Z']
     values += np.float32(outside)
     return np.ascontiguousarray(values.transpose(np.argsort(order)))

@@ -7,7 +7,6 @@ Entry [i, j] depends on volumes i and j alone, so a fit that reads the entries o
 
 import logging
 import time
-import zipfile
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ class Gram:
 
 
 _IN_MEMORY: MutableMapping[VolumeSequence, Gram] = WeakKeyDictionary()
-"""Of volumes that are in memory, as long as they are."""
+"""Of volumes that are in memory, and of those whose matrix cannot be kept on disk, as long as they are."""
 
 
 def gram(volumes: VolumeSequence, *, budget_bytes: int = BUDGET_BYTES) -> Gram:
@@ -52,7 +51,9 @@ def gram(volumes: VolumeSequence, *, budget_bytes: int = BUDGET_BYTES) -> Gram:
         budget_bytes: Bound for the voxels held at once, whatever their number.
     """
     path = _path(volumes) if volumes.on_disk else None
-    found = _IN_MEMORY.get(volumes) if path is None else _read(path, len(volumes))
+    found = _IN_MEMORY.get(volumes)
+    if found is None and path is not None:
+        found = _read(path, len(volumes))
     if found is not None:
         return found
     volumes.fill()
@@ -64,11 +65,8 @@ def gram(volumes: VolumeSequence, *, budget_bytes: int = BUDGET_BYTES) -> Gram:
         products += block_products
         sums += block_sums
     found = Gram(products, sums)
-    if path is None:
+    if path is None or not _keep(path, found):
         _IN_MEMORY[volumes] = found
-    else:
-        with atomic_path(path) as temporary:
-            np.savez(temporary, products=products, sums=sums)
     log.info("Gram matrix of %d volumes in %.1f s", len(rows), time.perf_counter() - start)
     return found
 
@@ -167,13 +165,26 @@ def _path(volumes: VolumeSequence) -> Path:
     return cache_folder() / "gram" / f"{name}.npz"
 
 
+def _keep(path: Path, found: Gram) -> bool:
+    """Write a matrix with its own name in it; it is not needed on disk where that cannot be done."""
+    try:
+        with atomic_path(path) as temporary:
+            np.savez(temporary, name=path.name, products=found.products, sums=found.sums)
+    except OSError as error:
+        log.warning("%s cannot be written: %s. It will be computed again next time", path, error.strerror)
+        return False
+    return True
+
+
 def _read(path: Path, num_rows: int) -> Gram | None:
     try:
         with path.open("rb") as file, np.load(file) as arrays:  # reading checks the CRC of each array
+            if arrays["name"] != path.name:
+                raise ValueError("it is another cohort's")
             found = Gram(arrays["products"], arrays["sums"])
     except FileNotFoundError:
         return None
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError):
+    except Exception:  # damaged bytes lead to errors of any kind
         log.warning("%s is damaged and is made again", path)
         return None
     return found if found.products.shape == (num_rows, num_rows) else None

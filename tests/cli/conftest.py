@@ -4,6 +4,7 @@ import logging
 import runpy
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def here(monkeypatch, tmp_path, capfd):
+def shows(monkeypatch, tmp_path, capfd):
     """Run a command in this process, in an empty folder: its imports take most of the time of a mistake."""
 
     def main(script, *arguments: str):
@@ -22,12 +23,26 @@ def here(monkeypatch, tmp_path, capfd):
         path = ROOT / ("mri3d/__main__.py" if script == "mri3d" else f"{script}.py")
         with pytest.raises(SystemExit) as end:
             runpy.run_path(str(path), run_name="__main__")
-        return end.value.code, capfd.readouterr().err
+        return end.value.code, *capfd.readouterr()
 
-    handler, level, handlers = signal.getsignal(signal.SIGTERM), logging.root.level, logging.root.handlers[:]
-    folders = sys.path[:]
+    handlers_of_signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    level, handlers, hook = logging.root.level, logging.root.handlers[:], threading.excepthook
+    raises, folders = logging.raiseExceptions, sys.path[:]
     yield main
     sys.path[:] = folders
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers_of_signals.items():
+        signal.signal(number, handler)
     logging.root.setLevel(level)
     logging.root.handlers[:] = handlers  # Hydra put others there
+    logging.raiseExceptions, threading.excepthook = raises, hook
+
+
+@pytest.fixture
+def here(shows):
+    """Run a command as `shows` does; give its status and what it says on standard error."""
+
+    def main(script, *arguments: str):
+        status, _, said = shows(script, *arguments)
+        return status, said
+
+    return main

@@ -94,6 +94,8 @@ def test_sweeps_are_left_to_hydra():
     assert overrides(*sweep) == ["-m", "resolution=50,100", "model=sfcn,resnet18"], "argparse wants them together"
     assert list(parsed("seed=range(0,3)", "-m").sweep_iterator()) == [0, 1, 2]
     assert list(parsed("seed=choice(4,7)", "--multirun").sweep_iterator()) == [4, 7]
+    quotes = parsed("data.root=/a:',/'b,/c='", "-m")
+    assert [text_of(value) for value in quotes.sweep_iterator()] == ["/a:'", "/'b", "/c='"]
     swept = parsed("data.scan={id}_T1.nii,'{id}, T2.nii',[a,b]", "-m")
     assert [text_of(value) for value in swept.sweep_iterator()] == ["{id}_T1.nii", "{id}, T2.nii", ["a", "b"]]
 

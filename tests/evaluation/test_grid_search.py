@@ -125,6 +125,21 @@ def test_a_choice_is_taken_up_again_where_all_that_decides_it_is_the_same(tmp_pa
     )
 
 
+@pytest.mark.parametrize("number", range(0, 400, 37))
+def test_a_damaged_note_of_a_choice_is_no_choice(tmp_path, fits, number):
+    first = search()
+    first.fit(rows_of(STUDY, tmp_path))
+    (path,) = tmp_path.rglob("*_inner.json")
+    data = bytearray(path.read_bytes())
+    data[number % len(data)] ^= 1 << number % 7
+    path.write_bytes(data)
+    fits.clear()
+    again = search()
+    again.fit(rows_of(STUDY, tmp_path))
+    np.testing.assert_array_equal(again.search_.validation_scores, first.search_.validation_scores)
+    assert len(fits) in (1, 5)  # a blank that became another changes nothing
+
+
 def test_a_choice_among_networks_that_trained_for_longer_is_another(tmp_path, monkeypatch, one_core):
     names, fit = [], models.CNN.fit
 

@@ -176,6 +176,47 @@ def test_explained_scans_keep_their_own_grid_and_affine(heads, number, order):
     assert older[inside].mean() > 5 * np.abs(older[~inside]).mean()
 
 
+def test_a_scan_that_was_among_the_training_scans_is_named_in_any_order_and_type(heads, tmp_path):
+    root, model, ages = heads
+    seen = nib.load(root / "s03.nii")
+    data, affine = reorder(np.asarray(seen.dataobj), seen.affine, "LIA")
+    copies = [root / "s03.nii", write_scan(tmp_path / "turned.nii.gz", data.astype(np.float64), affine)]
+    for one in (model, ages):
+        told = one.predict([*copies, root / "new90.nii.gz"])["warnings"]
+        assert ["was among the training scans of this model" in warning for warning in told] == [True, True, False]
+        assert "unlike" not in told[0]
+    card = model.members[0].card
+    assert len(card.training) == 24
+    assert list(card.training) == sorted(card.training)
+    model.save(tmp_path / "model")
+    assert "s03.nii" not in (tmp_path / "model/card.json").read_text()
+    (row,) = mri3d.load(tmp_path / "model").predict(copies[1]).to_dict("records")
+    assert row["warnings"] == "was among the training scans of this model"
+    assert row["status"] == "ok"
+
+
+def test_how_many_of_the_models_that_vote_know_a_scan_is_told(heads):
+    root, _, _ = heads
+    study = Study.from_table("study.csv", root=root, resolution=16)
+    model = evaluate(study, RIDGE, KFold(folds=3, validation=0.3), seed=1).model
+    told = model.predict([root / f"s{number:02}.nii" for number in (0, 7)])["warnings"]
+    for warning in told:  # once tested; a scan that steers training was seen too
+        assert "was among the training scans of 2 of the 3 models that vote" in warning
+
+
+def test_a_scan_without_orientation_gets_no_advice_to_train_otherwise(heads, tmp_path):
+    _, model, _ = heads
+    path = write_scan(tmp_path / "a.nii", head(), code=0)
+    (row,) = model.predict(path).to_dict("records")
+    assert row["status"] == "failed"
+    assert "does not say which way" in row["warnings"]
+    assert "Mend the scan, or use a model that was trained with another preprocessing." in row["warnings"]
+    assert "stored" not in row["warnings"]
+    with pytest.raises(UserError, match="does not say which way") as raised:
+        model.explain(path)
+    assert "preprocess" not in raised.value.on_command_line().replace("preprocessing", "")
+
+
 def test_a_scan_that_cannot_be_explained_is_told(heads, tmp_path):
     root, model, _ = heads
     (tmp_path / "bad.nii").write_bytes(b"text")

@@ -113,6 +113,14 @@ def test_spreads_of_any_size_have_one_number_of_decimals(tmp_path, spreads, show
     assert [texts[texts.index(name) + 2] for name in "ab"] == shown
 
 
+def test_a_page_of_some_of_the_scans_says_so(tmp_path):
+    scans = [ScanResult("a", "F", both(0.9)), ScanResult("b", "", None, status="failed")]
+    texts = write(tmp_path / "p.html", scans, num_scans=5000, num_used=4990).texts
+    assert "4990" in texts
+    assert any("10 could not be used" in text for text in texts)
+    assert any(text.startswith("2 of 5000 scans are listed") for text in texts)
+
+
 def test_a_single_model_has_no_spread(tmp_path):
     texts = write(tmp_path / "p.html", [ScanResult("a", "F", both(0.9))]).texts
     assert not any("SD between models" in text for text in texts)

@@ -114,14 +114,34 @@ def test_the_sform_wins_and_the_disagreement_is_told_in_numbers(tmp_path):
 
 def test_one_form_is_enough_and_none_leaves_the_scan_unoriented(tmp_path):
     sform, qform = LIFE_SIZE, np.diag([-20.0, 20.0, 20.0, 1.0])
-    only_qform = read_scan(write_forms(tmp_path / "q.nii", sform, 0, qform, 3))
+    only_qform = read_scan(write_forms(tmp_path / "q.nii", qform, 0, qform, 3))
     np.testing.assert_allclose(only_qform.affine, qform, atol=1e-6)
     assert (only_qform.code, only_qform.oriented, only_qform.warnings) == (3, True, ())
-    only_sform = read_scan(write_forms(tmp_path / "s.nii", sform, 4, qform, 0))
-    assert (only_sform.code, only_sform.warnings) == (4, ())
+    only_sform = read_scan(write_forms(tmp_path / "s.nii", sform, 4, sform, 0))
+    np.testing.assert_allclose(only_sform.affine, sform, rtol=1e-6)
+    assert (only_sform.code, only_sform.oriented, only_sform.warnings) == (4, True, ())
     neither = read_scan(write_forms(tmp_path / "n.nii", sform, 0, qform, 0))
     assert not neither.oriented
     assert neither.warnings == ("neither sform nor qform is set: left and right are unknown",)
+
+
+def test_a_form_that_is_filled_in_without_being_set_is_not_used_but_told_where_it_disagrees(tmp_path):
+    sform, qform = LIFE_SIZE, np.diag([-20.0, 20.0, 20.0, 1.0])
+    only_qform = read_scan(write_forms(tmp_path / "q.nii", sform, 0, qform, 3))
+    np.testing.assert_allclose(only_qform.affine, qform, atol=1e-6)
+    assert only_qform.warnings == ("the sform, filled in but not set, has axes RAS, the qform, which is used, LAS",)
+    scaled = read_scan(write_forms(tmp_path / "v.nii", qform @ np.diag([1, 1, 1.1, 1]), 0, qform, 3))
+    told = (
+        "the sform, filled in but not set, has voxels of 20 x 20 x 22 mm, the qform, which is used, of 20 x 20 x 20 mm"
+    )
+    assert scaled.warnings == (told,)
+    mirrored = sform @ np.diag([-1, 1, 1, 1])
+    only_sform = read_scan(write_forms(tmp_path / "s.nii", sform, 4, mirrored, 0))
+    np.testing.assert_allclose(only_sform.affine, sform, rtol=1e-6)
+    assert only_sform.warnings == ("the qform, filled in but not set, has axes LAS, the sform, which is used, RAS",)
+    sheared = sform @ np.array([[1, 0.05, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    nib.Nifti1Image(values(), sheared).to_filename(tmp_path / "n.nii")  # nibabel fills in the nearest qform
+    assert read_scan(tmp_path / "n.nii").warnings == ()
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])

@@ -32,5 +32,10 @@ def blob(centre_mm: np.ndarray, sigma_mm: float = 6.0) -> np.ndarray:
     return (100 * np.exp(-0.5 * (apart_mm / sigma_mm) ** 2)).astype(np.float32)
 
 
+def texture(deviation: float = 5e-4, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+    """Return noise of mean 1 [X, Y, Z]: tissue without any would be a label map."""
+    return (1 + deviation * np.random.default_rng(3).standard_normal(shape)).astype(np.float32)
+
+
 CENTRE_MM = world_mm(SHAPE, oblique_affine())[20, 31, 16]
 OFF_CENTRE_MM = world_mm(SHAPE, oblique_affine())[23, 26, 18]

@@ -44,18 +44,20 @@ def test_a_larger_scan_is_cut_centrally_and_said_to_be():
     image = values((9, 12, 7), np.int16)
     volume = recipe.volume(scan_of(image))[0]
     np.testing.assert_allclose(volume[:, :, 1:8], image[2:7], rtol=1e-5)
-    assert recipe.warnings(scan_of(image)) == ("the crop of 9 x 12 x 7 voxels is cut to the 5 x 12 x 9 of the cohort",)
+    assert recipe.cohort_warnings(scan_of(image)) == (
+        "the crop of 9 x 12 x 7 voxels is cut to the 5 x 12 x 9 of the cohort",
+    )
     carried = recipe.to_scan(np.ones((5, 12, 9)), scan_of(image))
     np.testing.assert_array_equal(carried[:, 0, 0], [0, 0, 1, 1, 1, 1, 1, 0, 0])
-    assert recipe.warnings(scan_of(image[2:7])) == ()
+    assert recipe.cohort_warnings(scan_of(image[2:7])) == ()
 
 
 def test_a_native_recipe_warns_of_another_voxel_size():
     recipe = Recipe("native", crop="none", shape=[9, 12, 9], spacing_mm=[1, 1, 1])
-    assert recipe.warnings(scan_of(values(), oblique_affine(np.array([1, 1.02, 0.99])))) == ()
-    (warning,) = recipe.warnings(scan_of(values(), oblique_affine(np.array([0.8, 1, 1]))))
+    assert recipe.cohort_warnings(scan_of(values(), oblique_affine(np.array([1, 1.02, 0.99])))) == ()
+    (warning,) = recipe.cohort_warnings(scan_of(values(), oblique_affine(np.array([0.8, 1, 1]))))
     assert warning == "voxels of 0.8 x 1 x 1 mm where the cohort has 1 x 1 x 1 mm: a native recipe does not resize"
-    assert Recipe().warnings(scan_of(values())) == ()
+    assert Recipe().cohort_warnings(scan_of(values())) == ()
 
 
 @pytest.mark.parametrize(

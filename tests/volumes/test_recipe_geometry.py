@@ -12,7 +12,7 @@ from mri3d.scans.scan import ScanError, read_scan
 from mri3d.volumes.recipe import Recipe
 from tests.models.refusals import refused
 from tests.scans.phantom import ORDERS, SHARED_DATA, needs_shared_data, oblique_affine, reorder, world_mm
-from tests.volumes.planted import CENTRE_MM, OFF_CENTRE_MM, SHAPE, ball, blob, scan_of, stored_as
+from tests.volumes.planted import CENTRE_MM, OFF_CENTRE_MM, SHAPE, ball, blob, scan_of, stored_as, texture
 
 SOME_ORDERS = ["RAS", "LIA", "PSR", "ASL"]
 WHOLE = Recipe(resolution=24, crop="none", intensity="none")
@@ -135,7 +135,7 @@ def test_padding_keeps_proportions_and_warping_does_not():
 
 
 def test_the_head_fills_the_cube_and_is_centred():
-    volume = Recipe(resolution=30).volume(stored_as(100 * ball(OFF_CENTRE_MM, 15), "LPS"))[0]
+    volume = Recipe(resolution=30).volume(stored_as(100 * texture() * ball(OFF_CENTRE_MM, 15), "LPS"))[0]
     inside = np.argwhere(volume > volume[0, 0, 0] + 1)
     assert (inside.min(axis=0) <= 4).all()
     assert (inside.max(axis=0) >= 25).all()

@@ -1,6 +1,7 @@
 """The range of the training volumes against numpy's correlations, and volumes that must be named."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,7 +60,32 @@ def test_correlation_is_numpys_and_knows_no_unit():
 def test_training_volumes_are_not_named():
     volumes = heads()
     reference = Reference.fit(InMemory(volumes), ROWS)
-    assert [reference.warning(volumes[row]) for row in ROWS] == [""] * len(ROWS)
+    assert [reference.warning(volumes[row], seen=True) for row in ROWS] == [""] * len(ROWS)
+    assert max(reference.correlation(volumes[row]) for row in ROWS) > reference.highest  # they are part of the average
+
+
+def test_volumes_that_resemble_the_average_more_than_any_training_volume_are_named():
+    volumes = heads()
+    reference = Reference.fit(InMemory(volumes), ROWS)
+    mean = volumes[ROWS].mean(axis=0)
+    for alike in (mean, (volumes[1] + volumes[4] + mean) / 3):
+        correlation = np.corrcoef(alike.ravel(), volumes[ROWS].mean(axis=0).ravel())[0, 1]
+        assert correlation > reference.highest
+        message = reference.warning(alike)
+        assert message.startswith(f"unlike every training scan: correlation {correlation:.3f} with their average, more")
+        assert f"{reference.lowest:.3f} to {reference.highest:.3f}); check whether it was blurred" in message
+
+
+def test_an_ordinary_volume_is_named_on_either_side_as_often_as_one_in_n_plus_one():
+    """Of n training volumes and one more of the same kind each is as likely to be the lowest or the highest."""
+    volumes, counts = heads(60), {"check whether it was blurred": 0, "check orientation": 0}
+    rng, num_training, draws = np.random.default_rng(0), 30, 60
+    for _ in range(draws):
+        new, *rows = rng.permutation(60)[: num_training + 1]
+        told = Reference.fit(InMemory(volumes), np.array(rows)).warning(volumes[new])
+        for key in counts:
+            counts[key] += key in told
+    assert sum(counts.values()) / draws == pytest.approx(2 / (num_training + 1), abs=0.08)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +152,24 @@ def test_a_minority_of_another_kind_is_named():
     volumes = heads(20)
     volumes[[1, 5, 6]] *= -1
     assert list(outliers(InMemory(volumes), np.arange(20))) == [1, 5, 6]
+
+
+@needs_shared_data
+@pytest.mark.slow
+def test_real_heads_that_were_blurred_are_named_more_often_than_others():
+    paths = sorted((SHARED_DATA / "ixi" / "T1").glob("*.nii.gz"))
+    scans = [read_scan(path) for path in paths[:80]]
+    blurred = [replace(scan, data=fwhm_16_mm(scan)) for scan in scans[60:]]
+    volumes = np.stack([Recipe().volume(scan) for scan in (*scans, *blurred)])
+    reference = Reference.fit(InMemory(volumes), np.arange(60))
+    ordinary, smooth = ([reference.warning(volume) for volume in part] for part in (volumes[60:80], volumes[80:]))
+    assert sum("blurred" in told for told in ordinary) <= 2
+    assert sum("blurred" in told for told in smooth) >= 8
+
+
+def fwhm_16_mm(scan):
+    """Return a scan's intensities, blurred by 16 mm (full width at half maximum)."""
+    return ndimage.gaussian_filter(scan.data.astype(np.float32), 16 / 2.355 / scan.spacing_mm)
 
 
 @needs_shared_data

@@ -21,6 +21,7 @@ from mri3d.explain.attribution import weighed_difference
 from mri3d.model_folder import Card, Contents, write_model
 from mri3d.models.classical.calibration import calibrate, inner_line
 from mri3d.models.classical.decisions import Decision, LinearDecision, decision_from_tensors, decision_tensors
+from mri3d.models.classical.loading import check_arrays
 from mri3d.models.classical.search import InnerFold, ParameterGrid, inner_folds_that_fit, outside, search, truncated
 from mri3d.models.model import Search, Setting, TrainingSet, options_text
 from mri3d.outcome import TASKS, Line, Outcome, check_debias
@@ -231,10 +232,11 @@ class ClassicalModel(ABC):
         """Build the fitted model from the contents of a model folder."""
         arguments, tensors = contents.arguments, contents.tensors
         model, line = cls(**arguments["options"]), arguments.get("line")
-        model.outcome_, model.chosen_, model.search_ = contents.card.outcome, arguments["chosen"], None
-        model.volume_shape_ = tuple(arguments["volume_shape"])
+        model.outcome_, model.volume_shape_ = contents.card.outcome, contents.card.reference.mean.shape
+        model.chosen_, model.search_ = arguments["chosen"], None
         model.projection_ = Projection.from_tensors(tensors, normalize=model.normalize)
         model.decision_ = decision_from_tensors(cls.decision_type, tensors)
+        check_arrays(contents, model.decision_)
         model.unit_, model.scaling_ = tensors["unit"].item(), tensors.get("scaling")
         model.line_ = None if line is None else Line(**line)
         model.smoothing_ = arguments.get("smoothing", 0.0)  # earlier versions did not smooth

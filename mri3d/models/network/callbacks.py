@@ -1,9 +1,7 @@
-"""What a training tells of itself, when it stops, and what stops it."""
+"""What a training tells of itself, and when it stops by itself."""
 
 import logging
 import math
-import signal
-import threading
 import time
 from typing import Any
 
@@ -88,12 +86,19 @@ class History(pl.Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
-        return {"epochs": self.epochs}
+        """Return what a checkpoint keeps, which may be written within an epoch."""
+        seconds = time.perf_counter() - self._start
+        return {
+            "epochs": self.epochs,
+            "begun": {"seconds": seconds, "num_volumes": self._num_volumes, "validation": self._validation},
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the history of the run that is resumed."""
+        """Take up the history of the run that is resumed, and of an epoch in whose middle it was stopped."""
         self.epochs = state["epochs"]
+        if begun := state.get("begun"):  # earlier versions wrote at the end of epochs only
+            self._start = time.perf_counter() - begun["seconds"]
+            self._num_volumes, self._validation = begun["num_volumes"], begun["validation"]
 
 
 class Patience(EarlyStopping):
@@ -115,19 +120,3 @@ class Patience(EarlyStopping):
     def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         """Take up the decision of the run that is resumed."""
         trainer.should_stop = self.wait_count >= self.patience
-
-
-class OwnSignals(pl.Callback):
-    """Keep the script's answer to SIGTERM.
-
-    Lightning's own broadcasts to the other devices from inside the handler, where it can wait for ever, and ends the
-    training as if it had been completed.
-    """
-
-    def __init__(self) -> None:
-        self._handler = signal.getsignal(signal.SIGTERM)
-
-    def on_train_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
-        """Put it back; signals belong to the main thread."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._handler)

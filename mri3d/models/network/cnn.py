@@ -1,6 +1,5 @@
 """A convolutional network as a model: training by Lightning, prediction, explanation, model folder."""
 
-import functools
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -19,12 +18,15 @@ from mri3d.explain.attribution import grad_cam, integrated_gradients
 from mri3d.files import digest_json
 from mri3d.model_folder import Card, Contents, write_model
 from mri3d.models.model import Search, TrainingSet, options_text
+from mri3d.models.network.batches import check_batches
 from mri3d.models.network.board import Board
-from mri3d.models.network.building import build_network, call_maker, check_maker
-from mri3d.models.network.callbacks import History, OwnSignals, Patience
-from mri3d.models.network.checkpoints import Checkpoint, read_checkpoint
+from mri3d.models.network.building import build_network, check_maker
+from mri3d.models.network.callbacks import History, Patience
+from mri3d.models.network.checkpoints import Checkpoint, check_no_requeued, checkpoints_of
 from mri3d.models.network.forward import network_outputs
 from mri3d.models.network.learner import Learner, OptimizerMaker, adamw, check_optimizer
+from mri3d.models.network.loading import load_network
+from mri3d.models.network.stopping import Stopping
 from mri3d.models.network.trainer import (
     TrainerMaker,
     build_trainer,
@@ -34,9 +36,9 @@ from mri3d.models.network.trainer import (
     default_trainer,
     named_interrupts,
     named_misuse,
+    named_resumption,
     quiet_libraries,
 )
-from mri3d.nets.networks import find_network
 from mri3d.nets.sfcn import SFCN
 from mri3d.nets.summary import summarize
 from mri3d.outcome import Line, check_debias, correcting_line
@@ -114,8 +116,9 @@ class CNN:
         Raises:
             UserError: The network cannot be built for the volumes' shape or the trainer on this machine, there are no
                 validation rows, fewer rows than devices, or left and right cannot be told apart where they are to be
-                exchanged.
+                exchanged; or Lightning requeued the run under SLURM, see `check_no_requeued`.
         """
+        check_no_requeued(training.folder)
         check_debias(self.debias, training.outcome)
         if self.augmentation and training.volumes.recipe:
             self.augmentation.check_orientation(training.volumes.recipe.orientation)
@@ -130,6 +133,9 @@ class CNN:
                     f"{len(rows)} {side} sessions cannot be shared by {num_ranks} devices. Lower "
                     f"{option('trainer.devices')}."
                 )
+        step = num_ranks * self.batch_size
+        num_train, num_val = max(1, len(training.train_rows) // step), -(-len(training.validation_rows) // step)
+        check_batches(self.trainer, {"train": num_train, "val": num_val})
         build_network(self.network, training, batch_size=self.batch_size)
 
     def fit(self, training: TrainingSet) -> None:
@@ -161,22 +167,31 @@ class CNN:
         history = History(guessing=guessing, lines=not bar, inner=training.inner)
         patience = outcome.patience if self.patience is None else self.patience
         early_stopping = [] if patience is None else [Patience(patience)]
-        callbacks = [history, *early_stopping, OwnSignals(), *([TQDMProgressBar()] if bar else [])]
+        last = folder / "last.ckpt"
+        stopping = Stopping(last)
+        callbacks = [history, *early_stopping, stopping, *([TQDMProgressBar()] if bar else [])]
         if not training.inner:
             callbacks += [Board(summary, outcome), LearningRateMonitor("step")]
         callbacks += [best, Checkpoint(folder, "last")]
         trainer = build_trainer(self.trainer, training, callbacks, bar=bar)
-        last = folder / "last.ckpt"
+        checkpoints = checkpoints_of(trainer)
         if trainer.num_nodes > 1:
             log.info("waiting for the processes of all %d nodes", trainer.num_nodes)
-        with quiet_libraries(), named_misuse(), named_interrupts(), named_worker_deaths():
+        with (
+            quiet_libraries(),
+            named_resumption(checkpoints, stopping),
+            named_misuse(),
+            named_interrupts(),
+            named_worker_deaths(),
+        ):
             trainer.fit(learner, self._data(training), ckpt_path=last if last.is_file() else None, weights_only=True)
         if not best.best_model_path:
             raise UserError("no epoch was completed and validated. Give the trainer more epochs, steps or time.")
         trainer.strategy.barrier()
         name = "last" if patience is None else "best"
         kept = trainer.strategy.broadcast(str(folder / f"{name}.ckpt"))  # each process may have a folder of its own
-        learner.load_state_dict(read_checkpoint(Path(kept))["state_dict"])
+        checkpoints.token = trainer.strategy.broadcast(checkpoints.token)
+        checkpoints.load_weights(Path(kept), learner)
         trainer.strategy.barrier()  # the first process may remove the folder once it goes on
         self.network_, self.history_ = network.eval(), history.epochs
         self.device_ = trainer.strategy.root_device
@@ -194,7 +209,7 @@ class CNN:
 
     @property
     def heatmaps(self) -> tuple[str, ...]:
-        """Integrated gradients, and Grad-CAM where the network names the layer for it."""
+        """Integrated gradients, and Grad-CAM, whose peak can lie far off, where the network names the layer for it."""
         names_layer = isinstance(getattr(self.network_, "cam_layer", None), nn.Module)
         return ("integrated_gradients", "gradcam") if names_layer else ("integrated_gradients",)
 
@@ -241,10 +256,8 @@ class CNN:
             UserError: The card names a network that is not known here, or one of the user's own that is not trusted.
         """
         arguments = contents.arguments
-        maker = functools.partial(find_network(arguments["network"], trust=trust), **arguments["options"])
+        maker, network = load_network(contents, trust=trust)
         model = cls(maker, batch_size=arguments["batch_size"])
-        network = call_maker(maker, arguments)
-        network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in contents.tensors.items()})
         model.network_, model.history_, model.arguments_ = network.eval(), [], arguments
         model.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         scaling, line = arguments.get("scaling"), arguments.get("line")  # the first format has neither

@@ -200,7 +200,7 @@ class Learner(pl.LightningModule):
         checkpoint["identity"] = self.identity
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the new schedule's length: a run that is resumed may have been given more epochs.
+        """Keep the new schedule but for the place in it: a run that is resumed may have been given more epochs.
 
         Raises:
             UserError: The checkpoint is of another network, or of other volumes.
@@ -210,5 +210,5 @@ class Learner(pl.LightningModule):
                 "the run's checkpoint is of another network, optimizer, augmentation, batch size or preprocessing than "
                 "its config.yaml says by now. Undo the changes there, or start a new run."
             )
-        for state in checkpoint["lr_schedulers"]:
-            del state["total_steps"], state["_schedule_phases"]
+        place = ("last_epoch", "_step_count", "_last_lr")
+        checkpoint["lr_schedulers"] = [{name: state[name] for name in place} for state in checkpoint["lr_schedulers"]]

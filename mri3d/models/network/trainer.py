@@ -4,6 +4,7 @@ import functools
 import inspect
 import logging
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins import ClusterEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -18,8 +22,10 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.models.model import TrainingSet
-from mri3d.models.network.checkpoints import AtomicCheckpointIO
+from mri3d.models.network.checkpoint_file import unusable
+from mri3d.models.network.checkpoints import FitCheckpoints, fit_digest
 from mri3d.models.network.devices import ENDED
+from mri3d.models.network.stopping import Stopping
 
 default_trainer = functools.partial(
     pl.Trainer, max_epochs=30, devices=1, log_every_n_steps=1, enable_model_summary=False
@@ -53,7 +59,7 @@ SHORT_PRECISIONS = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 
 CHECKED = (
     *("precision", "limit_train_batches", "limit_val_batches"),
-    *("max_epochs", "max_steps", "check_val_every_n_epoch"),
+    *("max_epochs", "max_steps", "check_val_every_n_epoch", "val_check_interval", "accumulate_grad_batches"),
 )
 """Arguments of the Trainer, and attributes of what is built, whose values may leave nothing to do."""
 
@@ -107,7 +113,7 @@ def count_processes(make: TrainerMaker) -> int:
         trainer = make(logger=False, enable_checkpointing=False)
     _check_values({name: getattr(trainer, name) for name in CHECKED})
     strategy = getattr(make, "keywords", {}).get("strategy", "auto")
-    if trainer.world_size > 1 and strategy not in ("auto", "ddp"):
+    if strategy not in ("auto", "ddp") and not (strategy == "single_device" and trainer.world_size == 1):
         raise UserError(
             f"{option('trainer.strategy', strategy)} is not one that mri3d trains by on several devices. Leave it out: "
             "ddp is taken."
@@ -123,9 +129,18 @@ def _check_values(values: Mapping[str, Any]) -> None:
     for name, left in (("train", "learn from"), ("val", "stop by")):
         if values.get(f"limit_{name}_batches") == 0:
             raise UserError(f"{option(f'trainer.limit_{name}_batches', 0)} leaves nothing to {left}. Leave it out.")
-    for name in ("max_epochs", "max_steps"):
+    for name in ("max_epochs", "max_steps", "accumulate_grad_batches"):
         if values.get(name) == 0:
             raise UserError(f"{option(f'trainer.{name}', 0)} leaves no time to learn. Give 1 or more.")
+    if values.get("val_check_interval") == 0:
+        raise UserError(f"{option('trainer.val_check_interval', 0)} leaves nothing to stop by. Leave it out.")
+    if values.get("max_epochs") == -1 and values.get("max_steps") in (None, -1):
+        raise UserError(
+            f"{option('trainer.max_epochs', -1)} has no end, and the cycle of the learning rate needs a length. Give "
+            f"{option('trainer.max_epochs')} or {option('trainer.max_steps')}."
+        )
+    if not re.sub("[0: ]", "", str(values.get("max_time", 1))):
+        raise UserError(f"{option('trainer.max_time', values['max_time'])} leaves no time to learn. Leave it out.")
     every, most = values.get("check_val_every_n_epoch"), values.get("max_epochs")
     if every is not None and (every < 1 or 0 < (most or 0) < every):
         name = option("trainer.check_val_every_n_epoch", every)
@@ -175,11 +190,21 @@ def build_trainer(make: TrainerMaker, training: TrainingSet, callbacks: list[pl.
             **options,
             callbacks=callbacks,
             logger=not training.inner and TensorBoardLogger(training.folder, name="tensorboard", version=training.name),
-            plugins=[AtomicCheckpointIO()],
+            plugins=[FitCheckpoints(fit_digest(training)), *_batch_system()],
             use_distributed_sampler=False,
-            default_root_dir=training.folder,
+            default_root_dir=training.checkpoints,
             num_sanity_val_steps=0,
         )
+
+
+def _batch_system() -> list[ClusterEnvironment]:
+    """Return SLURM as Lightning finds it, but without its requeueing.
+
+    That leaves a checkpoint in the run, with which every later fit begins, whatever fold it is of.
+    """
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():  # in this order, as Lightning looks for them
+        return []
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 @contextmanager
@@ -207,6 +232,7 @@ def quiet_libraries() -> Iterator[None]:
             ".*`broadcast_buffers` is deprecated.*",  # its successor is not in torch 2.10
             ".*It is recommended to use .*sync_dist=True.*",  # torchmetrics has gathered the ranks' values
             ".*does not have a deterministic implementation.*",  # on a GPU: what can be fixed is, see CNN
+            ".*a checkpoint that ended before the epoch ended and your dataloader is not resumable.*",  # see Stopping
             ".*isinstance.treespec, LeafSpec.* is deprecated.*",
         ):
             warnings.filterwarnings("ignore", message)
@@ -224,6 +250,19 @@ def named_misuse() -> Iterator[None]:
         yield
     except MisconfigurationException as error:
         raise UserError(f"the trainer cannot train as it is set: {' '.join(str(error).split())}") from error
+
+
+@contextmanager
+def named_resumption(checkpoints: FitCheckpoints, stopping: Stopping) -> Iterator[None]:
+    """Name the checkpoint that a fit cannot go on from, whatever it was that Lightning or torch stumbled over in it."""
+    try:
+        yield
+    except (UserError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if checkpoints.resumed is None or stopping.begun:
+            raise
+        raise unusable(checkpoints.resumed, "cannot be gone on from", error) from error
 
 
 @contextmanager

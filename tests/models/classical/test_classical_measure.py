@@ -62,9 +62,9 @@ def peer(model: ClassicalModel) -> RegressorMixin:
         case KNN():
             regressor = KNeighborsRegressor(model.k)
         case LinearSVM():
-            regressor = SVR(C=model.C, kernel="linear")
+            regressor = SVR(C=model.C, kernel="linear", tol=1e-4)
         case RBFSVM():
-            regressor = SVR(C=model.C, gamma=model.gamma)
+            regressor = SVR(C=model.C, gamma=model.gamma, tol=1e-4)
     whole = pipeline(regressor, model.num_components, standardize=model.standardize, normalize=model.normalize)
     return TransformedTargetRegressor(whole, transformer=StandardScaler())
 

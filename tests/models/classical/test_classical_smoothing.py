@@ -54,7 +54,9 @@ def test_the_evidence_adds_up_to_the_difference_from_the_baseline(measured):
 def test_a_model_folder_smooths_as_it_did(tmp_path, measured):
     volumes, _ = measured
     model = fitted(Ridge(smoothing=SHARE, **OPTIONS), training_of(measured, outcome=AGE))
-    model.save(tmp_path / "model", Card(AGE, Recipe(resolution=9), Reference(volumes[0], 0.1, 0.9)))
+    model.save(
+        tmp_path / "model", Card(AGE, Recipe("native", shape=volumes.shape[1:]), Reference(volumes[0], 0.1, 0.9))
+    )
     loaded = load(tmp_path / "model").members[0].model
     assert_array_equal(loaded.predict(volumes, TEST), model.predict(volumes, TEST))
     new_scan = InMemory(volumes.volumes[TEST[:1]])

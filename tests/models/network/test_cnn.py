@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mri3d.errors import UserError
 from mri3d.model_folder import Card, read_model
-from mri3d.models.network.checkpoints import read_checkpoint
+from mri3d.models.network.checkpoint_file import read_checkpoint
 from mri3d.models.network.cnn import CNN
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference

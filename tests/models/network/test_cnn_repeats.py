@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mri3d.errors import UserError
-from mri3d.models.network.checkpoints import read_checkpoint
+from mri3d.models.network.checkpoint_file import read_checkpoint
 from mri3d.models.network.learner import Learner
 from mri3d.volumes.augmentation import Augmentation
 from tests.models.blobs import TEST, cnn, planted, training, weights

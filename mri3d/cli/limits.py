@@ -1,0 +1,70 @@
+"""What a machine has too little of, memory or room on a disk: told in a line that says what to do."""
+
+import errno
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from mri3d.errors import UserError
+
+_NO_ROOM = {
+    errno.ENOSPC: "Make room there",
+    errno.EDQUOT: "Make room there, or have the quota raised",
+    errno.EFBIG: "Lift the limit on the size of files (ulimit -f)",
+}
+_NO_MEMORY = re.compile(
+    r"out of memory|not enough memory|can't allocate memory|cannot allocate memory|unable to allocate|bad_alloc|"
+    r"worker \(pid.*\) (?:is killed by signal: Killed|exited unexpectedly)|ALLOC_FAILED",
+    re.IGNORECASE,
+)
+"""How torch and its libraries say so in a RuntimeError."""
+
+_NO_SHARED_MEMORY = re.compile(r"killed by signal: Bus error|unable to (?:open|write to|mmap).*shm|shared memory")
+
+
+@contextmanager
+def named_limits(*, less_memory: str, after_room: Callable[[], str] = str) -> Iterator[None]:
+    """Raise what a full memory or disk leads to as the user's to mend.
+
+    Args:
+        less_memory: What to do to need less of it, a sentence.
+        after_room: Says what to do once there is room, a sentence; asked then.
+
+    Raises:
+        UserError: In place of whatever error told of it.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if (told := _told(error, less_memory, after_room)) is None:
+            raise
+        raise UserError(told) from error
+
+
+def threads_stop_silently(ended: threading.ExceptHookArgs) -> None:
+    """Let go of a thread that found no room, as Lightning's for TensorBoard: the main one finds none either, and tells.
+
+    Args:
+        ended: What Python tells of a thread that an error has ended.
+    """
+    if not (isinstance(ended.exc_value, OSError) and ended.exc_value.errno in _NO_ROOM):
+        threading.__excepthook__(ended)
+
+
+def _told(error: BaseException, less_memory: str, after_room: Callable[[], str]) -> str | None:
+    """Say what is missing and what to do; None where the error is another."""
+    text = " ".join(str(error).split())
+    while isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+        error = error.__context__  # torch's writer tells of what it could not write by a count of bytes
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        place = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{place}. {' '.join([_NO_ROOM[error.errno] + '.', after_room()]).strip()}"
+    if isinstance(error, RuntimeError) and _NO_SHARED_MEMORY.search(text):
+        return f"too little shared memory (/dev/shm) for workers that load: {text[:200]}. Set model.num_workers=0."
+    no_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    if no_memory or (isinstance(error, RuntimeError) and _NO_MEMORY.search(text)):
+        return f"out of memory ({text[:200] or type(error).__name__}). {less_memory}"
+    return None

@@ -1,0 +1,125 @@
+"""The list of what mri3d wrote into a folder of predictions, by which it knows its own files from those of others.
+
+It has a line of JSON for each step, written before the step is taken: the digest of a file that is about to be put in
+its place, or the result of a scan, with the row that is about to be appended to `predictions.csv`. So wherever a call
+is cut off, the next one finds the list ahead of the files by one step at most.
+"""
+
+import errno
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mri3d.errors import UserError
+from mri3d.files import as_utf8, digest
+from mri3d.model_card import FAILURES
+from mri3d.models.scan_prediction import Record
+
+LIST = ".mri3d-predictions.jsonl"
+TABLE, REPORT, MAPS = "predictions.csv", "report.html", "heatmaps"
+HEATMAP = re.compile(rf"{MAPS}/[^/\0]+_heatmap\.nii\.gz")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk, a quota and a limit on the size of files say."""
+
+_MAX_LINE_BYTES = 1 << 20
+_MAX_VERSIONS = 4  # of the table: a call that is cut off just before it replaces one leaves the one before
+
+
+class Written:
+    """The list of a folder, and what follows from it.
+
+    Args:
+        out: The folder.
+        descriptor: Of the list, open for reading and appending.
+
+    Attributes:
+        records: The last result of each scan with what identifies its model, by the scan's name.
+        digests: SHA-256 of every file that was written, by its path in the folder.
+    """
+
+    def __init__(self, out: Path, descriptor: int) -> None:
+        self.out, self._descriptor = out, descriptor
+        self.records: dict[str, tuple[str, Record]] = {}
+        self.digests: dict[str, str] = {}
+        self._versions: list[tuple[int, str, bytearray]] = []  # of the table: size, digest, and rows appended since
+        self._read()
+
+    def note_file(self, path: str, data: bytes) -> None:
+        """Note that a file is about to be put in its place."""
+        self._note({"file": path, "size": len(data), "sha256": digest(data)})
+
+    def note_result(self, record: Record, *, model: str, row: str = "") -> None:
+        """Note a result, and the row that is about to be appended to the table."""
+        self._note({**record.to_json(), "model": model, "row": row})
+
+    def is_ours(self, path: str) -> bool:
+        """Find out whether a file is there as mri3d left it; the table may lack rows that are on the list already."""
+        place = self.out / path
+        if path not in self.digests or os.path.islink(place) or not os.path.isfile(place):  # noqa: PTH113, PTH114
+            return False  # Path's own raise where a name is too long
+        data = place.read_bytes()
+        if path != TABLE:
+            return digest(data) == self.digests[path]
+        return any(
+            len(data) >= size and appended.startswith(data[size:]) and digest(data[:size]) == its_digest
+            for size, its_digest, appended in self._versions
+        )
+
+    def _note(self, line: dict[str, Any]) -> None:
+        """Put a line on the list, and on the disk, before what it tells of is done."""
+        append(self._descriptor, json.dumps(line, allow_nan=False).encode() + b"\n", self.out / LIST)
+        os.fsync(self._descriptor)
+        self._learn(line)
+
+    def _read(self) -> None:
+        """Read the list; a line that was cut off, or is none of ours, tells nothing."""
+        last = b"\n"
+        with (self.out / LIST).open("rb") as file:
+            for last in iter(lambda: file.readline(_MAX_LINE_BYTES), b""):
+                with suppress(*FAILURES):
+                    self._learn(json.loads(last))
+        if not last.endswith(b"\n"):
+            append(self._descriptor, b"\n", self.out / LIST)
+
+    def _learn(self, line: Mapping[str, Any]) -> None:
+        """Remember what a line tells."""
+        if "file" in line:
+            path, size, its_digest = line["file"], int(line["size"]), str(line["sha256"])
+            if path not in (TABLE, REPORT) and not HEATMAP.fullmatch(path):
+                raise ValueError(f"{path} is no file of the results")
+            self.digests[path] = its_digest
+            if path == TABLE:
+                self._versions = [*self._versions, (size, its_digest, bytearray())][-_MAX_VERSIONS:]
+            return
+        record = Record.from_json(line)
+        if self._versions:
+            self._versions[-1][2].extend(as_utf8(line["row"]))
+        self.records[record.scan] = (str(line["model"]), record)
+
+
+def append(descriptor: int, data: bytes, path: Path) -> None:
+    """Append to an open file all or nothing.
+
+    Raises:
+        UserError: The disk is full, or nothing can be written any more.
+    """
+    size = os.fstat(descriptor).st_size
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError as error:
+        with suppress(OSError):
+            os.ftruncate(descriptor, size)
+        raise cannot_go_on(error, path) from error
+
+
+def cannot_go_on(error: OSError, path: Path) -> UserError:
+    """Tell that nothing more can be written, and what becomes of what was."""
+    return UserError(
+        f"{path} cannot be written: {error.strerror}. What was predicted so far is kept: mend that, and give "
+        "the same command again."
+    )

@@ -1,0 +1,402 @@
+"""Results come one by one, a call that was cut off anywhere goes on, and what is not mri3d's is never touched."""
+
+import csv
+import errno
+import fcntl
+import gc
+import io
+import logging
+import os
+import shutil
+import weakref
+
+import numpy as np
+import pytest
+
+from mri3d.errors import UserError
+from mri3d.inference import predict_scans
+from mri3d.models.trained import TrainedModel
+from mri3d.predictions import folder, written
+from mri3d.predictions.written import LIST
+from mri3d.report.picture import Picture
+from tests.test_inference import head, rows_of, write_model
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing below catches it."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model"), seed=1)
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """Write four scans, the second of which is none."""
+    root = tmp_path_factory.mktemp("scans")
+    for name in "acd":
+        head(root / f"{name}.nii")
+    (root / "b.nii").write_bytes(b"text")
+    return root
+
+
+@pytest.fixture(scope="module")
+def whole(model, scans, tmp_path_factory):
+    """Return what an uninterrupted call leaves, by path."""
+    out = tmp_path_factory.mktemp("whole")
+    assert predict_scans(model, str(scans), out) == 1
+    return contents(out)
+
+
+def contents(out):
+    """Return the files of a folder but the list, by path."""
+    return {
+        str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != LIST
+    }
+
+
+@pytest.fixture
+def predicted(monkeypatch):
+    """Note the names of the scans that are predicted."""
+    names, predict = [], TrainedModel.predict_scan
+
+    def noted(self, name, path, **more):
+        names.append(name)
+        return predict(self, name, path, **more)
+
+    monkeypatch.setattr(TrainedModel, "predict_scan", noted)
+    return names
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "report.html", "heatmaps/a_heatmap.nii.gz"])
+@pytest.mark.parametrize("link", ["", "out", "heatmaps"])
+def test_files_of_the_user_s_are_neither_replaced_nor_removed(model, scans, tmp_path, name, link, predicted):
+    out = tmp_path / "out"
+    real = tmp_path / "elsewhere"
+    (real / "heatmaps").mkdir(parents=True)
+    if link == "out":
+        out.symlink_to(real)
+    else:
+        out.mkdir()
+        if link == "heatmaps":
+            (out / "heatmaps").symlink_to(real / "heatmaps")
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_bytes(b"mine")
+    (out / "notes.txt").write_bytes(b"mine")
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=rf"{name} stands where results go, and is not what mri3d wrote there: .*out"):
+        predict_scans(model, str(scans), out)
+    assert contents(tmp_path) == before
+    assert not (out / LIST).exists()
+    assert predicted == []
+
+
+def test_files_of_the_user_s_under_other_names_stay(model, scans, tmp_path):
+    (tmp_path / "heatmaps").mkdir()
+    for name in ("heatmaps/z_heatmap.nii.gz", "other.csv", "heatmaps/mask.nii.gz"):
+        (tmp_path / name).write_bytes(b"mine")
+    for names in ("acd", "d"):
+        predict_scans(model, [str(scans / f"{name}.nii") for name in names], tmp_path)
+    found = {name: data for name, data in contents(tmp_path).items() if data == b"mine"}
+    assert sorted(found) == ["heatmaps/mask.nii.gz", "heatmaps/z_heatmap.nii.gz", "other.csv"]
+    assert (tmp_path / "heatmaps/d_heatmap.nii.gz").exists()
+    assert not (tmp_path / "heatmaps/a_heatmap.nii.gz").exists()
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "report.html", "heatmaps/a_heatmap.nii.gz"])
+@pytest.mark.parametrize("again", ["same", "other model"])
+def test_a_result_that_the_user_changed_is_the_user_s(model, other_model, scans, tmp_path, name, again):
+    predict_scans(model, str(scans), tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40] + b"mine")
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=f"{name} stands where results go"):
+        predict_scans(model if again == "same" else other_model, str(scans), tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_changed_heatmap_that_is_not_in_the_way_stays(model, scans, tmp_path):
+    predict_scans(model, str(scans), tmp_path)
+    (tmp_path / "heatmaps/a_heatmap.nii.gz").write_bytes(b"mine")
+    predict_scans(model, str(scans / "d.nii"), tmp_path)
+    assert (tmp_path / "heatmaps/a_heatmap.nii.gz").read_bytes() == b"mine"
+    assert sorted(path.name for path in (tmp_path / "heatmaps").iterdir()) == ["a_heatmap.nii.gz", "d_heatmap.nii.gz"]
+
+
+@pytest.mark.parametrize("kind", ["file", "broken link"])
+def test_what_stands_in_the_place_of_the_folder_of_heatmaps_is_named(model, scans, tmp_path, kind):
+    place = tmp_path / "heatmaps"
+    place.symlink_to("nowhere") if kind == "broken link" else place.write_bytes(b"mine")
+    said = "is a link to nowhere" if kind == "broken link" else "is a file"
+    with pytest.raises(UserError, match=rf"heatmaps go into {place}, which {said}"):
+        predict_scans(model, str(scans), tmp_path)
+    predict_scans(model, str(scans), tmp_path, heatmap="none")
+    assert os.path.lexists(place)
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_a_list_that_is_no_file_is_named(model, scans, tmp_path, kind):
+    place = tmp_path / LIST
+    (tmp_path / "mine").write_bytes(b"mine")
+    {"link": lambda: place.symlink_to("mine"), "folder": place.mkdir, "pipe": lambda: os.mkfifo(place)}[kind]()
+    with pytest.raises(UserError, match=rf"{LIST} is no file of mri3d's"):
+        predict_scans(model, str(scans), tmp_path)
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+def test_a_list_of_a_stranger_s_reaches_nothing_outside_and_no_file_that_it_does_not_know(model, scans, tmp_path):
+    out = tmp_path / "out"
+    (out / "heatmaps").mkdir(parents=True)
+    for place in (tmp_path / "x_heatmap.nii.gz", out / "heatmaps/y_heatmap.nii.gz"):
+        place.write_bytes(b"mine")
+    digest = "9cd56b6a57a2da5f4ea6c9e1a8a3f3fd9d9ec9d6f6dc0bd6a4a2be0fb4a5f0d5"  # of anything else
+    mine = written.digest(b"mine")
+    lines = [
+        f'{{"file": "heatmaps/../../x_heatmap.nii.gz", "size": 4, "sha256": "{mine}"}}',
+        f'{{"file": "{tmp_path}/x_heatmap.nii.gz", "size": 4, "sha256": "{mine}"}}',
+        f'{{"file": "heatmaps/y_heatmap.nii.gz", "size": 4, "sha256": "{digest}"}}',
+        *("[" * 100_000, "null", "[]", "3", '{"file": 3}', '{"scan": "a"}', '{"file": "report.html", "size": "x"}'),
+        '{"scan": "a", "digest": "", "status": "ok", "warnings": [3], "prediction": 1, "spread": null, "seen": 0, '
+        '"heatmap": true, "model": "", "row": ""}',
+        "x" * 3_000_000,
+        '{"scan": "cut o',
+    ]
+    (out / LIST).write_text("\n".join(lines))
+    assert predict_scans(model, str(scans), out) == 1
+    assert (tmp_path / "x_heatmap.nii.gz").read_bytes() == (out / "heatmaps/y_heatmap.nii.gz").read_bytes() == b"mine"
+    assert predict_scans(model, str(scans), out) == 1
+    assert list(rows_of(out)) == ["a", "b", "c", "d"]
+
+
+def killed_at(step, monkeypatch):
+    """Let the process end before the given step that changes the disk; return how many steps were begun."""
+    begun = []
+    append, atomic_path = written.append, folder.atomic_path
+
+    def count():
+        begun.append(None)
+        if len(begun) == step:
+            raise Killed
+
+    def torn_append(descriptor, data, path):
+        count()
+        if len(begun) + 1 == step:  # it is killed within this one
+            append(descriptor, data[: len(data) // 2], path)
+            raise Killed
+        append(descriptor, data, path)
+
+    def counted_path(path):
+        count()
+        return atomic_path(path)
+
+    for module in (written, folder):
+        monkeypatch.setattr(module, "append", torn_append)
+    monkeypatch.setattr(folder, "atomic_path", counted_path)
+    return begun
+
+
+def rows_of_valid(out):
+    """Read the table, of which nothing but the end of the last row may be lacking."""
+    text = (out / "predictions.csv").read_bytes().decode()
+    return [row for row in csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Explain and draw nothing: what takes most of a call's time."""
+
+    def heat(self, found, **_):
+        return np.full(found.scan.data.shape, found.prediction[0], np.float32)
+
+    monkeypatch.setattr(TrainedModel, "heat", heat)
+    monkeypatch.setattr(
+        "mri3d.inference.slices", lambda view, **_: Picture(view.heatmap.tobytes()[:9], "image/png", "")
+    )
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["fresh", "over another model's"])
+def test_wherever_a_call_is_killed_the_same_call_goes_on_to_the_same_result(
+    model, other_model, scans, tmp_path, monkeypatch, earlier, quick
+):
+    first = tmp_path / "first"
+    assert predict_scans(model, str(scans), tmp_path / "whole") == 1
+    whole = contents(tmp_path / "whole")
+    if earlier:
+        predict_scans(other_model, [str(scans), str(head(tmp_path / "more/z.nii"))], first)
+    step, ended = 0, False
+    while not ended:
+        step += 1
+        out = tmp_path / f"out{step}"
+        if earlier:
+            shutil.copytree(first, out)
+        with monkeypatch.context() as patch:
+            killed_at(step, patch)
+            try:
+                predict_scans(model, str(scans), out)
+                ended = True
+            except Killed:
+                pass
+        if (out / "predictions.csv").exists():
+            header, *rows = rows_of_valid(out)
+            assert header == ["scan", "prediction", "p_a", "p_b", "status", "warnings"]
+            assert all(len(row) == len(header) for row in rows)
+        assert predict_scans(model, str(scans), out) == 1
+        assert contents(out) == whole
+        shutil.rmtree(out)
+    assert step > 15
+
+
+def test_what_was_predicted_is_not_predicted_again_but_what_failed_is(model, scans, tmp_path, whole, predicted):
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at(12, patch)
+        with pytest.raises(Killed):
+            predict_scans(model, str(scans), tmp_path)
+    assert predicted == ["a", "b", "c"]
+    del predicted[:]
+    predict_scans(model, str(scans), tmp_path)
+    assert "d" in predicted
+    assert "b" in predicted
+    assert "a" not in predicted
+    del predicted[:]
+    assert predict_scans(model, str(scans), tmp_path) == 1, "one failed still"
+    assert predicted == ["b"]
+    assert contents(tmp_path) == whole
+
+
+def test_a_scan_that_changed_is_predicted_again_and_keeps_its_place(model, tmp_path, predicted):
+    scans = [head(tmp_path / f"scans/{name}.nii") for name in "abc"]
+    predict_scans(model, str(tmp_path / "scans"), tmp_path / "out")
+    data = bytearray(scans[1].read_bytes())
+    data[-2000:] = bytes(2000)
+    scans[1].write_bytes(data)
+    scans[2].unlink()
+    head(tmp_path / "scans/d.nii")
+    del predicted[:]
+    assert predict_scans(model, str(tmp_path / "scans"), tmp_path / "out") == 0
+    assert predicted == ["b", "d"]
+    assert predict_scans(model, str(tmp_path / "scans"), tmp_path / "fresh") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_a_heatmap_that_is_gone_is_made_again(model, scans, tmp_path, predicted, whole):
+    predict_scans(model, str(scans), tmp_path)
+    (tmp_path / "heatmaps/c_heatmap.nii.gz").unlink()
+    del predicted[:]
+    predict_scans(model, str(scans), tmp_path)
+    assert predicted == ["b", "c"]
+    assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize("change", ["model", "heatmap", "scans"])
+def test_results_of_something_else_are_replaced_and_that_is_said(
+    model, other_model, scans, tmp_path, caplog, change, predicted
+):
+    predict_scans(model, str(scans), tmp_path)
+    del predicted[:]
+    caplog.set_level(logging.INFO)
+    caplog.clear()
+    chosen = str(scans / "d.nii") if change == "scans" else str(scans)
+    kind = "none" if change == "heatmap" else "integrated_gradients"
+    predict_scans(other_model if change == "model" else model, chosen, tmp_path, heatmap=kind)
+    assert predicted == ([] if change == "scans" else ["a", "b", "c", "d"])
+    (said,) = [message for message in caplog.messages if message.startswith("replaced")]
+    number = {"model": 2, "heatmap": 3, "scans": 2}[change]  # of the new model the first is there already
+    kept = ", of which 1 result are kept" if change == "scans" else ""
+    assert said == f"replaced: {tmp_path / 'predictions.csv'} and {number} heatmaps of an earlier call{kept}"
+    left = {"model": "acd", "heatmap": "", "scans": "d"}[change]
+    maps = sorted(path.name for path in (tmp_path / "heatmaps").iterdir())
+    assert maps == [f"{name}_heatmap.nii.gz" for name in left]
+    assert list(rows_of(tmp_path)) == (["d"] if change == "scans" else ["a", "b", "c", "d"])
+
+
+def test_nothing_is_replaced_before_there_is_a_new_result(model, other_model, scans, tmp_path, monkeypatch):
+    predict_scans(model, str(scans), tmp_path)
+    before = contents(tmp_path)
+
+    def stopped(*_: object, **__: object):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainedModel, "predict_scan", stopped)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        predict_scans(other_model, str(scans), tmp_path)
+    assert stop.value.__notes__ == ["0 of 4 scans are predicted; the same command goes on."]
+    assert contents(tmp_path) == before
+
+
+def test_rows_are_there_as_they_come(model, scans, tmp_path, monkeypatch):
+    predict, seen = TrainedModel.predict_scan, []
+
+    def look(self, name, path, **more):
+        seen.append(list(rows_of(tmp_path)) if (tmp_path / "predictions.csv").exists() else None)
+        return predict(self, name, path, **more)
+
+    monkeypatch.setattr(TrainedModel, "predict_scan", look)
+    predict_scans(model, str(scans), tmp_path)
+    assert seen == [None, ["a"], ["a", "b"], ["a", "b", "c"]]
+
+
+def test_scans_and_volumes_are_not_held(model, tmp_path, monkeypatch, quick):
+    for number in range(3):
+        head(tmp_path / f"scans/{number}.nii")
+    predict, held, most = TrainedModel.predict_scan, weakref.WeakSet(), []
+
+    def watch(self, name, path, **more):
+        gc.collect()
+        most.append(len(held))
+        found = predict(self, name, path, **more)
+        held.update([found.scan, found])
+        return found
+
+    monkeypatch.setattr(TrainedModel, "predict_scan", watch)
+    predict_scans(model, str(tmp_path / "scans"), tmp_path / "out")
+    assert max(most) == 0
+
+
+def test_two_calls_do_not_write_into_one_folder(model, scans, tmp_path, predicted):
+    predict_scans(model, str(scans), tmp_path)
+    before = contents(tmp_path)
+    del predicted[:]
+    with (tmp_path / LIST).open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match=rf"another process is at work on {tmp_path}\. Wait for it, or set another"):
+            predict_scans(model, str(scans), tmp_path)
+    assert contents(tmp_path) == before
+    assert predicted == []
+
+
+@pytest.mark.parametrize("heatmap", ["none", "integrated_gradients"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_ends_the_call_with_what_there_is(model, scans, tmp_path, monkeypatch, whole, code, heatmap):
+    write, room = os.write, [1100]
+
+    def limited(descriptor, data):
+        if room[0] < len(data):
+            if room[0] > 0:
+                room[0] -= (written := write(descriptor, data[: room[0]]))
+                return written
+            raise OSError(code, os.strerror(code))
+        room[0] -= len(data)
+        return write(descriptor, data)
+
+    def full(*_: object, **__: object):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mri3d.predictions.written.os.write", limited)
+        if heatmap != "none":
+            patch.setattr("mri3d.inference.write_image", full)
+        with pytest.raises(
+            UserError, match=rf"{tmp_path}.* cannot be written: {os.strerror(code)}\. What was predicted"
+        ):
+            predict_scans(model, str(scans), tmp_path, heatmap=heatmap)
+    if heatmap == "none":
+        assert 1 <= len(rows_of(tmp_path)) < 4
+        assert all(row["scan"] for row in rows_of(tmp_path).values())
+    assert not list(tmp_path.rglob(".writing-*"))
+    predict_scans(model, str(scans), tmp_path, heatmap=heatmap)
+    assert contents(tmp_path)["predictions.csv"] == whole["predictions.csv"]
