@@ -1,6 +1,7 @@
 """Model folder and scans in; predictions, heatmaps and a report out."""
 
 import logging
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
 from mri3d.report.prediction_page import MAX_ROWS, ScanResult, write_prediction_report
 from mri3d.report.reading import GRADCAM
+from mri3d.scans.dicom import convert_places
 from mri3d.scans.listing import find_scans, unique_names
 from mri3d.scans.scan import ScanError, read_scan, write_image
 from mri3d.texts import number_text
@@ -47,7 +49,7 @@ def predict_scans(
 
     Args:
         model: A run, its `model` folder, or one fold's folder.
-        scans: A file, a glob, a folder (searched through), a BIDS root, or a list of these.
+        scans: A file, a glob, a folder (searched through), a BIDS root, a folder of DICOM files, or a list of these.
         out: Folder for the results.
         heatmap: `integrated_gradients` from the average training volume (of a linear model, what each voxel adds),
             `gradcam` of a network, whose strongest place can lie far from what decided, or `none`.
@@ -63,27 +65,34 @@ def predict_scans(
         raise UserError(f"{option('heatmap', heatmap)} is unknown. Give one of {', '.join(HEATMAPS)}.")
     trained = load(model, trust=trust)
     trained.require_recipe()
-    maps = (out / MAPS).resolve()
-    found = find_scans([scans] if isinstance(scans, str) else scans, suffix=trained.suffix or "T1w")
-    paths = [path for path in found if path.resolve().parent != maps]  # of an earlier call, where scans holds out
-    if not paths:
-        raise UserError(
-            f"{option('scans', str(scans))} holds nothing but heatmaps of an earlier call. Give {option('scans')}."
-        )
     if heatmap != "none" and heatmap not in trained.heatmaps:
         log.warning("no heatmaps: models of this kind have no %s", heatmap.replace("_", " "))
         heatmap = "none"
     if heatmap == "gradcam":
         log.warning("%s", GRADCAM)
-    call = _Call(model, trained, dict(zip(unique_names(paths), paths, strict=True)), heatmap)
-    with open_folder(
-        out,
-        model=call.identity(),
-        names=list(call.scans),
-        header=csv_text([], trained.prediction_header()),
-        row=call.row,
-    ) as folder:
-        return call.run(folder)
+    with tempfile.TemporaryDirectory(prefix="mri3d-") as converted:
+        places = convert_places([scans] if isinstance(scans, str) else scans, Path(converted))
+        call = _Call(model, trained, _named_scans(places, out, suffix=trained.suffix or "T1w"), heatmap)
+        with open_folder(
+            out,
+            model=call.identity(),
+            names=list(call.scans),
+            header=csv_text([], trained.prediction_header()),
+            row=call.row,
+        ) as folder:
+            return call.run(folder)
+
+
+def _named_scans(places: Sequence[str], out: Path, *, suffix: str) -> dict[str, Path]:
+    """Find the scans to predict, by name: all but the heatmaps of an earlier call, where the places hold `out`."""
+    maps = (out / MAPS).resolve()
+    paths = [path for path in find_scans(places, suffix=suffix) if path.resolve().parent != maps]
+    if not paths:
+        raise UserError(
+            f"{option('scans', ', '.join(places))} holds nothing but heatmaps of an earlier call. Give "
+            f"{option('scans')}."
+        )
+    return dict(zip(unique_names(paths), paths, strict=True))
 
 
 @dataclass(frozen=True, eq=False)

@@ -131,8 +131,8 @@ class Study:
 
         Args:
             root: Folder of the study, or of one derivative.
-            label: Column of what is predicted in the table.
-            table: TSV file of participants, relative to `root`.
+            label: Column of what is predicted, in the table or in `sub-*_sessions.tsv`.
+            table: TSV file of participants, or of their sessions, relative to `root`.
             suffix: Kind of scan, as names end: T1w, T2w, FLAIR.
             session: Take this session only.
             entities: Take scans with these entities only, such as `{"acq": "mprage"}`.

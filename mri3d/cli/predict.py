@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mri3d.cli.configuration import import_from_here, trusted_names
+from mri3d.cli.limits import named_limits
 from mri3d.cli.overrides import hydra_overrides
 from mri3d.cli.status import exit_status
 from mri3d.errors import UserError
@@ -37,13 +38,16 @@ def predict(options: dict[str, Any]) -> int:
     scans, trust = options["scans"], trusted_names(options["trust"])
     if not all(isinstance(scan, str) for scan in (scans if isinstance(scans, list) else [scans])):
         raise UserError(f"scans={scans} is no path. Give a file, a glob, a folder, a BIDS root, or a list of these.")
+    if isinstance(scans, list) and Path(literal := f"[{','.join(scans)}]").exists():
+        scans = literal  # a folder of such a name, which Hydra reads as a list
     out = Path(options["out"])
     check_folder(out, "out")
     from mri3d import inference  # here: it imports all there is, and a mistake need not wait for that
 
     if trust:
         import_from_here()
-    status = inference.predict_scans(Path(options["model"]), scans, out, heatmap=options["heatmap"], trust=trust)
+    with named_limits(less_memory="Give fewer scans at once, or free some memory; what was predicted so far is kept."):
+        status = inference.predict_scans(Path(options["model"]), scans, out, heatmap=options["heatmap"], trust=trust)
     print(f"predictions {out / 'predictions.csv'}", f"report      {out / 'report.html'}", sep="\n", flush=True)
     return status
 

@@ -15,7 +15,7 @@ RUN = "MRI3D_RUN"
 """Environment variable that tells the processes that Lightning starts for other devices which run they belong to."""
 
 _PLACE = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
-_MENDABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, *_PLACE)
+_MENDABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, *_PLACE)
 
 
 def invocation(command: str) -> str:

@@ -17,7 +17,7 @@ from mri3d.errors import UserError, option
 from mri3d.files import cache_folder, digest, write_bytes
 from mri3d.parallel import map_threads
 from mri3d.scans import scan as reader
-from mri3d.scans.scan import Scan, ScanError, canonical_digest, read_scan
+from mri3d.scans.scan import Scan, ScanError, canonical_digest, files_of, read_scan
 from mri3d.texts import list_text
 
 log = logging.getLogger(__name__)
@@ -179,17 +179,21 @@ def _read(path: Path, check: Check, key: str) -> _Findings:
 
 
 def _state(path: Path) -> _State:
-    """Return size, times of change in ns, and inode: what differs once a file has been written to; empty if missing."""
+    """Return size, times of change in ns, and inode of each file of a scan: what differs once one has been written to.
+
+    Empty if one is missing.
+    """
     try:
-        stat = path.stat()
-    except OSError:
+        stats = [file.stat() for file in files_of(path)]
+    except (OSError, ScanError):
         return ()
-    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+    return tuple(n for stat in stats for n in (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino))
 
 
 def _is_settled(state: _State) -> bool:
     """Return whether the file was old enough when it was read that a later change must show in its times."""
-    return bool(state) and time.time() - max(state[1:3]) / 1e9 > _SETTLED_SECONDS
+    newest = max((*state[0::4], *state[1::4]), default=0)
+    return bool(state) and time.time() - newest / 1e9 > _SETTLED_SECONDS
 
 
 def _recall(file: Path) -> _Memory:

@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mri3d.errors import UserError
+from mri3d.scans.folders import is_scan
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,32 @@ def convert_dicom(source: Path, out: Path) -> list[Path]:
         if not made:
             raise UserError(f"{source} gives no image: {DCM2NIIX} says {told!r}. Try it by: {DCM2NIIX} -o . {source}")
         return [path.replace(out / path.name) for path in made]
+
+
+def convert_places(places: Sequence[str], out: Path) -> list[str]:
+    """Put the scans made of them in the place of DICOM files and folders that hold no scan.
+
+    Args:
+        places: What `mri3d.scans.listing.find_scans` takes.
+        out: Folder for the scans, such as a temporary one.
+
+    Raises:
+        UserError: dcm2niix is missing, or converts nothing.
+    """
+    found: list[str] = []
+    for number, place in enumerate(map(str, places)):
+        path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's own fails where ~name is no user)
+        if place.strip() and path.exists() and is_dicom(path) and not _holds_scans(path):
+            scans = convert_dicom(path, out / str(number))
+            log.info("%s: %d scans converted from DICOM", place, len(scans))
+            found += map(str, scans)
+        else:
+            found.append(place)
+    return found
+
+
+def _holds_scans(path: Path) -> bool:
+    return path.is_dir() and any(is_scan(file.name) for file in _files(path))
 
 
 def _run(program: str, source: Path, out: Path) -> str:

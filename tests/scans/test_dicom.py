@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mri3d.errors import UserError
-from mri3d.scans.dicom import convert_dicom, is_dicom
+from mri3d.scans.dicom import convert_dicom, convert_places, is_dicom
 from mri3d.scans.scan import ScanError, read_scan
 from tests.scans.phantom import values, write_scan
 
@@ -45,6 +45,16 @@ def test_dicom_is_known_by_content(series, tmp_path):
     assert not is_dicom(tmp_path / "none")
     with pytest.raises(ScanError, match=r"IM0001 is a DICOM file\. Mend it by: dcm2niix -o \. .*/1\.2\.3$"):
         read_scan(series / "1.2.3/IM0001")
+
+
+def test_only_places_without_scans_are_converted(series, tmp_path, monkeypatch):
+    (tmp_path / "study/raw").mkdir(parents=True)
+    scan = write_scan(tmp_path / "study/a.nii", values())
+    (tmp_path / "study/raw/IM1").write_bytes(bytes(128) + b"DICM")
+    program(tmp_path / "bin", monkeypatch, f"(out / 'head_1.nii').write_bytes(Path({str(scan)!r}).read_bytes())")
+    given = [str(tmp_path / "study"), str(series), str(tmp_path / "none"), str(tmp_path / "*.nii")]
+    out = tmp_path / "converted"
+    assert convert_places(given, out) == [given[0], str(out / "1/head_1.nii"), *given[2:]]
 
 
 def test_images_are_converted_and_named(series, tmp_path, monkeypatch):
