@@ -1,0 +1,78 @@
+"""A hundred scans with twelve kinds of damage among them: the others are predicted, and each reason is told."""
+
+import bz2
+import csv
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mri3d.inference import predict_scans
+from tests.scans.phantom import oblique_affine
+from tests.test_inference import write_model
+from tests.volumes.test_recipe_background import brain, in_air
+
+BRAIN = brain()
+AFFINE = oblique_affine(np.array([5.0, 4.0, 6.0]))
+
+
+def packed(data, change=None, **fields):
+    """Return a compressed NIfTI file, with fields of its header changed."""
+    image = nib.Nifti1Image(data, AFFINE)
+    image.set_sform(AFFINE, 1)
+    image.set_qform(AFFINE, 1)
+    if change is not None:
+        change(image)
+    raw = bytearray(image.to_bytes())
+    header = np.frombuffer(raw[:348], nib.nifti1.header_dtype)[0].copy()
+    for name, value in fields.items():
+        header[name] = value
+    raw[:348] = header.tobytes()
+    return gzip.compress(bytes(raw), 1)
+
+
+def unset(image):
+    image.set_sform(AFFINE, 0)
+    image.set_qform(AFFINE, 0)
+
+
+GOOD = packed(BRAIN)
+DAMAGED = {
+    "cut": (GOOD[: len(GOOD) // 2], "truncated"),
+    "flipped": (GOOD[:-5] + bytes([GOOD[-5] ^ 4]) + GOOD[-4:], "damaged"),
+    "empty": (b"", "is empty"),
+    "text": (b"subject,sex\n" * 90, "is no scan|not a NIfTI|is not"),
+    "nan": (packed(np.where(BRAIN > 100, np.nan, BRAIN).astype(np.float32)), "NaN or infinite"),
+    "constant": (packed(np.full(BRAIN.shape, 7, np.int16)), "is constant"),
+    "mask": (packed((BRAIN > 0).astype(np.uint8)), "is a mask"),
+    "frames": (packed(np.stack([BRAIN, BRAIN], axis=-1)), "2 frames"),
+    "unset": (packed(BRAIN, unset), "which way its axes point"),
+    "complex": (packed(BRAIN.astype(np.complex64)), "complex"),
+    "negative": (packed(BRAIN.astype(np.int16), scl_slope=-1.0, scl_inter=0.0), "slope"),
+    "bz2": (bz2.compress(gzip.decompress(GOOD)), "bzip2|bz2"),
+}
+
+
+def test_the_others_are_predicted_and_twelve_reasons_are_told(tmp_path):
+    random = np.random.default_rng(0)
+    places = dict(zip(random.choice(100, 12, replace=False).tolist(), DAMAGED, strict=True))
+    (tmp_path / "scans").mkdir()
+    for number in range(100):
+        kind = places.get(number)
+        content = DAMAGED[kind][0] if kind else packed(in_air(BRAIN * (0.8 + 0.004 * number)))
+        (tmp_path / f"scans/sub-{number:03d}_T1w.nii.gz").write_bytes(content)
+    status = predict_scans(write_model(tmp_path / "model"), str(tmp_path / "scans"), tmp_path / "out", heatmap="none")
+    assert status == 1
+    with (tmp_path / "out/predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["scan"] for row in rows] == [f"sub-{number:03d}_T1w" for number in range(100)]
+    for number, row in enumerate(rows):
+        if number not in places:
+            assert row["status"] in ("ok", "unusual"), row
+            assert float(row["p_a"]) + float(row["p_b"]) == pytest.approx(1)
+            continue
+        kind = places[number]
+        assert (row["status"], row["p_a"], row["prediction"]) == ("failed", "", ""), kind
+        assert f"sub-{number:03d}_T1w.nii.gz" in row["warnings"], kind
+        assert any(words in row["warnings"] for words in DAMAGED[kind][1].split("|")), (kind, row["warnings"])
