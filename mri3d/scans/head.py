@@ -152,6 +152,8 @@ def _levels_in_fill(data: np.ndarray, box: Box, fill: np.number | None) -> Level
     low, high = spike_free_limits(data[_slices(box)], tissue, fill)
     mean = float(clipped(tissue, (low, high)).mean(dtype=np.float64))
     air = float(low) - DARKER_THAN_TISSUE * (mean - float(low))
+    if fill == 0 < low:  # no signal, where there is no negative one
+        air = 0.0
     if low == high and fill is not None:  # a mask, which has no other contrast
         air, low, high = float(fill), min(fill, low), max(fill, high)
     return air, air + (mean - air) * TISSUE_FROM, (low, high), fill
