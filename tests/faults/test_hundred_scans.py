@@ -29,7 +29,7 @@ def packed(data, change=None, **fields):
     for name, value in fields.items():
         header[name] = value
     raw[:348] = header.tobytes()
-    return gzip.compress(bytes(raw), 1)
+    return gzip.compress(bytes(raw), 1, mtime=0)
 
 
 def unset(image):
