@@ -13,6 +13,7 @@ from pathlib import Path
 from mri3d.cohort.text_table import TextTable, expanded, visible
 from mri3d.errors import UserError, option
 from mri3d.files import what_is
+from mri3d.scans.folders import image_ending, not_read_text
 from mri3d.scans.scan import SCAN_ENDINGS
 from mri3d.texts import list_text
 
@@ -81,7 +82,8 @@ class ScanFinder:
             others = [path for path in self._named_alike(pattern) if os.path.lexists(path)]  # no file, but something
             if others:
                 return f"{others[0]} {what_is(others[0])}"
-            return f"no scan matches {tried}{self.near_miss(pattern)}"
+            foreign = not_read_text([path for path in self._matches(pattern) if image_ending(path.name)])
+            return f"no scan matches {tried}{self.near_miss(pattern)}{foreign and f'. {foreign}'.rstrip('.')}"
         if len({str(path).removesuffix(".gz") for path in scans}) == 1:
             way_out = f"remove one, or let {option('data.scan')} name the ending"
             return f"{scans[0]} lies beside its twin {scans[1].name}: {way_out}"
@@ -105,13 +107,17 @@ class ScanFinder:
 
     def _named_alike(self, pattern: str) -> list[Path]:
         """List what a pattern names, sorted and each file once, whatever is there."""
-        anchor, *parts = Path(pattern).parts
         exact = _shown(as_path(pattern))
-        found = sorted(set(self._walk(Path(anchor), parts)))
+        found = self._matches(pattern)
         scans = [p for p in found if p.name.lower().endswith(SCAN_ENDINGS) or _shown(str(p)) == exact]
         if len(scans) < 2:
             return scans
         return list({os.path.realpath(path): path for path in reversed(scans)}.values())[::-1]
+
+    def _matches(self, pattern: str) -> list[Path]:
+        """List all that a pattern names, of any ending, sorted."""
+        anchor, *parts = Path(pattern).parts
+        return sorted(set(self._walk(Path(anchor), parts)))
 
     def _walk(self, folder: Path, parts: Sequence[str], inside: frozenset[str] = frozenset()) -> Iterator[Path]:
         """Yield what matches the parts of a pattern below a folder; links are followed unless they lead round."""
@@ -134,7 +140,12 @@ class ScanFinder:
         """Match one level; only names that begin as the pattern does are compared, so that large folders are quick."""
         if not _WILDCARD.search(_ESCAPED.sub("", part)) and os.path.lexists(folder / as_path(part)):
             return [as_path(part)]
-        names, part = self._list(folder), _shown(part)
+        alike = (self._named_as(folder, _shown(text)) for text in dict.fromkeys((part, _with_small_ending(part))))
+        return list(dict.fromkeys(itertools.chain.from_iterable(alike)))
+
+    def _named_as(self, folder: Path, part: str) -> Iterator[str]:
+        """Yield the names in a folder that match."""
+        names = self._list(folder)
         start = _WILDCARD.search(_ESCAPED.sub("___", part))
         prefix = as_path(part[: start.start()] if start else part)
         first = bisect.bisect_left(names, (prefix, ""))
@@ -142,16 +153,23 @@ class ScanFinder:
         begin_alike = itertools.takewhile(lambda pair: pair[0].startswith(prefix), after)
         regex = fnmatch.translate(part).replace(_BEGIN, r"(?<![^\W_])").replace(_END, r"(?![^\W_])")
         matches = re.compile(regex).match
-        return [name for text, name in begin_alike if matches(text) and (prefix or not name.startswith("."))]
+        return (name for text, name in begin_alike if matches(text) and (prefix or not name.startswith(".")))
 
     def _list(self, folder: Path) -> list[tuple[str, str]]:
-        """List a folder: each name as it is shown and as it is, sorted."""
+        """List a folder: each name as it is shown, and with its ending in small letters, and as it is; sorted."""
         if folder not in self._names:
             try:
-                self._names[folder] = sorted((_shown(name), name) for name in os.listdir(folder))  # noqa: PTH208
+                names = os.listdir(folder)  # noqa: PTH208
             except (OSError, ValueError):  # ValueError: a NUL in the name
-                self._names[folder] = []
+                names = []
+            listed = {(_shown(text), name) for name in names for text in (name, _with_small_ending(name))}
+            self._names[folder] = sorted(listed)
         return self._names[folder]
+
+
+def _with_small_ending(name: str) -> str:
+    ending = image_ending(name)
+    return name[: len(name) - len(ending)] + ending
 
 
 def as_path(pattern: str) -> str:

@@ -195,3 +195,15 @@ def test_no_id_makes_the_search_fail(tmp_path, id):
         assert (second.scan, bool(second.problem)) == (None, True)
         with pytest.raises(UserError, match="finds no scan for any of the 1 rows"):
             Table(str(root), "alone.csv", scan=pattern).read()
+
+
+@pytest.mark.parametrize("pattern", ["{id}.nii*", "{id}.nii.gz", "{id}*.nii.gz", "{id}*.NII.GZ", "**/{id}.nii*"])
+def test_endings_count_in_any_case(tmp_path, pattern):
+    scans, _ = found(tmp_path, pattern, ["s1", "s2"], ["s1.NII.GZ", "s2.Nii.gz"])
+    assert scans == ["s1.NII.GZ", "s2.Nii.gz"]
+
+
+def test_images_that_are_not_read_are_named_where_no_scan_is(tmp_path):
+    _, told = found(tmp_path, "{id}.*", ["s1", "s2"], ["s1.nrrd", "s2.nii"])
+    assert "s1.nrrd. Convert it to .nii.gz" in told[0]
+    assert told[1] == ""
