@@ -18,7 +18,7 @@ from mri3d.cohort.people import session_word
 from mri3d.cohort.table import Table
 from mri3d.outcome import DEFAULT_TASK, Outcome, check_task, outcome_of
 from mri3d.processes import first_speaks
-from mri3d.texts import as_list, list_text, natural_order
+from mri3d.texts import as_list, list_text
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import outliers
@@ -211,7 +211,7 @@ class Study:
         )
         outcome = _outcome(cohort, task=task, name=name, insist=classes)
         row_of = {session.id: row for row, session in enumerate(cohort.sessions)}
-        cohort = _in_order(cohort)
+        cohort = cohort.in_order()
         rows = [row_of[id] for id in cohort.ids]
         return cls(cohort, outcome, arrays if rows == list(range(len(arrays))) else InMemory(arrays.volumes[rows]))
 
@@ -229,7 +229,7 @@ class Study:
         """
         check_task(task)
         with first_speaks():
-            found = _in_order(source.read())
+            found = source.read().in_order()
             _outcome(found, task=task, name=source.label, insist=source.classes)  # before the scans are read
             cohort = audit(found, recipe, skip_bad=source.skip_bad)
             left = "" if len(cohort.ids) == len(found.ids) else "of the sessions whose scans can be used, "
@@ -288,11 +288,6 @@ class Study:
 
     def _counts(self) -> str:
         return self.cohort.describe(self.outcome.words.describe(self.targets))
-
-
-def _in_order(cohort: Cohort) -> Cohort:
-    """Sort the sessions by id, so that the order of a table's rows changes nothing of what is learnt."""
-    return replace(cohort, sessions=tuple(sorted(cohort.sessions, key=lambda session: natural_order(session.id))))
 
 
 def _outcome(cohort: Cohort, *, task: str, name: str, insist: bool, prefix: str = "") -> Outcome:

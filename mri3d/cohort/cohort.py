@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mri3d.cohort.missing import is_missing
 from mri3d.errors import UserError, option
 from mri3d.files import csv_text
-from mri3d.texts import parse_number
+from mri3d.texts import natural_order, parse_number
 
 NO_LABEL = "no label"  # `Session.left_out` of a session that can be predicted but not learnt from
 OTHER_COLUMN = f"set {option('data.label')} to another column"
@@ -122,6 +122,10 @@ class Cohort:
     def voxels(self) -> tuple[str, ...]:
         """SHA-256 of the RAS+ voxels of the scan of each session that takes part [N], from the audit."""
         return tuple(s.voxels for s in self.taking_part.sessions)
+
+    def in_order(self) -> "Cohort":
+        """Sort the sessions by id, so that the order of a table's rows changes nothing of what is learnt."""
+        return replace(self, sessions=tuple(sorted(self.sessions, key=lambda session: natural_order(session.id))))
 
     def describe(self, labels: str = "") -> str:
         """Count the sessions in one line; what is known of the labels of those who take part stands in brackets.

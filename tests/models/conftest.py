@@ -1,4 +1,6 @@
-"""Cohorts and fits that several files of tests look at."""
+"""Cohorts, fits and processes that several files of tests look at."""
+
+import subprocess
 
 import numpy as np
 import pytest
@@ -34,3 +36,13 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Volumes, np.ndarray
 @pytest.fixture(scope="module")
 def measured() -> tuple[InMemory, np.ndarray]:
     return measured_cohort(63, seed=9)
+
+
+@pytest.fixture
+def sleepers():
+    """Give two processes that do nothing for a minute."""
+    processes = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()

@@ -71,16 +71,6 @@ def fail(message):
         raise UserError(message)
 
 
-@pytest.fixture
-def sleepers():
-    """Give two processes that do nothing for a minute."""
-    processes = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
-    yield processes
-    for process in processes:
-        process.kill()
-        process.wait()
-
-
 def test_first_process_ends_the_others_and_lives_on(sleepers):
     first, other = sleepers
     observer = _ChildProcessObserver(first.pid, [other], sleep_period=0.2)

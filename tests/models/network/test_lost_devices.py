@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -23,16 +22,6 @@ def own_environment(monkeypatch):
     """Forget, after each test, that processes were ended in it."""
     monkeypatch.setenv(devices.ENDED, "")
     monkeypatch.delenv(devices.ENDED)
-
-
-@pytest.fixture
-def sleepers():
-    """Give two processes that do nothing for a minute."""
-    processes = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
-    yield processes
-    for process in processes:
-        process.kill()
-        process.wait()
 
 
 def killed(process):
