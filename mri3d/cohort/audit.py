@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 _State = tuple[int, ...]
 _Memory = dict[str, tuple[_State, "_Findings"]]  # by absolute path
 
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _MAX_REMEMBERED = 200_000  # scans, about 60 MB
+_MAX_CHECKS = 20  # of each
 _SETTLED_SECONDS = 2.0  # a file that changes twice within one tick of its disk's clock keeps its time
 
 
@@ -154,7 +156,8 @@ def _read_all(paths: Sequence[Path], check: Check, key: str) -> dict[Path, _Find
         findings[path] = found
         if not found.error and _is_settled(states[path]) and states[path] == _state(path):
             known = past[path].checks if past[path].digest == found.digest else {}
-            new[str(path.absolute())] = (states[path], dataclasses.replace(found, checks={**known, **found.checks}))
+            checks = dict(list({**known, **found.checks}.items())[-_MAX_CHECKS:])
+            new[str(path.absolute())] = (states[path], dataclasses.replace(found, checks=checks))
     if new:
         _remember(file, new)
     log.info(
@@ -210,14 +213,7 @@ def _recall(file: Path) -> _Memory:
             )
             for path, (state, digest, voxels, warnings, checks) in memory["scans"].items()
         }
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RecursionError,
-        AttributeError,
-    ):  # none, damaged, not ours: it is made again
+    except _DAMAGE:  # none yet, or not ours: it can be made again
         return {}
 
 
