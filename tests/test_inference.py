@@ -3,7 +3,6 @@
 import csv
 import os
 
-import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -16,7 +15,7 @@ from mri3d.model_folder import Card
 from mri3d.models.classical.models import LinearSVM
 from mri3d.models.network.cnn import CNN
 from mri3d.nets.sfcn import SFCN
-from mri3d.outcome import Classes, Line, Measure
+from mri3d.outcome import Classes, Measure
 from mri3d.scans.scan import canonical_digest, read_scan
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
@@ -220,54 +219,6 @@ def test_each_kind_of_heatmap_gives_its_own_map(model, tmp_path):
         predict_scans(model, scan, tmp_path / heatmap, heatmap=heatmap)
         maps.append((tmp_path / heatmap / "heatmaps" / "a_heatmap.nii.gz").read_bytes())
     assert maps[0] != maps[1]
-
-
-@pytest.fixture(scope="module")
-def ages(tmp_path_factory):
-    """Write a run of two folds whose networks differ."""
-    run = tmp_path_factory.mktemp("ages")
-    for k in range(2):
-        write_model(run / "model" / f"fold_{k}", outcome=AGE, seed=k, fold=k, num_folds=2)
-    return run
-
-
-def network_output(path, seed):
-    torch.manual_seed(seed)
-    network = SFCN((16, 16, 16), 1, channels=[2, 2]).eval()
-    with torch.no_grad():
-        return network(torch.from_numpy(Recipe(resolution=16).volume(read_scan(path)))[None]).item()
-
-
-def test_a_measure_is_predicted_as_a_value_with_the_spread_of_the_models(ages, tmp_path):
-    good, bad = head(tmp_path / "good.nii"), tmp_path / "bad.nii"
-    bad.write_bytes(b"text")
-    assert predict_scans(ages, [str(bad), str(good)], tmp_path / "out") == 1
-    rows = rows_of(tmp_path / "out")
-    assert list(rows["good"]) == ["scan", "prediction", "status", "warnings", "spread"]
-    expected = [50 + 15 * network_output(good, seed) for seed in range(2)]
-    assert abs(expected[0] - expected[1]) > 0.1
-    assert float(rows["good"]["prediction"]) == pytest.approx(np.mean(expected), rel=1e-6)
-    assert float(rows["good"]["spread"]) == pytest.approx(np.std(expected), rel=1e-4)
-    assert rows["good"]["status"] == "ok"
-    assert (rows["bad"]["prediction"], rows["bad"]["spread"], rows["bad"]["status"]) == ("", "", "failed")
-    assert "not a NIfTI file" in rows["bad"]["warnings"]
-    image = nib.load(tmp_path / "out/heatmaps/good_heatmap.nii.gz")
-    assert image.shape == (20, 24, 22)
-    assert np.abs(image.dataobj).max() <= 1 + 1e-6
-    assert "raises age" in (tmp_path / "out/report.html").read_text()
-
-
-def test_one_model_of_a_measure_has_no_spread_and_corrects_by_its_line(tmp_path):
-    path = head(tmp_path / "a.nii")
-    plain = write_model(tmp_path / "plain", outcome=AGE)
-    corrected = write_model(tmp_path / "corrected", outcome=AGE, line=Line(intercept=30.0, slope=0.4))
-    values = []
-    for model in (plain, corrected):
-        assert predict_scans(model, str(path), tmp_path / "out") == 0
-        row = rows_of(tmp_path / "out")["a"]
-        assert list(row) == ["scan", "prediction", "status", "warnings"]
-        values.append(float(row["prediction"]))
-    assert values[1] == pytest.approx((values[0] - 30) / 0.4, rel=1e-6)
 
 
 def test_classes_have_their_status_beside_their_probabilities(model, tmp_path):
