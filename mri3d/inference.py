@@ -9,8 +9,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, option
-from mri3d.files import csv_text, digest, digest_json
+from mri3d.files import digest, digest_json
 from mri3d.model_folder import CARD, model_folders
 from mri3d.models.loading import load
 from mri3d.models.scan_prediction import Record, ScanPrediction

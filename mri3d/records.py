@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mri3d.cohort.people import num_participants
+from mri3d.csv_files import write_csv
 from mri3d.errors import UserError
 from mri3d.evaluation.results import FoldResult, Results
-from mri3d.files import write_csv, write_json
+from mri3d.files import write_json
 from mri3d.model_folder import places_of
 from mri3d.models.member import Member
 from mri3d.run_folder import as_yaml

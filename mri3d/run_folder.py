@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from mri3d.cohort.cohort import Cohort
+from mri3d.csv_files import csv_cells
 from mri3d.errors import UserError
 from mri3d.evaluation.splits import Fold, fold_texts
-from mri3d.files import as_utf8, csv_cells, write_bytes, write_json, write_text
+from mri3d.files import as_utf8, write_bytes, write_json, write_text
 from mri3d.temporaries import sweep
 
 _MAX_PATH_BYTES = 1 << 14  # with what is said of a scan, and its quotes

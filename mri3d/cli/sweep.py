@@ -50,7 +50,7 @@ class Sweep:
         """
         if len(self._runs) < 2 or all(failure for *_, failure in self._runs):
             return []
-        from mri3d.files import write_csv
+        from mri3d.csv_files import write_csv
         from mri3d.report.sweep_page import sweep_table, write_sweep_page  # here: matplotlib would slow --help down
 
         parts = sweep_parts(self._results())

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mri3d.cohort.missing import is_missing
+from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, option
-from mri3d.files import csv_text
 from mri3d.texts import natural_order, parse_number
 
 NO_LABEL = "no label"  # `Session.left_out` of a session that can be predicted but not learnt from

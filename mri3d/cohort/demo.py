@@ -16,8 +16,9 @@ from mri3d.cohort import anatomy
 from mri3d.cohort.anatomy import MAX_STRENGTH, Effect, SyntheticHead, VoxelGrid, load_template
 from mri3d.cohort.cohort import Cohort
 from mri3d.cohort.table import Table
+from mri3d.csv_files import write_csv
 from mri3d.errors import UserError, option
-from mri3d.files import cache_folder, digest, digest_json, temporary_folder, write_bytes, write_csv
+from mri3d.files import cache_folder, digest, digest_json, temporary_folder, write_bytes
 from mri3d.parallel import map_threads
 from mri3d.scans.scan import scan_name, write_image
 

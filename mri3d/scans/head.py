@@ -130,7 +130,8 @@ def _box_in_noise(data: np.ndarray, field: Box, sample: np.ndarray, steps: tuple
             break
         inside, _ = _sample(data, box)
         threshold, reach = tissue_threshold(clipped(inside, outermost_values(inside))), 2
-    return box
+    part = data[_slices(box)]
+    return box if (part != part.flat[0]).any() else None  # one value alone has neither air nor tissue
 
 
 def _levels_in_noise(data: np.ndarray, box: Box) -> Levels:

@@ -12,13 +12,14 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC, SVR
 
-from mri3d.errors import UserError, option
-
 TOLERANCE = 1e-4
 """Of libsvm's optimum: with its own 1e-3 the last bit of a kernel decides the fourth digit of a probability."""
 
 MAX_ITERATIONS = 6_000_000
 """Of libsvm, which has no limit of its own; far more than usual settings need."""
+
+MAX_STEPS = 10_000
+"""Of the logistic regression's optimizer, L-BFGS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ def decision_from_tensors(kind: type[Decision], tensors: Mapping[str, np.ndarray
 
 def fit_linear_svms(
     scores: np.ndarray, columns: np.ndarray, Cs: list[float], *, memberships: bool
-) -> list[LinearDecision]:
+) -> list[LinearDecision | None]:
     """Fit a linear support vector machine for each C and column, by its kernel: N x N whatever P is.
 
     Args:
@@ -112,32 +113,43 @@ def fit_linear_svms(
         columns: What is fitted, [N, D].
         Cs: Penalties of errors.
         memberships: Whether classes are told apart, or values approximated.
+
+    Returns:
+        The decision for each C; None where it found no end.
     """
     kernel = scores @ scores.T
     fits = [_fit_svms(kernel, columns, C, memberships=memberships) for C in Cs]
-    return [LinearDecision(weights @ scores, intercepts) for weights, intercepts in fits]
+    return [None if fit is None else LinearDecision(fit[0] @ scores, fit[1]) for fit in fits]
 
 
 def fit_rbf_svms(
     scores: np.ndarray, columns: np.ndarray, pairs: list[tuple[float, float]], *, memberships: bool
-) -> list[RBFDecision]:
-    """Fit a support vector machine with a Gaussian kernel for each pair of C and gamma, and each column."""
+) -> list[RBFDecision | None]:
+    """Fit a support vector machine with a Gaussian kernel for each pair of C and gamma, and each column.
+
+    Arguments and what is returned as of `fit_linear_svms`.
+    """
     distances = squared_distances(scores, scores)
-    decisions = []
+    decisions: list[RBFDecision | None] = []
     for C, gamma in pairs:
-        weights, intercepts = _fit_svms(np.exp(-gamma * distances), columns, C, memberships=memberships)
+        fit = _fit_svms(np.exp(-gamma * distances), columns, C, memberships=memberships)
+        if fit is None:
+            decisions.append(None)
+            continue
+        weights, intercepts = fit
         support = weights.any(axis=0)
         decisions.append(RBFDecision(scores[support], weights[:, support], intercepts, np.array([gamma])))
     return decisions
 
 
-def fit_logistic(scores: np.ndarray, columns: np.ndarray, Cs: list[float]) -> list[LinearDecision]:
+def fit_logistic(scores: np.ndarray, columns: np.ndarray, Cs: list[float]) -> list[LinearDecision | None]:
     """Fit a logistic regression for each C to memberships, bool [N, D], multinomial for more than two classes."""
     targets = columns[:, 0].astype(int) if columns.shape[1] == 1 else columns.argmax(axis=1)
-    decisions = []
+    decisions: list[LinearDecision | None] = []
     for C in Cs:
-        model = LogisticRegression(C=C, tol=1e-6, max_iter=10_000).fit(scores, targets)
-        decisions.append(LinearDecision(model.coef_, model.intercept_))
+        model = LogisticRegression(C=C, tol=1e-6, max_iter=MAX_STEPS).fit(scores, targets)
+        ended = model.n_iter_.max() < MAX_STEPS
+        decisions.append(LinearDecision(model.coef_, model.intercept_) if ended else None)
     return decisions
 
 
@@ -174,15 +186,15 @@ def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return distances
 
 
-def _fit_svms(kernel: np.ndarray, columns: np.ndarray, C: float, *, memberships: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Fit one machine for each column [N, D]: weights of the rows [D, N] and intercepts [D]."""
+def _fit_svms(
+    kernel: np.ndarray, columns: np.ndarray, C: float, *, memberships: bool
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Fit one machine for each column [N, D]: weights of the rows [D, N] and intercepts [D]; None without an end."""
     machine = SVC if memberships else SVR
     weights, intercepts = np.zeros((columns.shape[1], len(columns))), np.zeros(columns.shape[1])
     for number, column in enumerate(columns.T):
         model = machine(C=C, kernel="precomputed", tol=TOLERANCE, max_iter=MAX_ITERATIONS).fit(kernel, column)
         if model.fit_status_:
-            raise UserError(
-                f"{option('model.C', C)} is so large that the support vector machine found no end. Lower it."
-            )
+            return None
         weights[number, model.support_], intercepts[number] = model.dual_coef_[0], model.intercept_[0]
     return weights, intercepts

@@ -45,7 +45,7 @@ class Logistic(ClassicalModel):
 
     def fit_decisions(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
-    ) -> Sequence[Decision]:
+    ) -> Sequence[Decision | None]:
         """Fit a logistic regression for each C."""
         return fit_logistic(scores, columns, [setting["C"] for setting in settings])
 
@@ -71,7 +71,7 @@ class LinearSVM(ClassicalModel):
 
     def fit_decisions(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
-    ) -> Sequence[Decision]:
+    ) -> Sequence[Decision | None]:
         """Fit an SVM for each C."""
         return fit_linear_svms(scores, columns, [setting["C"] for setting in settings], memberships=memberships)
 
@@ -131,7 +131,7 @@ class RBFSVM(ClassicalModel):
 
     def fit_decisions(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
-    ) -> Sequence[Decision]:
+    ) -> Sequence[Decision | None]:
         """Fit an SVM for each C and gamma."""
         pairs = [(setting["C"], setting["gamma"]) for setting in settings]
         return fit_rbf_svms(scores, columns, pairs, memberships=memberships)

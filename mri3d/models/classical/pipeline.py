@@ -21,8 +21,10 @@ from mri3d.explain.attribution import weighed_difference
 from mri3d.model_folder import Card, Contents, write_model
 from mri3d.models.classical.calibration import calibrate, inner_line
 from mri3d.models.classical.decisions import Decision, LinearDecision, decision_from_tensors, decision_tensors
+from mri3d.models.classical.grid import ParameterGrid
+from mri3d.models.classical.inner_folds import InnerFold, inner_folds_that_fit
 from mri3d.models.classical.loading import check_arrays
-from mri3d.models.classical.search import InnerFold, ParameterGrid, inner_folds_that_fit, outside, search, truncated
+from mri3d.models.classical.search import fit_decision, outside, search, truncated
 from mri3d.models.model import Search, Setting, TrainingSet, options_text
 from mri3d.outcome import TASKS, Line, Outcome, check_debias
 from mri3d.volumes.sequence import VolumeSequence
@@ -102,8 +104,12 @@ class ClassicalModel(ABC):
     @abstractmethod
     def fit_decisions(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
-    ) -> Sequence[Decision]:
-        """Fit the decision once for each setting, by scores [N, P] to columns [N, D], see `Outcome.memberships`."""
+    ) -> Sequence[Decision | None]:
+        """Fit the decision once for each setting, by scores [N, P] to columns [N, D], see `Outcome.memberships`.
+
+        Returns:
+            The decisions; None where a setting has no solution, which leaves it out of the choice.
+        """
 
     def rows_needed(self, setting: Setting) -> int:
         """Return how many rows a setting of the decision must learn from; a list loses those for which they are few."""
@@ -134,7 +140,7 @@ class ClassicalModel(ABC):
         """Choose parameters by the inner folds, fit on all training and validation rows, calibrate.
 
         Raises:
-            UserError: As `check`, or all volumes are the same.
+            UserError: As `check`, or all volumes are the same, or no setting has a solution.
         """
         start = time.perf_counter()
         rows, grid, folds = self._plan(training)
@@ -257,7 +263,7 @@ class ClassicalModel(ABC):
             )
         setting = {name: value for name, value in self.chosen_.items() if name != "num_components"}
         scores, memberships = pca.training_scores[:, :count] / self.unit_, self.outcome_.memberships
-        decision = self.fit_decisions(scores, columns, [setting], memberships=memberships)[0]
+        decision = fit_decision(self.fit_decisions, scores, columns, setting, memberships=memberships)
         weights = pca.weights[:count] / self.unit_
         if isinstance(decision, LinearDecision):
             weights = decision.weights @ weights

@@ -1,22 +1,23 @@
-"""Choose the settings of a classical model inside its training rows: inner folds, a grid, and what was chosen.
+"""Try every setting of a classical model on the inner folds of its training rows, and fit the chosen one.
 
 One eigendecomposition per inner fold serves every point of the grid.
 """
 
 import contextlib
-import itertools
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+import warnings
+from collections.abc import Sequence
+from typing import Protocol
 
 import joblib
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from mri3d.errors import UserError, option
 from mri3d.models.classical.decisions import Decision
+from mri3d.models.classical.grid import ParameterGrid
+from mri3d.models.classical.inner_folds import InnerFold
 from mri3d.models.model import Search, Setting
 from mri3d.outcome import Outcome
 from mri3d.progress import progress
@@ -24,131 +25,14 @@ from mri3d.voxels.pca import GramPCA, NumComponents
 
 log = logging.getLogger(__name__)
 
-InnerFold = tuple[np.ndarray, np.ndarray]
-"""Positions among the training rows that are learnt from, and that are held out."""
-
 
 class FitDecisions(Protocol):
     """Fits decisions to columns [N, D] by scores [N, P], one for each setting."""
 
     def __call__(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
-    ) -> Sequence[Decision]:
-        """Fit them; `memberships` says what the columns are, see `Outcome.memberships`."""
-
-
-@dataclass(frozen=True)
-class ParameterGrid:
-    """Every number of components with every setting of the decision, in the order in which ties are decided.
-
-    Attributes:
-        num_components: Values to try.
-        settings: Values to try for the decision.
-    """
-
-    num_components: tuple[NumComponents, ...]
-    settings: tuple[Setting, ...]
-
-    @property
-    def points(self) -> list[Setting]:
-        """All combinations; the settings run fastest."""
-        return [{"num_components": count, **setting} for count in self.num_components for setting in self.settings]
-
-    def within(self, num_rows: int, rows_needed: Callable[[Setting], int]) -> "ParameterGrid":
-        """Leave out values that so many rows are too few for; where none is left all stay, to be refused by name.
-
-        Args:
-            num_rows: How many there are.
-            rows_needed: How many a setting of the decision needs.
-
-        >>> ParameterGrid.of([0.9, 5], k=[3, 9]).within(5, lambda setting: setting["k"])
-        ParameterGrid(num_components=(0.9,), settings=({'k': 3},))
-        """
-        counts = [n for n in self.num_components if not (isinstance(n, int) and n >= num_rows)]
-        settings = [setting for setting in self.settings if rows_needed(setting) <= num_rows]
-        return ParameterGrid(tuple(counts) or self.num_components, tuple(settings) or self.settings)
-
-    def values_beyond(self, other: "ParameterGrid") -> dict[str, list[Any]]:
-        """List for each parameter the values that are here and not in another grid; only parameters that have some.
-
-        >>> ParameterGrid.of([0.9, 5], k=[3, 9]).values_beyond(ParameterGrid.of([0.9, 5], k=[3]))
-        {'k': [9]}
-        """
-        beyond: dict[str, list[Any]] = {}
-        theirs = other.points
-        for name in self.points[0]:
-            kept = [point[name] for point in theirs]
-            missing = dict.fromkeys(point[name] for point in self.points if point[name] not in kept)
-            beyond |= {name: list(missing)} if missing else {}
-        return beyond
-
-    @classmethod
-    def of(cls, num_components: object, **parameters: object) -> "ParameterGrid":
-        """Span a grid from one value or a list of values for each parameter.
-
-        Raises:
-            UserError: A list is empty.
-
-        >>> ParameterGrid.of([5, None], C=[0.1, 1.0]).points[1]
-        {'num_components': 5, 'C': 1.0}
-        """
-        lists = {name: as_list(name, value) for name, value in parameters.items()}
-        settings = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
-        return cls(tuple(as_list("num_components", num_components)), tuple(settings))
-
-
-def inner_folds(
-    outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, num_folds: int, seed: int
-) -> list[InnerFold]:
-    """Cut training rows into stratified folds that keep groups whole.
-
-    Args:
-        outcome: What is predicted.
-        targets: Truth of each training row, [N].
-        groups: Who belongs together, [N].
-        num_folds: How many.
-        seed: Of the shuffle.
-
-    Returns:
-        Positions learnt from and positions held out, for each fold.
-
-    Raises:
-        UserError: There are fewer than 2 folds, a class has fewer groups than folds, or a fold lacks a class.
-    """
-    lower = f"Lower {option('model.inner_folds')}" if num_folds > 2 else ""
-    if num_folds < 2:
-        raise UserError(f"{option('model.inner_folds', num_folds)} is too few. Give 2 or more.")
-    reason = f"inner folds need of the {len(targets)} training rows"
-    strata = outcome.strata(targets, groups, needed=num_folds, reason=reason, remedy=lower and f"{lower}. ")
-    alone = len(np.unique(groups)) == len(groups)
-    if alone:
-        folds = list(StratifiedKFold(num_folds, shuffle=True, random_state=seed).split(strata, strata))
-    else:
-        splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
-        folds = list(splitter.split(strata, strata, groups))
-    for number, (train, held_out) in enumerate(folds):
-        for done, part in (("learns from", train), ("holds out", held_out)):
-            if lacking := outcome.lacking(targets[part]):
-                why = "too few rows differ" if alone else "groups stay whole"
-                raise UserError(
-                    f"inner fold {number} {done} {lacking}, because {why}. "
-                    f"{f'{lower}, or change' if lower else 'Change'} {option('seed')}."
-                )
-    return folds
-
-
-def inner_folds_that_fit(
-    outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, num_folds: int, seed: int
-) -> list[InnerFold]:
-    """Cut training rows as `inner_folds` does, into fewer folds where so many cannot be; arguments as there.
-
-    Raises:
-        UserError: Not even 2 folds can be.
-    """
-    for fewer in range(min(num_folds, len(targets)), 2, -1):
-        with contextlib.suppress(UserError):
-            return inner_folds(outcome, targets, groups, num_folds=fewer, seed=seed)
-    return inner_folds(outcome, targets, groups, num_folds=min(num_folds, 2), seed=seed)
+    ) -> Sequence[Decision | None]:
+        """Fit them; `memberships` says what the columns are, see `Outcome.memberships`; None without a solution."""
 
 
 def search(
@@ -170,7 +54,11 @@ def search(
         fit_decisions: How to fit.
 
     Returns:
-        What was found, and the decisions of every row when it was held out, [points, N, D].
+        What was found, and the decisions of every row when it was held out, [points, N, D]; points without a solution
+        in some fold are left out, with a warning.
+
+    Raises:
+        UserError: No point has a solution.
     """
     num_jobs = min(joblib.effective_n_jobs(-1), len(folds))
     parallel = joblib.Parallel(n_jobs=num_jobs, prefer="threads", return_as="generator")
@@ -178,13 +66,36 @@ def search(
         joblib.delayed(_try_fold)(matrix, columns, outcome, fold, grid, fit_decisions)
         for matrix, fold in zip(products, folds, strict=True)
     )
-    with threadpool_limits(1 if num_jobs > 1 else None):
+    with threadpool_limits(1 if num_jobs > 1 else None), _without_warnings():
         tried = list(progress(parallel(tasks), total=len(folds), title="inner folds"))
     decisions = np.empty((len(grid.points), *columns.shape))
     for (_, held_out), (_, _, fold_decisions) in zip(folds, tried, strict=True):
         decisions[:, held_out] = fold_decisions
     train_scores, validation_scores = (np.stack([fold[i] for fold in tried], axis=1) for i in (0, 1))
-    return Search(grid.points, train_scores, validation_scores, outcome.criterion), decisions
+    solved = [number for number, point in enumerate(decisions) if np.isfinite(point).all()]
+    if not solved:
+        raise _no_solution(grid.settings[0])
+    if len(solved) < len(decisions):
+        unsolved = ", ".join(str(point) for number, point in enumerate(grid.points) if number not in solved)
+        told = "%d of %d settings left out, without a solution on these rows: %s"
+        log.warning(told, len(decisions) - len(solved), len(decisions), unsolved)
+    points = [grid.points[number] for number in solved]
+    return Search(points, train_scores[solved], validation_scores[solved], outcome.criterion), decisions[solved]
+
+
+def fit_decision(
+    fit_decisions: FitDecisions, scores: np.ndarray, columns: np.ndarray, setting: Setting, *, memberships: bool
+) -> Decision:
+    """Fit the decision of one setting.
+
+    Raises:
+        UserError: It has no solution.
+    """
+    with _without_warnings():
+        (decision,) = fit_decisions(scores, columns, [setting], memberships=memberships)
+    if decision is None:
+        raise _no_solution(setting)
+    return decision
 
 
 def truncated(pca: GramPCA, num_components: NumComponents) -> tuple[int, float]:
@@ -194,20 +105,6 @@ def truncated(pca: GramPCA, num_components: NumComponents) -> tuple[int, float]:
     """
     num_rows = len(pca.means)
     return pca.spectrum.count(num_components), float(np.sqrt(pca.spectrum.total_variance * (num_rows - 1) / num_rows))
-
-
-def as_list(name: str, value: object) -> list[Any]:
-    """Read an option that is one value or a list of values to choose from.
-
-    Raises:
-        UserError: The list is empty.
-    """
-    values = list(value) if isinstance(value, list | tuple) else [value]
-    if not values:
-        raise UserError(
-            f"{option(f'model.{name}')} is an empty list: there is nothing to try. Give a value or a list of values."
-        )
-    return values
 
 
 def _try_fold(
@@ -231,6 +128,11 @@ def _try_fold(
         beyond = outside(others, squares / scale**2, num_components)
         fitted = fit_decisions(mine, columns[train], list(grid.settings), memberships=outcome.memberships)
         for decision in fitted:
+            if decision is None:
+                learnt.append(np.nan)
+                judged.append(np.nan)
+                decisions.append(np.full((len(held_out), columns.shape[1]), np.nan))
+                continue
             learnt.append(outcome.judge(decision.decide(mine, np.zeros(len(mine))), columns[train]))
             decisions.append(decision.decide(others, beyond))
             judged.append(outcome.judge(decisions[-1], columns[held_out]))
@@ -252,3 +154,13 @@ def outside(scores: np.ndarray, squares: np.ndarray, num_components: NumComponen
     beyond: np.ndarray = squares - (scores**2).sum(axis=1)
     beyond[beyond < 0] = 0.0  # rounding
     return beyond
+
+
+def _without_warnings() -> contextlib.AbstractContextManager[object]:
+    """Silence what scikit-learn says of a fit without an end: it is no solution. To be entered by one thread."""
+    return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
+
+
+def _no_solution(setting: Setting) -> UserError:
+    options = " ".join(option(f"model.{name}", value) for name, value in setting.items())
+    return UserError(f"{options} has no solution on these training rows. Change it; a lower C needs fewer steps.")

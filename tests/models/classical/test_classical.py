@@ -15,9 +15,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from mri3d.model_folder import Card, read_model
+from mri3d.models.classical.inner_folds import inner_folds
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
 from mri3d.models.classical.pipeline import ClassicalModel
-from mri3d.models.classical.search import inner_folds
 from mri3d.models.model import Model
 from mri3d.outcome import Classes
 from mri3d.outcome.platt import fit_sigmoids, sigmoid_proba

@@ -7,8 +7,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from mri3d.errors import UserError
+from mri3d.models.classical import decisions
+from mri3d.models.classical.inner_folds import inner_folds, inner_folds_that_fit
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
-from mri3d.models.classical.search import inner_folds, inner_folds_that_fit
 from mri3d.outcome import Classes
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.sequence import InMemory
@@ -151,3 +152,25 @@ def test_of_equally_good_settings_one_is_taken_whose_decisions_become_probabilit
     assert found.ties == [0, 1, 2]
     assert found.chosen == model.chosen_ == {"num_components": 0.3, "C": 1.0}
     assert roc_auc_score(targets[held], model.predict(training.volumes, held)[:, 1]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("limit", "few", "model"),
+    [
+        ("MAX_ITERATIONS", 60, LinearSVM),
+        ("MAX_ITERATIONS", 60, lambda **options: RBFSVM(gamma=0.1, **options)),
+        ("MAX_STEPS", 12, Logistic),
+    ],
+)
+def test_a_setting_without_a_solution_is_left_out_and_told(limit, few, model, two, monkeypatch, caplog):
+    monkeypatch.setattr(decisions, limit, few)
+    chosen = fitted(model(C=[1e-3, 1e4], num_components=[4, 6]), training_of(two))
+    assert [point["C"] for point in chosen.search_.points] == [1e-3, 1e-3]
+    assert np.isfinite(chosen.search_.validation_scores).all()
+    assert (
+        "2 of 4 settings left out, without a solution on these rows: {'num_components': 4, 'C': 10000.0" in caplog.text
+    )
+    with refused(r"model\.C=10000\.0.* has no solution on these training rows\. Change it"):
+        fitted(model(C=1e4, num_components=4), training_of(two))
+    monkeypatch.undo()
+    assert len(fitted(model(C=[1e-3, 1e4], num_components=[4, 6]), training_of(two)).search_.points) == 4

@@ -17,9 +17,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from mri3d.model_folder import Card, read_model
+from mri3d.models.classical.inner_folds import inner_folds
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
 from mri3d.models.classical.pipeline import ClassicalModel
-from mri3d.models.classical.search import inner_folds
 from mri3d.models.loading import load
 from mri3d.outcome import Line
 from mri3d.volumes.reference import Reference
