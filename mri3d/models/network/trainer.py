@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -107,7 +108,8 @@ def count_processes(make: TrainerMaker) -> int:
         make: The Trainer with the user's arguments bound.
 
     Raises:
-        UserError: It cannot be built on this machine, leaves nothing to do, or shares by a strategy that is not ours.
+        UserError: It cannot be built on this machine, leaves nothing to do, shares by a strategy that is not ours, or
+            waits for nodes that nothing starts.
     """
     with quiet_libraries(), named_settings():
         trainer = make(logger=False, enable_checkpointing=False)
@@ -117,6 +119,12 @@ def count_processes(make: TrainerMaker) -> int:
         raise UserError(
             f"{option('trainer.strategy', strategy)} is not one that mri3d trains by on several devices. Leave it out: "
             "ddp is taken."
+        )
+    alone = isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment)
+    if trainer.num_nodes > 1 and alone and "NODE_RANK" not in os.environ:
+        raise UserError(
+            f"{option('trainer.num_nodes', trainer.num_nodes)} needs a launcher that starts the processes of every "
+            "node, such as srun or torchrun, or this process would wait for ever. Use one, or leave it out."
         )
     return trainer.world_size
 

@@ -116,6 +116,14 @@ def test_processes_are_those_of_the_trainer_that_is_built(two):
     assert count_processes(functools.partial(two, devices=1)) == 1
 
 
+def test_nodes_that_nothing_starts_are_not_waited_for(two, monkeypatch):
+    nodes = functools.partial(two, devices=1, num_nodes=3)
+    with refused(r"^trainer\.num_nodes=3 needs a launcher that starts the processes of every node, such as srun"):
+        count_processes(nodes)
+    monkeypatch.setenv("NODE_RANK", "0")  # as Lightning asks of those who start the processes by hand
+    assert count_processes(nodes) == 3
+
+
 def test_devices_that_nobody_asked_for_are_guarded_too(two, tmp_path, monkeypatch):
     made = training(tmp_path)
     strategy = build_trainer(two, made, [], bar=False).strategy
