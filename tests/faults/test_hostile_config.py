@@ -102,6 +102,7 @@ FOREIGN = {"joblib", "pandas", "evil_module", "torch", "numpy", "pickle", "shelv
 DEEDS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.remove", "os.rename", "os.mkdir",
          "os.rmdir", "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate", "os.putenv", "subprocess.Popen",
          "shutil.", "socket.", "pickle.find_class", "urllib.", "ctypes.dlopen")
+HYDRAS = (("os.putenv", b"HYDRA_FULL_ERROR"), ("os.mkdir", "."))  # what it does for any command line
 
 def hook(event, arguments):
     if event == "open":
@@ -111,23 +112,26 @@ def hook(event, arguments):
     elif event == "import":
         if arguments[0] not in known or arguments[0] in sys.modules:
             return
-    elif not event.startswith(DEEDS):
+    elif not event.startswith(DEEDS) or (event, arguments[0]) in HYDRAS:
         return
     found.append([event, repr(arguments)[:200]])
 
 from mri3d.cli import main, run_settings, train
 import hydra.core.override_parser.overrides_parser, hydra.core.plugins  # Hydra's own are no deed of a run's
 hydra.core.plugins.Plugins.instance()
+command, option, *runs = sys.argv[1:]
+if command == "pca":
+    import mri3d.cli.app, mri3d.cli.maps, mri3d.cohort
 known = FOREIGN - {"pickle"} if "pickle" in sys.modules else FOREIGN
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 sys.addaudithook(hook)
-for run in sys.argv[1:]:
+for run in runs:
     found.clear()
-    sys.argv[:] = ["train.py", f"resume={run}"]
+    sys.argv[:] = [command, f"{option}={run}"]
     said, began, status = io.StringIO(), time.monotonic(), None
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         try:
-            status = main.main("train")
+            status = main.main(command)
         except BaseException as error:
             status = repr(error)
     print(json.dumps([run, status, said.getvalue(), found, time.monotonic() - began]))
@@ -166,8 +170,8 @@ def artefacts():
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    """Read every artefact in one process that is watched; give what each was answered."""
+def here(tmp_path_factory):
+    """Write every artefact into a run of its own."""
     here = tmp_path_factory.mktemp("hostile")
     (here / PICKLE).write_bytes(b"cos\nsystem\n(S'touch trace'\ntR.")
     (here / "evil_module.py").write_text(f"open({TRACE!r}, 'w').close()\nThing = dict\n")
@@ -181,11 +185,23 @@ def answers(tmp_path_factory):
     os.mkfifo(here / "runs/pipe/config.yaml")
     (here / "runs/device/config.yaml").symlink_to("/dev/zero")
     (here / "runs/latin/config.yaml").write_bytes(b"trainer: {}\nseed: 0\nname: caf\xe9\n")
+    return here
+
+
+@pytest.fixture(scope="module")
+def answers(here):
+    """Give what each artefact was answered."""
+    return answered(here, "train", "resume", sorted(path.name for path in (here / "runs").iterdir()))
+
+
+def answered(here, command, option, names):
+    """Name each run to a command in one process that is watched; give what was answered."""
     before = sorted(here.rglob("*"))
-    runs = sorted(f"runs/{path.name}" for path in (here / "runs").iterdir())
+    runs = [f"runs/{name}" for name in names]
     root = str(Path(__file__).parents[2])
     done = subprocess.run(
-        [sys.executable, "-B", "-c", PROBE, *runs], cwd=here, capture_output=True, text=True, timeout=300, check=False,
+        [sys.executable, "-B", "-c", PROBE, command, option, *runs],
+        cwd=here, capture_output=True, text=True, timeout=300, check=False,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([root, str(here)]), "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -242,3 +258,11 @@ def test_a_call_at_the_root_of_the_data_is_named_and_not_made(answers, name):
 )
 def test_what_is_wrong_is_said(answers, name, message):
     assert message in answers[name][1]
+
+
+@pytest.mark.slow  # Hydra reads each command line
+def test_maps_of_a_hostile_run_do_nothing_either(here):
+    names = [name for name in artefacts() if name.startswith(("root-", "data", "preprocess", "resolution"))]
+    for name, (status, said, found, _) in answered(here, "pca", "run", sorted(names)).items():
+        told = (status, found, said.count("\n"), said.startswith(f"error: runs/{name}/config.yaml: "))
+        assert told == (2, [], 1, True), (name, said)
