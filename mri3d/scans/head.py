@@ -1,5 +1,7 @@
 """Where the head lies in a scan, and what its air and tissue look like, whatever surrounds it."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +88,7 @@ def find_head(data: np.ndarray, box: Box | None = None) -> Head:
         found = _box_in_noise(data, field, sample, steps)
     elif box is None and fill is not None:
         piece = _largest_piece(sample != fill, field, steps)
-        found = _refined(data, field, piece, max(steps) + 1, None, fill)
+        found = _refined(data, field, piece, max(steps) + 1, functools.partial(_planes_of_others, fill=fill))
     inside = found or box or field
     levels = _levels_in_noise(data, inside) if noise else _levels_in_fill(data, inside, fill)
     return Head(_grown(found) if found else inside, field, *levels)
@@ -125,11 +127,13 @@ def _box_in_noise(data: np.ndarray, field: Box, sample: np.ndarray, steps: tuple
         return None
     box, reach = _largest_piece(values > threshold, field, steps), 2 * max(steps)
     for _ in range(MAX_ROUNDS):
-        last, box = box, _refined(data, field, box, reach, threshold)
+        shows_tissue = functools.partial(_planes_of_tissue, air=darkest(values), threshold=threshold)
+        last, box = box, _refined(data, field, box, reach, shows_tissue)
         if box == last:
             break
         inside, _ = _sample(data, box)
-        threshold, reach = tissue_threshold(clipped(inside, outermost_values(inside))), 2
+        values, reach = clipped(inside, outermost_values(inside)), 2
+        threshold = tissue_threshold(values)
     part = data[_slices(box)]
     return box if (part != part.flat[0]).any() else None  # one value alone has neither air nor tissue
 
@@ -216,7 +220,7 @@ def _faces(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _sample(data: np.ndarray, box: Box) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Take at most 64 voxels per axis, counted from the corner of a box, and return the steps too."""
+    """Take at most 48 voxels per axis, counted from the corner of a box, and return the steps too."""
     steps = tuple(-(-(end - first) // SAMPLES_PER_AXIS) for first, end in box)
     return data[_slices(box, steps)], steps
 
@@ -232,9 +236,17 @@ def _largest_piece(tissue: np.ndarray, box: Box, steps: tuple[int, ...]) -> Box:
 
 
 def _refined(
-    data: np.ndarray, field: Box, box: Box, reach: int, threshold: float | None, fill: np.number | None = None
+    data: np.ndarray, field: Box, box: Box, reach: int, shows_tissue: Callable[[np.ndarray], np.ndarray]
 ) -> Box:
-    """Move each side of a box, by at most `reach` voxels, to the outermost plane that shows tissue."""
+    """Move each side of a box, by at most `reach` voxels, to the outermost plane that shows tissue.
+
+    Args:
+        data: Intensities [X, Y, Z].
+        field: The part that holds an image.
+        box: What is known so far.
+        reach: In voxels.
+        shows_tissue: Tells which planes [N, Y, Z] do, [N].
+    """
     around = [
         (max(low, first - reach), min(high, end + reach)) for (first, end), (low, high) in zip(box, field, strict=True)
     ]
@@ -243,18 +255,22 @@ def _refined(
         (low, high), sides = around[axis], []
         for slab in ((low, min(high, first + reach + 1)), (max(low, end - reach - 1), high)):
             part = data[_slices([*around[:axis], slab, *around[axis + 1 :]])]
-            shown = _planes_of_tissue(np.moveaxis(part, axis, 0), threshold, fill)
-            sides.append(slab[0] + np.flatnonzero(shown))
+            sides.append(slab[0] + np.flatnonzero(shows_tissue(np.moveaxis(part, axis, 0))))
         refined.append((int(sides[0][0]) if sides[0].size else first, int(sides[1][-1]) + 1 if sides[1].size else end))
     return tuple(refined)
 
 
-def _planes_of_tissue(planes: np.ndarray, threshold: float | None, fill: np.number | None) -> np.ndarray:
-    """Return which planes [N, Y, Z] show tissue: what is no fill, or blocks of voxels that are bright on average."""
-    if threshold is None:
-        return np.asarray((planes != fill).any(axis=(1, 2)))
+def _planes_of_others(planes: np.ndarray, fill: np.number) -> np.ndarray:
+    """Return which planes [N, Y, Z] show two voxels beside each other that are no fill: one alone is a spike."""
+    others = planes != fill
+    beside = (others[:, 1:] & others[:, :-1]).any(axis=(1, 2)) | (others[:, :, 1:] & others[:, :, :-1]).any(axis=(1, 2))
+    return np.asarray(beside)
+
+
+def _planes_of_tissue(planes: np.ndarray, air: float, threshold: float) -> np.ndarray:
+    """Return which planes [N, Y, Z] show tissue: some blocks of voxels that are bright on average, whatever spikes."""
     _, depth, width = planes.shape
-    even = planes[:, : depth // 2 * 2, : width // 2 * 2].astype(np.float32)
+    even = np.minimum(planes[:, : depth // 2 * 2, : width // 2 * 2], 2 * threshold - air, dtype=np.float32)
     blocks = even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
     return np.asarray(np.count_nonzero(blocks > 4 * threshold, axis=(1, 2)) >= MIN_BLOCKS)
 

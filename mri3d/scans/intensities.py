@@ -1,10 +1,13 @@
 """What the intensities of a scan mean: tissue apart from air, and both apart from spikes."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 LIMIT_PERCENTILES = (0.1, 99.9)
 TISSUE_FROM = 1 / 3  # of the way from air to the mean tissue
 MAX_ROUNDS = 6
+PLACES_AT_ONCE = 1 << 15  # 27 voxels of each, and where they lie, take 21 MB
 
 
 def otsu_threshold(values: np.ndarray, num_bins: int = 256) -> float:
@@ -69,9 +72,9 @@ def spike_free_limits(
     if low == high and fill is None:
         return part.min(), part.max()
     part = _in_memory_order(part)
-    brighter = _local_medians(part, part > high, fill, instead=low)
-    darker = _local_medians(part, part < low, fill, instead=high)
-    return min([low, *darker]), max([high, *brighter])
+    highest = max([high, *(medians.max() for medians in _local_medians(part, part > high, fill, instead=low))])
+    lowest = min([low, *(medians.min() for medians in _local_medians(part, part < low, fill, instead=high))])
+    return lowest, highest
 
 
 def clipped(values: np.ndarray, limits: tuple[np.number, np.number]) -> np.ndarray:
@@ -79,16 +82,21 @@ def clipped(values: np.ndarray, limits: tuple[np.number, np.number]) -> np.ndarr
     return np.asarray(np.clip(values, *limits) if limits[0] < limits[1] else values, np.float32)
 
 
-def _local_medians(data: np.ndarray, where: np.ndarray, fill: np.number | None, instead: np.number) -> np.ndarray:
-    """Return the median of the 27 voxels around each place but those of the fill, which count as `instead`."""
+def _local_medians(
+    data: np.ndarray, where: np.ndarray, fill: np.number | None, instead: np.number
+) -> Iterator[np.ndarray]:
+    """Yield the medians of the 27 voxels around places but those of the fill, which count as `instead`, in parts."""
     if fill is not None:
         where &= data != fill
     offsets = np.indices((3, 3, 3)).reshape(3, -1) - 1
-    at = zip(np.unravel_index(np.flatnonzero(where), data.shape), offsets, data.shape, strict=True)
-    values = data[tuple(np.clip(places[:, None] + offset, 0, side - 1) for places, offset, side in at)]
-    if fill is not None:
-        values[values == fill] = instead
-    return np.partition(values, 13, axis=1)[:, 13]
+    found = np.flatnonzero(where)
+    for first in range(0, len(found), PLACES_AT_ONCE):
+        at = np.unravel_index(found[first : first + PLACES_AT_ONCE], data.shape)
+        around = zip(at, offsets, data.shape, strict=True)
+        values = data[tuple(np.clip(places[:, None] + offset, 0, side - 1) for places, offset, side in around)]
+        if fill is not None:
+            values[values == fill] = instead
+        yield np.partition(values, 13, axis=1)[:, 13]
 
 
 def _in_memory_order(data: np.ndarray) -> np.ndarray:

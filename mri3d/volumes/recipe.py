@@ -12,7 +12,7 @@ from mri3d.arguments import plain
 from mri3d.errors import UserError, option
 from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.head import Box, Head, find_head, head_warnings
-from mri3d.scans.label_map import what_labels
+from mri3d.scans.label_map import label_warnings, what_labels
 from mri3d.scans.sampled_head import sampled_head
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
 from mri3d.volumes.checks import as_json, by, check_choice, checked_box, checked_sides
@@ -182,8 +182,10 @@ class Recipe:
         """
         placed = self._place(scan)
         spacing_mm = np.linalg.norm(placed.affine[:3, :3], axis=0)
-        told = head_warnings(placed.data, placed.box, spacing_mm) if self.crop == "head" else ()
-        return (*told, *self.cohort_warnings(scan))
+        told = self.cohort_warnings(scan)
+        if self.crop == "head":
+            told = (*label_warnings(placed.data), *head_warnings(placed.data, placed.box, spacing_mm), *told)
+        return told
 
     def cohort_warnings(self, scan: Scan) -> tuple[str, ...]:
         """List in what a scan differs from the cohort that a native recipe has seen, one sentence each."""

@@ -69,6 +69,20 @@ def test_a_spike_changes_nothing(head, spike, at):
     assert found.threshold == pytest.approx(expected.threshold, rel=0.01)
 
 
+@pytest.mark.parametrize("num_spikes", [20, 200])
+@pytest.mark.parametrize("value", [65535.0, 1.0])
+@pytest.mark.parametrize("noise", [0.0, 8.0])
+def test_spikes_anywhere_change_nothing(head, num_spikes, value, noise):
+    random = np.random.default_rng(0)
+    scan = np.hypot(head + random.normal(0, noise, SHAPE), random.normal(0, noise, SHAPE)).astype(np.float32)
+    spiked = scan.copy()
+    spiked.flat[random.choice(scan.size, num_spikes, replace=False)] = value
+    found, expected = find_head(spiked), find_head(scan)
+    assert found.box == expected.box
+    assert found.limits == pytest.approx(expected.limits, rel=0.02)  # 0.07 % of the voxels move a percentile of 99.9
+    assert found.threshold == pytest.approx(expected.threshold, rel=0.02)
+
+
 def test_what_lies_beside_the_head_is_left_out(head):
     head[distance(np.array([55.0, 5.0, 60.0]), np.full(3, 4.0)) < 1] = 160
     assert_box(find_head(head).box)

@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mri3d.scans.label_map import what_labels
+from mri3d.scans.label_map import label_warnings, what_labels
 from mri3d.scans.scan import read_scan
 from tests.scans.phantom import SHARED_DATA, needs_shared_data
 
@@ -25,10 +25,21 @@ def test_parcels_are_a_label_map_whatever_their_names():
     assert what_labels(np.asfortranarray(names.astype(np.float32))) == "a label map"
 
 
-def test_tissue_classes_are_a_label_map_and_a_drawing_is_none():
-    classes = BALL.astype(np.uint8) + (np.indices(SHAPE)[0] > 20) * BALL
-    assert what_labels(classes) == "a label map"
-    assert what_labels(classes * np.uint8(60)) == ""
+@pytest.mark.parametrize("names", [(1, 2), (1, 4), (2, 9), (10, 3)])
+def test_tissue_classes_are_a_label_map(names):
+    right = np.indices(SHAPE)[0] > 20
+    classes = BALL * np.where(right, *names)
+    assert what_labels(classes.astype(np.uint8)) == "a label map"
+    assert what_labels(classes.astype(np.float32).transpose(2, 0, 1)) == "a label map"
+
+
+@pytest.mark.parametrize("names", [(60, 120), (2, 41), (17, 53), (-1, 2)])
+def test_few_values_that_may_be_a_drawing_are_told(names):
+    drawing = BALL * np.where(np.indices(SHAPE)[0] > 20, *names).astype(np.int16)
+    assert what_labels(drawing) == ""
+    told = ", ".join(map(str, sorted({0, *names})))
+    assert label_warnings(drawing) == (f"its values are {told} only, as those of labels are, and not of a scan",)
+    assert label_warnings(drawing + np.random.default_rng(0).integers(0, 2, SHAPE)) == ()
 
 
 @pytest.mark.parametrize("levels", [20, 60, 255])
@@ -51,4 +62,5 @@ def test_real_scans_and_their_segmentations():
     maps = sorted((SHARED_DATA / "ixi/segmentation").glob("*.nii.gz"))[:20:5]
     brains = sorted((SHARED_DATA / "depression-bids").rglob("*T1w.nii.gz"))[:1]
     assert {what_labels(read_scan(path).data) for path in (*scans, *brains)} == {""}
+    assert {label_warnings(read_scan(path).data) for path in (*scans, *brains)} == {()}
     assert {what_labels(np.asarray(nib.load(path).dataobj)) for path in maps} == {"a label map"}
