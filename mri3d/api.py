@@ -67,7 +67,7 @@ def evaluate(
                     "splits": repr(chosen),
                     "seed": seed,
                     "outcome": study.outcome.to_json(),
-                    "recipe": repr(study.recipe),
+                    "recipe": repr(study.recipe).replace(", version=1)", ")"),  # as mri3d up to 0.2 wrote it
                 }
                 claim_evaluation(place, settings, resumed=resumed)
                 claim(place, cohort, validation.folds, None, resumed=resumed)

@@ -18,6 +18,7 @@ from mri3d.evaluation.splits import Fold, fold_texts
 from mri3d.files import as_utf8, write_bytes, write_json, write_text
 from mri3d.temporaries import sweep
 
+_Facts = dict[str, str | bool]
 _MAX_PATH_BYTES = 1 << 14  # with what is said of a scan, and its quotes
 
 
@@ -40,10 +41,10 @@ def claim(
     """
     table = _cohort_table(cohort, folds)
     if resumed:
-        if not _is_of(folder / "cohort.csv", table):
+        if told := _difference(folder / "cohort.csv", table):
             raise UserError(
-                f"the cohort is not the one that {folder} began with: its cohort.csv has other scans, labels or folds. "
-                "Sessions that it has learnt from could be tested. Start a new run."
+                f"the cohort is not the one that {folder} began with: its cohort.csv has {told}. Sessions that it has "
+                "learnt from could be tested. Start a new run."
             )
         return
     try:
@@ -94,18 +95,30 @@ def _cohort_table(cohort: Cohort, folds: Sequence[Fold]) -> bytes:
     return as_utf8(cohort.to_csv(dict(zip(cohort.ids, fold_texts(folds, len(cohort.ids)), strict=True))))
 
 
-def _is_of(path: Path, table: bytes) -> bool:
-    """Return whether a `cohort.csv` is this one but for where scans lie, and how what is wrong with one is worded."""
-    expected = _facts(table)
+def _difference(path: Path, table: bytes) -> str:
+    """Describe what a `cohort.csv` has that this one has not; empty where they are the same.
+
+    Where scans lie is no difference, nor how what is wrong with one is worded.
+    """
+    expected, found = _facts(table), list[_Facts]()
     with suppress(OSError, ValueError, csv.Error):
         longest = len(table) + _MAX_PATH_BYTES * len(expected)
-        return path.is_file() and path.stat().st_size <= longest and _facts(path.read_bytes()) == expected
-    return False
+        if path.is_file() and path.stat().st_size <= longest:
+            found = _facts(path.read_bytes())
+    if found == expected:
+        return ""
+    sessions, others = ([row | {"fold": ""} for row in rows] for rows in (expected, found))
+    if sessions != others and sorted(sessions, key=str) == sorted(others, key=str):
+        return (
+            "the same sessions in another order, as that of a run may have which an earlier version began: since "
+            "mri3d 0.3 they are taken in order of their ids, and the folds depend on it"
+        )
+    return "other scans, labels or folds"
 
 
-def _facts(table: bytes) -> list[dict[str, str | bool]]:
+def _facts(table: bytes) -> list[_Facts]:
     """Read of a `cohort.csv` all by which a run is known."""
-    facts: list[dict[str, str | bool]] = []
+    facts: list[_Facts] = []
     for row in csv_cells(table.decode()):
         facts.append({name: cell for name, cell in row.items() if name not in ("scan", "warnings")})
         facts[-1]["left_out"] = bool(row.get("left_out"))
@@ -133,9 +146,12 @@ def claim_evaluation(folder: Path, settings: Mapping[str, Any], *, resumed: bool
         found = {}
     found = found if isinstance(found, dict) else {}
     if other := [name for name, value in settings.items() if found.get(name) != value]:
+        recipe = str(found.get("recipe"))
+        begun_before = "recipe" in other and recipe.startswith("Recipe(") and "version=" not in recipe
+        hint = " One that mri3d up to 0.2 began goes on with version=1 of its recipe." if begun_before else ""
         raise UserError(
             f"{folder} is of an evaluation with another {' and '.join(other)}, whose checkpoints would be taken for "
-            "this one's. Give each evaluation a folder of its own."
+            f"this one's. Give each evaluation a folder of its own.{hint}"
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 from mri3d import Holdout, KFold, Nested, Study, UserError, evaluate, models
 from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.models.network.learner import Learner
+from mri3d.volumes.recipe import Recipe
 from tests.studies import class_study, cnn, planted
 
 RIDGE = models.Ridge(num_components=0.9, inner_folds=2)
@@ -106,6 +107,21 @@ def test_a_folder_of_something_else_is_refused(tmp_path, change, message):
     evaluate(**options, folder=tmp_path)
     with pytest.raises(UserError, match=message):
         evaluate(**options | change, folder=tmp_path)
+
+
+def test_an_evaluation_of_an_earlier_version_goes_on_by_its_recipe(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(study.volumes, "recipe", Recipe("native", shape=study.volumes.shape[1:], version=1))
+    evaluate(study, RIDGE, KFold(folds=2), folder=tmp_path)
+    shape = ", ".join(map(str, study.volumes.shape[1:]))
+    written = json.loads((tmp_path / "evaluation.json").read_bytes())["recipe"]
+    assert written == (  # what mri3d 0.2 wrote
+        "Recipe(resolution='native', orientation='ras', crop='head', resize='pad', intensity='zscore', "
+        f"shape=({shape}), spacing_mm=None)"
+    )
+    evaluate(study, RIDGE, KFold(folds=2), folder=tmp_path)
+    study.volumes.recipe = replace(study.volumes.recipe, version=2)
+    with pytest.raises(UserError, match=r"with another recipe, .* up to 0\.2 began goes on with version=1 of its reci"):
+        evaluate(study, RIDGE, KFold(folds=2), folder=tmp_path)
 
 
 def test_more_epochs_go_on_in_the_same_folder(study, tmp_path, steps):

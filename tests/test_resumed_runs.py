@@ -118,6 +118,19 @@ def test_run_whose_data_are_others_by_now_is_not_gone_on_with(tmp_path, cohort, 
     assert files_of(tmp_path / "run") == kept
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_another_order_of_the_same_rows_is_told(tmp_path, seed):
+    """As earlier versions had it, which took rows as they stand in the table; the folds' rows hang on it."""
+    order = np.random.default_rng(seed).permutation([3, 0, 2, 1])
+    folds = [Fold(0, 0, order[:2], order[2:3], order[3:])]
+    claim(tmp_path / "run", Cohort(tuple(SESSIONS[row] for row in order)), FOLDS, {"seed": 0}, resumed=False)
+    for now in (FOLDS, folds):
+        with pytest.raises(UserError, match=r"the same sessions in another order.*in order of their ids.*new run\.$"):
+            claim(tmp_path / "run", Cohort(SESSIONS), now, {"seed": 0}, resumed=True)
+    with pytest.raises(UserError, match="has other scans, labels or folds"):
+        claim(tmp_path / "run", changed(label="b"), FOLDS, {"seed": 0}, resumed=True)
+
+
 @pytest.mark.parametrize(
     "cohort", [b"", b"subject\n", b"\xff", b'"', b"a" * 200_000, "folder", "pipe", None], ids=range(8)
 )

@@ -162,10 +162,13 @@ class GridSearch:
         write_json(path, found | {"sha256": digest_json(found)})
 
     def _read(self, path: Path, identity: str) -> Search | None:
-        """Read what an earlier start of the run found; None if that was another choice, or is damaged."""
+        """Read what an earlier start of the run found; None if that was another choice, or is damaged.
+
+        mri3d up to 0.2 wrote no digest. Its choices are made again, since damage to one could not be told.
+        """
         try:
             found = json.loads(path.read_bytes())
-            if found.pop("sha256") != digest_json(found) or found["identity"] != identity:
+            if found.pop("sha256", None) != digest_json(found) or found["identity"] != identity:
                 return None
         except FileNotFoundError:
             return None

@@ -1,9 +1,9 @@
 """The volumes of a cohort: made from the scans once, then read from the cache folder, checked at every read.
 
 A cached volume is a `.npy` file with a CRC-32 as four more bytes. Its name is the hash of the scan (header and voxels),
-of the recipe and of the smoothing, so it is never stale. The CRC is that of the name and the file's bytes, so that a
-volume under another's name is found out as damage is. It is written whole or not at all, and made again should it be
-damaged.
+of the recipe, of the smoothing and of the format of the file, so it is never stale. The CRC is that of the name and the
+file's bytes, so that a volume under another's name is found out as damage is. It is written whole or not at all, and
+made again should it be damaged.
 """
 
 import errno
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 CRC_BYTES = 4
 FLOAT = np.dtype("<f4")  # on disk, whatever the machine
+FORMAT = "CRC of name and volume"  # part of each name: versions that write files otherwise do not take each other's
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -137,7 +138,7 @@ class Volumes:
         return buffer.getvalue()
 
     def _path(self, row: int) -> Path:
-        return self.folder / f"{files.digest_json([self.digests[row], self.recipe.digest()])}.npy"
+        return self.folder / f"{files.digest_json([self.digests[row], self.recipe.digest(), FORMAT])}.npy"
 
     def _read(self, row: int) -> np.ndarray | None:
         """Read a volume from the cache: None where there is none, or only a damaged one."""

@@ -82,12 +82,16 @@ class Recipe:
             )
 
     def arguments(self) -> dict[str, Any]:
-        """Return the constructor's arguments as JSON values."""
-        return {name: as_json(value) for name, value in asdict(self).items()}
+        """Return the constructor's arguments as JSON values; without a `version` where it is 1.
+
+        What mri3d up to 0.2 hashed of a recipe to know a training and a run by had none.
+        """
+        arguments = {name: as_json(value) for name, value in asdict(self).items()}
+        return {name: value for name, value in arguments.items() if (name, value) != ("version", 1)}
 
     def digest(self) -> str:
         """Hash what decides the volume of a scan."""
-        return files.digest_json({**self.arguments(), "spacing_mm": None})
+        return files.digest_json({"version": self.version, **self.arguments(), "spacing_mm": None})
 
     @property
     def volume_shape(self) -> Sides:

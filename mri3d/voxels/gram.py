@@ -20,6 +20,9 @@ from mri3d.voxels.blocks import BUDGET_BYTES, each_block
 
 log = logging.getLogger(__name__)
 
+FORMAT = "name, products, sums"
+"""Part of each file's name: versions of mri3d that write other arrays do not take each other's files for damaged."""
+
 
 @dataclass(frozen=True, eq=False)
 class Gram:
@@ -161,7 +164,7 @@ def _square(block: np.ndarray) -> np.ndarray:
 
 def _path(volumes: VolumeSequence) -> Path:
     assert volumes.recipe is not None, "volumes on disk come from scans"
-    name = digest_json({"volumes": list(volumes.digests), "recipe": volumes.recipe.digest()})
+    name = digest_json({"volumes": list(volumes.digests), "recipe": volumes.recipe.digest(), "format": FORMAT})
     return cache_folder() / "gram" / f"{name}.npz"
 
 

@@ -16,6 +16,7 @@ from mri3d.models.model import TrainingSet
 from mri3d.outcome import Line
 from mri3d.records import write_scores
 from mri3d.study import Study
+from mri3d.volumes.recipe import Recipe
 
 CLASSES = ("control", "patient")
 
@@ -248,3 +249,14 @@ def test_without_a_test_there_are_no_scores_and_no_predictions(which, request, t
     assert results.headline() == (
         f"none: trained on all {len(study.ids)} subjects, so nothing says how good the model is"
     )
+
+
+def test_digest_of_a_run_of_an_earlier_version_is_what_it_was(tmp_path):
+    values = (np.arange(20 * 7 * 8 * 9) * 7919 % 1009).reshape(20, 7, 8, 9)
+    study = Study.from_arrays(values, ["control", "patient"] * 10, [f"s{row:02}" for row in range(20)])
+    found = []
+    for version in (1, 2):
+        study.volumes.recipe = Recipe("native", shape=(7, 8, 9), version=version)
+        found.append(CrossValidation.of(study, Peer(), KFold(folds=2), seed=3, folder=tmp_path).digest)
+    assert found[0] == "8e8071dc237c28bda693dbffd75ba7dea30ed6428f9f252d4737cd7f07352efe"  # by mri3d 0.2
+    assert found[1] != found[0]

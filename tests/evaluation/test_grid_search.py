@@ -1,5 +1,6 @@
 """Variants of a model: options set on a copy, those that are none named by their path; and what a choice is of."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -138,6 +139,22 @@ def test_a_damaged_note_of_a_choice_is_no_choice(tmp_path, fits, number):
     again.fit(rows_of(STUDY, tmp_path))
     np.testing.assert_array_equal(again.search_.validation_scores, first.search_.validation_scores)
     assert len(fits) in (1, 5)  # a blank that became another changes nothing
+
+
+def test_a_choice_of_an_earlier_version_is_made_again_and_not_called_damaged(tmp_path, fits, caplog):
+    first = search()
+    first.fit(rows_of(STUDY, tmp_path))
+    (path,) = tmp_path.rglob("*_inner.json")
+    note = json.loads(path.read_bytes())
+    del note["sha256"]  # which mri3d 0.2 did not write
+    path.write_text(json.dumps(note))
+    fits.clear()
+    again = search()
+    again.fit(rows_of(STUDY, tmp_path))
+    assert len(fits) == 5
+    assert "damaged" not in caplog.text
+    assert "sha256" in json.loads(path.read_bytes())
+    np.testing.assert_array_equal(again.search_.validation_scores, first.search_.validation_scores)
 
 
 def test_a_choice_among_networks_that_trained_for_longer_is_another(tmp_path, monkeypatch, one_core):

@@ -4,12 +4,14 @@ import logging
 import pickle
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mri3d.errors import UserError
+from mri3d.files import digest_json
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
@@ -100,6 +102,23 @@ def test_damage_is_noticed_told_and_mended(volumes, caplog):
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert f"{path} is damaged; it is made again from {volumes.scans[0]}" in caplog.text
         assert path.read_bytes() == good
+
+
+def test_volumes_of_earlier_versions_are_neither_taken_nor_damaged(volumes, caplog):
+    volumes.recipe = Recipe(resolution=8, crop="none", version=1)
+    volumes.folder.mkdir()
+    older = {}
+    for digest in volumes.digests:  # as mri3d 0.2 wrote them: other names, and the CRC of the bytes alone
+        path = volumes.folder / f"{digest_json([digest, volumes.recipe.digest()])}.npy"
+        np.save(path, np.zeros(volumes.shape, np.float32))
+        path.write_bytes(path.read_bytes() + zlib.crc32(path.read_bytes()).to_bytes(4, "little"))
+        older[path] = path.read_bytes()
+    volumes.fill()
+    for row in range(4):
+        np.testing.assert_array_equal(volumes[row], volumes.recipe.volume(read_scan(volumes.scans[row])))
+    assert "damaged" not in caplog.text
+    assert len(cached(volumes)) == 8
+    assert {path: path.read_bytes() for path in older} == older
 
 
 def test_a_scan_replaced_since_the_audit_is_named(volumes):

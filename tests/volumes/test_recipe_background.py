@@ -160,9 +160,3 @@ def test_what_is_no_intensity_is_named_unless_the_cube_takes_it():
         assert 0.8 < cube.max() < 1.02
     with pytest.raises(ScanError, match="label map"):
         Recipe(20).volume(scan_of(np.kron(tissues, np.ones((2, 2, 2), np.uint8)), oblique_affine()))
-
-
-def test_version_1_of_the_recipe_still_gives_its_volumes():
-    scan = scan_of(in_air(brain()))
-    assert Recipe(20, version=1).digest() != Recipe(20).digest()
-    assert Recipe(20, version=1).volume(scan).shape == (1, 20, 20, 20)

@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import Normalizer, StandardScaler
 
+from mri3d.files import digest_json
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.sequence import InMemory
@@ -99,6 +100,19 @@ def test_damaged_file_is_noticed_and_made_again(volumes, tmp_path, caplog):
     assert_array_equal(first.products, again.products)
     path.write_bytes(damaged[:100])
     assert_array_equal(gram(volumes).products, first.products)
+
+
+def test_matrix_of_an_earlier_version_is_neither_taken_nor_damaged(volumes, tmp_path, caplog):
+    name = digest_json({"volumes": list(volumes.digests), "recipe": volumes.recipe.digest()})
+    path = tmp_path / f"cache/gram/{name}.npz"  # where mri3d 0.2 had it, without its name in it
+    path.parent.mkdir(parents=True)
+    np.savez(path, products=np.zeros((11, 11)), sums=np.zeros(11))
+    before = path.read_bytes()
+    whole = flat(volumes)
+    assert_allclose(gram(volumes).products, whole @ whole.T, rtol=1e-13)
+    assert "damaged" not in caplog.text
+    assert path.read_bytes() == before
+    assert len(cached_files(tmp_path)) == 2
 
 
 def test_other_order_or_recipe_is_another_file(volumes, tmp_path):

@@ -25,8 +25,9 @@ from mri3d.models.classical.grid import ParameterGrid
 from mri3d.models.classical.inner_folds import InnerFold, inner_folds_that_fit
 from mri3d.models.classical.loading import check_arrays
 from mri3d.models.classical.search import fit_decision, outside, search, truncated
+from mri3d.models.classical.tasks import check_task
 from mri3d.models.model import Search, Setting, TrainingSet, options_text
-from mri3d.outcome import TASKS, Line, Outcome, check_debias
+from mri3d.outcome import TASKS, Line, check_debias
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.volumes.smoothing import smooth
 from mri3d.voxels.gram import row_products
@@ -132,7 +133,7 @@ class ClassicalModel(ABC):
             UserError: The model does not predict such an outcome, the grid is empty or impossible for so many rows, or
                 a class is too small for the inner folds.
         """
-        self._check_task(training.outcome)
+        check_task(self.name, self.tasks, training.outcome)
         check_debias(self.debias, training.outcome)
         self._plan(training)
 
@@ -273,19 +274,6 @@ class ClassicalModel(ABC):
         )
         self.projection_ = projection.unscaled() if isinstance(decision, LinearDecision) else projection
         self.decision_, self.volume_shape_ = decision, volumes.shape
-
-    def _check_task(self, outcome: Outcome) -> None:
-        """Refuse an outcome that the model does not predict, and name the models that do."""
-        if outcome.task in self.tasks:
-            return
-        from mri3d.models.classical.models import CLASSICAL  # here: they are built on this file
-
-        nouns = " and ".join(TASKS[task].outcome.noun for task in self.tasks)
-        others = "".join(f"{model.name}, " for model in CLASSICAL if outcome.task in model.tasks)
-        raise UserError(
-            f"{option('model', self.name)} predicts {nouns} only, and {option('task', outcome.task)} asks for "
-            f"{outcome.noun}. Use {others}{'or ' if others else ''}a network."
-        )
 
     def _grid(self) -> ParameterGrid:
         return ParameterGrid.of(self.num_components, **self.decision_parameters())

@@ -24,9 +24,10 @@ def check_batches(make: TrainerMaker, num_batches: Mapping[str, int]) -> None:
                 f"the trainer cannot train as it is set: {option(f'trainer.limit_{name}_batches', limit)} leaves none "
                 f"of the {number} {name} batches. Leave it out."
             )
-    every, limit = settings.get("val_check_interval"), settings.get("limit_train_batches", 1.0)
+    every, limit = settings.get("val_check_interval"), settings.get("limit_train_batches")
     number = num_batches["train"]
-    number = min(number, limit) if isinstance(limit, int) else int(number * limit)
+    if limit is not None:
+        number = min(number, limit) if isinstance(limit, int) else int(number * limit)
     if type(every) is int and every > number and settings.get("check_val_every_n_epoch", 1) is not None:
         raise UserError(
             f"{option('trainer.val_check_interval', every)} is more than the {number} batches of an epoch: there would "

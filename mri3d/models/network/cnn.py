@@ -152,49 +152,16 @@ class CNN:
         log.log(logging.DEBUG if training.inner else logging.INFO, "network\n%s", summary)
         outcome, seen = training.outcome, training.targets[training.train_rows]
         self.outcome_, self.scaling_, self.line_ = outcome, outcome.scaling(seen), None
-        objective = outcome.objective(seen, self.scaling_)
         learner = Learner(
             network,
-            objective=objective,
+            objective=outcome.objective(seen, self.scaling_),
             optimizer=self.optimizer,
             seed=training.seed,
             identity=self._identity(training),
+            former=self._former_identity(training),
         )
-        folder = training.checkpoints
-        best = Checkpoint(folder, "best", monitor="val_loss")
-        bar = sys.stderr.isatty() and getattr(self.trainer, "keywords", {}).get("enable_progress_bar", True)
-        guessing = objective.guessing(training.targets[training.validation_rows])
-        history = History(guessing=guessing, lines=not bar, inner=training.inner)
-        patience = outcome.patience if self.patience is None else self.patience
-        early_stopping = [] if patience is None else [Patience(patience)]
-        last = folder / "last.ckpt"
-        stopping = Stopping(last)
-        callbacks = [history, *early_stopping, stopping, *([TQDMProgressBar()] if bar else [])]
-        if not training.inner:
-            callbacks += [Board(summary, outcome), LearningRateMonitor("step")]
-        callbacks += [best, Checkpoint(folder, "last")]
-        trainer = build_trainer(self.trainer, training, callbacks, bar=bar)
-        checkpoints = checkpoints_of(trainer)
-        if trainer.num_nodes > 1:
-            log.info("waiting for the processes of all %d nodes", trainer.num_nodes)
-        with (
-            quiet_libraries(),
-            named_resumption(checkpoints, stopping),
-            named_misuse(),
-            named_interrupts(),
-            named_worker_deaths(),
-        ):
-            trainer.fit(learner, self._data(training), ckpt_path=last if last.is_file() else None, weights_only=True)
-        if not best.best_model_path:
-            raise UserError("no epoch was completed and validated. Give the trainer more epochs, steps or time.")
-        trainer.strategy.barrier()
-        name = "last" if patience is None else "best"
-        kept = trainer.strategy.broadcast(str(folder / f"{name}.ckpt"))  # each process may have a folder of its own
-        checkpoints.token = trainer.strategy.broadcast(checkpoints.token)
-        checkpoints.load_weights(Path(kept), learner)
-        trainer.strategy.barrier()  # the first process may remove the folder once it goes on
-        self.network_, self.history_ = network.eval(), history.epochs
-        self.device_ = trainer.strategy.root_device
+        self.history_, self.device_ = self._train(learner, training, summary)
+        self.network_ = network.eval()
         if self.debias and not training.inner:  # a choice is made by what the models predict, uncorrected
             held_out = training.validation_rows
             self.line_ = correcting_line(outcome, training.targets[held_out], self.predict(training.volumes, held_out))
@@ -265,12 +232,51 @@ class CNN:
         model.line_ = None if line is None else Line(**line)
         return model
 
+    def _train(
+        self, learner: Learner, training: TrainingSet, summary: str
+    ) -> tuple[list[dict[str, float]], torch.device]:
+        """Train, put the weights that are kept into the learner, and return the history and where it was trained."""
+        folder, targets = training.checkpoints, training.targets[training.validation_rows]
+        bar = sys.stderr.isatty() and getattr(self.trainer, "keywords", {}).get("enable_progress_bar", True)
+        history = History(guessing=learner.objective.guessing(targets), lines=not bar, inner=training.inner)
+        patience = training.outcome.patience if self.patience is None else self.patience
+        best, last = Checkpoint(folder, "best", monitor="val_loss"), folder / "last.ckpt"
+        stopping = Stopping(last)
+        patiently = [] if patience is None else [Patience(patience)]
+        callbacks = [history, *patiently, stopping, *([TQDMProgressBar()] if bar else [])]
+        callbacks += [] if training.inner else [Board(summary, training.outcome), LearningRateMonitor("step")]
+        callbacks += [best, Checkpoint(folder, "last")]
+        trainer = build_trainer(self.trainer, training, callbacks, bar=bar)
+        checkpoints = checkpoints_of(trainer)
+        if trainer.num_nodes > 1:
+            log.info("waiting for the processes of all %d nodes", trainer.num_nodes)
+        named = named_resumption(checkpoints, stopping)
+        with quiet_libraries(), named, named_misuse(), named_interrupts(), named_worker_deaths():
+            trainer.fit(learner, self._data(training), ckpt_path=last if last.is_file() else None, weights_only=True)
+        if not best.best_model_path:
+            raise UserError("no epoch was completed and validated. Give the trainer more epochs, steps or time.")
+        trainer.strategy.barrier()
+        name = "last" if patience is None else "best"
+        kept = trainer.strategy.broadcast(str(folder / f"{name}.ckpt"))  # each process may have a folder of its own
+        checkpoints.token = trainer.strategy.broadcast(checkpoints.token)
+        checkpoints.load_weights(Path(kept), learner)
+        trainer.strategy.barrier()  # the first process may remove the folder once it goes on
+        return history.epochs, trainer.strategy.root_device
+
     def _identity(self, training: TrainingSet) -> str:
         """Hash what a checkpoint must have in common with the fit that goes on from it."""
         recipe, call = training.volumes.recipe, getattr(self.optimizer, "func", self.optimizer)
         options = sorted(map(str, getattr(self.optimizer, "keywords", {}).items()))
         optimizer = [getattr(call, "__module__", ""), getattr(call, "__qualname__", ""), options]
         return digest_json([self.arguments_, recipe.arguments() if recipe else None, optimizer, str(self.augmentation)])
+
+    def _former_identity(self, training: TrainingSet) -> str:
+        """Hash what mri3d 0.1 did, whose volumes came from scans and had one channel; empty for others."""
+        recipe = training.volumes.recipe
+        if recipe is None or recipe.version > 1 or self.arguments_["num_channels"] > 1:
+            return ""
+        arguments = {name: value for name, value in self.arguments_.items() if name != "num_channels"}
+        return digest_json([arguments, recipe.arguments()])
 
     def _workers(self) -> int:
         if self.num_workers is not None:

@@ -125,14 +125,23 @@ class Learner(pl.LightningModule):
         optimizer: Called with the parameters; its learning rate is the peak of the cycle.
         seed: Of the run; what the network draws at random (dropout) follows from it, the epoch and the rank.
         identity: Of network and volumes; a checkpoint of another is refused.
+        former: What an earlier version took for it; empty where it had no such training.
     """
 
     def __init__(
-        self, network: nn.Module, *, objective: Objective, optimizer: OptimizerMaker, seed: int, identity: str = ""
+        self,
+        network: nn.Module,
+        *,
+        objective: Objective,
+        optimizer: OptimizerMaker,
+        seed: int,
+        identity: str = "",
+        former: str = "",
     ) -> None:
         super().__init__()
         self.network, self.objective = network, objective
         self.optimizer_maker, self.seed, self.identity = optimizer, seed, identity
+        self.identities = (identity, former or identity)
         self.train_loss = MeanMetric(nan_strategy=math.nan)  # by default NaN is dropped, and a divergence goes unseen
         self.val_loss = MeanMetric(nan_strategy=math.nan)
         self.val_scores = objective.scores()
@@ -205,7 +214,7 @@ class Learner(pl.LightningModule):
         Raises:
             UserError: The checkpoint is of another network, or of other volumes.
         """
-        if checkpoint.get("identity", "") != self.identity:
+        if checkpoint.get("identity", "") not in self.identities:
             raise UserError(
                 "the run's checkpoint is of another network, optimizer, augmentation, batch size or preprocessing than "
                 "its config.yaml says by now. Undo the changes there, or start a new run."

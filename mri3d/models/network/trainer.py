@@ -113,7 +113,7 @@ def count_processes(make: TrainerMaker) -> int:
     """
     with quiet_libraries(), named_settings():
         trainer = make(logger=False, enable_checkpointing=False)
-    _check_values({name: getattr(trainer, name) for name in CHECKED})
+    _check_values({name: getattr(trainer, name, None) for name in CHECKED})
     strategy = getattr(make, "keywords", {}).get("strategy", "auto")
     if strategy not in ("auto", "ddp") and not (strategy == "single_device" and trainer.world_size == 1):
         raise UserError(
@@ -137,19 +137,29 @@ def _check_values(values: Mapping[str, Any]) -> None:
     for name, left in (("train", "learn from"), ("val", "stop by")):
         if values.get(f"limit_{name}_batches") == 0:
             raise UserError(f"{option(f'trainer.limit_{name}_batches', 0)} leaves nothing to {left}. Leave it out.")
-    for name in ("max_epochs", "max_steps", "accumulate_grad_batches"):
-        if values.get(name) == 0:
-            raise UserError(f"{option(f'trainer.{name}', 0)} leaves no time to learn. Give 1 or more.")
-    if values.get("val_check_interval") == 0:
+    for name, least in (("max_epochs", -1), ("max_steps", -1), ("accumulate_grad_batches", 1)):
+        given = values.get(name)
+        if given is not None and (given == 0 or given < least):
+            raise UserError(f"{option(f'trainer.{name}', given)} leaves no time to learn. Give 1 or more.")
+    interval = values.get("val_check_interval")
+    if interval == 0:
         raise UserError(f"{option('trainer.val_check_interval', 0)} leaves nothing to stop by. Leave it out.")
-    if values.get("max_epochs") == -1 and values.get("max_steps") in (None, -1):
+    if not isinstance(interval, int | float | None):
         raise UserError(
-            f"{option('trainer.max_epochs', -1)} has no end, and the cycle of the learning rate needs a length. Give "
+            f"{option('trainer.val_check_interval', interval)} is no number. By a time, results would depend on how "
+            "fast the machine is: give a share of an epoch, or a number of batches."
+        )
+    most, max_time = values.get("max_epochs"), values.get("max_time")
+    endless = most == -1 or (most is None and max_time is not None)  # without a time, Lightning takes null as 1000
+    if endless and values.get("max_steps") in (None, -1):
+        raise UserError(
+            f"{option('trainer.max_epochs', most)} has no end, and the cycle of the learning rate needs a length. Give "
             f"{option('trainer.max_epochs')} or {option('trainer.max_steps')}."
         )
-    if not re.sub("[0: ]", "", str(values.get("max_time", 1))):
-        raise UserError(f"{option('trainer.max_time', values['max_time'])} leaves no time to learn. Leave it out.")
-    every, most = values.get("check_val_every_n_epoch"), values.get("max_epochs")
+    parts = list(max_time.values()) if isinstance(max_time, Mapping) else max_time
+    if not re.sub(r"[0:,. \[\]]", "", str(parts)):
+        raise UserError(f"{option('trainer.max_time', max_time)} leaves no time to learn. Leave it out.")
+    every = values.get("check_val_every_n_epoch")
     if every is not None and (every < 1 or 0 < (most or 0) < every):
         name = option("trainer.check_val_every_n_epoch", every)
         raise UserError(f"{name} leaves none of {most} epochs to stop by. Give 1.")

@@ -151,16 +151,33 @@ def test_a_write_that_is_cut_off_leaves_the_old_checkpoint(path, monkeypatch):
 
 # Those that earlier versions wrote: by torch, without a seal and without saying whose they are
 
+IDENTITIES = {
+    "0.1": "f47b7d6411a5154207de47283985f142aec44a942214c9fc5bcc2b29126a6670",
+    "0.2": "b0eae456d41404dd999040707bdb4df978f96e1ec37298970ccca36b2733ba7d",
+}
+"""What these versions wrote of the training below, of volumes of the only version of the recipe that they had."""
 
-def make_old(path):
+
+def earlier(folder):
+    """Give what a run of an earlier version learns from, whose volumes are of version 1 of the recipe."""
+    made = training(folder)
+    made.volumes.recipe = replace(made.volumes.recipe, version=1)
+    return made
+
+
+def make_old(path, **written: object):
     """Write a checkpoint again as an earlier version did."""
-    torch.save({name: value for name, value in read_checkpoint(path).items() if name != FIT}, path)
+    found = read_checkpoint(path)
+    found["callbacks"].pop("Stopping", None)
+    found["callbacks"].get("History", {}).pop("begun", None)
+    torch.save({name: value for name, value in found.items() if name != FIT} | written, path)
 
 
-def test_run_of_an_earlier_version_is_resumed_with_a_warning(tmp_path, caplog):
+@pytest.mark.parametrize("version", IDENTITIES)
+def test_run_of_an_earlier_version_is_resumed_with_a_warning(tmp_path, caplog, version):
     whole, begun, resumed = cnn(epochs=3), cnn(epochs=3), cnn(epochs=3)
-    whole.fit(training(tmp_path / "whole"))
-    made = training(tmp_path / "begun")
+    whole.fit(earlier(tmp_path / "whole"))
+    made = earlier(tmp_path / "begun")
 
     class CutOffError(Exception):
         """Stands for the machine going down."""
@@ -173,14 +190,39 @@ def test_run_of_an_earlier_version_is_resumed_with_a_warning(tmp_path, caplog):
         patch.setattr(Learner, "on_before_optimizer_step", cut_off)
         begun.fit(made)
     for name in ("best.ckpt", "last.ckpt"):
-        make_old(made.checkpoints / name)
+        make_old(made.checkpoints / name, identity=IDENTITIES[version])
     resumed.fit(made)
     assert weights(resumed) == weights(whole)
     (told,) = {message for message in caplog.messages if "last.ckpt" in message}
     assert "is of an earlier version, whose checkpoints have no digest" in told
-    assert FIT in read_checkpoint(made.checkpoints / "last.ckpt")
+    found = read_checkpoint(made.checkpoints / "last.ckpt")
+    assert FIT in found
+    assert found["identity"] == IDENTITIES["0.2"], "which this version still writes of version 1 of the recipe"
     make_old(made.checkpoints / "best.ckpt")  # it may have been the best since before
     cnn(epochs=3).fit(made)
+
+
+@pytest.mark.parametrize(
+    ("version", "change"),
+    [
+        *(("0.2", change) for change in ("recipe", "network", "optimizer", "augmentation")),
+        *(("0.1", change) for change in ("recipe", "network")),  # of the others it wrote nothing
+    ],
+)
+def test_checkpoint_of_an_earlier_version_and_of_another_training_is_refused(tmp_path, version, change):
+    made = earlier(tmp_path)
+    cnn(epochs=1).fit(made)
+    make_old(made.checkpoints / "last.ckpt", identity=IDENTITIES[version])
+    if change == "recipe":
+        made.volumes.recipe = replace(made.volumes.recipe, version=2)
+    other = {
+        "recipe": {},
+        "network": {"network": functools.partial(SFCN, channels=[4, 5], dropout=0.2)},
+        "optimizer": {"lr": 0.03},
+        "augmentation": {"augmentation": None},
+    }[change]
+    with pytest.raises(UserError, match=r"^the run's checkpoint is of another network, optimizer, augmentation, batch"):
+        cnn(epochs=1, **other).fit(made)
 
 
 def test_unsealed_best_in_a_run_of_this_version_is_refused(tmp_path):
