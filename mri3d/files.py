@@ -17,6 +17,13 @@ from mri3d.temporaries import locked_file, locked_folder, sweep_once
 CACHE_PARTS = ("audit", "demo", "gram", "volumes")
 """What mri3d makes in the cache folder."""
 
+NO_ROOM = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there, or have the quota raised",
+    errno.EFBIG: "lift the limit on the size of files (ulimit -f)",
+}
+"""What a full disk, a quota and a limit on the size of files say, and what mends it."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -194,6 +201,23 @@ def _share(made: Path, folder: Path, bits: int) -> None:
         made.chmod(stat.S_IMODE(found.st_mode) | granted)
 
 
+@contextmanager
+def provisional_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it if need be; those of them that hold nothing when the block ends are removed.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        for made in missing:
+            with suppress(OSError):
+                made.rmdir()
+
+
 def check_folder(folder: Path, name: str) -> None:
     """Refuse a folder that cannot be written to, before any work is done for it; leave it as it was.
 
@@ -206,17 +230,10 @@ def check_folder(folder: Path, name: str) -> None:
     Raises:
         UserError: It cannot be made, or no file can be made in it.
     """
-    missing: list[Path] = []
     try:
-        missing = [one for one in (folder, *folder.parents) if not one.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with provisional_folder(folder), tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise UserError(
             f"{option(name, str(folder))} cannot be written to: {error.strerror}. Set another {option(name)}."
         ) from error
-    finally:
-        for made in missing:
-            with suppress(OSError):
-                made.rmdir()

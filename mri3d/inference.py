@@ -1,6 +1,7 @@
 """Model folder and scans in; predictions, heatmaps and a report out."""
 
 import logging
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +12,13 @@ import numpy as np
 
 from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, option
-from mri3d.files import digest, digest_json
+from mri3d.files import NO_ROOM, digest, digest_json
 from mri3d.model_folder import CARD, model_folders
 from mri3d.models.loading import load
 from mri3d.models.scan_prediction import Record, ScanPrediction
 from mri3d.models.trained import TrainedModel
-from mri3d.predictions.folder import PredictionFolder, heatmap_path, open_folder
-from mri3d.predictions.written import FULL, MAPS, REPORT, cannot_go_on
+from mri3d.predictions.folder import PredictionFolder, open_folder
+from mri3d.predictions.written import MAPS, REPORT, cannot_go_on, heatmap_path
 from mri3d.report.elements import num_within_budget
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
@@ -25,7 +26,7 @@ from mri3d.report.prediction_page import MAX_ROWS, ScanResult, write_prediction_
 from mri3d.report.reading import GRADCAM
 from mri3d.scans.dicom import convert_places
 from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan import ScanError, read_scan, write_image
+from mri3d.scans.scan import ScanError, files_of, read_scan, write_image
 from mri3d.texts import number_text
 from mri3d.version import __version__
 
@@ -45,8 +46,8 @@ def predict_scans(
     """Predict scans; leave `predictions.csv`, `heatmaps/` and `report.html`.
 
     One bad scan never stops the others: its row says why it has no prediction. Each result is written as it comes. The
-    same call again goes on where one was cut off: results of the same scans by the same model are kept. No file is
-    replaced or removed that mri3d did not write, see `mri3d.predictions`.
+    same call again goes on where one was cut off: results of the same scans by the same model are kept, with a warning
+    where the scan cannot be read now. No file is replaced or removed that mri3d did not write, see `mri3d.predictions`.
 
     Args:
         model: A run, its `model` folder, or one fold's folder.
@@ -57,7 +58,7 @@ def predict_scans(
         trust: Dotted names of networks of the user's own that may be imported.
 
     Returns:
-        Exit status: 0, or 1 if a scan could not be predicted.
+        Exit status: 0, or 1 if a scan could not be predicted, or one whose result is kept could not be read.
 
     Raises:
         UserError: No model, no scans, no such kind of heatmap, or `out` cannot take the results.
@@ -96,6 +97,14 @@ def _named_scans(places: Sequence[str], out: Path, *, suffix: str) -> dict[str, 
     return dict(zip(unique_names(paths), paths, strict=True))
 
 
+def _is_there(path: Path) -> bool:
+    """Return whether there are files, or both halves of a pair, under a scan's name."""
+    try:
+        return all(os.path.isfile(part) for part in files_of(path))  # noqa: PTH113 (Path's own raises)
+    except ScanError:  # one half
+        return False
+
+
 @dataclass(frozen=True, eq=False)
 class _Call:
     """One call of `predict_scans`, whose arguments were found to be good.
@@ -130,9 +139,11 @@ class _Call:
         folder.check(heatmaps=self.heatmap != "none")
         trained, total = self.trained, len(self.scans)
         log.info("%s, %s", number_text(total, "scan"), number_text(len(trained.members), "model"))
+        unread = folder.keep(self._digest, heatmaps=self.heatmap != "none")
         if folder.records:
-            folder.keep(self._digest, heatmaps=self.heatmap != "none")
             log.info("%d of %d were predicted by an earlier call, and are kept", len(folder.records), total)
+        for name in unread:
+            log.warning("%s: %s", name, folder.records[name].warnings[-1])
         try:
             for number, (name, path) in enumerate(self.scans.items(), start=1):
                 if name not in folder.records:
@@ -148,12 +159,20 @@ class _Call:
             folder.write(REPORT, lambda path: self._report(path, folder.out, records))
         except OSError as error:
             raise cannot_go_on(error, folder.out / REPORT) from error
-        return int(any(record.status == "failed" for record in records))
+        return int(bool(unread) or any(record.status == "failed" for record in records))
 
     def _digest(self, name: str) -> str:
+        """Read a scan's digest; empty where the file is there and holds no scan, as will be told when it is predicted.
+
+        Raises:
+            ScanError: Nothing is known of what it holds now.
+        """
+        path = self.scans[name]
         try:
-            return read_scan(self.scans[name]).digest
-        except (ScanError, MemoryError):  # the reason will be told when it is predicted
+            return read_scan(path).digest
+        except ScanError as error:
+            if not _is_there(path) or (isinstance(error.__cause__, OSError) and error.__cause__.errno is not None):
+                raise
             return ""
 
     def _predict(self, folder: PredictionFolder, name: str, path: Path, place: str) -> None:
@@ -183,7 +202,7 @@ class _Call:
         try:
             folder.write(place, lambda path: write_image(path, heat, scan.affine, code=scan.code))
         except OSError as error:
-            if error.errno in FULL:  # as it would be for the others
+            if error.errno in NO_ROOM:  # as it would be for the others
                 raise cannot_go_on(error, folder.out / place) from error
             return found.warned(f"the heatmap could not be written: {error.strerror}"), False
         return found, True

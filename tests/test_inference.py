@@ -7,12 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from mri3d.cli.help import PREDICT
-from mri3d.cli.predict import Schema
 from mri3d.errors import UserError
-from mri3d.inference import HEATMAPS, predict_scans
+from mri3d.inference import predict_scans
 from mri3d.model_folder import Card
-from mri3d.models.classical.models import LinearSVM
 from mri3d.models.network.cnn import CNN
 from mri3d.nets.sfcn import SFCN
 from mri3d.outcome import Classes, Measure
@@ -146,13 +143,6 @@ def test_odd_names_cost_neither_the_prediction_nor_those_of_others(model, tmp_pa
     assert (tmp_path / "out/report.html").exists()
 
 
-def test_heatmap_of_an_unknown_kind_is_named(model, tmp_path):
-    said = r"^heatmap='lime' is unknown\. Give one of integrated_gradients, gradcam, none"
-    with pytest.raises(UserError, match=said) as raised:
-        predict_scans(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap="lime")
-    assert raised.value.on_command_line().startswith("heatmap=lime is unknown")
-
-
 @pytest.mark.parametrize(("parts", "kind"), [({}, "T1w"), ({"suffix": "FLAIR"}, "FLAIR")])
 def test_scans_of_a_bids_tree_are_of_the_kind_that_the_model_was_trained_on(tmp_path, parts, kind):
     root = tmp_path / "bids"
@@ -162,18 +152,6 @@ def test_scans_of_a_bids_tree_are_of_the_kind_that_the_model_was_trained_on(tmp_
     out = tmp_path / "out"
     assert predict_scans(write_model(tmp_path / "model", **parts), str(root), out, heatmap="none") == 0
     assert list(rows_of(out)) == [f"sub-1_{kind}"]
-
-
-def test_folds_share_the_heatmap(tmp_path):
-    folders = [write_model(tmp_path / "run" / "model" / f"fold_{k}", fold=k, num_folds=2) for k in range(2)]
-    assert len(folders) == 2
-    scan = str(head(tmp_path / "a.nii"))
-    maps = []
-    for model in (tmp_path / "run", folders[0]):
-        out = tmp_path / f"out{len(maps)}"
-        assert predict_scans(model, scan, out) == 0
-        maps.append((out / "heatmaps" / "a_heatmap.nii.gz").read_bytes())
-    assert maps[0] == maps[1], "two folds that are the same have the map of either"
 
 
 @pytest.mark.parametrize("name", ["predictions.csv", "report.html", "heatmaps/a_heatmap.nii.gz"])
@@ -191,36 +169,6 @@ def test_results_of_an_earlier_call_are_gone(model, tmp_path):
     assert list(rows_of(out)) == ["second"]
 
 
-def test_a_heatmap_that_cannot_be_made_costs_no_prediction(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(SFCN, "cam_layer", property(lambda network: network.head))  # its output is no map
-    scans = [str(head(tmp_path / name)) for name in ("a.nii", "b.nii")]
-    out = tmp_path / "out"
-    assert predict_scans(model, scans, out, heatmap="gradcam") == 0
-    rows = rows_of(out)
-    assert list(rows) == ["a", "b"]
-    for row in rows.values():
-        assert float(row["p_a"]) + float(row["p_b"]) == pytest.approx(1)
-        assert "the heatmap could not be computed: the cells of the network SFCN's cam_layer cannot" in row["warnings"]
-    assert "could not be computed" in (out / "report.html").read_text()
-    assert not (out / "heatmaps").exists()
-
-
-@pytest.mark.parametrize("heatmap", ["integrated_gradients", "gradcam"])
-def test_report_says_of_which_kind_the_heatmaps_are(model, tmp_path, heatmap):
-    predict_scans(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap=heatmap)
-    facts = (tmp_path / "out" / "report.html").read_text().partition("How to read")[0]
-    assert ("integrated gradients" in facts) == (heatmap == "integrated_gradients")
-    assert ("gradcam" in facts) == (heatmap == "gradcam")
-
-
-def test_each_kind_of_heatmap_gives_its_own_map(model, tmp_path):
-    scan, maps = str(head(tmp_path / "a.nii")), []
-    for heatmap in ("integrated_gradients", "gradcam"):
-        predict_scans(model, scan, tmp_path / heatmap, heatmap=heatmap)
-        maps.append((tmp_path / heatmap / "heatmaps" / "a_heatmap.nii.gz").read_bytes())
-    assert maps[0] != maps[1]
-
-
 def test_classes_have_their_status_beside_their_probabilities(model, tmp_path):
     assert predict_scans(model, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap="none") == 0
     assert list(rows_of(tmp_path / "out")["a"]) == ["scan", "prediction", "p_a", "p_b", "status", "warnings"]
@@ -232,13 +180,6 @@ def test_folds_of_a_run_that_was_cut_off_do_not_vote(tmp_path):
     with pytest.raises(UserError, match="holds the models of 2 of its 5 folds"):
         predict_scans(tmp_path / "run", str(head(tmp_path / "a.nii")), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_one_heatmap_is_the_default_everywhere():
-    assert Schema().heatmap == HEATMAPS[0]  # the command line is read before torch is imported
-    for model in (CNN(), LinearSVM()):
-        model.network_, model.outcome_ = SFCN((16, 16, 16), 1, channels=[2, 2]), CLASSES
-        assert model.heatmaps[0] == HEATMAPS[0]
 
 
 @pytest.mark.parametrize(("number", "counted"), [(1, "1 scan is"), (2, "2 scans are")])
@@ -277,17 +218,6 @@ def test_a_page_lists_first_what_somebody_must_look_at(model, tmp_path, monkeypa
     assert [f"<th>{name}</th>" in page for name in "abcde"] == [True, True, False, True, False]
     assert "3 of 5 scans are listed" in page
     assert list(rows_of(tmp_path / "out")) == list("abcde")
-
-
-def test_what_is_known_of_grad_cam_is_said_where_it_is_chosen(model, tmp_path, caplog):
-    scan = str(head(tmp_path / "a.nii"))
-    predict_scans(model, scan, tmp_path / "out", heatmap="gradcam")
-    for text in (caplog.text, (tmp_path / "out/report.html").read_text(), PREDICT):
-        assert "can lie" in " ".join(text.split())
-        assert "brighter regions" in " ".join(text.split())
-    caplog.clear()
-    predict_scans(model, scan, tmp_path / "other")
-    assert "Grad-CAM" not in caplog.text
 
 
 def test_nothing_is_said_of_unusual_scans_where_there_are_none(model, tmp_path, caplog):

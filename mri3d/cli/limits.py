@@ -7,12 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mri3d.errors import UserError
+from mri3d.files import NO_ROOM
 
-_NO_ROOM = {
-    errno.ENOSPC: "Make room there",
-    errno.EDQUOT: "Make room there, or have the quota raised",
-    errno.EFBIG: "Lift the limit on the size of files (ulimit -f)",
-}
 _NO_MEMORY = re.compile(
     r"out of memory|not enough memory|can't allocate memory|cannot allocate memory|unable to allocate|bad_alloc|"
     r"worker \(pid.*\) (?:is killed by signal: Killed|exited unexpectedly)|ALLOC_FAILED",
@@ -50,7 +46,7 @@ def threads_stop_silently(ended: threading.ExceptHookArgs) -> None:
     Args:
         ended: What Python tells of a thread that an error has ended.
     """
-    if not (isinstance(ended.exc_value, OSError) and ended.exc_value.errno in _NO_ROOM):
+    if not (isinstance(ended.exc_value, OSError) and ended.exc_value.errno in NO_ROOM):
         threading.__excepthook__(ended)
 
 
@@ -59,9 +55,10 @@ def _told(error: BaseException, less_memory: str, after_room: Callable[[], str])
     text = " ".join(str(error).split())
     while isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
         error = error.__context__  # torch's writer tells of what it could not write by a count of bytes
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         place = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{place}. {' '.join([_NO_ROOM[error.errno] + '.', after_room()]).strip()}"
+        advice = NO_ROOM[error.errno]
+        return f"{error.strerror}{place}. {advice[0].upper()}{advice[1:]}. {after_room()}".strip()
     if isinstance(error, RuntimeError) and _NO_SHARED_MEMORY.search(text):
         return f"too little shared memory (/dev/shm) for workers that load: {text[:200]}. Set model.num_workers=0."
     no_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)

@@ -46,7 +46,8 @@ def predict(options: dict[str, Any]) -> int:
 
     if trust:
         import_from_here()
-    with named_limits(less_memory="Give fewer scans at once, or free some memory; what was predicted so far is kept."):
+    advice = "Close other programs, or use a machine with more; what was predicted so far is kept."  # one scan is held
+    with named_limits(less_memory=advice):
         status = inference.predict_scans(Path(options["model"]), scans, out, heatmap=options["heatmap"], trust=trust)
     print(f"predictions {out / 'predictions.csv'}", f"report      {out / 'report.html'}", sep="\n", flush=True)
     return status

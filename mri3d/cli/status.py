@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mri3d.errors import UserError, did_you_mean
+from mri3d.files import NO_ROOM
 
 USER_ERROR = 2
 RUN = "MRI3D_RUN"
 """Environment variable that tells the processes that Lightning starts for other devices which run they belong to."""
 
 _PLACE = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
-_MENDABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, *_PLACE)
+_MENDABLE = (errno.EACCES, errno.EPERM, errno.EROFS, *NO_ROOM, *_PLACE)
 
 
 def invocation(command: str) -> str:

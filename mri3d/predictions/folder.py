@@ -7,23 +7,30 @@ import fcntl
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from mri3d.errors import UserError, option
-from mri3d.files import as_utf8, atomic_path, what_is
+from mri3d.files import as_utf8, atomic_path, provisional_folder, what_is
 from mri3d.model_card import FAILURES
 from mri3d.model_folder import check_replaceable
 from mri3d.models.scan_prediction import Record
-from mri3d.predictions.written import HEATMAP, LIST, MAPS, REPORT, TABLE, Written, append, cannot_go_on
+from mri3d.predictions.written import (
+    HEATMAP,
+    LIST,
+    MAPS,
+    REPORT,
+    TABLE,
+    Written,
+    append,
+    cannot_go_on,
+    heatmap_path,
+)
+from mri3d.scans.errors import ScanError
 from mri3d.texts import list_text, number_text
 
 log = logging.getLogger(__name__)
-
-
-def heatmap_path(name: str) -> str:
-    """Return where the heatmap of a scan lies in the folder, by the scan's name."""
-    return f"{MAPS}/{name}_heatmap.nii.gz"
 
 
 @contextmanager
@@ -40,25 +47,54 @@ def open_folder(
         row: Of the table.
 
     Raises:
-        UserError: It holds a run or a model, its list is no file, or another process is at work on it.
+        UserError: It holds a run or a model, its list is no file, nothing can be written, or another process is at
+            work on it.
     """
     check_replaceable(out)
-    missing = [one for one in (out, *out.parents) if not one.exists()]
-    out.mkdir(parents=True, exist_ok=True)
     path = out / LIST
-    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
-        raise UserError(f"{path} is no file of mri3d's. Remove it, or set another {option('out')}.")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(provisional_folder(out))
+            descriptor = stack.enter_context(_locked(path))
+            written = Written(out, descriptor)
+        except OSError as error:
+            told = f"{error.filename or path} cannot be written: {error.strerror}. Set another {option('out')}."
+            raise UserError(told) from error
+        yield PredictionFolder(written, model=model, names=names, header=header, row=row)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Open the list for this process alone; one in which nothing stands is removed when the block ends.
+
+    Raises:
+        UserError: It is no file, or another process is at work.
+        OSError: It cannot be opened.
+    """
+    while True:
+        if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+            raise UserError(f"{path} is no file of mri3d's. Remove it, or set another {option('out')}.")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            _lock(descriptor, path.parent)
+            if not _lies_at(path, descriptor):  # another call has just ended, and removed it
+                continue
+            try:
+                yield descriptor
+            finally:
+                if not os.fstat(descriptor).st_size and _lies_at(path, descriptor):
+                    path.unlink()
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _lies_at(path: Path, descriptor: int) -> bool:
+    """Return whether an open file is the one at a path still."""
     try:
-        _lock(descriptor, out)
-        yield PredictionFolder(Written(out, descriptor), model=model, names=names, header=header, row=row)
-    finally:
-        if not os.fstat(descriptor).st_size:
-            path.unlink(missing_ok=True)
-        os.close(descriptor)
-        for made in missing:
-            with suppress(OSError):
-                made.rmdir()
+        return os.path.samestat(path.stat(follow_symlinks=False), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _lock(descriptor: int, out: Path) -> None:
@@ -128,21 +164,40 @@ class PredictionFolder:
                 f"else, of an earlier version, or changed since. Move {them} away, or set another {option('out')}."
             )
 
-    def keep(self, digest_of: Callable[[str], str], *, heatmaps: bool) -> None:
+    def keep(self, digest_of: Callable[[str], str], *, heatmaps: bool) -> list[str]:
         """Keep of the earlier results those of scans that are the same still; the others are to be predicted again.
 
+        Where a scan cannot be read now, as on a disk that is away, its result stands with a warning: predicting it
+        again would replace it by a failure.
+
         Args:
-            digest_of: Reads the scan of a name, see `Record`.
+            digest_of: Reads the scan of a name, see `Record`; raises ScanError or MemoryError where it cannot be read.
             heatmaps: Whether each must have its heatmap.
+
+        Returns:
+            The names of the scans that cannot be read now, whose results are kept.
         """
+        unread = []
         for name, record in list(self.records.items()):
+            drawn = self._written.has_heatmap(record)
             try:
-                whole = bool(self._row(record)) and record.status != "failed"
-            except FAILURES:  # the list was changed
-                whole = False
-            whole &= not heatmaps or (record.heatmap and self._written.is_ours(heatmap_path(name)))
-            if not whole or digest_of(name) != record.digest:
+                same = self._is_good(record) and digest_of(name) == record.digest
+            except (ScanError, MemoryError) as error:
+                reason = " ".join(str(error).split()) or "there is not enough memory."
+                told = f"kept from an earlier call, as the scan cannot be read now: {reason}"
+                self.records[name] = replace(record, heatmap=drawn, warnings=(*record.warnings, told))
+                unread.append(name)
+                continue
+            if not same or (heatmaps and not drawn):
                 del self.records[name]
+        return unread
+
+    def _is_good(self, record: Record) -> bool:
+        """Return whether a record of the list is a prediction that has a row."""
+        try:
+            return bool(self._row(record)) and record.status != "failed"
+        except FAILURES:  # the list was changed
+            return False
 
     def write(self, path: str, make: Callable[[Path], None]) -> None:
         """Write a file of the results, or replace it, in one step.
@@ -171,8 +226,11 @@ class PredictionFolder:
             return
         row = self._row(record)
         self._written.note_result(record, model=self._model, row=row)
-        with (self.out / TABLE).open("ab", buffering=0) as file:
-            append(file.fileno(), as_utf8(row), self.out / TABLE)
+        try:
+            with (self.out / TABLE).open("ab", buffering=0) as file:
+                append(file.fileno(), as_utf8(row), self.out / TABLE)
+        except OSError as error:
+            raise cannot_go_on(error, self.out / TABLE) from error
 
     def finish(self) -> None:
         """Bring the table's rows into the order of the scans; replace what is of none of them.
@@ -198,12 +256,16 @@ class PredictionFolder:
         if os.path.lexists(self.out / TABLE):
             also = f" and {number_text(len(others), 'heatmap')}" if others else ""
             num_kept = len(self.records) - num_new
-            told = f", of which {number_text(num_kept, 'result')} are kept" if num_kept else ""
+            verb = "is" if num_kept == 1 else "are"
+            told = f", of which {number_text(num_kept, 'result')} {verb} kept" if num_kept else ""
             log.info("replaced: %s%s of an earlier call%s", self.out / TABLE, also, told)
         if self._written.is_ours(REPORT):
             others.append(REPORT)  # it tells of the earlier results
         for path in others:
-            (self.out / path).unlink()
+            try:
+                (self.out / path).unlink()
+            except OSError as error:
+                raise cannot_go_on(error, self.out / path) from error
         self._write_table(self._text())
 
     def _others(self) -> list[str]:

@@ -38,19 +38,20 @@ def unset(image):
 
 
 GOOD = packed(BRAIN)
+NAN = f"has {np.count_nonzero(BRAIN > 100):,} voxels that are NaN or infinite. "
 DAMAGED = {
-    "cut": (GOOD[: len(GOOD) // 2], "truncated"),
-    "flipped": (GOOD[:-5] + bytes([GOOD[-5] ^ 4]) + GOOD[-4:], "damaged"),
-    "empty": (b"", "is empty"),
-    "text": (b"subject,sex\n" * 90, "is no scan|not a NIfTI|is not"),
-    "nan": (packed(np.where(BRAIN > 100, np.nan, BRAIN).astype(np.float32)), "NaN or infinite"),
-    "constant": (packed(np.full(BRAIN.shape, 7, np.int16)), "is constant"),
-    "mask": (packed((BRAIN > 0).astype(np.uint8)), "is a mask"),
-    "frames": (packed(np.stack([BRAIN, BRAIN], axis=-1)), "2 frames"),
-    "unset": (packed(BRAIN, unset), "which way its axes point"),
-    "complex": (packed(BRAIN.astype(np.complex64)), "complex"),
-    "negative": (packed(BRAIN.astype(np.int16), scl_slope=-1.0, scl_inter=0.0), "slope"),
-    "bz2": (bz2.compress(gzip.decompress(GOOD)), "bzip2|bz2"),
+    "cut": (GOOD[: len(GOOD) // 2], "is truncated: "),
+    "flipped": (GOOD[:-5] + bytes([GOOD[-5] ^ 4]) + GOOD[-4:], "is damaged: CRC check failed"),
+    "empty": (b"", "is empty. "),
+    "text": (b"subject,sex\n" * 90, "is not a NIfTI file. "),
+    "nan": (packed(np.where(BRAIN > 100, np.nan, BRAIN).astype(np.float32)), NAN),
+    "constant": (packed(np.full(BRAIN.shape, 7, np.int16)), "is constant: every voxel is 7. "),
+    "mask": (packed((BRAIN > 0).astype(np.uint8)), "is a mask, not a scan of a head"),
+    "frames": (packed(np.stack([BRAIN, BRAIN], axis=-1)), "holds 2 frames ((40, 62, 33, 2)), not one. "),
+    "unset": (packed(BRAIN, unset), "does not say which way its axes point"),
+    "complex": (packed(BRAIN.astype(np.complex64)), "holds complex numbers"),
+    "negative": (packed(BRAIN.astype(np.int16), scl_slope=-1.0, scl_inter=0.0), "has the scl_slope -1, "),
+    "bz2": (bz2.compress(gzip.decompress(GOOD)), "is compressed with bzip2. "),
 }
 
 
@@ -74,5 +75,4 @@ def test_the_others_are_predicted_and_twelve_reasons_are_told(tmp_path):
             continue
         kind = places[number]
         assert (row["status"], row["p_a"], row["prediction"]) == ("failed", "", ""), kind
-        assert f"sub-{number:03d}_T1w.nii.gz" in row["warnings"], kind
-        assert any(words in row["warnings"] for words in DAMAGED[kind][1].split("|")), (kind, row["warnings"])
+        assert f"sub-{number:03d}_T1w.nii.gz {DAMAGED[kind][1]}" in row["warnings"], (kind, row["warnings"])

@@ -1,9 +1,12 @@
 """Models and scans to predict by and with."""
 
+import numpy as np
 import pytest
 
 from mri3d.inference import predict_scans
+from mri3d.models.loading import load
 from mri3d.models.trained import TrainedModel
+from mri3d.report.picture import Picture
 from tests.predictions.made import contents
 from tests.test_inference import head, write_model
 
@@ -47,3 +50,37 @@ def predicted(monkeypatch):
 
     monkeypatch.setattr(TrainedModel, "predict_scan", noted)
     return names
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Explain and draw nothing: what takes most of a call's time."""
+
+    def heat(self, found, **_):
+        return np.full(found.scan.data.shape, found.prediction[0], np.float32)
+
+    monkeypatch.setattr(TrainedModel, "heat", heat)
+    monkeypatch.setattr(
+        "mri3d.inference.slices", lambda view, **_: Picture(view.heatmap.tobytes()[:9], "image/png", "")
+    )
+
+
+@pytest.fixture
+def known(quick, monkeypatch):
+    """Load a model once, predict a scan once, and wait for no disk besides, for tests of many calls."""
+    models, results, predict = {}, {}, TrainedModel.predict_scan
+
+    def loaded(folder, *, trust=()):
+        if folder not in models:
+            models[folder] = load(folder, trust=trust)
+        return models[folder]
+
+    def predicted_once(self, name, path, **_):
+        key = (id(self), name, path, path.is_file() and path.read_bytes())
+        if key not in results:
+            results[key] = predict(self, name, path)
+        return results[key]
+
+    monkeypatch.setattr("mri3d.inference.load", loaded)
+    monkeypatch.setattr(TrainedModel, "predict_scan", predicted_once)
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)

@@ -1,125 +1,18 @@
 """Results come one by one, and a call that was cut off anywhere goes on."""
 
-import csv
 import errno
-import fcntl
 import gc
-import io
 import logging
 import os
-import shutil
 import weakref
 
-import numpy as np
 import pytest
 
 from mri3d.errors import UserError
 from mri3d.inference import predict_scans
 from mri3d.models.trained import TrainedModel
-from mri3d.predictions import folder, written
-from mri3d.predictions.written import LIST
-from mri3d.report.picture import Picture
 from tests.predictions.made import contents
 from tests.test_inference import head, rows_of
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing below catches it."""
-
-
-def killed_at(step, monkeypatch):
-    """Let the process end before the given step that changes the disk; return how many steps were begun."""
-    begun = []
-    append, atomic_path = written.append, folder.atomic_path
-
-    def count():
-        begun.append(None)
-        if len(begun) == step:
-            raise Killed
-
-    def torn_append(descriptor, data, path):
-        count()
-        if len(begun) + 1 == step:  # it is killed within this one
-            append(descriptor, data[: len(data) // 2], path)
-            raise Killed
-        append(descriptor, data, path)
-
-    def counted_path(path):
-        count()
-        return atomic_path(path)
-
-    for module in (written, folder):
-        monkeypatch.setattr(module, "append", torn_append)
-    monkeypatch.setattr(folder, "atomic_path", counted_path)
-    return begun
-
-
-def rows_of_valid(out):
-    """Read the table, of which nothing but the end of the last row may be lacking."""
-    text = (out / "predictions.csv").read_bytes().decode()
-    return [row for row in csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))]
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Explain and draw nothing: what takes most of a call's time."""
-
-    def heat(self, found, **_):
-        return np.full(found.scan.data.shape, found.prediction[0], np.float32)
-
-    monkeypatch.setattr(TrainedModel, "heat", heat)
-    monkeypatch.setattr(
-        "mri3d.inference.slices", lambda view, **_: Picture(view.heatmap.tobytes()[:9], "image/png", "")
-    )
-
-
-@pytest.mark.parametrize("earlier", [False, True], ids=["fresh", "over another model's"])
-def test_wherever_a_call_is_killed_the_same_call_goes_on_to_the_same_result(
-    model, other_model, scans, tmp_path, monkeypatch, earlier, quick
-):
-    first = tmp_path / "first"
-    assert predict_scans(model, str(scans), tmp_path / "whole") == 1
-    whole = contents(tmp_path / "whole")
-    if earlier:
-        predict_scans(other_model, [str(scans), str(head(tmp_path / "more/z.nii"))], first)
-    step, ended = 0, False
-    while not ended:
-        step += 1
-        out = tmp_path / f"out{step}"
-        if earlier:
-            shutil.copytree(first, out)
-        with monkeypatch.context() as patch:
-            killed_at(step, patch)
-            try:
-                predict_scans(model, str(scans), out)
-                ended = True
-            except Killed:
-                pass
-        if (out / "predictions.csv").exists():
-            header, *rows = rows_of_valid(out)
-            assert header == ["scan", "prediction", "p_a", "p_b", "status", "warnings"]
-            assert all(len(row) == len(header) for row in rows)
-        assert predict_scans(model, str(scans), out) == 1
-        assert contents(out) == whole
-        shutil.rmtree(out)
-    assert step > 15
-
-
-def test_what_was_predicted_is_not_predicted_again_but_what_failed_is(model, scans, tmp_path, whole, predicted):
-    with pytest.MonkeyPatch.context() as patch:
-        killed_at(12, patch)
-        with pytest.raises(Killed):
-            predict_scans(model, str(scans), tmp_path)
-    assert predicted == ["a", "b", "c"]
-    del predicted[:]
-    predict_scans(model, str(scans), tmp_path)
-    assert "d" in predicted
-    assert "b" in predicted
-    assert "a" not in predicted
-    del predicted[:]
-    assert predict_scans(model, str(scans), tmp_path) == 1, "one failed still"
-    assert predicted == ["b"]
-    assert contents(tmp_path) == whole
 
 
 def test_a_scan_that_changed_is_predicted_again_and_keeps_its_place(model, tmp_path, predicted):
@@ -160,7 +53,7 @@ def test_results_of_something_else_are_replaced_and_that_is_said(
     assert predicted == ([] if change == "scans" else ["a", "b", "c", "d"])
     (said,) = [message for message in caplog.messages if message.startswith("replaced")]
     number = {"model": 2, "heatmap": 3, "scans": 2}[change]  # of the new model the first is there already
-    kept = ", of which 1 result are kept" if change == "scans" else ""
+    kept = ", of which 1 result is kept" if change == "scans" else ""
     assert said == f"replaced: {tmp_path / 'predictions.csv'} and {number} heatmaps of an earlier call{kept}"
     left = {"model": "acd", "heatmap": "", "scans": "d"}[change]
     maps = sorted(path.name for path in (tmp_path / "heatmaps").iterdir())
@@ -209,18 +102,6 @@ def test_scans_and_volumes_are_not_held(model, tmp_path, monkeypatch, quick):
     monkeypatch.setattr(TrainedModel, "predict_scan", watch)
     predict_scans(model, str(tmp_path / "scans"), tmp_path / "out")
     assert max(most) == 0
-
-
-def test_two_calls_do_not_write_into_one_folder(model, scans, tmp_path, predicted):
-    predict_scans(model, str(scans), tmp_path)
-    before = contents(tmp_path)
-    del predicted[:]
-    with (tmp_path / LIST).open("rb") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match=rf"another process is at work on {tmp_path}\. Wait for it, or set another"):
-            predict_scans(model, str(scans), tmp_path)
-    assert contents(tmp_path) == before
-    assert predicted == []
 
 
 @pytest.mark.parametrize("heatmap", ["none", "integrated_gradients"])

@@ -94,17 +94,16 @@ def test_a_list_of_a_stranger_s_reaches_nothing_outside_and_no_file_that_it_does
         place.write_bytes(b"mine")
     digest = "9cd56b6a57a2da5f4ea6c9e1a8a3f3fd9d9ec9d6f6dc0bd6a4a2be0fb4a5f0d5"  # of anything else
     mine = written.digest(b"mine")
+    record = dict(digest="", status="ok", prediction=1, spread=None, seen=0, heatmap=True, model="", row="")
     lines = [
-        f'{{"file": "heatmaps/../../x_heatmap.nii.gz", "size": 4, "sha256": "{mine}"}}',
-        f'{{"file": "{tmp_path}/x_heatmap.nii.gz", "size": 4, "sha256": "{mine}"}}',
-        f'{{"file": "heatmaps/y_heatmap.nii.gz", "size": 4, "sha256": "{digest}"}}',
-        *("[" * 100_000, "null", "[]", "3", '{"file": 3}', '{"scan": "a"}', '{"file": "report.html", "size": "x"}'),
-        '{"scan": "a", "digest": "", "status": "ok", "warnings": [3], "prediction": 1, "spread": null, "seen": 0, '
-        '"heatmap": true, "model": "", "row": ""}',
-        "x" * 3_000_000,
-        '{"scan": "cut o',
+        {"file": "heatmaps/../../x_heatmap.nii.gz", "size": 4, "sha256": mine},
+        {"file": f"{tmp_path}/x_heatmap.nii.gz", "size": 4, "sha256": mine},
+        {"file": "heatmaps/y_heatmap.nii.gz", "size": 4, "sha256": digest},
+        *({"file": 3}, {"scan": "a"}, {"file": "report.html", "size": "x"}, {"scan": "a", "warnings": [3], **record}),
+        {"scan": "../../x", "warnings": [], **record},
     ]
-    (out / LIST).write_text("\n".join(lines))
+    foreign = [b"[" * 100_000, b"null", b"[]", b"3", b"x" * 3_000_000, b'{"line_sha256": 3}', b'{"scan": "cut o']
+    (out / LIST).write_bytes(b"".join(map(written.sealed, lines)) + b"\n".join(foreign))
     assert predict_scans(model, str(scans), out) == 1
     assert (tmp_path / "x_heatmap.nii.gz").read_bytes() == (out / "heatmaps/y_heatmap.nii.gz").read_bytes() == b"mine"
     assert predict_scans(model, str(scans), out) == 1
