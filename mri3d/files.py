@@ -111,6 +111,11 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 (any JSON value)
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def expanded(path: str | Path) -> str:
+    """Put the user's home in the place of `~`; Path's own function fails where `~name` is no user."""
+    return os.path.expanduser(path)  # noqa: PTH111
+
+
 def what_is(path: Path) -> str:
     """Describe a path that is no file, to follow its name in a message."""
     if path.is_symlink() and not path.exists():

@@ -4,6 +4,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+# What cannot be seen, though Python takes it for printable: fillers, and selectors of a letter's look.
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+
 
 def count_text(counts: Mapping[str, int]) -> str:
     """Write counts for a message.
@@ -72,3 +75,13 @@ def as_list(value: object) -> list[object]:
     (['age'], ['age', 'sex'])
     """
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+
+
+def visible(text: str) -> str:
+    """Leave out what cannot be seen (marks of byte order, joiners, soft hyphens), and make every blank an ordinary one.
+
+    >>> visible("sub\u00a001\ufeff\u200b"), visible("e\u0301") == "e\u0301"
+    ('sub 01', True)
+    """
+    kept = "".join(" " if letter.isspace() else letter for letter in text if letter.isprintable() or letter.isspace())
+    return _INVISIBLE.sub("", kept)

@@ -235,13 +235,17 @@ def _remember(file: Path, new: _Memory) -> None:
 
 def _reader_digest() -> str:
     """Identify the reader by its source, so that nothing is remembered past a change of what it refuses."""
-    sources = sorted(Path(reader.__file__).parent.glob("*.py"))
-    return digest(*(source.read_bytes() for source in sources), nibabel.__version__.encode())
+    return digest(*_sources(reader.__file__), nibabel.__version__.encode())
 
 
 def _key(check: Check) -> str:
-    """Identify a check by what it is set to and by its source."""
-    return digest(check.digest().encode(), Path(inspect.getfile(type(check))).read_bytes())
+    """Identify a check by what it is set to and by the source of its room; the reader's room is told by its own digest."""
+    return digest(check.digest().encode(), *_sources(inspect.getfile(type(check))))
+
+
+def _sources(file: str) -> list[bytes]:
+    """Read the source of all that lies beside a file of Python, so that nothing that decides is forgotten."""
+    return [source.read_bytes() for source in sorted(Path(file).parent.glob("*.py"))]
 
 
 def _lines(sessions: Sequence[Session]) -> str:

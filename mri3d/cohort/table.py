@@ -12,8 +12,9 @@ from mri3d.arguments import check_fields
 from mri3d.cohort.cohort import Cohort, Session
 from mri3d.cohort.missing import is_missing
 from mri3d.cohort.scan_finder import ScanFinder, as_path
-from mri3d.cohort.text_table import TextTable, as_shown, contents, expanded, find_root, read_text_table
+from mri3d.cohort.text_table import TextTable, as_shown, contents, find_root, read_text_table
 from mri3d.errors import UserError, option
+from mri3d.files import expanded
 from mri3d.texts import as_list, list_text
 
 log = logging.getLogger(__name__)

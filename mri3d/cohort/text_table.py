@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -13,12 +12,10 @@ from mri3d.cohort.cohort import NO_LABEL, Session, means_no_label, unmatched
 from mri3d.cohort.delimited import read_rows
 from mri3d.cohort.missing import is_missing, may_be_missing
 from mri3d.errors import UserError, did_you_mean, option
-from mri3d.texts import as_list, count_text, list_text
+from mri3d.files import expanded
+from mri3d.texts import as_list, count_text, list_text, visible
 
 log = logging.getLogger(__name__)
-
-# What cannot be seen, though Python takes it for printable: fillers, and selectors of a letter's look.
-_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
 
 @dataclass(frozen=True)
@@ -179,16 +176,6 @@ class TextTable:
             )
 
 
-def visible(text: str) -> str:
-    """Leave out what cannot be seen (marks of byte order, joiners, soft hyphens), and make every blank an ordinary one.
-
-    >>> visible("sub\u00a001\ufeff\u200b"), visible("e\u0301") == "e\u0301"
-    ('sub 01', True)
-    """
-    kept = "".join(" " if letter.isspace() else letter for letter in text if letter.isprintable() or letter.isspace())
-    return _INVISIBLE.sub("", kept)
-
-
 def as_shown(text: str) -> str:
     """Make texts equal that look the same: as `visible` has them, trimmed, accents composed.
 
@@ -236,11 +223,6 @@ def find_root(root: str | Path) -> Path:
             f"Set {option('data.root')} to the folder of the study."
         )
     return path
-
-
-def expanded(path: str | Path) -> str:
-    """Put the user's home in the place of `~`; Path's own function fails where `~name` is no user."""
-    return os.path.expanduser(path)  # noqa: PTH111
 
 
 def contents(folder: Path) -> str:

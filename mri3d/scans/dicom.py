@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mri3d.errors import UserError
+from mri3d.files import expanded
 from mri3d.scans.folders import is_scan
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def convert_places(places: Sequence[str], out: Path) -> list[str]:
     """
     found: list[str] = []
     for number, place in enumerate(map(str, places)):
-        path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's own fails where ~name is no user)
+        path = Path(expanded(place))
         if place.strip() and path.exists() and is_dicom(path) and not _holds_scans(path):
             scans = convert_dicom(path, out / str(number))
             log.info("%s: %d scans converted from DICOM", place, len(scans))

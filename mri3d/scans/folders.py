@@ -5,6 +5,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from mri3d.scans.formats import HEADER_ENDINGS, SCAN_ENDINGS, scan_name
@@ -27,12 +28,14 @@ class Folder:
     """What is visible in one folder, in order.
 
     Attributes:
+        path: Where it is.
         folders: Those in it, and links to folders.
         scans: What is named like a scan and is no folder, whether or not it can be read; of a pair of files one.
         others: Images of formats that are not read.
-        links: Those of `folders` and `scans` that are links to something that exists.
+        links: Those of `folders` that are links.
     """
 
+    path: Path
     folders: tuple[Path, ...] = ()
     scans: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
@@ -44,34 +47,40 @@ class Folder:
         def kept(paths: Sequence[Path]) -> tuple[Path, ...]:
             return tuple(path for path in paths if path.name.startswith(start))
 
-        return Folder(kept(self.folders), kept(self.scans), kept(self.others), self.links)
+        return Folder(self.path, kept(self.folders), kept(self.scans), kept(self.others), self.links)
 
 
-def look_into(folder: Path, *, hidden: bool = False) -> Folder:
-    """List what is visible in a folder; one that cannot be listed is named in a warning, and taken for empty."""
-    folders, scans, others, links = [], [], [], set()
+def entries(folder: Path) -> "list[os.DirEntry[str]]":
+    """List a folder, hidden files too; one that cannot be listed is named in a warning, and taken for empty."""
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") and not hidden:
-                    continue
-                path = folder / entry.name
-                is_folder = _is_folder(entry)
-                if is_folder:
-                    folders.append(path)
-                elif is_scan(entry.name):
-                    scans.append(path)
-                elif image_ending(entry.name):
-                    others.append(path)
-                if entry.is_symlink() and (is_folder or path.is_file()):
-                    links.add(path)
+        with os.scandir(folder) as listed:
+            return list(listed)
     except OSError as error:
         log.warning("%s cannot be searched: %s", folder, error.strerror)
-    return Folder(tuple(sorted(folders)), tuple(pairs_once(sorted(scans))), tuple(sorted(others)), frozenset(links))
+        return []
+
+
+def look_into(folder: Path, list_entries: "Callable[[Path], list[os.DirEntry[str]]]" = entries) -> Folder:
+    """Sort what is visible in a folder."""
+    folders, scans, others, links = [], [], [], set()
+    for entry in list_entries(folder):
+        if entry.name.startswith("."):
+            continue
+        path = folder / entry.name
+        if _is_folder(entry):
+            folders.append(path)
+            if entry.is_symlink():
+                links.add(path)
+        elif is_scan(entry.name):
+            scans.append(path)
+        elif image_ending(entry.name):
+            others.append(path)
+    scans = pairs_once(sorted(scans))
+    return Folder(folder, tuple(sorted(folders)), tuple(scans), tuple(sorted(others)), frozenset(links))
 
 
 def search(
-    folder: Path, wanted: Callable[[Path], bool] = lambda path: True, *, start: str = "", hidden: bool = False
+    folder: Path, wanted: Callable[[Path], bool] = lambda path: True, *, start: str = ""
 ) -> tuple[list[Path], list[Path]]:
     """Search through a folder and all beneath it, also where links lead, without going round in circles.
 
@@ -81,32 +90,23 @@ def search(
         folder: Where to begin.
         wanted: Which images to find.
         start: How the names of those directly in it must begin; others are not looked into.
-        hidden: Look into what is hidden too.
 
     Returns:
         The scans, each once, in order; and the images of other formats.
     """
-    scans, others = dict[str, Path](), list[Path]()  # scans by where they truly lie
-    links, again = list[Path](), list[tuple[Path, str]]()
-    for place, content in _walk(folder, again, start=start, hidden=hidden):
-        others += filter(wanted, content.others)
-        for scan in filter(wanted, content.scans):
-            if scan in content.links:
-                links.append(scan)
-            else:
-                scans.setdefault(os.path.join(place, scan.name), scan)  # noqa: PTH118 (compared as text)
-    needless = [link for link in sorted(links) if scans.setdefault(os.path.realpath(link), link) != link]
-    needless += [path for path, place in again if any(_is_beneath(scan, place) for scan in scans)]
-    if needless:
-        found = list_text([str(path) for path in needless], ", ")
-        log.warning("%s to scans that are listed already: %s", number_text(len(needless), "link"), found)
-    return sorted(scans.values()), others
+    again = list[Path]()
+    found = list(walk(folder, again, lambda path: look_into(path).beginning(start if path == folder else "")))
+    scans = filter(wanted, (scan for content in found for scan in content.scans))
+    return sorted(without_links(scans, again)), [image for content in found for image in filter(wanted, content.others)]
 
 
-def _walk(folder: Path, again: list[tuple[Path, str]], *, start: str, hidden: bool) -> Iterator[tuple[str, Folder]]:
-    """Yield each folder once, after where it truly lies: first all that needs no link, then where links lead.
+def walk(folder: Path, again: list[Path], look: Callable[[Path], Folder] = look_into) -> Iterator[Folder]:
+    """Yield a folder and all that are visible beneath it, each once: first what needs no link, then where links lead.
 
-    Links to folders that were reached without them are added to `again`, with where they lead.
+    Args:
+        folder: Where to begin.
+        again: Takes up the links to folders that have been reached already; those that lead round are none of them.
+        look: Lists a folder.
     """
     home = os.path.realpath(folder)
     folders, links, seen = deque([(folder, home)]), deque[Path](), set[str]()
@@ -119,19 +119,58 @@ def _walk(folder: Path, again: list[tuple[Path, str]], *, start: str, hidden: bo
             if _is_beneath(home, place) or _is_beneath(os.path.realpath(path.parent), place):
                 continue  # a circle
             if place in seen:
-                again.append((path, place))
+                again.append(path)
         if place in seen:
             continue
         seen.add(place)
-        content = look_into(path, hidden=hidden)
-        if path == folder and start:
-            content = content.beginning(start)
-        yield place, content
+        content = look(path)
+        yield content
         for inner in content.folders:
             if inner in content.links:
                 links.append(inner)
             else:
-                folders.append((inner, os.path.join(place, inner.name)))  # noqa: PTH118
+                folders.append((inner, os.path.join(place, inner.name)))  # noqa: PTH118 (compared as text)
+
+
+def ways_to_files(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Return for each file, by where it truly lies, the paths that lead to it: first that with the fewest links.
+
+    A link that leads nowhere is a file by itself.
+    """
+    num_links, real = dict[Path, int](), cache(os.path.realpath)
+
+    def count_links(path: Path) -> int:
+        if path not in num_links:
+            num_links[path] = os.path.islink(path) + (count_links(path.parent) if path.parent != path else 0)  # noqa: PTH114
+        return num_links[path]
+
+    ways: dict[str, list[Path]] = {}
+    for path in sorted(paths, key=lambda path: (count_links(path), path)):
+        if count_links(path) > count_links(path.parent) and os.path.exists(path):  # noqa: PTH110 (it never raises)
+            place = os.path.realpath(path)
+        else:
+            place = os.path.join(real(path.parent), path.name)  # noqa: PTH118 (compared as text)
+        ways.setdefault(place, []).append(path)
+    return ways
+
+
+def without_links(scans: Iterable[Path], again: Sequence[Path]) -> list[Path]:
+    """Leave out links to scans that are listed, and name them in a warning.
+
+    Args:
+        scans: Paths, of which several may lead to one file.
+        again: Links to folders that were not looked into, as they had been reached already.
+    """
+    found = ways_to_files(scans)
+    needless = [_last_link(path) for _, *others in found.values() for path in others]
+    for link in again:
+        lead_to = os.path.realpath(link)
+        if any(_is_beneath(place, lead_to) and link not in ways[0].parents for place, ways in found.items()):
+            needless.append(link)
+    if needless := list(dict.fromkeys(needless)):
+        listed = list_text([str(path) for path in needless], ", ")
+        log.warning("%s to scans that are listed already: %s", number_text(len(needless), "link"), listed)
+    return [first for first, *_ in found.values()]
 
 
 def is_scan(name: str) -> bool:
@@ -190,6 +229,11 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
+
+
+def _last_link(path: Path) -> Path:
+    """Return the part of a path, up to where it is a link; the path itself where none is."""
+    return next((place for place in (path, *path.parents) if os.path.islink(place)), path)  # noqa: PTH114
 
 
 def _is_beneath(path: str, folder: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mri3d.errors import UserError, option
-from mri3d.files import what_is
+from mri3d.files import expanded, what_is
 from mri3d.scans.folders import is_of_kind, is_scan, look_into, not_read_text, pairs_once, search
 from mri3d.scans.formats import SCAN_ENDINGS, scan_name
 from mri3d.scans.patterns import find_alike, is_glob
@@ -40,7 +40,7 @@ def find_scans(places: Sequence[str], *, suffix: str = "T1w") -> list[Path]:
     for place in map(str, places):
         if not place.strip():  # Path("") would be the current folder
             raise UserError("scans is empty. Give a file, a glob, a folder, a BIDS root, or a list of these.")
-        path = Path(os.path.expanduser(place))  # noqa: PTH111 (Path's own fails where ~name is no user)
+        path = Path(expanded(place))
         scans, others = _look_at(path, suffix)
         if scans:
             passed_over += others

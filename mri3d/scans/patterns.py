@@ -1,15 +1,104 @@
-"""Globs: the images whose paths fit one, links followed without going round in circles."""
+"""Globs: what has paths that fit one, links followed without going round in circles."""
 
+import bisect
 import fnmatch
-import logging
+import itertools
 import os
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from glob import has_magic
 from pathlib import Path
 
-from mri3d.scans.folders import image_ending, is_scan, pairs_once, search
+from mri3d.scans.folders import entries, image_ending, is_scan, look_into, pairs_once, walk, without_links
+from mri3d.texts import visible
 
-log = logging.getLogger(__name__)
+BEGIN, END = "\x01", "\x02"
+"""In a glob: where a word begins or ends, so that a wildcard next to it does not go on with letters or digits."""
+
+_EDGES = re.compile(f"[{BEGIN}{END}]")
+_WILDCARD = re.compile(r"[*?[]")
+_ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of a special character
+_BRACKET = re.compile(rf"({_ESCAPED.pattern})|\[")
+
+
+class Globs:
+    """Finds what globs name, and lists each folder once for all of them.
+
+    `*`, `?` and `[...]` are as in a shell: none begins a name with a dot. `**` stands for any number of folders, hidden
+    ones excepted, and at the end for all beneath them. Links are followed unless they lead round; with `**` a folder
+    is looked into once, without a link if that is possible. What is the name of a file or folder is no pattern there.
+    Names are compared as they are shown, whatever composes their accents, and endings of images in any case.
+
+    Attributes:
+        again: Links to folders that `**` has reached without them.
+    """
+
+    def __init__(self) -> None:
+        self.again: list[Path] = []
+        self._entries: dict[Path, list[os.DirEntry[str]]] = {}
+        self._names: dict[Path, list[tuple[str, str]]] = {}
+        self._beneath: dict[Path, list[Path]] = {}
+
+    def find(self, pattern: Path) -> list[Path]:
+        """List what a glob names, files and folders of any name, and links that lead nowhere; sorted."""
+        anchor = Path(pattern.anchor)
+        parts = [part for part, _ in itertools.groupby(pattern.relative_to(anchor).parts, _alone)]
+        return sorted(set(self._expand(anchor, [*parts, "*"] if parts[-1:] == ["**"] else parts)))
+
+    def _expand(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+        """Yield what fits the parts of a glob beneath a folder."""
+        if not parts:
+            yield folder
+        elif parts[0] == "**":
+            for inner in self._folders_beneath(folder):
+                yield from self._expand(inner, parts[1:])
+        else:
+            for name in self._match(folder, parts[0]):
+                yield from self._expand(folder / name, parts[1:])
+
+    def _folders_beneath(self, folder: Path) -> list[Path]:
+        if folder not in self._beneath:
+            found = walk(folder, self.again, lambda path: look_into(path, self._list_entries))
+            self._beneath[folder] = [content.path for content in found]
+        return self._beneath[folder]
+
+    def _match(self, folder: Path, part: str) -> list[str]:
+        """Match one level."""
+        if os.path.lexists(folder / as_path(part)):
+            return [as_path(part)]
+        shown = as_compared(part)
+        bracketed = _BRACKET.sub(lambda match: match[1] or "[[]", shown)  # likely to be meant where nothing else fits
+        for tried in dict.fromkeys((shown, bracketed)):
+            alike = (self._named_as(folder, text) for text in dict.fromkeys((tried, _with_small_ending(tried))))
+            if names := list(dict.fromkeys(itertools.chain.from_iterable(alike))):
+                return names
+        return []
+
+    def _named_as(self, folder: Path, part: str) -> Iterator[str]:
+        """Yield the names that match; only those that begin as the pattern does are compared, for large folders."""
+        names = self._list_names(folder)
+        start = _WILDCARD.search(_ESCAPED.sub("___", part))
+        prefix = as_path(part[: start.start()] if start else part)
+        first = bisect.bisect_left(names, (prefix, ""))
+        after = (names[number] for number in range(first, len(names)))
+        begin_alike = itertools.takewhile(lambda pair: pair[0].startswith(prefix), after)
+        regex = fnmatch.translate(part).replace(BEGIN, r"(?<![^\W_])").replace(END, r"(?![^\W_])")
+        matches = re.compile(regex).match
+        return (name for text, name in begin_alike if matches(text) and (prefix or not name.startswith(".")))
+
+    def _list_names(self, folder: Path) -> list[tuple[str, str]]:
+        """List a folder: each name as it is compared, and with its ending in small letters, and as it is; sorted."""
+        if folder not in self._names:
+            names = [entry.name for entry in self._list_entries(folder)]
+            listed = {(as_compared(text), name) for name in names for text in (name, _with_small_ending(name))}
+            self._names[folder] = sorted(listed)
+        return self._names[folder]
+
+    def _list_entries(self, folder: Path) -> "list[os.DirEntry[str]]":
+        if folder not in self._entries:
+            self._entries[folder] = entries(folder) if os.path.isdir(folder) else []  # noqa: PTH112 (any name)
+        return self._entries[folder]
 
 
 def is_glob(path: Path) -> bool:
@@ -18,71 +107,46 @@ def is_glob(path: Path) -> bool:
 
 
 def find_alike(pattern: Path) -> tuple[list[Path], list[Path]]:
-    """Find the images that a glob names; a part of it that is the name of a file or folder is no pattern there.
-
-    Args:
-        pattern: With `*`, `?`, `[...]` as in a shell, and `**` for folders beneath folders. Endings match in any case.
+    """Find the images that a glob names, as `Globs` does.
 
     Returns:
-        The scans, each once, in order; and the images of other formats.
+        The scans, in order, with `**` each once; and the images of other formats.
     """
-    anchor = Path(pattern.anchor)
-    images = sorted(set(_expand(anchor, pattern.relative_to(anchor).parts)), key=str)
-    scans = pairs_once(image for image in images if is_scan(image.name))
-    return scans, [image for image in images if not is_scan(image.name)]
+    globs = Globs()
+    images = [path for path in globs.find(pattern) if image_ending(path.name) and not path.is_dir()]
+    scans = [path for path in images if is_scan(path.name)]
+    if "**" in pattern.parts:
+        scans = without_links(scans, globs.again)
+    return pairs_once(sorted(scans, key=str)), [image for image in images if not is_scan(image.name)]
 
 
-def _expand(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Yield the images beneath a folder that fit the parts of a glob."""
-    if not parts:
-        if image_ending(folder.name) and os.path.lexists(folder) and not folder.is_dir():
-            yield folder
-    elif parts[0] == "**":
-        yield from _beneath(folder, parts)
-    elif not has_magic(parts[0]) or os.path.lexists(folder / parts[0]):
-        yield from _expand(folder / parts[0], parts[1:])
-    else:
-        names = _names(folder)
-        literal = parts[0].replace("[", "[[]")  # where nothing fits, brackets are likely to be meant as they stand
-        for name in [n for n in names if _fits(n, parts[0])] or [n for n in names if _fits(n, literal)]:
-            yield from _expand(folder / name, parts[1:])
+def as_path(pattern: str) -> str:
+    """Return the path that a glob is, apart from its wildcards."""
+    return _ESCAPED.sub(r"\1", _EDGES.sub("", pattern))
 
 
-def _beneath(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Yield the images at any depth beneath a folder that fit."""
-
-    def fits(image: Path) -> bool:
-        return _path_fits(image.relative_to(folder).parts, parts)
-
-    hidden = any(part.startswith(".") for part in parts)
-    for images in search(folder, fits, hidden=hidden):
-        yield from images
+def without_edges(pattern: str) -> str:
+    """Leave out where words begin and end."""
+    return _EDGES.sub("", pattern)
 
 
-def _path_fits(names: Sequence[str], parts: Sequence[str]) -> bool:
-    """Return whether the names of a path fit the parts of a glob, of which `**` stands for any number of folders."""
-    if not parts:
-        return not names
-    if parts[0] == "**":
-        deeper = bool(names) and not names[0].startswith(".") and _path_fits(names[1:], parts)
-        return deeper or _path_fits(names, parts[1:])
-    return bool(names) and (names[0] == parts[0] or _fits(names[0], parts[0])) and _path_fits(names[1:], parts[1:])
+def as_compared(text: str) -> str:
+    """Make names equal that look the same: what cannot be seen is left out, accents are composed, edges stay.
+
+    An accent that no letter is composed with is put between letters, so that it parts nothing.
+    """
+    if text.isascii():
+        return text
+    parts = re.split(f"({_EDGES.pattern})", text)
+    shown = (part if _EDGES.match(part) else unicodedata.normalize("NFC", visible(part)) for part in parts)
+    return "".join(f"x{letter}x" if is_accent(letter) else letter for letter in "".join(shown))
 
 
-def _fits(name: str, part: str) -> bool:
-    """Return whether a name fits one part of a glob; the ending of an image may be in capitals."""
-    if name.startswith(".") and not part.startswith("."):
-        return False
+def is_accent(letter: str) -> bool:
+    """Return whether a letter is a mark on the one before."""
+    return unicodedata.category(letter).startswith("M")
+
+
+def _with_small_ending(name: str) -> str:
     ending = image_ending(name)
-    return fnmatch.fnmatchcase(name, part) or fnmatch.fnmatchcase(name[: len(name) - len(ending)] + ending, part)
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        log.warning("%s cannot be searched: %s", folder, error.strerror)
-        return []
+    return name[: len(name) - len(ending)] + ending

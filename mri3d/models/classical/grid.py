@@ -65,13 +65,13 @@ class ParameterGrid:
         >>> ParameterGrid.of([5, None], C=[0.1, 1.0]).points[1]
         {'num_components': 5, 'C': 1.0}
         """
-        lists = {name: as_list(name, value) for name, value in parameters.items()}
+        lists = {name: values_to_try(name, value) for name, value in parameters.items()}
         settings = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
-        return cls(tuple(as_list("num_components", num_components)), tuple(settings))
+        return cls(tuple(values_to_try("num_components", num_components)), tuple(settings))
 
 
-def as_list(name: str, value: object) -> list[Any]:
-    """Read an option that is one value or a list of values to choose from.
+def values_to_try(name: str, value: object) -> list[Any]:
+    """Return the values that an option names, which is one value or a list of values to choose from.
 
     Raises:
         UserError: The list is empty.
