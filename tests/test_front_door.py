@@ -18,23 +18,30 @@ OBJECTS = [
 HEAVY = ("torch", "pytorch_lightning", "monai", "numpy", "pandas", "nibabel", "sklearn", "scipy", "matplotlib", "hydra")
 
 
-def imported_by(code):
-    """Return which heavy libraries a fresh interpreter has after running code."""
-    told = f"{code}\nimport sys\nprint(*[name for name in {HEAVY!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=120, check=True)
-    return set(done.stdout.split())
+def imported_by(*codes: str):
+    """Return which heavy libraries a fresh interpreter has after running each of some pieces of code in turn."""
+    told = f"print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    script = "\n".join(["import sys", *(f"{code}\n{told}" for code in codes)])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    return [set(line.split()) for line in done.stdout.splitlines()]
 
 
 def test_import_takes_nothing_with_it():
-    assert imported_by("import mri3d; dir(mri3d); mri3d.__version__") == set()
-    assert imported_by("import mri3d; mri3d.models; dir(mri3d.models); mri3d.nets; dir(mri3d.nets)") == set()
+    assert imported_by("import mri3d; dir(mri3d); mri3d.__version__") == [set()]
+    assert imported_by("import mri3d; mri3d.models; dir(mri3d.models); mri3d.nets; dir(mri3d.nets)") == [set()]
 
 
 def test_what_is_used_is_imported_then():
-    assert imported_by("from mri3d import UserError") == set()
-    assert "torch" not in imported_by("from mri3d.cohort.table import Table")
-    assert "pytorch_lightning" not in imported_by("from mri3d import Study, Holdout, KFold, Nested, Recipe")
-    assert "hydra" not in imported_by("from mri3d import Study, evaluate; from mri3d.models import CNN")
+    mistake, table, study, network = imported_by(
+        "from mri3d import UserError",
+        "from mri3d.cohort.table import Table",
+        "from mri3d import Study, Holdout, KFold, Nested, Recipe",
+        "from mri3d import Study, evaluate; from mri3d.models import CNN",
+    )
+    assert mistake == set()
+    assert "torch" not in table
+    assert "pytorch_lightning" not in study
+    assert "hydra" not in network
 
 
 def test_the_names_are_those_of_the_contract():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mri3d import KFold, Study, evaluate, models
-from tests.cli.test_train_and_predict import ROOT, rows_of, run, the_run
+from tests.cli.test_train_and_predict import ROOT, rows_of, the_run
+from tests.commands import run_here
 
 DATA = ROOT.parent / "shared/data"
 IXI = DATA / "ixi"
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.skipif(not IXI.is_dir(), reason=f"the real scans are no
 
 def table_run(cwd, table, *options: str):
     options = ("data=table", f"data.table={table}", "data.id=subject", "data.label=sex", *options)
-    done = run("train", *options, f"data.root={IXI}", "data.scan=T1/{id}_T1.nii.gz", "trainer.accelerator=cpu", cwd=cwd)
+    places = (f"data.root={IXI}", "data.scan=T1/{id}_T1.nii.gz", "trainer.accelerator=cpu")
+    done = run_here("train", *options, *places, cwd=cwd)
     return done, the_run(cwd)
 
 
@@ -46,7 +48,7 @@ def test_skull_stripped_heads_are_named_as_unlike_the_whole_heads_of_training(tm
     _, folder = table_run(tmp_path, "subjects.csv", *small)
     scans = sorted(DEPRESSION.glob("sub-0[123]/anat/*.nii.gz"))
     assert len(scans) == 3
-    run("predict", f"model={folder}", f"scans={DEPRESSION}/sub-0[123]/anat/*.nii.gz", "out=results", cwd=tmp_path)
+    run_here("predict", f"model={folder}", f"scans={DEPRESSION}/sub-0[123]/anat/*.nii.gz", "out=results", cwd=tmp_path)
     predictions = rows_of(tmp_path / "results/predictions.csv")
     assert [row["scan"] for row in predictions] == ["sub-01_T1w", "sub-02_T1w", "sub-03_T1w"]
     for row, path in zip(predictions, scans, strict=True):

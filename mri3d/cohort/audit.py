@@ -239,7 +239,7 @@ def _reader_digest() -> str:
 
 
 def _key(check: Check) -> str:
-    """Identify a check by what it is set to and by the source of its room; the reader's room is told by its own digest."""
+    """Identify a check by what it is set to and by the source of its room; that of the scans has its own digest."""
     return digest(check.digest().encode(), *_sources(inspect.getfile(type(check))))
 
 

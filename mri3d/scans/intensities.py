@@ -25,12 +25,16 @@ def otsu_threshold(values: np.ndarray, num_bins: int = 256) -> float:
     return low + width * (1 + int(np.argmax(below * above * apart**2)))
 
 
-def tissue_threshold(values: np.ndarray) -> float:
-    """Return the threshold between air and tissue in the box of a head, at least a quarter of which is air.
+def tissue_threshold(values: np.ndarray, air: float) -> float:
+    """Return the threshold between air and tissue: a third of the way from air to the mean of what is brighter.
 
     Otsu's threshold (Otsu 1979) is where the search begins; it alone would depend on how much air there is.
+
+    Args:
+        values: Intensities in the box of a head, with or without those of air.
+        air: Intensity of air.
     """
-    air, threshold = darkest(values), otsu_threshold(values)
+    threshold = otsu_threshold(values)
     for _ in range(MAX_ROUNDS):
         brighter = values[values > threshold]
         if not brighter.size:
@@ -42,7 +46,7 @@ def tissue_threshold(values: np.ndarray) -> float:
 
 
 def darkest(values: np.ndarray) -> float:
-    """Return the median of the darkest quarter."""
+    """Return the median of the darkest quarter: of air, where at least so much of the values is."""
     return float(np.percentile(values, 12.5, method="lower"))
 
 

@@ -17,6 +17,7 @@ BEGIN, END = "\x01", "\x02"
 """In a glob: where a word begins or ends, so that a wildcard next to it does not go on with letters or digits."""
 
 _EDGES = re.compile(f"[{BEGIN}{END}]")
+_KEPT = re.compile(f"([{BEGIN}{END}\ud800-\udfff])")  # edges, and bytes of a name that are no text
 _WILDCARD = re.compile(r"[*?[]")
 _ESCAPED = re.compile(r"\[([*?[])\]")  # what `glob.escape` makes of a special character
 _BRACKET = re.compile(rf"({_ESCAPED.pattern})|\[")
@@ -43,19 +44,32 @@ class Globs:
     def find(self, pattern: Path) -> list[Path]:
         """List what a glob names, files and folders of any name, and links that lead nowhere; sorted."""
         anchor = Path(pattern.anchor)
-        parts = [part for part, _ in itertools.groupby(pattern.relative_to(anchor).parts, _alone)]
-        return sorted(set(self._expand(anchor, [*parts, "*"] if parts[-1:] == ["**"] else parts)))
+        parts = [*pattern.relative_to(anchor).parts]
+        parts += ["*"] * (parts[-1:] == ["**"])
+        once = [part for part, before in zip(parts, ["", *parts], strict=False) if part != "**" or before != "**"]
+        return sorted(set(self._expand(anchor, once, set())))
 
-    def _expand(self, folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-        """Yield what fits the parts of a glob beneath a folder."""
+    def _expand(self, folder: Path, parts: Sequence[str], seen: set[tuple[str, int]]) -> Iterator[Path]:
+        """Yield what fits the parts of a glob beneath a folder.
+
+        Args:
+            folder: Where to begin.
+            parts: Those that are left.
+            seen: Where `**` has been looked for, and how many parts were left: links can lead there in endless ways.
+        """
         if not parts:
             yield folder
         elif parts[0] == "**":
-            for inner in self._folders_beneath(folder):
-                yield from self._expand(inner, parts[1:])
+            if (place := (os.path.realpath(folder), len(parts))) not in seen:
+                seen.add(place)
+                for inner in self._folders_beneath(folder):
+                    yield from self._expand(inner, parts[1:], seen)
+            elif os.path.islink(folder):  # noqa: PTH114 (it never raises)
+                self.again.append(folder)
         else:
-            for name in self._match(folder, parts[0]):
-                yield from self._expand(folder / name, parts[1:])
+            paths = [folder / name for name in self._match(folder, parts[0])]
+            for path in sorted(paths, key=os.path.islink) if "**" in parts else paths:
+                yield from self._expand(path, parts[1:], seen)
 
     def _folders_beneath(self, folder: Path) -> list[Path]:
         if folder not in self._beneath:
@@ -137,8 +151,7 @@ def as_compared(text: str) -> str:
     """
     if text.isascii():
         return text
-    parts = re.split(f"({_EDGES.pattern})", text)
-    shown = (part if _EDGES.match(part) else unicodedata.normalize("NFC", visible(part)) for part in parts)
+    shown = (part if _KEPT.match(part) else unicodedata.normalize("NFC", visible(part)) for part in _KEPT.split(text))
     return "".join(f"x{letter}x" if is_accent(letter) else letter for letter in "".join(shown))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mri3d.errors import UserError, did_you_mean, option
-from mri3d.scans.head import Box
+from mri3d.scans.head_box import Box
 
 
 def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:

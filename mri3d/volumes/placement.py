@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mri3d.scans.head import Box, Head
+from mri3d.scans.head import Head
+from mri3d.scans.head_box import Box
 from mri3d.volumes.resample import interpolation_matrix, shrinking_matrix
 
 

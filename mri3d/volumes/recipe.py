@@ -11,7 +11,8 @@ from mri3d import files
 from mri3d.arguments import plain
 from mri3d.errors import UserError, option
 from mri3d.parallel import map_threads, num_cores
-from mri3d.scans.head import Box, Head, find_head, head_warnings
+from mri3d.scans.head import Head, find_head, head_warnings
+from mri3d.scans.head_box import Box
 from mri3d.scans.label_map import label_warnings, what_labels
 from mri3d.scans.sampled_head import sampled_head
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
@@ -147,7 +148,8 @@ class Recipe:
         if self.intensity == "none":
             values = resample(cropped, matrices, outside=self._darkest(placed, matrices))
         else:
-            values = resample(cropped, matrices, limits=head.limits, outside=head.air, fill=head.fill)
+            air, flat = self._air(head)
+            values = resample(cropped, matrices, limits=head.limits, outside=air, fill=head.fill, flat=flat)
         return self._normalize(values, head)[np.newaxis]
 
     def check(self, scan: Scan) -> None:
@@ -283,12 +285,18 @@ class Recipe:
             return 0.0  # nothing of it is seen
         return float(head.limits[0] if head.fill is None else head.fill)
 
+    def _air(self, head: Head) -> tuple[float, bool]:
+        """Return what surrounds the image, and whether all that is darker counts as the same: around a head it does."""
+        flat = self.crop == "head" and self.version > 1
+        return (head.floor, True) if flat else (head.air, False)
+
     def _normalize(self, values: np.ndarray, head: Head) -> np.ndarray:
         """Bring intensities to a scale that scans share; air, and with it padding, has no say in it."""
         if self.intensity == "none":
             return values
         if self.intensity == "minmax":
-            low, high = min(head.air, float(head.limits[0])), float(head.limits[1])
+            air, flat = self._air(head)
+            low, high = air if flat else min(air, float(head.limits[0])), float(head.limits[1])
             return (values - np.float32(low)) / np.float32(high - low)
         tissue = values[values > head.threshold].astype(np.float64)
         if tissue.size < 2 or not tissue.std():  # so little of it that no voxel of the volume shows it alone

@@ -71,6 +71,7 @@ def resample(
     limits: tuple[np.number, np.number] | None = None,
     outside: float = 0.0,
     fill: np.number | None = None,
+    flat: bool = False,
 ) -> np.ndarray:
     """Apply one matrix to each axis.
 
@@ -83,6 +84,7 @@ def resample(
         limits: Clip the values to these first (of the data's own type), so that a spike cannot spread.
         outside: What a row that sums to less than 1 meets with the rest of its weight.
         fill: Exact value of voxels that hold nothing and count as `outside`.
+        flat: Whether all that is darker than `outside` counts as that.
 
     Returns:
         Values [X', Y', Z'], float32.
@@ -102,6 +104,8 @@ def resample(
             slab = data[first : first + num_planes]
             values = slab if limits is None else np.clip(slab, *limits)
             values = np.subtract(values, np.float32(outside), dtype=np.float32)
+            if flat:
+                np.maximum(values, 0, out=values)
             if fill is not None:
                 values[slab == fill] = 0
             reached = slice(rows[0], rows[-1] + 1)

@@ -13,8 +13,8 @@ from mri3d.cli.signatures import as_typed, read_signature
 from mri3d.cli.sources import constant, find
 from mri3d.models.network import trainer
 from mri3d.plan import _locate
-from tests.cli.conftest import ROOT
 from tests.cli.test_configs import PLACES
+from tests.commands import ROOT
 
 HEAVY = ("torch", "pytorch_lightning", "monai", "numpy")
 READABLE = sorted({target for place in PLACES.values() for target in place.targets})

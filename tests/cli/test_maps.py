@@ -15,15 +15,16 @@ from mri3d.cli import maps
 from mri3d.cli.overrides import hydra_overrides
 from mri3d.cohort.demo import DemoStudy
 from mri3d.errors import UserError
+from tests.commands import run_here
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("data.demo.num_subjects=12", "data.demo.effect=0.8", "resolution=24")
 REACH_MM = 20.0  # the effect fades to nothing at 26
 
 
-def run(*arguments: str, cwd, script=("-m", "mri3d"), status=0):
+def run(*arguments: str, cwd, status=0):
     done = subprocess.run(
-        [sys.executable, *script, *arguments],
+        [sys.executable, "-m", "mri3d", *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -39,7 +40,7 @@ def run(*arguments: str, cwd, script=("-m", "mri3d"), status=0):
 def classical(tmp_path_factory):
     """Give the folder in which a run of a linear model was made, and the run."""
     cwd = tmp_path_factory.mktemp("classical")
-    run("model=ridge", *SMALL, "name=ridge", cwd=cwd, script=(str(ROOT / "train.py"),))
+    run_here("train", "model=ridge", *SMALL, "name=ridge", cwd=cwd)
     (folder,) = cwd.glob("runs/ridge/*")
     return cwd, folder
 
@@ -63,7 +64,7 @@ def peak_mm(path):
 
 
 def test_averages_find_the_planted_effect_where_it_lies(tmp_path, effect_mm):
-    done = run("averages", *SMALL, "out=there", cwd=tmp_path)
+    done = run_here("mri3d", "averages", *SMALL, "out=there", cwd=tmp_path)
     made, maps, report = done.stdout.splitlines()
     assert made.split(maxsplit=1) == ["made", "averages of -1 (6 subjects), 1 (6 subjects), differences, t maps"]
     assert maps.split() == ["maps", "there"]
@@ -83,7 +84,7 @@ def test_averages_find_the_planted_effect_where_it_lies(tmp_path, effect_mm):
 
 def test_pca_of_a_run(classical):
     cwd, folder = classical
-    done = run("pca", f"run={folder}", "components=2", "also=[5]", "subject=demo003", cwd=cwd)
+    done = run_here("mri3d", "pca", f"run={folder}", "components=2", "also=[5]", "subject=demo003", cwd=cwd)
     assert "the first 10 of 11 components hold" in done.stdout.splitlines()[0]
     names = sorted(path.name for path in (cwd / "maps/pca").glob("*.nii.gz"))
     assert names[:4] == [*(f"eigenbrain_{number:03d}.nii.gz" for number in (1, 2, 5)), "mean.nii.gz"]
@@ -171,7 +172,7 @@ def test_files_of_the_user_s_are_not_replaced(tmp_path, here, name, message):
 def test_page_and_maps_of_an_earlier_call_are_replaced(classical):
     cwd, folder = classical
     for _ in range(2):
-        run("averages", f"run={folder}", "out=twice", cwd=cwd)
+        run_here("mri3d", "averages", f"run={folder}", "out=twice", cwd=cwd)
     assert (cwd / "twice/report.html").is_file()
 
 

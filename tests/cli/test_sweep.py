@@ -8,7 +8,8 @@ import pytest
 
 from mri3d.cli.sweep import Sweep
 from mri3d.errors import UserError
-from tests.cli.test_train_and_predict import rows_of, run
+from tests.cli.test_train_and_predict import rows_of
+from tests.commands import run_here
 
 SCORES = ("auc", "accuracy", "balanced_accuracy")
 
@@ -16,7 +17,7 @@ SCORES = ("auc", "accuracy", "balanced_accuracy")
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("sweep")
-    done = run(
+    done = run_here(
         "train", "-m", "data.demo.num_subjects=16", "resolution=12,13", "model=knn,ridge", "evaluation=nested",
         "evaluation.folds=2", "model.inner_folds=2", "model.alpha=[0.1,1.0]", cwd=cwd, status=2,
     )  # fmt: skip

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.commands import run_here
+
 ROOT = Path(__file__).parents[2]
 SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "trainer.accelerator=cpu")
 
@@ -121,7 +123,7 @@ def test_prediction_of_test_subjects_is_the_run_s_own_and_bad_scans_have_a_reaso
 
 def test_classical_model_is_judged_by_nested_folds_and_predicts_as_it_was_tested(tmp_path):
     options = ("model=logistic", "evaluation=nested", "evaluation.folds=2", "model.inner_folds=2")
-    run("train", SMALL[0], SMALL[1], *options, cwd=tmp_path)
+    run_here("train", SMALL[0], SMALL[1], *options, cwd=tmp_path)
     folder = the_run(tmp_path)
     metrics = json.loads((folder / "metrics.json").read_text())
     assert sum(metrics["chosen"]["C"].values()) == 2
@@ -129,7 +131,7 @@ def test_classical_model_is_judged_by_nested_folds_and_predicts_as_it_was_tested
     tested = rows_of(folder / "predictions.csv")[0]
     scans = {row["subject"]: row["scan"] for row in rows_of(folder / "cohort.csv")}
     fold = folder / f"model/fold_{tested['fold']}"
-    run("predict", f"model={fold}", f"scans={scans[tested['subject']]}", cwd=tmp_path)
+    run_here("predict", f"model={fold}", f"scans={scans[tested['subject']]}", cwd=tmp_path)
     (found,) = rows_of(tmp_path / "results/predictions.csv")
     assert float(found["p_1"]) == pytest.approx(float(tested["p_1"]), abs=1e-5)
     heatmap = nib.load(tmp_path / f"results/heatmaps/{found['scan']}_heatmap.nii.gz")
@@ -228,7 +230,7 @@ def test_sweep_runs_each_configuration_once(tmp_path):
 
 def test_run_that_was_killed_is_resumed_to_the_same_bits(tmp_path):
     options = (*SMALL, "trainer.max_epochs=6")
-    run("train", *options, "name=whole", cwd=tmp_path)
+    run_here("train", *options, "name=whole", cwd=tmp_path)
     whole = the_run(tmp_path)
     with subprocess.Popen(
         [sys.executable, ROOT / "train.py", *options, "name=cut"],
@@ -238,7 +240,7 @@ def test_run_that_was_killed_is_resumed_to_the_same_bits(tmp_path):
         cut.kill()
     (folder,) = tmp_path.glob("runs/cut/*")
     assert not (folder / "metrics.json").exists()
-    done = run("train", f"resume={folder}", cwd=tmp_path)
+    done = run_here("train", f"resume={folder}", cwd=tmp_path)
     assert "epoch 1 of 6" not in done.stderr
     assert (folder / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
     assert (folder / "model/weights.safetensors").read_bytes() == (whole / "model/weights.safetensors").read_bytes()

@@ -7,6 +7,7 @@ import pytest
 
 from mri3d.cohort.table import Table
 from mri3d.errors import UserError
+from mri3d.scans.listing import find_scans
 from tests.cohort.test_table import study
 
 
@@ -183,6 +184,46 @@ def test_links_to_folders_are_followed_but_not_round_and_a_file_counts_once(tmp_
     assert [s.scan and s.scan.resolve() for s in sessions] == [
         root / scan for scan in ("real/a/a.nii", "elsewhere/b.nii", "real/c.nii")
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "scans"),
+    [
+        ("data/link/{id}.nii", "data/link/{id}.nii"),
+        ("data/**/link/{id}.nii", "data/link/{id}.nii"),
+        ("**/link/{id}*", "data/link/{id}.nii"),
+        ("data/**/{id}.nii", "data/real/{id}.nii"),
+        ("data/**/*/{id}.nii", "data/real/{id}.nii"),
+        ("data/**/link/**/{id}.nii", "data/link/{id}.nii"),
+        ("data/**/**/r*/**/{id}.nii", "data/real/{id}.nii"),
+        ("data/**/round/real/{id}.nii", "data/real/round/real/{id}.nii"),
+        ("data/**/**round/../{id}.nii", None),
+        ("own/{id}/**", "own/{id}/deep/er/t1.nii"),
+        ("own/{id}/**/", "own/{id}/deep/er/t1.nii"),
+        ("own/**/{id}/**/*.nii", "own/{id}/deep/er/t1.nii"),
+        ("own/**/.hidden/{id}.nii", "own/.hidden/{id}.nii"),
+        ("own/**/{id}.nii", None),
+        ("set [v2]/{id}.nii", "set [v2]/{id}.nii"),
+        ("s* [v2]/{id}.nii", "set [v2]/{id}.nii"),
+        ("set [v2]/{id}*.NII", "set [v2]/{id}.nii"),
+        ("s[e]t*/**/{id}.nii", "set [v2]/{id}.nii"),
+    ],
+)
+def test_a_pattern_finds_in_a_table_what_it_finds_as_a_glob(tmp_path, pattern, scans):
+    names = [f"{place}/{id}" for place in ("data/real", "own/.hidden", "set [v2]") for id in ("a.nii", "b.nii")]
+    root = study(tmp_path, "subject,label\na,F\nb,M\n", [*names, "own/a/deep/er/t1.nii", "own/b/deep/er/t1.nii"])
+    (root / "data/link").symlink_to("real")
+    (root / "data/real/round").symlink_to("..")
+    if scans is None:
+        with pytest.raises(UserError, match="finds no scan for any"):
+            Table(str(root), "subjects.csv", scan=pattern).read()
+        with pytest.raises(UserError, match="no file that ends"):
+            find_scans([str(root / pattern.format(id="a"))])
+        return
+    sessions = Table(str(root), "subjects.csv", scan=pattern).read().sessions
+    assert [s.scan for s in sessions] == [root / scans.format(id=id) for id in "ab"]
+    for session in sessions:
+        assert find_scans([str(root / pattern.format(id=session.id))]) == [session.scan]
 
 
 @pytest.mark.parametrize("id", ["~nobody-there", "a\0b", "x" * 300, "a/" * 3000 + "b", "..", "[!", "**", "\x01\x02"])

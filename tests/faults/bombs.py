@@ -36,21 +36,26 @@ def mgh(sides: tuple[int, int, int], kind: int) -> bytes:
     return bytes(made.binaryblock[:90]) + bytes(284 - 90)
 
 
-def write_bombs(folder: Path) -> dict[str, str]:
-    """Write ten bombs; return what the refusal of each says, by the file's name."""
+def quick_bombs() -> dict[str, tuple[bytes, str]]:
+    """Return three bombs that are made in no time, by their files' names: content, and what their refusal says."""
     wide = nib.Nifti2Header()
     wide.set_data_shape((1 << 20, 1 << 20, 1 << 20))
     wide["vox_offset"], wide["sform_code"] = 544, 1
     wide.set_sform(np.eye(4), 1)
-    voxels = gzip.compress(header(SIDES, scl_slope=2) + bytes(391_000_000))
-    small = gzip.compress(header((60, 60, 60)) + bytes(60**3))
-    bombs = {
-        "bytes-with-a-slope.nii.gz": (voxels, "would take 2.0 GB of memory"),
-        "doubles.nii.gz": (gzip.compress(header((1000, 1000, 475), "f8")) + zeros(3_800_000_000), "would take 5.7 GB"),
-        "goes-on.nii.gz": (small + zeros(2_000_000_000), "goes on after the 216,000 bytes"),
-        "members.nii.gz": (small + gzip.compress(bytes(1 << 20)) * 2_000, "goes on after the 216,000 bytes"),
+    return {
+        "members.nii.gz": (small() + gzip.compress(bytes(1 << 20)) * 2_000, "goes on after the 216,000 bytes"),
         "claims.nii.gz": (gzip.compress(header((32767, 32767, 32767), "f8")), "more than it can hold"),
         "claims-more.nii.gz": (gzip.compress(wide.binaryblock + bytes(4)), "more than it can hold"),
+    }
+
+
+def slow_bombs() -> dict[str, tuple[bytes, str]]:
+    """Return seven more, of which one has its header in a file of its own."""
+    voxels = gzip.compress(header(SIDES, scl_slope=2) + bytes(391_000_000))
+    return {
+        "bytes-with-a-slope.nii.gz": (voxels, "would take 2.0 GB of memory"),
+        "doubles.nii.gz": (gzip.compress(header((1000, 1000, 475), "f8")) + zeros(3_800_000_000), "would take 5.7 GB"),
+        "goes-on.nii.gz": (small() + zeros(2_000_000_000), "goes on after the 216,000 bytes"),
         "extension.nii.gz": (
             gzip.compress(header((60, 60, 60), vox_offset=3e9)) + zeros(3_000_000_000),
             "would begin at byte 3,000,000,000",
@@ -59,8 +64,16 @@ def write_bombs(folder: Path) -> dict[str, str]:
         "tags.mgz": (gzip.compress(mgh((60, 60, 60), 0)) + zeros(2_000_000_000), "goes on after the 216,000 bytes"),
         "pair.img.gz": (zeros(1_564_000_000), "would take 1.6 GB of memory"),
     }
-    pair = header(SIDES, "f4", magic=b"ni1", vox_offset=0)
-    (folder / "pair.hdr.gz").write_bytes(gzip.compress(pair))
+
+
+def small() -> bytes:
+    """Compress a scan of 60^3 zeros."""
+    return gzip.compress(header((60, 60, 60)) + bytes(60**3))
+
+
+def write_bombs(folder: Path, bombs: dict[str, tuple[bytes, str]]) -> dict[str, str]:
+    """Write bombs; return what the refusal of each says, by the file's name."""
+    (folder / "pair.hdr.gz").write_bytes(gzip.compress(header(SIDES, "f4", magic=b"ni1", vox_offset=0)))
     for name, (content, _) in bombs.items():
         (folder / name).write_bytes(content)
     return {name: message for name, (_, message) in bombs.items()}

@@ -9,9 +9,20 @@ from mri3d import KFold, Study, evaluate, fit, models
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.recipe import Recipe
 from tests.scans.phantom import SHARED_DATA, needs_shared_data
-from tests.volumes.test_recipe_background import padded
+from tests.volumes.planted import scan_of
+from tests.volumes.test_recipe_background import brain, in_air, padded
 
 RECIPE = Recipe(40)
+
+
+@pytest.mark.parametrize("voxels", [2, 5, 20])
+@pytest.mark.parametrize("fill", [0.0, -1000.0])
+def test_more_air_around_made_heads_changes_no_bit_of_what_a_model_sees(voxels, fill):
+    for number in range(3):
+        scan = scan_of(in_air(brain() * (1 + number / 2), sigma=2.0 + number))
+        around = padded(scan, np.full((3, 2), voxels), fill)
+        assert around.data.shape == tuple(side + 2 * voxels for side in scan.data.shape)
+        np.testing.assert_array_equal(RECIPE.volume(around), RECIPE.volume(scan))
 
 
 @needs_shared_data

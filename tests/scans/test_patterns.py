@@ -2,6 +2,7 @@
 
 import glob
 import os
+import time
 
 import pytest
 
@@ -83,6 +84,34 @@ def test_globs_find_what_pythons_own_find(study, pattern, monkeypatch):
     names = glob.glob(pattern, recursive=True)  # noqa: PTH207 (the reference)
     expected = {name for name in names if name.endswith((".nii", ".nii.gz"))}
     assert {str(path) for path in find_scans([pattern])} - {"plain/E.NII"} == expected
+
+
+def test_a_mesh_of_links_is_searched_in_no_time(tmp_path):
+    for number in range(9):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}/{number}.nii").touch()
+        for other in {*range(9)} - {number}:
+            (tmp_path / f"{number}/to{other}").symlink_to(f"../{other}")
+    every = [f"{number}/{number}.nii" for number in range(9)]
+    began = time.monotonic()
+    assert found(tmp_path, "**/*.nii") == every
+    again = find_scans([f"{tmp_path}/**/to*/**/to*/**/*.nii"])
+    assert sorted(os.path.realpath(path) for path in again) == [f"{tmp_path.resolve()}/{name}" for name in every]
+    assert time.monotonic() - began < 5  # there are more than 100,000 ways
+
+
+@pytest.mark.parametrize("table", ["Zoe\u0308", "Zo\u00eb", "Zo\u200b\u00eb"])
+def test_names_that_look_alike_match(tmp_path, table):
+    (tmp_path / "Zoe\u0308-1").mkdir()
+    (tmp_path / "Zoe\u0308-1/Zo\u00eb.nii").touch()
+    assert found(tmp_path, f"{table}*/{table}*") == ["Zoe\u0308-1/Zo\u00eb.nii"]
+
+
+def test_bytes_that_are_no_text_are_compared_too(tmp_path):
+    for name in ("caf\udce9/x\udce9.nii", "caf/x.nii", "caf\udce8/x\udce9.nii"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    assert found(tmp_path, "c*\udce9/*.nii") == ["caf\udce9/x\udce9.nii"]
 
 
 def test_a_missing_file_below_brackets_is_given_to_be_refused(study):

@@ -1,0 +1,64 @@
+"""Commands of the command line in this process: importing torch takes longer than so small a run."""
+
+import contextlib
+import io
+import logging
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_as_main(script: str, *arguments: str) -> int:
+    """Run `train`, `predict` or `mri3d` with arguments as Python runs a script; return its exit status."""
+    path = ROOT / ("mri3d/__main__.py" if script == "mri3d" else f"{script}.py")
+    before = sys.argv
+    sys.argv = [script if script == "mri3d" else f"{script}.py", *arguments]
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except SystemExit as end:
+        return end.code
+    finally:
+        sys.argv = before
+    raise AssertionError("it ended without a status")
+
+
+def run_here(script: str, *arguments: str, cwd: Path, status: int = 0) -> "subprocess.CompletedProcess[str]":
+    """Run a command from a folder, on one core; return what it said, as `subprocess.run` does."""
+    import torch
+
+    out, said, threads = io.StringIO(), io.StringIO(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    told = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(said))
+    with contextlib.chdir(cwd), told[0], told[1], restored(), warnings.catch_warnings():
+        warnings.simplefilter("default")  # those of libraries are errors in tests alone
+        ended = run_as_main(script, *arguments)
+    torch.set_num_threads(threads)
+    assert ended == status, said.getvalue()
+    return subprocess.CompletedProcess([script, *arguments], ended, out.getvalue(), said.getvalue())
+
+
+@contextlib.contextmanager
+def restored() -> Iterator[None]:
+    """Leave this process as it was: a command changes how it logs, and what it does when it is signalled."""
+    handlers_of_signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    level, handlers, hook = logging.root.level, logging.root.handlers[:], threading.excepthook
+    raises, folders, variables = logging.raiseExceptions, sys.path[:], dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(variables)
+        sys.path[:] = folders
+        for number, handler in handlers_of_signals.items():
+            signal.signal(number, handler)
+        logging.root.setLevel(level)
+        logging.root.handlers[:] = handlers  # Hydra put others there
+        logging.raiseExceptions, threading.excepthook = raises, hook
