@@ -87,8 +87,8 @@ def predict_scans(
 
 def _named_scans(places: Sequence[str], out: Path, *, suffix: str) -> dict[str, Path]:
     """Find the scans to predict, by name: all but the heatmaps of an earlier call, where the places hold `out`."""
-    maps = (out / MAPS).resolve()
-    paths = [path for path in find_scans(places, suffix=suffix) if path.resolve().parent != maps]
+    maps = os.path.realpath(out / MAPS)  # Path's own fails where links lead in a circle
+    paths = [path for path in find_scans(places, suffix=suffix) if os.path.dirname(os.path.realpath(path)) != maps]  # noqa: PTH120
     if not paths:
         raise UserError(
             f"{option('scans', ', '.join(places))} holds nothing but heatmaps of an earlier call. Give "

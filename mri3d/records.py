@@ -133,7 +133,8 @@ def write_scores(folder: Path, results: Results, *, seconds: dict[str, float], p
         The content of metrics.json.
     """
     table = results.predictions
-    rows = [dict(zip(table.columns, cells, strict=True)) for cells in table.itertuples(index=False)]
+    cells_of = table.itertuples(index=False, name=None)  # named, F and its full-width form would be one name to Python
+    rows = [dict(zip(table.columns, cells, strict=True)) for cells in cells_of]
     write_csv(folder / "predictions.csv", rows, list(table.columns), digits=9)
     if searched := results.search_rows():
         write_csv(folder / "search.csv", searched)

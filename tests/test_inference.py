@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from mri3d.cli.predict import predict
 from mri3d.errors import UserError
 from mri3d.inference import predict_scans
 from mri3d.model_folder import Card
@@ -236,3 +237,33 @@ def test_a_number_that_is_none_is_no_prediction(tmp_path, outcome, monkeypatch):
     row = rows_of(tmp_path / "out")["a"]
     assert (row["prediction"], row["status"]) == ("", "failed")
     assert row["warnings"] == "the model computes no finite number for this scan."
+
+
+def test_links_that_lead_in_a_circle_get_rows_with_a_reason_and_the_others_predictions(tmp_path):
+    write_model(tmp_path / "model")
+    places = tmp_path / "scans"
+    places.mkdir()
+    write_scan(places / "good.nii.gz", np.random.default_rng(0).random((20, 20, 20), dtype=np.float32))
+    for name, to in (("a", "b"), ("b", "a"), ("self", "self")):
+        (places / f"{name}.nii.gz").symlink_to(f"{to}.nii.gz")
+    (places / "folder").symlink_to("folder")
+    assert predict_scans(tmp_path / "model", str(places), tmp_path / "out", heatmap="none") == 1
+    with (tmp_path / "out/predictions.csv").open(newline="") as file:
+        rows = {row["scan"]: row for row in csv.DictReader(file)}
+    assert {name for name, row in rows.items() if row["prediction"]} == {"good"}
+    assert {name for name, row in rows.items() if "is a link to" in row["warnings"]} == {"a", "b", "self"}
+
+
+@pytest.mark.parametrize("out", ["", "  "])
+def test_an_empty_folder_for_results_is_refused(tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"out is empty\. Give the folder for the results"):
+        predict({"model": "m", "scans": "s", "out": out, "heatmap": "none", "trust": None})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_list_of_scans_may_be_longer_than_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"model": "m", "scans": ["s" * 50] * 200, "out": "out", "heatmap": "none", "trust": None}
+    with pytest.raises(UserError, match=r"m is no folder\. Give a run"):
+        predict(options)

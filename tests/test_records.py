@@ -1,10 +1,13 @@
 """What a run writes never falls in with what is not its own."""
 
+import csv
 import errno
 import logging
 import os
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mri3d.cohort.cohort import Cohort
@@ -13,7 +16,7 @@ from mri3d.evaluation.results import FoldResult
 from mri3d.evaluation.splits import Fold
 from mri3d.model_folder import CARD
 from mri3d.models.member import Member
-from mri3d.records import early_log, log_file, write_member
+from mri3d.records import early_log, log_file, write_member, write_scores
 from mri3d.run_folder import claim, claim_evaluation
 from mri3d.temporaries import _machine
 
@@ -103,3 +106,19 @@ def test_what_killed_runs_beside_it_left_is_swept_when_a_run_begins(tmp_path):
             (tmp_path / name / file).touch()
     claim(tmp_path / "new", Cohort(()), [], {"seed": 0}, resumed=False)
     assert [path.parent.parent.name for path in tmp_path.rglob(".writing-*")] == ["other"], "which is no run"
+
+
+@pytest.mark.parametrize("names", [("F", "\uff26"), ("I", "\u2160"), ("class", "a b"), ("_x", "1")])
+def test_any_names_of_classes_are_columns_of_the_predictions(tmp_path, names):
+    table = pd.DataFrame([["s", 0, 0.25, 0.75]], columns=["subject", "fold", *(f"p_{name}" for name in names)])
+    results = SimpleNamespace(
+        predictions=table,
+        search_rows=list,
+        study=SimpleNamespace(cohort=Cohort(())),
+        rows=np.array([0]),
+        metrics=lambda **counts: {},
+    )
+    write_scores(tmp_path, results, seconds={}, peak_memory_mb=0.0)
+    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["subject", "fold", *(f"p_{name}" for name in names)], ["s", "0", "0.25", "0.75"]]

@@ -1,5 +1,6 @@
 """`mri3d predict`: predictions and heatmaps of new scans."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,10 @@ def predict(options: dict[str, Any]) -> int:
     scans, trust = options["scans"], trusted_names(options["trust"])
     if not all(isinstance(scan, str) for scan in (scans if isinstance(scans, list) else [scans])):
         raise UserError(f"scans={scans} is no path. Give a file, a glob, a folder, a BIDS root, or a list of these.")
-    if isinstance(scans, list) and Path(literal := f"[{','.join(scans)}]").exists():
+    if isinstance(scans, list) and os.path.exists(literal := f"[{','.join(scans)}]"):  # noqa: PTH110 (of any length)
         scans = literal  # a folder of such a name, which Hydra reads as a list
+    if not options["out"].strip():
+        raise UserError("out is empty. Give the folder for the results.")
     out = Path(options["out"])
     check_folder(out, "out")
     from mri3d import inference  # here: it imports all there is, and a mistake need not wait for that

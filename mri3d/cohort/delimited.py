@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from mri3d.texts import list_text
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _ANNOUNCEMENT = re.compile(r'"?sep=([\t !#-/:-@[-`{-~])"?\1*', re.IGNORECASE)  # Excel's own; other columns empty
+_FORMULA = re.compile('^="([^"]*)"$')  # a text as Excel keeps its zeros in front
 _NO_TEXT = {
     b"PK\x03\x04": "it is a workbook or another zip file",
     b"\xd0\xcf\x11\xe0": "it is a workbook of an old Excel",
@@ -42,6 +43,7 @@ class _Reading:
 
     delimiter: str
     rows: tuple[tuple[str, ...], ...]
+    raw: tuple[list[str], ...]  # their cells, not trimmed
     spans: tuple[tuple[int, int], ...]  # first and last line of each
     error: str
 
@@ -69,6 +71,7 @@ def read_rows(path: Path) -> Rows:
     """
     lines = io.StringIO(_text(path), newline="").readlines()
     reading = _read(path, lines)
+    _check_parted(path, lines, reading)
     if reading.error:
         raise UserError(f"table {path} cannot be read at {reading.error}. Mend the quotes.")
     if len(reading.rows) < 2:
@@ -122,19 +125,21 @@ def _read(path: Path, lines: list[str]) -> _Reading:
 def _read_by(lines: Sequence[str], delimiter: str, *, is_tsv: bool) -> _Reading:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     rows: list[tuple[str, ...]] = []
+    untrimmed: list[list[str]] = []
     spans: list[tuple[int, int]] = []
     first, error = 1, ""
     try:
         for raw in reader:
-            cells = tuple("" if is_tsv and cell.strip() == "n/a" else cell.strip() for cell in raw)
+            cells = tuple("" if is_tsv and cell.strip() == "n/a" else _FORMULA.sub(r"\1", cell.strip()) for cell in raw)
             if any(cells):
                 rows.append(cells if not rows else _without_tail(cells, len(rows[0])))
+                untrimmed.append(raw)
                 spans.append((first, reader.line_num))
             first = reader.line_num + 1
     except csv.Error as told:
         begins = "" if first == reader.line_num else f"; the row begins on line {first}"
         error = f"line {reader.line_num}: {told}{begins}"
-    return _Reading(delimiter, tuple(rows), tuple(spans), error)
+    return _Reading(delimiter, tuple(rows), tuple(untrimmed), tuple(spans), error)
 
 
 def _without_tail(cells: tuple[str, ...], width: int) -> tuple[str, ...]:
@@ -145,23 +150,16 @@ def _without_tail(cells: tuple[str, ...], width: int) -> tuple[str, ...]:
 
 
 def _check_quotes(path: Path, lines: Sequence[str], reading: _Reading) -> None:
-    """Refuse rows that quotes make of what would be rows without them: a lone quote swallows all up to the next one.
-
-    A cell in quotes may have several lines. But where each of them has as many cells as other rows do, nobody can know.
-    """
-
-    def look(line: str) -> tuple[int, bool]:
-        cells = tuple(cell.strip() for cell in line.split(reading.delimiter))
-        return len(_without_tail(cells, reading.width)), cells[0].startswith('"')
-
-    looks = [[look(line) for line in lines[first - 1 : last] if line.strip()] for first, last in reading.spans]
-    sound = {own[0] for own, row in zip(looks, reading.rows, strict=True) if len(own) == 1 and own[0][0] == len(row)}
-    sound.add((reading.width, looks[0][0][1]))
+    """Refuse rows that quotes make of what would be rows without them: a lone quote swallows all up to the next one."""
+    rows = list(zip(reading.spans, reading.rows, reading.raw, strict=True))
+    sound = {reading.width, *(len(row) for (first, last), row, _ in rows if first == last)} - {1}
+    quoted = all(lines[first - 1].lstrip().startswith('"') for first, _ in reading.spans)
     swallowed = []
-    for (first, last), row, own in zip(reading.spans, reading.rows, looks, strict=True):
-        if len(own) == 1 and own[0][0] == reading.width != len(row):
-            swallowed.append(f"line {last}")
-        elif len(own) > 1 and all(count > 1 and (count, quoted) in sound for count, quoted in own):
+    for (first, last), row, raw in rows:
+        if len([line for line in lines[first - 1 : last] if line.strip()]) == 1:
+            if _joins(lines[last - 1], row, reading):
+                swallowed.append(f"line {last}")
+        elif any(_swallows(raw, column, sound, reading, quoted=quoted) for column in range(len(raw))):
             swallowed.append(f"lines {first} to {last}")
     if swallowed:
         raise UserError(
@@ -171,12 +169,70 @@ def _check_quotes(path: Path, lines: Sequence[str], reading: _Reading) -> None:
         )
 
 
+def _joins(line: str, row: Sequence[str], reading: _Reading) -> bool:
+    """Return whether a row lacks cells since quotes make one of several: it would lack none, or a quote is left."""
+    joined = [reading.delimiter in cell for cell in row]
+    odd = any(cell.count('"') % 2 and not one for cell, one in zip(row, joined, strict=True))
+    return _length(line, reading) == reading.width != len(row) or (len(row) < reading.names and any(joined) and odd)
+
+
+def _swallows(row: Sequence[str], column: int, sound: Collection[int], reading: _Reading, *, quoted: bool) -> bool:
+    """Return whether a cell is of rows rather than of lines.
+
+    A cell in quotes may have several lines. But where the first and the last of them, and half of those between, have
+    with the cells before and after them as many cells as other rows do, nobody can know. Where all rows begin with a
+    quote, a line without one is no row.
+    """
+    first, *between = re.split("\r\n?|\n", row[column])
+    if not between:
+        return False
+    before, after = reading.delimiter * column, reading.delimiter * (len(row) - 1 - column)
+
+    def is_row(line: str) -> bool:
+        return _length(line, reading) in sound and (line.startswith('"') or not quoted)
+
+    last = between.pop() + after
+    like = [is_row(line) for line in between if line.strip()]
+    return _length(before + first, reading) in sound and is_row(last) and 2 * sum(like) >= len(like)
+
+
+def _length(line: str, reading: _Reading) -> int:
+    """Count the cells of a line by itself, quotes taken for letters."""
+    return len(_without_tail(tuple(cell.strip() for cell in line.split(reading.delimiter)), reading.width))
+
+
+def _check_parted(path: Path, lines: Sequence[str], reading: _Reading) -> None:
+    """Refuse a table whose first line is a comment, or whose lines are parted by another mark than is known."""
+    first, *others = [line.strip() for line in lines if line.strip()] or [""]
+    if first.startswith("#") and 2 * sum(len(row) > reading.width for row in reading.rows) > len(reading.rows):
+        raise UserError(f"{path} begins with a comment, {first!r}. Remove such lines: the first has the column names.")
+    if reading.width > 1 or not others:
+        return
+    marks = {" ": "blanks", ":": "a colon", "~": "a tilde"}
+    if all(line[0] == line[-1] == '"' for line in (first, *others)):
+        marks |= {mark: f"a {name} within quotes around the whole line" for mark, name in _DELIMITERS.items()}
+    for mark, name in marks.items():
+        by = mark.strip(" ") or None  # any number of blanks
+        count = len(first.split(by))
+        if count > 1 and all(count <= len(line.split(by)) <= count + 1 for line in others):
+            raise UserError(
+                f"the cells of {path} seem to be parted by {name}: {first!r}. Part them by a comma, a semicolon or a "
+                "tab, without quotes around a line."
+            )
+
+
 def _check_widths(path: Path, reading: _Reading) -> None:
     """Refuse rows of more cells than the header has, and a header that another delimiter parts than the rows."""
     width, mark = reading.width, _DELIMITERS.get(reading.delimiter, reading.delimiter)
     ends = [last for _, last in reading.spans]
     if wide := [(line, len(row)) for line, row in zip(ends, reading.rows, strict=True) if len(row) > width]:
         (line, count), *others = wide
+        numbers = [row[0] for row in reading.rows[1:]]
+        if len(others) + 1 == len(numbers) and numbers in [[str(n + k) for n in range(len(numbers))] for k in (0, 1)]:
+            raise UserError(
+                f"each row of {path} has one cell more than there are column names, and the first is the row's number. "
+                "Name that column too, or leave it out (in R: row.names=FALSE)."
+            )
         also = f" (and so do {len(others)} more, such as line {others[0][0]})" if others else ""
         raise UserError(
             f"line {line} of {path} has {count} cells where the column names are {width}{also}. Mend it; a cell that "

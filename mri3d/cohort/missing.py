@@ -1,6 +1,7 @@
 """Cells that mean that nothing is known: which do, and which may have been meant so."""
 
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 
 from mri3d.texts import parse_number
 
@@ -10,8 +11,9 @@ _MISSING |= {"-nan", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
 
 # What is taken as it stands, but may have been meant so: words, and what spreadsheets write of an error.
 _LOOKS_MISSING = frozenset({"missing", "unknown", "unk", "not known", "not available", "not applicable", "no data"})
-_LOOKS_MISSING |= {"undefined", "undetermined", "refused", "tbd", "blank", "empty", "n.a.", "n.a", "nil"}
-_LOOKS_MISSING |= {"?", "??", "???", ".", "..", "...", "-", "--", "---", "*", "_"}
+_LOOKS_MISSING |= {"undefined", "undetermined", "unspecified", "refused", "tbd", "blank", "empty", "n.a", "nil"}
+_LOOKS_MISSING |= {"nd", "n.d", "n/d", "not done", "not determined", "not assessed", "no value", "no diagnosis"}
+_LOOKS_MISSING |= {"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"}
 _LOOKS_MISSING |= {"#value!", "#ref!", "#div/0!", "#num!", "#name?", "#null!", "#error!", "#calc!", "#spill!"}
 
 MISSING_CODES = frozenset(
@@ -23,6 +25,9 @@ MISSING_CODES = frozenset(
 )
 """Numbers by which studies say that there is no value, for classes and for measures."""
 
+_MOST_CLASSES = 12
+"""Numbers of more different values than this are no classes."""
+
 
 def is_missing(cell: str) -> bool:
     """Return whether a cell is empty or holds one of the words for it: NA, N/A, NaN, null, None, in any case."""
@@ -30,19 +35,72 @@ def is_missing(cell: str) -> bool:
 
 
 def may_be_missing(labels: Iterable[str]) -> list[str]:
-    """Return the labels that somebody may have meant as missing: words for it, and codes, see `missing_codes`.
+    """Return the labels that somebody may have meant as missing: words and marks for it, and codes.
 
-    Beside labels that are no numbers every code is one.
+    Codes are those of `missing_codes` and, beside classes, further ones, see `_class_codes`. Beside labels that are no
+    numbers every code is one.
 
     >>> may_be_missing(["1", "-1", "-1"]), may_be_missing(["1", "2", "2", "-9"]), may_be_missing(["AD", "-4", "?"])
     ([], ['-9'], ['-4', '?'])
     """
     cells = [cell for cell in labels if not is_missing(cell)]
-    words = {cell for cell in cells if cell.casefold() in _LOOKS_MISSING}
+    words = {cell for cell in cells if _is_word_for_missing(cell)}
     numbers = {cell: parse_number(cell) for cell in cells if cell not in words}
     values = [number for cell in cells if (number := numbers.get(cell)) is not None]
-    codes = missing_codes(values) if None not in numbers.values() else MISSING_CODES
+    if None in numbers.values():
+        digits = any(number is None and any(map(str.isdigit, cell)) for cell, number in numbers.items())
+        codes = {value for value in values if value in MISSING_CODES or _is_code(value, single=not digits)}
+    else:
+        codes = missing_codes(values) | _class_codes(set(values))
     return sorted(words | {cell for cell, number in numbers.items() if number in codes})
+
+
+def _is_word_for_missing(cell: str) -> bool:
+    """Return whether a cell is a word for "missing" in any case, with a point at its end or without, or but marks."""
+    text = unicodedata.normalize("NFKC", cell).casefold().strip()
+    return text.rstrip(".") in _LOOKS_MISSING or text in _LOOKS_MISSING or _is_marks(text)
+
+
+def _is_marks(text: str) -> bool:
+    """Return whether a text is of dashes, points, question marks and the like; + is what some have found."""
+    return all(letter == "\N{MINUS SIGN}" or unicodedata.category(letter).startswith("P") for letter in text)
+
+
+def _is_code(value: float, *, single: bool) -> bool:
+    """Return whether a number is one that studies take for codes: negative and whole, 66, 777, 95 to 98.
+
+    Args:
+        value: The number.
+        single: Whether 7, 8 and 9 are some too.
+    """
+    if not value.is_integer():
+        return False
+    digits = f"{value:.0f}"
+    alike = len(set(digits)) == 1 and digits[0] in "6789"
+    return value < 0 or 95 <= value <= 98 or (alike and (len(digits) > 1 or (single and value > 6)))
+
+
+def _class_codes(values: Collection[float]) -> set[float]:
+    """Return those of the numbers that are classes which are usual codes, and lie apart from the others.
+
+    More numbers than grades have are a measure. Negative whole numbers are codes beside two or more that are whole and
+    not negative, but not where each has its like of the other sign (-1 and 1), or where they lead down from 0.
+    """
+    if len(values) > _MOST_CLASSES or not all(value.is_integer() for value in values):
+        return set()
+    others = sorted(value for value in values if not _is_code(value, single=True))
+    negative = sorted(value for value in values if value < 0)
+    positive = [value for value in values if value >= 0]
+    codes = set[float]()
+    leads_down = len(negative) > 1 and 0 in values and negative == list(range(-len(negative), 0))
+    if len(positive) >= max(2, len(negative)) and {-value for value in values} != set(values) and not leads_down:
+        codes |= set(negative)
+    for value in sorted(set(positive) - set(others)):
+        if len(others) > 1 and value - others[-1] >= max(others[-1] - others[0], 2):
+            codes.add(value)
+        else:
+            others = sorted([*others, value])
+    return codes
 
 
 def missing_codes(values: Sequence[float]) -> set[float]:

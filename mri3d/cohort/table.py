@@ -11,10 +11,12 @@ from pathlib import Path
 from mri3d.arguments import check_fields
 from mri3d.cohort.cohort import Cohort, Session
 from mri3d.cohort.missing import is_missing
-from mri3d.cohort.scan_finder import ScanFinder, as_path
+from mri3d.cohort.participants import participants_of
+from mri3d.cohort.scan_finder import ScanFinder
 from mri3d.cohort.text_table import TextTable, as_shown, contents, find_root, read_text_table
 from mri3d.errors import UserError, option
 from mri3d.files import expanded
+from mri3d.scans.patterns import as_path
 from mri3d.texts import as_list, list_text
 
 log = logging.getLogger(__name__)
@@ -23,9 +25,8 @@ _ABOUT_REPEATED_IDS = (
     f"Remove the copies; for repeated visits, set {option('data.id')} to several columns, first the one that names the "
     f"participant, or to one that differs from row to row, and then {option('data.group')} to the participant's."
 )
+_MOST_DIGITS = 9  # of a number whose zeros in front may be lost
 _PARTICIPANT = frozenset({"participant", "subject", "patient", "person", "sub", "subj", "ptid", "rid"})  # or with "id"
-_ENTITIES = "ses|acq|ce|rec|dir|run|echo|part|desc|space"
-_BIDS_NAME = re.compile(rf"(sub-[^\W_]+)(?:(?:_(?:{_ENTITIES})-[^_]+)+(?:_[^_]+)?)?")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Table:
         root: Folder of the study.
         table: CSV or TSV file (comma, semicolon or tab), relative to `root`. Cells are taken as text, as they stand.
         id: Column that names the session, or several whose cells, joined by `_`, do; of several, the first names the
-            participant, all of whose sessions stay together. So do those of ids such as `sub-01_ses-1`.
+            participant, all of whose sessions stay together. So do those of ids such as `sub-01_ses-1`, `01_visit2` or
+            `002_S_0001_m06`.
         label: Column of what is predicted: classes or a measure.
         scan: Glob that finds a session's scan, relative to `root`; `{id}` and any `{column}` are filled in. A wildcard
             next to them does not go on with letters or digits: `{id}*` of sub-1 does not find sub-10.
@@ -94,7 +96,7 @@ class Table:
         patterns = [finder.fill(row, id) for row, id in enumerate(ids)]
         found = [finder.find(pattern) for pattern in patterns]
         if not any(found):
-            tried, why = Path(as_path(patterns[0])), finder.near_miss(patterns[0])
+            tried, why = Path(as_path(patterns[0])), finder.near_miss(patterns[0]) or _near_id(finder, 0, ids[0])
             raise UserError(
                 f"{option('data.scan', self.scan)} finds no scan for any of the {len(ids)} rows of {table.path.name}; "
                 f"looked for {tried}{why}. {contents(tried.parent)} Set {option('data.scan')} to fit."
@@ -102,14 +104,28 @@ class Table:
         placed = [
             replace(session, scan=scans[0])
             if len(scans) == 1
-            else replace(session, problem=finder.problem(pattern, scans))
-            for session, pattern, scans in zip(sessions, patterns, found, strict=True)
+            else replace(
+                session, problem=finder.problem(pattern, scans) + (_near_id(finder, row, id) if not scans else "")
+            )
+            for row, (id, session, pattern, scans) in enumerate(zip(ids, sessions, patterns, found, strict=True))
         ]
         return Cohort(tuple(_without_shared(placed)), source=f"column {self.label!r} of {table.path.name}")
 
 
+def _near_id(finder: ScanFinder, row: int, id: str) -> str:
+    """Name the id under which a row's scan would be found where a spreadsheet took the row's own for a number."""
+    if not (number := re.fullmatch(r"(\D*)(\d+)(?:\.0+)?", id)):
+        return ""
+    for start in [number[1]] if number[1] else ["", "sub-"]:
+        for width in range(_MOST_DIGITS):
+            other = start + number[2].zfill(width)
+            if other != id and (scans := finder.find(finder.fill(row, other))):
+                return f": for {other!r} there is {scans[0].name}. A spreadsheet may have taken ids for numbers"
+    return ""
+
+
 def _participants(table: TextTable, columns: Sequence[str], ids: Sequence[str], *, grouped: bool) -> list[str | None]:
-    """Find out who was scanned: by the first of several columns, or by what ids say that are names as in BIDS.
+    """Find out who was scanned: by the first of several columns, or by what ids say of visits.
 
     Args:
         table: The table.
@@ -133,10 +149,7 @@ def _participants(table: TextTable, columns: Sequence[str], ids: Sequence[str], 
                 f"together, and that is {named[0]!r}, not {columns[0]!r}. Set {option('data.id', order)}."
             )
         return [as_shown(cell) for cell in table.column(columns[0], key)]
-    names = [_BIDS_NAME.fullmatch(as_shown(id)) for id in ids]
-    found = [name[1] if name else None for name in names]
-    if repeated := _repeated(found):
-        log.info("%d participants have several rows; each takes part, and no split parts them", repeated)
+    if (found := participants_of([as_shown(id) for id in ids])) is not None:
         return found
     for column in dict.fromkeys(table.columns):
         if grouped or column == as_shown(columns[0]) or not _names_participants(column):
@@ -159,7 +172,7 @@ def _names_participants(column: str) -> bool:
     return name in _PARTICIPANT or name.removesuffix("id") in _PARTICIPANT
 
 
-def _repeated(names: Sequence[str | None]) -> int:
+def _repeated(names: Sequence[str]) -> int:
     """Count those that stand more than once."""
     return sum(count > 1 for name, count in Counter(names).items() if name and not is_missing(name))
 

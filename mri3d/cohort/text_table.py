@@ -11,6 +11,7 @@ from pathlib import Path
 from mri3d.cohort.cohort import NO_LABEL, Session, means_no_label, unmatched
 from mri3d.cohort.delimited import read_rows
 from mri3d.cohort.missing import is_missing, may_be_missing
+from mri3d.cohort.participants import warn_of_groups, warn_of_spellings
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.files import expanded
 from mri3d.texts import as_list, count_text, list_text, visible
@@ -117,10 +118,12 @@ class TextTable:
             UserError: A column is missing.
         """
         labels = self._shown(label, "data.label")
+        warn_of_spellings([who or as_shown(id) for who, id in zip(participants, ids, strict=True)], "participants")
         groups: Sequence[str | None] = participants
         if group is not None:
             cells = self._shown(group, "data.group")
             groups = [None if is_missing(cell) else cell for cell in cells]  # else they would all be one family
+            warn_of_groups(cells, group)
         sites = self._shown(site, "data.site") if site is not None else [""] * len(ids)
         kept = {str(name): self._shown(str(name), "data.covariates") for name in as_list(covariates)}
         ignored = [as_shown(value) if isinstance(value, str) else value for value in as_list(unlabelled)]

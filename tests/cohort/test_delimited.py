@@ -139,6 +139,40 @@ def test_a_quote_that_swallows_rows_is_refused_by_its_lines(table, lines, told):
         table("\n".join([",".join(HEADER), *lines]) + "\n")
 
 
+NOTES = ("", "ok", "5'2\"", '"', '" x', 'x"', '12"', '""', '"quoted"', '"a, b"', '"two\nlines"')
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(NOTES), min_size=2, max_size=9), st.integers(0, 3), DELIMITERS)
+def test_lone_quotes_in_any_column_lose_no_row_in_silence(table, notes, column, delimiter):
+    names, rows = ["id", "sex", "age"], [[f"s{row}", "FM"[row % 2], "3"] for row in range(len(notes))]
+    names.insert(column, "note")
+    written = [[*row[:column], note, *row[column:]] for row, note in zip(rows, notes, strict=True)]
+    read, _ = read_or_told(table, "\n".join(map(delimiter.join, [names, *written])) + "\n")
+    if read is not None:
+        assert [[*cells[:column], *cells[column + 1 :]] for cells in read.cells[1:]] == rows
+
+
+@pytest.mark.parametrize("column", range(4))
+@pytest.mark.parametrize("first", ['"', '" moved'])
+@pytest.mark.parametrize("last", ['"', '12"', 'so x"'])
+def test_a_lone_quote_is_refused_in_every_column(table, column, first, last):
+    rows = [["s", "F", "3"] for _ in range(9)]
+    notes = ["note", "", first, "ok", "", last, "", "ok", "", ""]
+    lines = [
+        [*row[:column], note, *row[column:]] for row, note in zip([["id", "sex", "age"], *rows], notes, strict=True)
+    ]
+    with pytest.raises(UserError, match="lines 3 to 6 of"):
+        table("\n".join(map(",".join, lines)))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.text("ab'\" \n", max_size=9)] * 3), min_size=1, max_size=6), QUOTINGS, LINE_ENDS)
+def test_cells_of_several_lines_are_read_back_exactly_in_every_column(table, rows, quoting, line_end):
+    rows = [tuple(cell.strip() for cell in (first, f"s{second}", third)) for first, second, third in rows]
+    assert table(written(rows, ",", quoting, line_end)).cells == (HEADER, *rows)
+
+
 def test_a_swallowed_header_is_refused(table):
     with pytest.raises(UserError, match="lines 1 to 3 of"):
         table('subject,label,"note\na,F,x\nb,M,12"\nc,F,y\n')
@@ -239,6 +273,34 @@ def test_rows_of_too_few_cells_are_warned_of_by_line_and_of_too_many_refused(tmp
     )
     with pytest.raises(UserError, match=told):
         read_text_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("# of 2020, by X\n#\nsubject,label,age\na,F,1\nb,M,2\n", "begins with a comment, '# of 2020, by X'. Remove"),
+        ("subject label\n1 a F\n2 b M\n", "seem to be parted by blanks: 'subject label'. Part them by a comma"),
+        ('"subject" "label"\n"1" "a" "F"\n"2" "b" "M"\n', "seem to be parted by blanks"),
+        ("subject   label\na  F\nb    M\n", "seem to be parted by blanks"),
+        ("subject:label\na:F\nb:M\n", "seem to be parted by a colon"),
+        ('"subject,label"\n"a,F"\n"b,M"\n', "parted by a comma within quotes around the whole line: .* without quotes"),
+        (
+            'subject,label\n"1",a,F\n"2",b,M\n',
+            r"one cell more than .*, and the first is the row's number\. .*row\.names",
+        ),
+    ],
+)
+def test_what_is_no_table_by_a_usual_mistake_is_named(table, text, told):
+    with pytest.raises(UserError, match=told):
+        table(text)
+
+
+def test_one_column_may_hold_blanks(table):
+    assert table("session\nday one\nday two and three\n").cells == (("session",), ("day one",), ("day two and three",))
+
+
+def test_texts_in_formulas_of_excel_are_read(table):
+    assert table('subject,label\n="007",F\n"=""a, b""",M\n').cells[1:] == (("007", "F"), ("a, b", "M"))
 
 
 # ---- encodings

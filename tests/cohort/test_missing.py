@@ -44,6 +44,52 @@ def test_ordinary_classes_are_not_named(labels):
     assert may_be_missing(labels * 3) == []
 
 
+@pytest.mark.parametrize(
+    ("others", "codes"),
+    [
+        (["1", "2"], ["9"]),
+        (["1", "2"], ["-1"]),
+        (["0", "1", "2"], ["-1"]),
+        (["1", "2"], ["-5", "-6"]),
+        (["0", "1"], ["-2", "-818"]),
+        (["0", "1", "2", "3"], ["66", "77", "88", "99"]),
+        (["1", "2", "3", "4", "5"], ["95", "96", "97", "98", "7777777"]),
+        (["0", "1", "2", "3", "4"], ["8", "9"]),
+        (["F", "M"], ["-5", "-818", "66", "9", "96"]),
+        (["stage 3a", "stage 2"], ["-5", "66"]),
+    ],
+)
+def test_numbers_that_lie_apart_from_classes_are_named_as_codes(others, codes):
+    assert may_be_missing([*others * 5, *codes]) == sorted(codes)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["-2", "2"],
+        ["-2", "-1", "0", "1", "2"],
+        ["-2", "-1", "0", "1"],
+        ["0", "-5"],
+        ["1.5", "2.5", "-5"],  # a measure
+        ["5", "6", "7", "8", "9"],
+        ["60", "66", "72", "77"],
+        ["1", "2", "3a", "9"],
+        ["+", "F"],
+        ["-5", *map(str, range(13))],  # a measure of many values
+    ],
+)
+def test_numbers_among_classes_are_classes(labels):
+    assert may_be_missing(labels * 3) == []
+
+
+@pytest.mark.parametrize(
+    "word", ["\u2013", "\u2014", "\u2212", "----", "Unk.", "ND", "n.d.", "inf", "-Infinity", "\uff1f"]
+)
+def test_further_words_and_marks_are_named(word):
+    assert may_be_missing(["F", "M", word]) == [word]
+    assert may_be_missing(["1", "2", word]) == [word]
+
+
 @pytest.mark.parametrize("word", ["unknown", "Missing", "?", ".", "-", "n.a.", "#VALUE!", "#DIV/0!", "#REF!", "UNK"])
 def test_words_are_named(word):
     assert may_be_missing(["F", "M", word]) == [word]

@@ -38,6 +38,12 @@ def made(labels, task="classification", *, source="column 'sex' of subjects.csv"
         ([str(i % 30) for i in range(3000)], "has 30 different values in 3000 rows"),
         (["1", "1.0", "2", "1", "2", "2"], "spells one class in two ways: '1' and '1.0'"),
         (["F", "f", "M", "F", "M", "M"], "spells one class in two ways: 'F' and 'f'"),
+        (["Mild AD", "Mild  AD", "CN"] * 2, "spells one class in two ways: 'Mild  AD' and 'Mild AD'"),
+        (["Mild AD", "mild_ad", "CN"] * 2, "spells one class in two ways: 'Mild AD' and 'mild_ad'"),
+        (["Mild-AD", "mild\u2013AD", "CN"] * 2, "spells one class in two ways"),
+        (["F", "\uff26", "M"] * 2, "spells one class in two ways: 'F' and '\uff26'"),
+        (["I", "\u2160", "II"] * 2, "spells one class in two ways: 'I' and '\u2160'"),
+        (["stra\u00dfe", "STRASSE", "x"] * 2, "spells one class in two ways"),
         (["a", "b", "c", "d", "a"], r"has 4 different values in 5 rows \(a, b, c, d\): .* a name, not a class\. Set"),
     ],
 )
@@ -57,6 +63,11 @@ def test_numbers_of_many_values_are_a_measurement_and_the_hint_names_the_other_t
     told = f"has {count} different values in {len(labels)} rows .*this looks like a measurement. "
     with refused(told + hint, told + in_python):
         made(labels)
+
+
+@pytest.mark.parametrize("labels", [["z -1", "z 1"], ["A+", "A-"], ["AD", "AD-"], ["10-1", "101"], ["a b", "ab"]])
+def test_signs_and_words_that_are_joined_make_classes_of_their_own(labels):
+    assert made(labels * 3).names == tuple(sorted(labels))
 
 
 def test_the_user_may_insist_that_numbers_are_classes():
