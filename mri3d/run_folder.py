@@ -17,6 +17,7 @@ from mri3d.errors import UserError
 from mri3d.evaluation.splits import Fold, fold_texts
 from mri3d.files import as_utf8, write_bytes, write_json, write_text
 from mri3d.temporaries import sweep
+from mri3d.texts import list_text
 
 _Facts = dict[str, str | bool]
 _MAX_PATH_BYTES = 1 << 14  # with what is said of a scan, and its quotes
@@ -113,6 +114,10 @@ def _difference(path: Path, table: bytes) -> str:
             "the same sessions in another order, as that of a run may have which an earlier version began: since "
             "mri3d 0.3 they are taken in order of their ids, and the folds depend on it"
         )
+    undigested = [[row | {"digest": ""} for row in rows] for rows in (expected, found)]
+    if undigested[0] == undigested[1]:
+        names = [str(now["subject"]) for now, then in zip(expected, found, strict=True) if now != then]
+        return f"other digests of scans, which have changed since: {list_text(names, ', ')}"
     return "other scans, labels or folds"
 
 

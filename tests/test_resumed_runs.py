@@ -118,6 +118,14 @@ def test_run_whose_data_are_others_by_now_is_not_gone_on_with(tmp_path, cohort, 
     assert files_of(tmp_path / "run") == kept
 
 
+def test_scans_that_changed_since_are_named(tmp_path):
+    claim(tmp_path / "run", Cohort(SESSIONS), FOLDS, {"seed": 0}, resumed=False)
+    with pytest.raises(UserError, match=r"has other digests of scans, which have changed since: s0\. Sessions"):
+        claim(tmp_path / "run", changed(digest="another scan"), FOLDS, {"seed": 0}, resumed=True)
+    with pytest.raises(UserError, match="has other scans, labels or folds"):
+        claim(tmp_path / "run", changed(digest="another scan", label="b"), FOLDS, {"seed": 0}, resumed=True)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_another_order_of_the_same_rows_is_told(tmp_path, seed):
     """As earlier versions had it, which took rows as they stand in the table; the folds' rows hang on it."""
