@@ -90,7 +90,7 @@ def with_trainer(**options: object):
             {"study": same_ids(labels=["control", "patient"] * 11 + ["patient", "control"])},
             r"the cohort is not the one",
         ),
-        ({"study": same_ids(volumes=planted([0, 1.5] * 12, seed=8))}, r"its cohort\.csv has other scans, labels or f"),
+        ({"study": same_ids(volumes=planted([0, 1.5] * 12, seed=8))}, r"its cohort\.csv has other digests of scans, w"),
         ({"splits": KFold(folds=3)}, r"is of an evaluation with another splits, whose checkpoints would be taken"),
         ({"splits": KFold(folds=2, validation=0.3)}, r"is of an evaluation with another splits"),
         ({"seed": 1}, r"is of an evaluation with another seed"),

@@ -113,8 +113,20 @@ class LazyLoader(DataLoader[Batch]):
     """
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        """Yield the batches of the sampler's epoch."""
-        yield from super().__iter__()
+        """Yield the batches of the sampler's epoch.
+
+        Raises:
+            UserError: A process died while it handed a batch over.
+        """
+        try:
+            yield from super().__iter__()
+        except (ConnectionError, EOFError) as error:
+            reason: Exception = error
+            try:
+                time.sleep(1.0)  # torch's signal handler is about to raise wherever we are: let it be here
+            except RuntimeError as told:
+                reason = told
+            raise _death(reason) from error
 
 
 def volume_loader(
@@ -174,13 +186,6 @@ def named_worker_deaths() -> Iterator[None]:
         if not str(error).startswith("DataLoader "):
             raise
         raise _death(error) from error
-    except (ConnectionError, EOFError) as error:  # it died while it handed a batch over
-        reason: Exception = error
-        try:
-            time.sleep(1.0)  # torch's signal handler is about to raise wherever we are: let it be here
-        except RuntimeError as told:
-            reason = told
-        raise _death(reason) from error
 
 
 def _death(reason: Exception) -> UserError:

@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from mri3d.errors import UserError
 from mri3d.scans.scan import ScanError
@@ -228,9 +229,14 @@ def test_death_while_a_batch_was_handed_over_is_told_alike(monkeypatch, error):
     def sleep(seconds):
         raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")  # torch's signal handler
 
-    monkeypatch.setattr("mri3d.volumes.datamodule.time.sleep", sleep)
-    with pytest.raises(UserError, match=r"hung: DataLoader worker .* Killed\. Most often"), named_worker_deaths():
+    def batches(loader):
+        yield "a batch"
         raise error
+
+    monkeypatch.setattr("mri3d.volumes.datamodule.time.sleep", sleep)
+    monkeypatch.setattr(DataLoader, "__iter__", batches)
+    with pytest.raises(UserError, match=r"hung: DataLoader worker .* Killed\. Most often"):
+        read_all(Failing(lambda: None), num_workers=1)
 
 
 def test_hanging_worker_is_told_alike():
