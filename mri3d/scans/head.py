@@ -88,17 +88,19 @@ def find_head(data: np.ndarray, box: Box | None = None) -> Head:
         low, high = data.min(), data.max()
         return Head(box or field, field, float(low), (float(low) + float(high)) / 2, (low, high))
     noise = _is_noise(sample, fill)
-    found = None
+    found, levels = None, None
     if box is None and noise:
         found = box_in_air(data, field, sample, steps)
     elif box is None and fill is not None:
         found = box_of_image(data, field, sample, steps, fill)
-        air, threshold, *_ = _levels(data, found, fill, noise=False)
+        levels = air, threshold, *_ = _levels(data, found, fill, noise=False)
         inside, _ = sample_of(data, found)
-        if (inside[inside != fill] <= threshold).mean() > MIN_DARK:  # a whole head, cut out of its air
-            found = box_in_air(data, field, sample, steps, (fill, air))
+        image = inside[inside != fill]
+        is_head = np.count_nonzero(image <= threshold) > MIN_DARK * image.size
+        if is_head and (whole := box_in_air(data, field, sample, steps, (fill, air))):
+            found, levels = whole, None  # a whole head, cut out of its air
     counted = found or box or field
-    levels = _levels(data, counted, None if noise else fill, noise=noise)
+    levels = levels or _levels(data, counted, None if noise else fill, noise=noise)
     grown = tuple((first - MARGIN, end + MARGIN) for first, end in found) if found else counted
     return Head(grown, field, *levels)
 

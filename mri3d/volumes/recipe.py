@@ -11,12 +11,13 @@ from mri3d import files
 from mri3d.arguments import plain
 from mri3d.errors import UserError, option
 from mri3d.parallel import map_threads, num_cores
-from mri3d.scans.head import Head, find_head, head_warnings
+from mri3d.scans.head import find_head, head_warnings
 from mri3d.scans.head_box import Box
 from mri3d.scans.label_map import label_warnings, what_labels
 from mri3d.scans.sampled_head import sampled_head
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
 from mri3d.volumes.checks import as_json, by, check_choice, checked_box, checked_sides
+from mri3d.volumes.intensity import volume_values
 from mri3d.volumes.placement import Placement
 from mri3d.volumes.resample import resample
 
@@ -144,13 +145,8 @@ class Recipe:
         """
         placed = self._place(scan)
         self._check(placed, scan)
-        cropped, matrices, head = placed.cropped, placed.to_volume(), placed.head
-        if self.intensity == "none":
-            values = resample(cropped, matrices, outside=self._darkest(placed, matrices))
-        else:
-            air, flat = self._air(head)
-            values = resample(cropped, matrices, limits=head.limits, outside=air, fill=head.fill, flat=flat)
-        return self._normalize(values, head)[np.newaxis]
+        flat = self.crop == "head" and self.version > 1
+        return volume_values(placed, self.intensity, flat=flat, version=self.version)[np.newaxis]
 
     def check(self, scan: Scan) -> None:
         """Refuse a scan that no volume can be made of.
@@ -275,30 +271,3 @@ class Recipe:
                 f"Choose a box that every scan holds, or {option('preprocess.crop', 'head')}."
             )
         return self.crop
-
-    def _darkest(self, placed: Placement, matrices: Sequence[np.ndarray]) -> float:
-        """Return what surrounds an image whose intensities are kept: of its own values, so that none is rounded."""
-        head = placed.head
-        if self.version == 1:
-            return head.air
-        if all(np.allclose(matrix.sum(axis=1), 1, atol=1e-5) for matrix in matrices):
-            return 0.0  # nothing of it is seen
-        return float(head.limits[0] if head.fill is None else head.fill)
-
-    def _air(self, head: Head) -> tuple[float, bool]:
-        """Return what surrounds the image, and whether all that is darker counts as the same: around a head it does."""
-        flat = self.crop == "head" and self.version > 1
-        return (head.floor, True) if flat else (head.air, False)
-
-    def _normalize(self, values: np.ndarray, head: Head) -> np.ndarray:
-        """Bring intensities to a scale that scans share; air, and with it padding, has no say in it."""
-        if self.intensity == "none":
-            return values
-        if self.intensity == "minmax":
-            air, flat = self._air(head)
-            low, high = air if flat else min(air, float(head.limits[0])), float(head.limits[1])
-            return (values - np.float32(low)) / np.float32(high - low)
-        tissue = values[values > head.threshold].astype(np.float64)
-        if tissue.size < 2 or not tissue.std():  # so little of it that no voxel of the volume shows it alone
-            tissue = values.astype(np.float64)
-        return (values - np.float32(tissue.mean())) / np.float32(tissue.std() or 1.0)
