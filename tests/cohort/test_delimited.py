@@ -52,9 +52,10 @@ LINE_ENDS = st.sampled_from(["\n", "\r\n"])
 
 
 def rows_of(text):
-    """Draw rows with an id; cells are compared as they are read, which is trimmed."""
+    """Draw rows with an id; cells are compared as they are read, which is trimmed, and texts are no formulas."""
     id = text.map(lambda cell: f"s{cell}".strip())
-    return st.lists(st.tuples(id, text.map(str.strip), text.map(str.strip)), min_size=1, max_size=6)
+    cell = text.map(str.strip).filter(lambda cell: not re.fullmatch('="[^"]*"', cell))  # Excel's: see below
+    return st.lists(st.tuples(id, cell, cell), min_size=1, max_size=6)
 
 
 @settings(deadline=None)
