@@ -11,10 +11,11 @@ from mri3d.files import NO_ROOM
 
 _NO_MEMORY = re.compile(
     r"out of memory|not enough memory|can't allocate memory|cannot allocate memory|unable to allocate|bad_alloc|"
-    r"worker \(pid.*\) (?:is killed by signal: Killed|exited unexpectedly)|ALLOC_FAILED",
+    r"worker \(pid.*\) (?:is killed by signal: Killed|exited unexpectedly)|ALLOC_FAILED|"
+    r"failed to map segment|can't start new thread",
     re.IGNORECASE,
 )
-"""How torch and its libraries say so in a RuntimeError."""
+"""How torch and its libraries say so in a RuntimeError, and the linker in an ImportError."""
 
 _NO_SHARED_MEMORY = re.compile(r"killed by signal: Bus error|unable to (?:open|write to|mmap).*shm|shared memory")
 
@@ -62,6 +63,6 @@ def _told(error: BaseException, less_memory: str, after_room: Callable[[], str])
     if isinstance(error, RuntimeError) and _NO_SHARED_MEMORY.search(text):
         return f"too little shared memory (/dev/shm) for workers that load: {text[:200]}. Set model.num_workers=0."
     no_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-    if no_memory or (isinstance(error, RuntimeError) and _NO_MEMORY.search(text)):
+    if no_memory or (isinstance(error, RuntimeError | ImportError) and _NO_MEMORY.search(text)):
         return f"out of memory ({text[:200] or type(error).__name__}). {less_memory}"
     return None

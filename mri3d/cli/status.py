@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mri3d.cli.limits import named_limits
 from mri3d.errors import UserError, did_you_mean
 from mri3d.files import NO_ROOM
 
@@ -66,7 +67,8 @@ def run_script(script: Callable[[], int], *, tells: bool = True) -> int:
         tells: Whether this process is the one that speaks to the user.
 
     Returns:
-        The script's status; 130 after Ctrl-C, 143 after SIGTERM, 138 after SIGUSR1.
+        The script's status; 2 where memory or room on a disk was too little even to begin; 130 after Ctrl-C, 143 after
+        SIGTERM, 138 after SIGUSR1.
     """
 
     def terminate(number: int, frame: object) -> None:
@@ -75,7 +77,12 @@ def run_script(script: Callable[[], int], *, tells: bool = True) -> int:
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, terminate)
     try:
-        return script()
+        with named_limits(less_memory="Close other programs, or use a machine with more."):  # importing takes some too
+            return script()
+    except UserError as error:
+        if tells:
+            tell(error)
+        return USER_ERROR
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, Terminated) else signal.SIGINT
         if tells:

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from mri3d.cli.limits import named_limits, threads_stop_silently
+from mri3d.cli.status import run_script
 from mri3d.errors import UserError
 from tests.cli.test_train_and_predict import ROOT, SMALL
 
@@ -34,6 +35,8 @@ def raised(error, cause=None):
             r"^out of memory \(CUDA out of memory\. Tried to al",
         ),
         (RuntimeError("std::bad_alloc"), r"^out of memory \(std::bad_alloc\)"),
+        (RuntimeError("can't start new thread"), r"^out of memory \(can't start new thread\)"),
+        (ImportError("x.so: failed to map segment from shared object"), r"^out of memory \(x\.so: failed to map"),
         (
             RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed. "),
             r"^out of memory \(DataLoader worker",
@@ -65,7 +68,7 @@ def test_what_torch_could_not_write_is_told_as_the_disk_told_it():
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("out of memory"), RuntimeError("x"), OSError(errno.EIO, "y"), KeyError("z")]
+    "error", [ValueError("out of memory"), RuntimeError("x"), OSError(errno.EIO, "y"), KeyError("z"), ImportError("w")]
 )
 def test_other_errors_are_let_through(error):
     with pytest.raises(type(error)) as found, named_limits(less_memory=""):
@@ -113,3 +116,16 @@ def test_limit_on_the_size_of_files_is_told_and_the_run_can_be_gone_on_with(kilo
     subprocess.run(resume, cwd=tmp_path, check=True, capture_output=True, env=environment)
     (whole,) = tmp_path.glob("runs/first/*")
     assert (folder / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+
+
+def test_too_little_memory_even_to_import_is_told_in_one_line(capfd, monkeypatch):
+    monkeypatch.setattr("mri3d.cli.status.signal.signal", lambda *given: None)  # those of this process stay
+
+    def imports():
+        raise ImportError("libtorch_cpu.so: failed to map segment from shared object")
+
+    assert run_script(imports) == 2
+    told = capfd.readouterr().err
+    assert told.startswith("error: out of memory (libtorch_cpu.so: failed to map")
+    assert told.endswith("Close other programs, or use a machine with more.\n")
+    assert told.count("\n") == 1
