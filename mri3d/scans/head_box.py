@@ -10,6 +10,7 @@ from mri3d.scans.intensities import clipped, darkest, outermost_values, tissue_t
 
 SAMPLES_PER_AXIS = 48
 MAX_ROUNDS = 6
+PLANES_AT_ONCE = 6
 MIN_BLOCKS = 4  # of 2 x 2 voxels in one plane, so that neither a spike nor a speck of noise is where the head begins
 
 Box = tuple[tuple[int, int], ...]
@@ -57,18 +58,20 @@ def box_in_air(
     """
     sample = _with_air(sample, cut)
     values = ndimage.uniform_filter(clipped(sample, outermost_values(sample)), 3, mode="nearest")
-    threshold = tissue_threshold(values, darkest(values))
+    air = darkest(values)
+    threshold = tissue_threshold(values, air)
     if not (values > threshold).any():
         return None
     box, reach = _largest_piece(values > threshold, field, steps), 2 * max(steps)
     for _ in range(MAX_ROUNDS):
-        shows_tissue = functools.partial(_planes_of_tissue, air=darkest(values), threshold=threshold, cut=cut)
+        shows_tissue = functools.partial(_planes_of_tissue, air=air, threshold=threshold, cut=cut)
         last, box = box, _refined(data, field, box, reach, shows_tissue)
         if box == last:
             break
         inside = _with_air(sample_of(data, box)[0], cut)
         values, reach = clipped(inside, outermost_values(inside)), 2
-        threshold = tissue_threshold(values, darkest(values))
+        air = darkest(values)
+        threshold = tissue_threshold(values, air)
     part = data[slices(box)]
     return box if (part != part.flat[0]).any() else None  # one value alone has neither air nor tissue
 
@@ -88,9 +91,13 @@ def _num_constant(planes: np.ndarray) -> int:
     """Count the planes of one and the same value with which an array begins."""
     value = planes[0].flat[0]
     for first in range(0, len(planes), 16):  # some at once, since planes along the fastest axis are slow to read
-        others = (planes[first : first + 16] != value).any(axis=(1, 2))
-        if others.any():
-            return first + int(others.argmax())
+        some = planes[first : first + 16]
+        count = len(some)
+        for part in (some[:, ::16, ::16], some):  # few voxels tell of most planes that they are not constant
+            constant = (part[:count] == value).all(axis=(1, 2))
+            count = int(np.append(constant, False).argmin())
+        if count < len(some):
+            return first + count
     return len(planes)
 
 
@@ -121,13 +128,22 @@ def _refined(
     ]
     refined = []
     for axis, (first, end) in enumerate(box):
-        (low, high), sides = around[axis], []
-        for slab in ((low, min(high, first + reach + 1)), (max(low, end - reach - 1), high)):
-            part = data[slices([*around[:axis], slab, *around[axis + 1 :]])]
-            sides.append(slab[0] + np.flatnonzero(shows_tissue(np.moveaxis(part, axis, 0))))
-        moved = int(sides[0][0]) if sides[0].size else first, int(sides[1][-1]) + 1 if sides[1].size else end
+        low, high = around[axis]
+        part = np.moveaxis(data[slices(around)], axis, 0)
+        below = _first_shown(part[: first + reach + 1 - low], shows_tissue)
+        above = _first_shown(part[::-1][: high - (end - reach - 1)], shows_tissue)
+        moved = first if below is None else low + below, end if above is None else high - above
         refined.append(moved if moved[0] < moved[1] else (first, end))
     return tuple(refined)
+
+
+def _first_shown(planes: np.ndarray, shows_tissue: Callable[[np.ndarray], np.ndarray]) -> int | None:
+    """Return the first plane that shows tissue, if any does."""
+    for first in range(0, len(planes), PLANES_AT_ONCE):
+        shown = shows_tissue(planes[first : first + PLANES_AT_ONCE])
+        if shown.any():
+            return first + int(shown.argmax())
+    return None
 
 
 def _planes_of_image(planes: np.ndarray, fill: np.number) -> np.ndarray:

@@ -87,20 +87,34 @@ def clipped(values: np.ndarray, limits: tuple[np.number, np.number]) -> np.ndarr
 
 
 def _local_medians(
-    data: np.ndarray, where: np.ndarray, fill: np.number | None, instead: np.number
+    data: np.ndarray, beyond: np.ndarray, fill: np.number | None, instead: np.number
 ) -> Iterator[np.ndarray]:
-    """Yield the medians of the 27 voxels around places but those of the fill, which count as `instead`, in parts."""
+    """Yield the medians of the 27 voxels around places that are themselves beyond a limit, in parts.
+
+    Args:
+        data: Intensities [X, Y, Z].
+        beyond: Which of them lie beyond the limit [X, Y, Z]; written to.
+        fill: Value of voxels that do not count.
+        instead: What those count as, on the near side of the limit.
+    """
     if fill is not None:
-        where &= data != fill
-    offsets = np.indices((3, 3, 3)).reshape(3, -1) - 1
-    found = np.flatnonzero(where)
+        beyond &= data != fill
+    found = np.flatnonzero(beyond)
     for first in range(0, len(found), PLACES_AT_ONCE):
-        at = np.unravel_index(found[first : first + PLACES_AT_ONCE], data.shape)
-        around = zip(at, offsets, data.shape, strict=True)
-        values = data[tuple(np.clip(places[:, None] + offset, 0, side - 1) for places, offset, side in around)]
-        if fill is not None:
-            values[values == fill] = instead
-        yield np.partition(values, 13, axis=1)[:, 13]
+        around = _around(np.unravel_index(found[first : first + PLACES_AT_ONCE], data.shape), data.shape)
+        most = np.count_nonzero(beyond[around], axis=(0, 1, 2)) >= 14
+        if most.any():
+            values = data[tuple(places[..., most] for places in around)].reshape(27, -1)
+            if fill is not None:
+                values[values == fill] = instead
+            yield np.partition(values, 13, axis=0)[13]
+
+
+def _around(at: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Return what indexes the 27 voxels around places [N], as [3, 3, 3, N]; the outermost voxels go on for ever."""
+    offsets = np.array([[-1], [0], [1]])
+    x, y, z = (np.clip(places + offsets, 0, side - 1) for places, side in zip(at, shape, strict=True))
+    return x[:, None, None], y[None, :, None], z[None, None, :]
 
 
 def _in_memory_order(data: np.ndarray) -> np.ndarray:

@@ -97,15 +97,17 @@ def resample(
     num_slow, *sides = data.shape
     slow = np.zeros((len(matrices[0]), sides[0] * sides[1]), np.float32)  # [X', Y * Z]
     num_planes = max(1, SLAB_VOXELS // slow.shape[1])
+    low, high = (None, None) if limits is None else np.subtract(limits, np.float32(outside), dtype=np.float32)
+    if flat:
+        low = np.float32(0)
     for first in range(0, num_slow, num_planes):
         weights = matrices[0][:, first : first + num_planes]
         rows = np.flatnonzero(weights.any(axis=1))
         if len(rows):
             slab = data[first : first + num_planes]
-            values = slab if limits is None else np.clip(slab, *limits)
-            values = np.subtract(values, np.float32(outside), dtype=np.float32)
-            if flat:
-                np.maximum(values, 0, out=values)
+            values = np.subtract(slab, np.float32(outside), dtype=np.float32)
+            if low is not None or high is not None:
+                np.clip(values, low, high, out=values)
             if fill is not None:
                 values[slab == fill] = 0
             reached = slice(rows[0], rows[-1] + 1)
