@@ -19,7 +19,7 @@ from mri3d.models.trained import TrainedModel
 from mri3d.processes import is_first
 from mri3d.run_folder import claim, claim_evaluation
 from mri3d.study import Study
-from mri3d.texts import list_text
+from mri3d.texts import list_text, number_text
 
 
 @checked
@@ -150,7 +150,8 @@ def compare(first: Results, second: Results) -> pd.DataFrame:
         )
     if other := sorted({subject for subject, fold in tests[0] if tests[0][subject, fold] != tests[1][subject, fold]}):
         raise UserError(
-            f"the results are not of the same labels: {len(other)} sessions have another ({list_text(other, ', ')}). "
+            f"the results are not of the same labels: {number_text(len(other), 'session', 'has', 'have')} another "
+            f"({list_text(other, ', ')}). "
             "Evaluate both models on one study."
         )
     rows, pairs = {}, list(zip(first.folds, second.folds, strict=True))

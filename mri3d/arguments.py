@@ -1,8 +1,9 @@
-"""Arguments held against their annotations: what fits, how it is described, and what stands in numpy's types."""
+"""Arguments held against their annotations: what fits, how it is described, what a library refuses."""
 
 import dataclasses
 import functools
 import inspect
+import itertools
 import numbers
 import os
 import types
@@ -179,3 +180,38 @@ def _checked_call(call: functools.partial[Any], path: str) -> functools.partial[
     hints = hints_of(call.func)
     options = {key: _taken(value, hints.get(key, Any), f"{path}.{key}") for key, value in call.keywords.items()}
     return functools.partial(call.func, *call.args, **options)
+
+
+def refused_option(
+    make: Callable[..., Any], attempt: Callable[[Callable[..., Any]], object], failures: tuple[type[Exception], ...]
+) -> str | None:
+    """Find out which of the options that are bound for a call a library refuses.
+
+    It is the one that is refused alone with the same words, else the one without which nothing is refused.
+
+    Args:
+        make: What is called, with its options bound.
+        attempt: Makes the call, and whatever else shows whether the options can be used.
+        failures: What it raises where they cannot.
+
+    Returns:
+        The option's name; None where no single one is to blame.
+
+    >>> refused_option(functools.partial(int, "12", base=1), lambda make: make(), (ValueError,))
+    'base'
+    """
+    given = getattr(make, "keywords", {})
+
+    def refusal(options: Mapping[str, Any]) -> str | None:
+        try:
+            attempt(functools.partial(getattr(make, "func", make), *getattr(make, "args", ()), **options))
+        except failures as error:
+            return str(error)
+        return None
+
+    reason = refusal(given)
+    if reason is None or refusal({}) == reason:
+        return None
+    alone = (name for name in given if refusal({name: given[name]}) == reason)
+    needless = (name for name in given if refusal({other: given[other] for other in given if other != name}) is None)
+    return next(itertools.chain(alone, needless), None)

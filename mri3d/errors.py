@@ -1,12 +1,28 @@
-"""The user's mistakes: how they are raised, how options are named in them, and how a near miss is pointed out."""
+"""The user's mistakes: how they are raised, how options are named in them, and how a near miss is pointed out.
+
+Beside them a lack of memory, which is nobody's mistake, and is known by what libraries say of it.
+"""
 
 import difflib
+import errno
 import json
 import re
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 _NOTHING = object()
 _MARKED = re.compile("\x02([^\x02\x03\x1f]*)(?:\x1f([^\x02\x03\x1f]*)\x1f([^\x02\x03\x1f]*))?\x03")
+
+_NO_MEMORY = re.compile(
+    r"out of memory|not enough memory|can't allocate memory|cannot allocate memory|unable to allocate|bad_alloc|"
+    r"worker \(pid.*\) (?:is killed by signal: Killed|exited unexpectedly)|ALLOC_FAILED|"
+    r"failed to map segment|can't start new thread|unable to mmap|error return without exception set",
+    re.IGNORECASE,
+)
+"""How torch and its libraries say so in a RuntimeError, the linker in an ImportError, and Python in a SystemError."""
+
+_typed = False  # whether options are named as they are typed, see `options_as_typed`
 
 
 class UserError(ValueError):
@@ -28,11 +44,24 @@ class UserError(ValueError):
         return str(self.args[0]) if self.args else ""
 
     def __str__(self) -> str:
+        if _typed:
+            return self.on_command_line()
         return _MARKED.sub(lambda mark: mark[1].rpartition(".")[2] + ((mark[2] and f"={mark[2]}") or ""), self.text)
 
     def on_command_line(self) -> str:
         """Return the message with the path of each option, as `train.py` takes it."""
         return _MARKED.sub(lambda mark: mark[1] + ((mark[3] and f"={mark[3]}") or ""), self.text)
+
+
+@contextmanager
+def options_as_typed() -> Iterator[None]:
+    """Let every message, those of logs and files too, name options as the command line takes them."""
+    global _typed
+    before, _typed = _typed, True
+    try:
+        yield
+    finally:
+        _typed = before
 
 
 def option(path: str, value: object = _NOTHING) -> str:
@@ -46,12 +75,32 @@ def option(path: str, value: object = _NOTHING) -> str:
     'Set skip_bad=True to go on.'
     >>> UserError(f"Set {option('data.skip_bad', True)} to go on.").on_command_line()
     'Set data.skip_bad=true to go on.'
+    >>> UserError(f"Set {option('data.unlabelled', ['-9', '?'])}.").on_command_line()
+    'Set data.unlabelled=[-9,?].'
     """
     if value is _NOTHING:
         return f"\x02{path}\x03"
     if isinstance(value, str):
         return f"\x02{path}\x1f{value!r}\x1f{value}\x03"
-    return f"\x02{path}\x1f{_shortened(repr(value))}\x1f{_shortened(json.dumps(value, default=str))}\x03"
+    return f"\x02{path}\x1f{_shortened(repr(value))}\x1f{_shortened(_typed_text(value))}\x03"
+
+
+def _typed_text(value: object) -> str:
+    """Write a value as Hydra reads it, and a list so that a shell leaves it as it is."""
+    if not isinstance(value, list | tuple):
+        return json.dumps(value, default=str)
+    text = f"[{','.join(map(_typed_item, value))}]"
+    return text if re.fullmatch(r"[^\s'\"\\$`&|;<>(){}*#!~]*", text) else shlex.quote(text)
+
+
+def _typed_item(value: object) -> str:
+    """Write an item of a list; quotes are needed where a text could be taken for several items, or for none."""
+    if not isinstance(value, str):
+        return _typed_text(value)
+    if value and value == value.strip() and not re.search(r"""[][{}(),'"\\]""", value):
+        return value
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)  # a backslash is special before a quote only
+    return "'" + re.sub(r"(\\+)\Z", r"\1\1", escaped) + "'"
 
 
 def _shortened(text: str) -> str:
@@ -87,3 +136,33 @@ def _closeness(name: str, candidate: str) -> float:
     holds = one in theirs or other in ours
     begins = any(word.startswith(one) for word in theirs) or any(word.startswith(other) for word in ours)
     return max(0.0 if few else alike, 0.75 if holds or (begins and not few) else 0.0)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error tells of a lack of memory, or was met while another one that does was handled.
+
+    >>> is_out_of_memory(RuntimeError("can't start new thread")), is_out_of_memory(ValueError("out of memory"))
+    (True, False)
+    """
+    return next(_lacks_of_memory(error), None) is not None
+
+
+def memory_text(error: BaseException) -> str:
+    """Return what is said of a lack of memory, see `is_out_of_memory`, on one line of bearable length."""
+    cause = next(_lacks_of_memory(error), error)
+    return " ".join(str(cause).split())[:200] or type(cause).__name__
+
+
+def _lacks_of_memory(error: BaseException) -> Iterator[BaseException]:
+    """Yield what tells of a lack of memory among an error, its causes, and what was handled when it was met."""
+    found: BaseException | None = error
+    seen = set[int]()
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        if (
+            isinstance(found, MemoryError)
+            or (isinstance(found, OSError) and found.errno == errno.ENOMEM)
+            or (isinstance(found, RuntimeError | ImportError | OSError | SystemError) and _NO_MEMORY.search(str(found)))
+        ):
+            yield found
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)

@@ -117,12 +117,30 @@ def expanded(path: str | Path) -> str:
 
 
 def what_is(path: Path) -> str:
-    """Describe a path that is no file, to follow its name in a message."""
-    if path.is_symlink() and not path.exists():
-        return f"is a link to {path.readlink()}, which does not exist"
-    if path.is_dir():
-        return "is a folder"
-    return "is neither a file nor a folder" if path.exists() else "does not exist"
+    """Describe a path that is not what was looked for, to follow its name in a message."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            link = next((place for place in reversed(path.parents) if _leads_round(place)), None)
+            return f"lies in {link}, a link that leads in a circle" if link else "is a link that leads in a circle"
+        if os.path.islink(path):  # noqa: PTH114 (it never raises)
+            return f"is a link to {path.readlink()}, which does not exist"
+        return "does not exist"
+    except ValueError:  # a null byte
+        return "does not exist"
+    if stat.S_ISREG(mode):
+        return "is a file"
+    return "is a folder" if stat.S_ISDIR(mode) else "is neither a file nor a folder"
+
+
+def _leads_round(path: Path) -> bool:
+    """Return whether a path is a link that leads in a circle."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def digest(*parts: bytes | memoryview) -> str:

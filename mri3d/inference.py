@@ -149,7 +149,9 @@ class _Call:
                 if name not in folder.records:
                     self._predict(folder, name, path, f"{number} of {total}")
         except KeyboardInterrupt as stop:
-            stop.add_note(f"{len(folder.records)} of {total} scans are predicted; the same command goes on.")
+            verb = "is" if len(folder.records) == 1 else "are"
+            told = f"{len(folder.records)} of {number_text(total, 'scan')} {verb} predicted"
+            stop.add_note(f"{told}; the same command goes on.")
             raise
         folder.finish()
         records = [folder.records[name] for name in self.scans]

@@ -1,10 +1,11 @@
 """Save and load what prediction needs, in formats whose reading runs no code."""
 
+import csv
 import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from mri3d.errors import UserError, option
+from mri3d.csv_files import csv_cells
+from mri3d.errors import UserError, is_out_of_memory, option
 from mri3d.files import digest, digest_json, what_is, write_bytes, write_json
 from mri3d.model_card import FAILURES, check_entries, check_tensors, reason_of
 from mri3d.outcome import Outcome, outcome_from_json
+from mri3d.texts import list_text
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 
@@ -150,6 +153,8 @@ def _described(path: Path) -> Iterator[None]:
     try:
         yield
     except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
         raise UserError(
             f"{path} does not describe a model that this version reads ({reason_of(error)}). "
             "Copy the model folder again, or use the version of mri3d that wrote it."
@@ -237,14 +242,34 @@ def model_folders(path: Path) -> list[Path]:
         UserError: There is none.
     """
     if not path.is_dir():
-        raise UserError(f"{path} is no folder. Give a run, such as runs/demo-sfcn-50/<timestamp>.")
+        found = what_is(path)
+        told = found if "link" in found else "is no folder"
+        raise UserError(f"{path} {told}. Give a run, such as runs/demo-sfcn-50/<timestamp>.")
     for folder in (path, path / "model"):
         if (folder / CARD).is_file():
             return [folder]
         folds = {card.parent.name.removeprefix("fold_"): card.parent for card in folder.glob(f"fold_*/{CARD}")}
         if written := [name for name in folds if _FOLD.fullmatch(name)]:  # a copy may be fold_3_old
             return [folds[name] for name in sorted(written, key=int)]
-    raise UserError(f"{path} holds no model: no {CARD} in it, in its model folder or in fold_<k> beneath.")
+    told = f"{path} holds no model: no {CARD} in it, in its model folder or in fold_<k> beneath."
+    raise UserError(f"{told} {_runs_with_models(path)}".rstrip())
+
+
+def _runs_with_models(path: Path) -> str:
+    """Name in a sentence the newest runs in a folder of runs, or the best of a sweep; empty where there are none."""
+    written: dict[Path, int] = {}
+    for runs in ("*", "*/*"):
+        for depth, end in enumerate((f"model/{CARD}", f"model/fold_*/{CARD}"), start=1):
+            cards = path.glob(f"{runs}/{end}")
+            written |= {card.parents[depth]: card.stat().st_mtime_ns for card in cards}
+    if newest := sorted(written, key=written.__getitem__, reverse=True):
+        whose = f"{len(newest)} runs in it do, the newest first" if len(newest) > 1 else "A run in it does"
+        return f"{whose}: {list_text([str(run) for run in newest], ', ', most=3)}"
+    with suppress(OSError, ValueError, csv.Error):
+        rows = csv_cells((path / "models.csv").read_text(encoding="utf-8"))
+        if best := [row["run"] for row in rows if row.get("run") and Path(row["run"]).is_dir()]:
+            return f"It has the scores of a sweep, whose best run is: {best[0]}"
+    return ""
 
 
 def check_replaceable(out: Path) -> None:

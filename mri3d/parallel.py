@@ -1,9 +1,14 @@
 """Work on many items at once, in threads, and show how far it is."""
 
+import contextlib
+import functools
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 from mri3d.progress import progress
 
@@ -14,6 +19,23 @@ Result = TypeVar("Result")
 def num_cores() -> int:
     """Count the cores that this process may use, which on a cluster are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def one_thread_each(num_jobs: int) -> contextlib.AbstractContextManager[object]:
+    """Keep each of several jobs to one thread, else its matrix products would ask for all cores; a lone job has them.
+
+    Args:
+        num_jobs: How many jobs share the cores while the context lasts.
+    """
+    if num_jobs == 1:
+        return contextlib.nullcontext()
+    return _numerical_libraries(len(sys.modules)).limit(limits=1)
+
+
+@functools.lru_cache(maxsize=1)
+def _numerical_libraries(_num_modules: int) -> ThreadpoolController:
+    """Find the libraries that have threads of their own: it takes milliseconds, so again only after further imports."""
+    return ThreadpoolController()
 
 
 def map_threads(

@@ -185,7 +185,8 @@ class Study:
         Args:
             volumes: Intensities [N, X, Y, Z] or [N, C, X, Y, Z], finite, on a scale that the volumes share; copied.
             labels: Class or value of each [N]; None and NaN mean that there is none.
-            ids: Name of each [N], by which the rows of the study are sorted; "0", "1", ... unless given.
+            ids: Name of each [N], by which the rows are sorted; "0", "1", ... unless given. Visits of one participant,
+                such as `sub-01_ses-1`, stay together.
             groups: Who must stay together [N]: equal values are never on two sides of a split; None stands alone.
             sites: Where each was scanned [N].
             covariates: Name to what else is known of each [N].
@@ -294,7 +295,6 @@ def _outcome(cohort: Cohort, *, task: str, name: str, insist: bool, prefix: str 
     """Make the outcome of those who take part."""
     labels = {session.id: session.label for session in cohort.sessions if not session.left_out and session.label}
     source = prefix + (cohort.source or f"column {name!r}")
-    unlabelled = sum(session.label is None for session in cohort.sessions)
-    return outcome_of(
-        labels, task=task, name=name, source=source, num_unlabelled=unlabelled, insist=insist, advice=cohort.advice
-    )
+    missing = sum(session.label is None for session in cohort.sessions)
+    advice = "mend the scans that cannot be used" if prefix else cohort.advice
+    return outcome_of(labels, task=task, name=name, source=source, num_unlabelled=missing, insist=insist, advice=advice)

@@ -27,13 +27,14 @@ def list_text(items: Sequence[str], separator: str = "; ", most: int = 5) -> str
     return shown + (f"{separator}and {len(items) - most} more" if len(items) > most else "")
 
 
-def number_text(number: int, what: str) -> str:
-    """Write a number of things for a message.
+def number_text(number: int, what: str, one: str = "", several: str = "") -> str:
+    """Write a number of things for a message, with what follows on one and on several of them.
 
-    >>> number_text(1, "session"), number_text(0, "session")
-    ('1 session', '0 sessions')
+    >>> number_text(1, "session"), number_text(0, "session"), number_text(2, "scan", "has", "have")
+    ('1 session', '0 sessions', '2 scans have')
     """
-    return f"{number} {what}" + ("" if number == 1 else "s")
+    verb = one if number == 1 else several
+    return f"{number} {what}" + ("" if number == 1 else "s") + (f" {verb}" if verb else "")
 
 
 def parse_number(text: str) -> float | None:

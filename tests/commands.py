@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -43,6 +45,14 @@ def run_here(script: str, *arguments: str, cwd: Path, status: int = 0) -> "subpr
     torch.set_num_threads(threads)
     assert ended == status, said.getvalue()
     return subprocess.CompletedProcess([script, *arguments], ended, out.getvalue(), said.getvalue())
+
+
+@contextlib.contextmanager
+def undrawn() -> Iterator[None]:
+    """Make the pictures of reports but render none, which takes most of the time of a small run; also a decorator."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", lambda figure, file, **options: None)
+        yield
 
 
 @contextlib.contextmanager

@@ -77,6 +77,17 @@ def same_ids(*, labels=None, volumes=None):
     return Study.from_arrays(planted([1.5 * (row % 2) for row in range(24)]) if volumes is None else volumes, given)
 
 
+BEGUN = {"study": same_ids(), "model": cnn(epochs=1), "splits": KFold(folds=2), "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory, on_one_core):
+    """Make a folder of an evaluation, which the refusal of another leaves as it is."""
+    folder = tmp_path_factory.mktemp("begun")
+    evaluate(**BEGUN, folder=folder)
+    return folder
+
+
 def with_trainer(**options: object):
     """Build the network below with other options of its trainer."""
     model = cnn(epochs=1)
@@ -102,11 +113,9 @@ def with_trainer(**options: object):
         ({"model": with_trainer(accumulate_grad_batches=2)}, r"is of an evaluation with another model"),
     ],
 )
-def test_a_folder_of_something_else_is_refused(tmp_path, change, message):
-    options = {"study": same_ids(), "model": cnn(epochs=1), "splits": KFold(folds=2), "seed": 0}
-    evaluate(**options, folder=tmp_path)
+def test_a_folder_of_something_else_is_refused(begun, change, message):
     with pytest.raises(UserError, match=message):
-        evaluate(**options | change, folder=tmp_path)
+        evaluate(**BEGUN | change, folder=begun)
 
 
 def test_an_evaluation_of_an_earlier_version_goes_on_by_its_recipe(study, tmp_path, monkeypatch):

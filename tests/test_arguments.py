@@ -201,7 +201,7 @@ def test_arguments_of_another_type_are_named_when_they_are_given(make, path, mes
         ({"trainer": functools.partial(pl.Trainer, max_epochs="1")}, "max_epochs='1' is not a whole number or None"),
         ({"trainer": functools.partial(pl.Trainer, max_epochs=1.5)}, "max_epochs=1.5 is not a whole number or None"),
         ({"optimizer": functools.partial(torch.optim.AdamW, weight_decay="0")}, "weight_decay='0' is not a number"),
-        ({"optimizer": functools.partial(torch.optim.AdamW, lr=-1.0)}, "optimizer cannot be used .* learning rate"),
+        ({"optimizer": functools.partial(torch.optim.AdamW, lr=-1.0)}, r"lr=-1\.0 cannot be used .* learning rate"),
         ({"optimizer": nn.ReLU}, "optimizer makes ReLU.*, which is no optimizer"),
         ({"optimizer": dict}, "optimizer cannot be used as it is set"),
     ],

@@ -18,6 +18,7 @@ from mri3d.outcome import Classes, Measure
 from mri3d.study import Study
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
+from tests.commands import undrawn
 from tests.studies import class_study
 
 
@@ -43,6 +44,7 @@ def names(folder):
     return sorted(path.name.removesuffix(".nii.gz") for path in folder.iterdir())
 
 
+@undrawn()
 def test_maps_of_an_earlier_call_do_not_stay_and_files_of_others_do(tmp_path, study):
     own = nib.Nifti1Image(np.ones((2, 2, 2), np.float32), np.eye(4))
     for name in ("t_scores", "eigenbrain_009"):
@@ -62,6 +64,7 @@ def test_maps_of_an_earlier_call_do_not_stay_and_files_of_others_do(tmp_path, st
     ]  # fmt: skip
 
 
+@undrawn()
 def test_the_volumes_are_added_up_in_one_pass(tmp_path, study, monkeypatch):
     passes = []
     original = mri3d.voxels.projection.each_block
@@ -83,6 +86,7 @@ def test_the_volumes_are_added_up_in_one_pass(tmp_path, study, monkeypatch):
     assert len(passes) == 1  # that of its own components
 
 
+@undrawn()
 def test_each_caption_says_whose_the_map_is(tmp_path, study):
     maps = CohortMaps(study, tmp_path)
     for title, pictures in [*maps.components(2), maps.transposed(0.9, 2), *maps.averages().sections]:

@@ -1,8 +1,15 @@
-"""The closest name in a message."""
+"""The closest name in a message, options as they are typed, and what tells of a lack of memory."""
+
+import errno
+import re
+import shlex
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mri3d.errors import UserError, did_you_mean
+from mri3d.cli.overrides import typed_values
+from mri3d.errors import UserError, did_you_mean, is_out_of_memory, memory_text, option, options_as_typed
 
 
 @pytest.mark.parametrize(
@@ -129,3 +136,76 @@ def test_plausible_misspellings_are_put_right(name, candidates, closest):
 )
 def test_what_nobody_can_have_meant_is_not_proposed(name, candidates):
     assert did_you_mean(name, candidates) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "typed"),
+    [
+        (["-9", "?"], "[-9,?]"),
+        ([-9.0, None, True], "[-9.0,null,true]"),
+        ([[50, 205], [60, 225]], "[[50,205],[60,225]]"),
+        (["n/a", "not done"], "'[n/a,not done]'"),
+        (["a,b"], """'['"'"'a,b'"'"']'"""),
+    ],
+)
+def test_lists_are_written_so_that_they_can_be_typed(value, typed):
+    told = UserError(option("data.unlabelled", value)).on_command_line()
+    assert told == f"data.unlabelled={typed}"
+
+
+WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.just("\u00e9"), min_size=1, max_size=6)
+
+
+@given(
+    st.lists(
+        WORDS.filter(lambda word: not re.fullmatch(r"[\s\d.+eE_-]*|(?i:true|false|null|nan|[+-]?inf)", word)),
+        max_size=4,
+    )
+)
+def test_what_is_written_is_read_again_by_shell_and_hydra(value):
+    told = UserError(option("data.unlabelled", value)).on_command_line()
+    if told.endswith("..."):
+        return
+    (argument,) = shlex.split(told)
+    read = typed_values([argument], groups=["data"], keys=[])["data.unlabelled"]
+    assert [text.strip() for text in read] == [text.strip() for text in value]
+
+
+def test_messages_name_options_as_they_are_typed_where_they_are():
+    error = UserError(f"set {option('data.skip_bad', True)}")
+    with options_as_typed():
+        assert str(error) == "set data.skip_bad=true"
+    assert str(error) == "set skip_bad=True"
+
+
+def raised_while(handled, error):
+    try:
+        try:
+            raise handled
+        except type(handled):
+            raise error  # noqa: B904 (it is met while the other is handled)
+    except type(error) as found:
+        return found
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "MemoryError"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "[Errno 12] Cannot allocate memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "DefaultCPUAllocator: can't allocate memory"),
+        (ImportError("libtorch_cpu.so: failed to map segment"), "libtorch_cpu.so: failed to map segment"),
+        (raised_while(RuntimeError("can't start new thread"), AttributeError("terminate")), "can't start new thread"),
+        (raised_while(MemoryError(), KeyError("x")), "MemoryError"),
+    ],
+)
+def test_a_lack_of_memory_is_known_also_by_what_it_led_to(error, told):
+    assert is_out_of_memory(error)
+    assert memory_text(error) == told
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("out of memory"), OSError(errno.EIO, "x"), raised_while(KeyError(), ValueError())]
+)
+def test_other_errors_are_no_lack_of_memory(error):
+    assert not is_out_of_memory(error)

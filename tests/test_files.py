@@ -17,6 +17,7 @@ from mri3d.files import (
     cache_folder,
     digest,
     digest_json,
+    what_is,
     write_bytes,
     write_json,
     write_text,
@@ -168,3 +169,19 @@ def test_cache_folder_that_cannot_be_used_is_named(tmp_path, monkeypatch, place,
         UserError, match=rf"the cache folder {tmp_path}/file/mri3d cannot .*Set MRI3D_CACHE to a folder"
     ):
         cache_folder()
+
+
+def test_what_stands_in_place_of_a_file_is_described(tmp_path):
+    for name, to in (("a", "b"), ("b", "a"), ("self", "self"), ("gone", "nowhere")):
+        (tmp_path / name).symlink_to(to)
+    (tmp_path / "file").touch()
+    assert {name: what_is(tmp_path / name) for name in ("a", "self", "gone", "file", "none", ".")} == {
+        "a": "is a link that leads in a circle",
+        "self": "is a link that leads in a circle",
+        "gone": "is a link to nowhere, which does not exist",
+        "file": "is a file",
+        "none": "does not exist",
+        ".": "is a folder",
+    }
+    assert what_is(tmp_path / "a/x/y.nii") == f"lies in {tmp_path}/a, a link that leads in a circle"
+    assert what_is(tmp_path / ("x" * 300)) == "does not exist"

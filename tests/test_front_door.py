@@ -15,7 +15,10 @@ OBJECTS = [
     for owner, name in [*PUBLIC, *((nets, name) for name in nets.__all__)]
     if not name.startswith("__")
 ]
-HEAVY = ("torch", "pytorch_lightning", "monai", "numpy", "pandas", "nibabel", "sklearn", "scipy", "matplotlib", "hydra")
+HEAVY = (
+    "torch", "pytorch_lightning", "lightning_fabric", "monai", "numpy", "pandas", "nibabel", "sklearn", "scipy",
+    "matplotlib", "hydra",
+)  # fmt: skip
 
 
 def imported_by(*codes: str):
@@ -31,16 +34,27 @@ def test_import_takes_nothing_with_it():
     assert imported_by("import mri3d; mri3d.models; dir(mri3d.models); mri3d.nets; dir(mri3d.nets)") == [set()]
 
 
+EVALUATION = """
+import numpy as np, mri3d.runs
+volumes = np.random.default_rng(0).random((12, 7, 8, 9))
+study = mri3d.Study.from_arrays(volumes, labels=["a", "b"] * 6)
+ridge = mri3d.models.Ridge(num_components=0.9, inner_folds=2)
+assert len(mri3d.evaluate(study, ridge, mri3d.KFold(folds=2)).rows) == 12
+"""
+
+
 def test_what_is_used_is_imported_then():
-    mistake, table, study, network = imported_by(
+    mistake, table, study, evaluation, network = imported_by(
         "from mri3d import UserError",
         "from mri3d.cohort.table import Table",
         "from mri3d import Study, Holdout, KFold, Nested, Recipe",
+        EVALUATION,
         "from mri3d import Study, evaluate; from mri3d.models import CNN",
     )
     assert mistake == set()
     assert "torch" not in table
     assert "pytorch_lightning" not in study
+    assert not {"pytorch_lightning", "lightning_fabric"} & evaluation, "it takes seconds, and only networks need it"
     assert "hydra" not in network
 
 

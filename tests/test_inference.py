@@ -251,7 +251,9 @@ def test_links_that_lead_in_a_circle_get_rows_with_a_reason_and_the_others_predi
     with (tmp_path / "out/predictions.csv").open(newline="") as file:
         rows = {row["scan"]: row for row in csv.DictReader(file)}
     assert {name for name, row in rows.items() if row["prediction"]} == {"good"}
-    assert {name for name, row in rows.items() if "is a link to" in row["warnings"]} == {"a", "b", "self"}
+    assert {name for name, row in rows.items() if "is a link that leads in a circle" in row["warnings"]} == {
+        *("a", "b", "self")
+    }
 
 
 @pytest.mark.parametrize("out", ["", "  "])

@@ -21,6 +21,7 @@ from mri3d.outcome.measure_scores import measure_scores
 from mri3d.runs import run
 from mri3d.study import Study
 from mri3d.volumes.recipe import Recipe
+from tests.commands import undrawn
 from tests.scans.phantom import write_scan
 from tests.studies import HEAD_SHAPE as SHAPE
 from tests.studies import SPACING_MM, cnn, head, write_heads
@@ -89,10 +90,11 @@ learnt = cnn(epochs=30, lr=0.05, channels=(4, 4, 4), pooling=2, augmentation=Non
     ],
     ids=["logistic", "cnn", "grid", "ridge", "ridge-debias", "cnn-age", "cnn-debias"],
 )
+@undrawn()
 def test_poisoned_test_scans_change_nothing_that_is_learnt(
     tmp_path, label, model, splits, tested, one_core, monkeypatch
 ):
-    if label == "age":  # pictures take most of the time of so small a run
+    if label == "age":  # maps of the cohort take most of the time of so small a run
         monkeypatch.setattr("mri3d.runs.study_sections", lambda *given, **options: [])
     source = write_study(tmp_path, label)
     run_study(source, tmp_path / "clean", model, splits)
@@ -116,6 +118,7 @@ def test_poisoned_test_scans_change_nothing_that_is_learnt(
     assert clean["folds"][0]["scores"] != poisoned["folds"][0]["scores"], "the poison was not read at all"
 
 
+@undrawn()
 def test_scan_unlike_the_others_is_named_before_anything_is_learnt(tmp_path, caplog):
     source = write_study(tmp_path)
     noise = np.random.default_rng(5).random(SHAPE).astype(np.float32)
@@ -151,13 +154,14 @@ def test_configuration_is_written_as_it_is_and_the_report_has_what_it_is_told(tm
         assert text in page
 
 
+@undrawn()
 def test_log_of_a_run_has_whom_the_audit_leaves_out_and_why(tmp_path, caplog):
     caplog.set_level("INFO")
     source = replace(write_study(tmp_path), skip_bad=True)
     (tmp_path / "s03.nii").write_bytes(b"no scan")
     run_study(source, tmp_path / "run", Logistic(num_components=2, C=1.0))
     lines = (tmp_path / "run/log.txt").read_text().splitlines()
-    (found,) = [number for number, line in enumerate(lines) if "1 of 24 scans cannot be used and are left out" in line]
+    (found,) = [number for number, line in enumerate(lines) if "1 of 24 scans cannot be used and is left out" in line]
     assert "WARNING mri3d.cohort.audit:" in lines[found]
     assert lines[found + 1].startswith("  s03: ")
     assert "not a NIfTI file" in lines[found + 1]
@@ -181,7 +185,8 @@ def regression(tmp_path_factory):
     source, made = write_study(root, "age"), {}
     for debias in (False, True):
         model = Ridge(num_components=[3, 0.9], inner_folds=3, debias=debias)
-        made[debias] = run_study(source, root / f"run_{debias}", model, KFold(folds=3))
+        with undrawn():
+            made[debias] = run_study(source, root / f"run_{debias}", model, KFold(folds=3))
     return root, made
 
 
@@ -248,6 +253,7 @@ def test_a_saved_regression_predicts_what_the_run_predicted(regression):
 
 
 @pytest.mark.parametrize(("label", "model"), [("label", logistic), ("age", cnn())], ids=["logistic", "cnn-age"])
+@undrawn()
 def test_a_run_on_all_rows_has_no_test_score_and_a_model_that_predicts(tmp_path, label, model, one_core):
     source = write_study(tmp_path, label)
     end = run_study(source, tmp_path / "run", model, All())

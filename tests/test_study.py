@@ -131,7 +131,7 @@ def test_volumes_without_a_label_are_left_out_with_it(missing, task):
         ({"labels": LABELS[:6]}, r"labels has 6 entries, and there are 8 volumes\. Give one for each"),
         ({"ids": list("abc")}, r"ids has 3 entries, and there are 8 volumes"),
         ({"groups": np.zeros(9)}, r"groups has 9 entries, and there are 8 volumes"),
-        ({"sites": ["x"]}, r"sites has 1 entries, and there are 8 volumes"),
+        ({"sites": ["x"]}, r"sites has 1 entry, and there are 8 volumes"),
         ({"covariates": {"age": AGES[:2]}}, r"covariates\['age'\] has 2 entries, and there are 8 volumes"),
         ({"labels": np.zeros((8, 2))}, r"labels has 8 x 2 entries, and there are 8 volumes"),
         ({"labels": "control"}, r"labels is 'control', not a list"),
@@ -141,7 +141,7 @@ def test_volumes_without_a_label_are_left_out_with_it(missing, task):
         ({"labels": [np.zeros(2)] * 8}, r"labels\[0\] is array\(\[0\., 0\.\]\), not one value"),
         ({"covariates": [1, 2]}, r"covariates are no dictionary"),
         ({"task": "regression", "labels": AGES, "classes": True}, r"classes=True and task='regression' contradict"),
-        ({"ids": list("abcdefgg")}, r"1 ids stand more than once: g\. Name each volume"),
+        ({"ids": list("abcdefgg")}, r"1 id stands more than once: g\. Name each volume"),
         ({"ids": [*"abcdefg", None]}, r"ids\[7\] is empty\. Name each volume"),
         ({"labels": ["control"] * 8}, r"labels holds one class \(control 8\); a classifier needs two or more"),
         ({"labels": [None] * 8}, r"labels holds no class, and 8 rows without a label"),
@@ -151,10 +151,10 @@ def test_volumes_without_a_label_are_left_out_with_it(missing, task):
         ({"task": "regression"}, r"labels holds no numbers \(control, patient\)\. Set task='classification'"),
         ({"task": "regression", "labels": [40.0] * 8}, r"1 different value \(40\) in 8 rows.* needs 3 or more"),
         ({"task": "regression", "labels": [1, 2] * 4}, r"2 different values \(1, 2\).* Set task='classification'"),
-        ({"task": "regression", "labels": [*AGES[:7], "45 y"]}, r"1 cells that are no numbers: 7 has '45 y'\."),
-        ({"task": "regression", "labels": [*AGES[:7], np.inf]}, r"1 cells that are no numbers: 7 has 'inf'"),
+        ({"task": "regression", "labels": [*AGES[:7], "45 y"]}, r"1 cell that is no number: 7 has '45 y'\."),
+        ({"task": "regression", "labels": [*AGES[:7], np.inf]}, r"1 cell that is no number: 7 has 'inf'"),
         ({"task": "regression", "labels": [*AGES[:6], -99, -99]}, r"far from all others: -99 \(2 rows\)\. Leave"),
-        ({"task": "regression", "labels": [*AGES[:7], 999]}, r"codes for missing values, .* 999 \(1 rows\)"),
+        ({"task": "regression", "labels": [*AGES[:7], 999]}, r"codes for missing values, .* 999 \(1 row\)"),
     ],
 )
 def test_what_does_not_fit_the_arrays_is_named(parts, message):
@@ -217,7 +217,7 @@ def test_what_is_no_volume_is_named(made, message):
 def test_copies_may_share_a_group_and_nothing_else():
     copied = volumes()
     copied[6] = copied[1]
-    with pytest.raises(UserError, match=r"1 volumes are copies of others: 6 is the same as 1\. Leave them out, or put"):
+    with pytest.raises(UserError, match=r"1 volume is a copy of another: 6 is the same as 1\. Leave them out, or put"):
         Study.from_arrays(copied, LABELS)
     with pytest.raises(UserError, match=r"g is the same as b"):
         Study.from_arrays(copied, LABELS, ids=list("abcdefgh"), groups=[0, 1, 2, 3, 4, 5, 6, 7])

@@ -1,21 +1,12 @@
 """What a machine has too little of, memory or room on a disk: told in a line that says what to do."""
 
-import errno
 import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, is_out_of_memory, memory_text
 from mri3d.files import NO_ROOM
-
-_NO_MEMORY = re.compile(
-    r"out of memory|not enough memory|can't allocate memory|cannot allocate memory|unable to allocate|bad_alloc|"
-    r"worker \(pid.*\) (?:is killed by signal: Killed|exited unexpectedly)|ALLOC_FAILED|"
-    r"failed to map segment|can't start new thread",
-    re.IGNORECASE,
-)
-"""How torch and its libraries say so in a RuntimeError, and the linker in an ImportError."""
 
 _NO_SHARED_MEMORY = re.compile(r"killed by signal: Bus error|unable to (?:open|write to|mmap).*shm|shared memory")
 
@@ -62,7 +53,6 @@ def _told(error: BaseException, less_memory: str, after_room: Callable[[], str])
         return f"{error.strerror}{place}. {advice[0].upper()}{advice[1:]}. {after_room()}".strip()
     if isinstance(error, RuntimeError) and _NO_SHARED_MEMORY.search(text):
         return f"too little shared memory (/dev/shm) for workers that load: {text[:200]}. Set model.num_workers=0."
-    no_memory = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-    if no_memory or (isinstance(error, RuntimeError | ImportError) and _NO_MEMORY.search(text)):
-        return f"out of memory ({text[:200] or type(error).__name__}). {less_memory}"
+    if is_out_of_memory(error):
+        return f"out of memory ({memory_text(error)}). {less_memory}"
     return None

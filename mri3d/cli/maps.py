@@ -1,5 +1,6 @@
 """`mri3d pca` and `mri3d averages`: maps and pictures of a cohort, without training anything."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +14,11 @@ from mri3d.cli.run_settings import read_configuration
 from mri3d.cli.status import exit_status
 from mri3d.cohort.people import count_sessions
 from mri3d.errors import UserError, did_you_mean, option
-from mri3d.files import check_folder
+from mri3d.files import check_folder, what_is
 from mri3d.plan import build, complete
+from mri3d.texts import number_text
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -124,11 +128,15 @@ def make_maps(name: str, options: Mapping[str, Any]) -> tuple[str, str, str]:
     from mri3d.cohort_maps import CohortMaps  # here: it is much, and a mistake need not wait for it
     from mri3d.report.elements import heading, picture_sections, write_page
 
-    study = study_parts(parts).read()
+    study, earlier = study_parts(parts).read(), _earlier(out)
     facts = {"cohort": study.describe(), "volumes": " x ".join(map(str, study.volumes.shape[1:])), "maps": str(out)}
     drawn = command.draw(CohortMaps(study, out))
     page = [heading(drawn.title, facts), *picture_sections(drawn.sections)]
     write_page(out / "report.html", title=drawn.title, sections=page)
+    left = _earlier(out)
+    if replaced := [path for path, state in earlier.items() if left.get(path) != state]:
+        maps = number_text(sum(path.suffix != ".html" for path in replaced), "map")
+        log.info("replaced: %s and %s of an earlier call", out / "report.html", maps)
     return f"made   {drawn.headline}", f"maps   {out}", f"report {out / 'report.html'}"
 
 
@@ -147,7 +155,8 @@ def configuration(options: Mapping[str, Any]) -> dict[str, Any]:
     if options.get("run") is not None:
         folder = Path(str(options["run"]))
         if not (folder / "config.yaml").is_file():
-            raise UserError(f"run={folder} is no run: it has no config.yaml. Give a folder of runs/.")
+            told = "has no config.yaml" if folder.is_dir() else what_is(folder)
+            raise UserError(f"run={folder} is no run: it {told}. Give a folder of runs/.")
         found = read_configuration(folder)
         source = str(folder / "config.yaml")
         given = _merged({key: found[key] for key in (*GROUPS, "task", "resolution") if key in found}, given)
@@ -194,6 +203,15 @@ def _merged(one: Any, other: Any) -> Any:  # noqa: ANN401 (any JSON value)
     if not isinstance(one, dict) or not isinstance(other, dict):
         return other
     return one | {key: _merged(one.get(key), value) for key, value in other.items()}
+
+
+def _earlier(out: Path) -> dict[Path, tuple[int, int]]:
+    """Find the page and the maps that lie in a folder, each with what differs once it is written again."""
+    from mri3d.explain.cohort_space import is_cohort_map
+
+    page, maps = out / "report.html", filter(is_cohort_map, out.glob("*.nii.gz"))
+    found = {path: path.stat() for path in [*([page] if page.exists() else []), *maps]}
+    return {path: (state.st_ino, state.st_mtime_ns) for path, state in found.items()}
 
 
 def _check_own(out: Path) -> None:

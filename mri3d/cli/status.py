@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mri3d.cli.limits import named_limits
-from mri3d.errors import UserError, did_you_mean
+from mri3d.errors import UserError, did_you_mean, is_out_of_memory, memory_text, options_as_typed
 from mri3d.files import NO_ROOM
 
 USER_ERROR = 2
 RUN = "MRI3D_RUN"
 """Environment variable that tells the processes that Lightning starts for other devices which run they belong to."""
+
+LESS_MEMORY = "Close other programs, or use a machine with more."
 
 _PLACE = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 _MENDABLE = (errno.EACCES, errno.EPERM, errno.EROFS, *NO_ROOM, *_PLACE)
@@ -77,7 +79,7 @@ def run_script(script: Callable[[], int], *, tells: bool = True) -> int:
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, terminate)
     try:
-        with named_limits(less_memory="Close other programs, or use a machine with more."):  # importing takes some too
+        with options_as_typed(), named_limits(less_memory=LESS_MEMORY):  # importing takes some too
             return script()
     except UserError as error:
         if tells:
@@ -98,12 +100,19 @@ def tell(error: UserError) -> None:
 
 
 def users_mistake(error: BaseException) -> UserError | None:
-    """Find the user's mistake in an exception: one that a library wrapped or told, or one that a disk has; or None."""
+    """Find what the user can mend in an exception: a mistake that a library wrapped or told, or a lack; or None.
+
+    Where memory was lacking that is told, whatever was made of it on the way: libraries, and messages of ours, take it
+    for damage or for a setting that cannot be.
+    """
     told: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, UserError):
         told.append(cause)
         cause = cause.__cause__
+    reason = error if cause is None else cause.__cause__
+    if reason is not None and is_out_of_memory(reason) and not (cause and "memory" in cause.text):
+        return UserError(f"out of memory ({memory_text(reason)}). {LESS_MEMORY}")
     # Hydra and OmegaConf raise for a mistake in an override only.
     if cause is None and type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
         return _of_hydra(": ".join(" ".join(str(each).split()) for each in told))

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, means_no_label, unmatched
-from mri3d.cohort.missing import is_missing, may_be_missing
+from mri3d.cohort.cohort import NO_LABEL, Cohort, Session, means_no_label
+from mri3d.cohort.labels import warn_of_labels
+from mri3d.cohort.missing import is_missing
+from mri3d.cohort.participants import participants_of, warn_of_groups, warn_of_people
 from mri3d.cohort.text_table import as_shown
 from mri3d.errors import UserError
-from mri3d.texts import list_text
+from mri3d.texts import list_text, number_text
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +59,10 @@ def array_cohort(
         for key, values in ({} if covariates is None else covariates).items()
     }
     _check_ids(id_cells)
-    for value in unmatched(unlabelled, label_cells):
-        log.warning("unlabelled names %r, which is not among the labels", value)
-    for cell in may_be_missing(cell for cell in label_cells if not means_no_label(cell, unlabelled)):
-        log.warning("label %r is taken as it stands; if it means no label, set unlabelled=[%r]", cell, cell)
+    warn_of_labels(label_cells, unlabelled)
+    participants: Sequence[str | None] = participants_of(id_cells) or [None] * num_volumes
+    warn_of_people(participants, id_cells)
+    warn_of_groups(group_cells, "groups")
     sessions = []
     for row, (id, label) in enumerate(zip(id_cells, label_cells, strict=True)):
         missing = means_no_label(label, unlabelled)
@@ -72,6 +74,7 @@ def array_cohort(
                 group=None if is_missing(group_cells[row]) else group_cells[row],
                 site=site_cells[row] or None,
                 covariates={key: cells[row] for key, cells in columns.items()},
+                participant=participants[row],
                 digest=digests[row],
                 left_out=NO_LABEL if missing else "",
             )
@@ -87,11 +90,13 @@ def _cells(name: str, values: Sequence[object] | None, length: int) -> list[str]
     if values is None:
         return None
     if isinstance(values, str | bytes | Mapping | Set) or not hasattr(values, "__len__"):
-        raise UserError(f"{name} is {values!r}, not a list with an entry for each of {length} volumes.")
+        raise UserError(f"{name} is {values!r}, not a list with an entry for each of {number_text(length, 'volume')}.")
     shape = getattr(values, "shape", (len(values),))
     if tuple(shape) != (length,):
         given = len(values) if len(shape) == 1 else " x ".join(map(str, shape))
-        raise UserError(f"{name} has {given} entries, and there are {length} volumes. Give one for each.")
+        entries = "1 entry" if given == 1 else f"{given} entries"
+        there = f"there is {length} volume" if length == 1 else f"there are {length} volumes"
+        raise UserError(f"{name} has {entries}, and {there}. Give one for each.")
     cells = [_unpacked(value) for value in values]
     for row, value in enumerate(cells):
         if hasattr(value, "__len__") and not isinstance(value, str | bytes):
@@ -131,7 +136,8 @@ def _check_ids(ids: Sequence[str]) -> None:
     if "" in ids:
         raise UserError(f"ids[{ids.index('')}] is empty. Name each volume.")
     if repeated := sorted(id for id, count in Counter(ids).items() if count > 1):
-        raise UserError(f"{len(repeated)} ids stand more than once: {list_text(repeated, ', ')}. Name each volume.")
+        told = number_text(len(repeated), "id", "stands", "stand")
+        raise UserError(f"{told} more than once: {list_text(repeated, ', ')}. Name each volume.")
 
 
 def _check_copies(cohort: Cohort) -> None:
@@ -143,7 +149,5 @@ def _check_copies(cohort: Cohort) -> None:
         if its_group != group:
             copies.append(f"{session.id} is the same as {id}")
     if copies:
-        raise UserError(
-            f"{len(copies)} volumes are copies of others: {list_text(copies)}. Leave them out, or put them into one "
-            "group with `groups`."
-        )
+        told = number_text(len(copies), "volume", "is a copy of another", "are copies of others")
+        raise UserError(f"{told}: {list_text(copies)}. Leave them out, or put them into one group with `groups`.")

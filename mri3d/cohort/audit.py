@@ -18,7 +18,7 @@ from mri3d.files import cache_folder, digest, write_bytes
 from mri3d.parallel import map_threads
 from mri3d.scans import scan as reader
 from mri3d.scans.scan import Scan, ScanError, canonical_digest, files_of, read_scan
-from mri3d.texts import list_text
+from mri3d.texts import list_text, number_text
 
 log = logging.getLogger(__name__)
 
@@ -86,16 +86,17 @@ def audit(cohort: Cohort, check: Check, *, skip_bad: bool) -> Cohort:
     sessions = _judge_copies(sessions, findings)
     bad = [s for s in sessions if s.problem and not s.left_out]
     if bad:
-        told = f"{len(bad)} of {len(cohort.ids)} scans cannot be used"
+        told = f"{len(bad)} of {number_text(len(cohort.ids), 'scan')} cannot be used"
         if not skip_bad:
             way_out = f"Mend them, or set {option('data.skip_bad', True)} to leave them out."
             raise UserError(f"{told}:{_lines(bad)}\n{way_out}")
-        log.warning("%s and are left out; cohort.csv lists all of them:%s", told, str(UserError(_lines(bad))))
+        verb = "is" if len(bad) == 1 else "are"
+        log.warning("%s and %s left out; cohort.csv lists all of them:%s", told, verb, UserError(_lines(bad)))
     if unlabelled := [s for s in sessions if s.problem and s.left_out]:
-        lines = str(UserError(_lines(unlabelled)))
-        log.warning("%d scans without a label cannot be used either:%s", len(unlabelled), lines)
+        told = number_text(len(unlabelled), "scan") + " without a label cannot be used either"
+        log.warning("%s:%s", told, UserError(_lines(unlabelled)))
     if warned := [f"{s.id}: {'; '.join(s.warnings)}" for s in sessions if s.warnings]:
-        log.warning("%d scans have warnings:%s", len(warned), _indented(warned))
+        log.warning("%s warnings:%s", number_text(len(warned), "scan", "has", "have"), _indented(warned))
     audited = dataclasses.replace(cohort, sessions=tuple(_leave_out(s) for s in sessions))
     log.info("cohort: %s", audited.describe())
     return audited
@@ -160,11 +161,11 @@ def _read_all(paths: Sequence[Path], check: Check, key: str) -> dict[Path, _Find
             new[str(path.absolute())] = (states[path], dataclasses.replace(found, checks=checks))
     if new:
         _remember(file, new)
-    log.info(
-        "audit: %d scans read in %.0f s, %d known", len(unread), time.monotonic() - began, len(paths) - len(unread)
-    )
+    num_read, seconds = number_text(len(unread), "scan"), time.monotonic() - began
+    log.info("audit: %s read in %.0f s, %d known", num_read, seconds, len(paths) - len(unread))
     if changed := [str(path) for path in unread if past[path].digest not in ("", findings[path].digest)]:
-        log.warning("%d scans have changed since they were last read:%s", len(changed), _indented(changed))
+        told = number_text(len(changed), "scan", "has changed since it was", "have changed since they were")
+        log.warning("%s last read:%s", told, _indented(changed))
     return findings
 
 

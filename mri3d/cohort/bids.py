@@ -13,7 +13,7 @@ from mri3d.cohort.visits import Visit, Visits, number_of, read_visits, same_sess
 from mri3d.errors import UserError, option
 from mri3d.scans.folders import is_of_kind, look_into, not_read_text
 from mri3d.scans.scan import scan_name
-from mri3d.texts import as_list, list_text
+from mri3d.texts import as_list, list_text, number_text
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +95,10 @@ class Bids:
             )
         chosen = _chosen(scans, self._wanted())
         if not chosen:
+            kind = f"{self.suffix} scan"
+            which = f"none of the {len(scans)} {kind}s" if len(scans) > 1 else f"not the one {kind}"
             raise UserError(
-                f"none of the {len(scans)} {self.suffix} scans of {root} has {_text(self._wanted())}; the first is "
+                f"{which} of {root} has {_text(self._wanted())}; the first is "
                 f"{scans[0].paths[0].name}. Set {option('data.session')} and {option('data.entities')} to "
                 "what the names say."
             )
@@ -155,14 +157,17 @@ class Bids:
                 yield replace(row, problem=f"no scan sub-{participant}/{folder}anat/*_{self.suffix}.nii[.gz]")
         repeated = [who for who, count in Counter(scan.participant for scan, _, _ in placed).items() if count > 1]
         if repeated:
-            log.info("%d participants have several scans; each takes part, and no split parts them", len(repeated))
+            whose = number_text(len(repeated), "participant", "has", "have")
+            log.info("%s several scans; each takes part, and no split parts them", whose)
         _warn(
-            "scanned participants have no row in the table and are left out",
             {f"sub-{participant}" for participant in taken - set(rows)},
+            "scanned participant",
+            "no row in the table and {are} left out",
         )
         _warn(
-            f"participants have no scan with {_text(wanted)} and are left out",
             {f"sub-{participant}" for participant in set(scanned) - taken},
+            "participant",
+            f"no scan with {_text(wanted)} and {{are}} left out",
         )
 
 
@@ -187,8 +192,8 @@ def _placed(scans: Sequence[_Scan], rows: _Rows, table: str) -> list[_Placed]:
             row = replace(row, left_out=f"no row for ses-{scan.session} in {table}")
             unnamed.append(name)
         placed.append((scan, row, key))
-    _warn(f"scanned sessions have no row in {table} and are left out", unnamed)
-    _warn("scanned sessions have no row in the table of their participant's sessions", undescribed)
+    _warn(unnamed, "scanned session", f"no row in {table} and {{are}} left out")
+    _warn(undescribed, "scanned session", "no row in the table of their participant's sessions")
     return placed
 
 
@@ -261,6 +266,9 @@ def _text(wanted: Mapping[str, str | None]) -> str:
     return " and ".join(f"no {name}" if value is None else f"{name}-{value}" for name, value in wanted.items())
 
 
-def _warn(what: str, names: Collection[str]) -> None:
+def _warn(names: Collection[str], noun: str, lack: str) -> None:
+    """Warn of what some have not; {are} stands for the verb that fits their number."""
     if names:
-        log.warning("%d %s: %s", len(names), what, list_text(sorted(names), ", "))
+        what = lack.replace("{are}", "is" if len(names) == 1 else "are")
+        whose = number_text(len(names), noun, "has", "have")
+        log.warning("%s %s: %s", whose, what, list_text(sorted(names), ", "))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mri3d.cohort.missing import is_missing
 from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, option
-from mri3d.texts import natural_order, parse_number
+from mri3d.texts import natural_order, number_text, parse_number
 
 NO_LABEL = "no label"  # `Session.left_out` of a session that can be predicted but not learnt from
 OTHER_COLUMN = f"set {option('data.label')} to another column"
@@ -136,7 +136,9 @@ class Cohort:
         """
         unlabelled = sum(s.label is None for s in self.sessions)
         left_out = sum(bool(s.left_out) and s.label is not None for s in self.sessions)
-        text = f"{len(self.sessions)} sessions: {len(self.ids)} take part" + (f" ({labels})" if labels else "")
+        verb = "takes" if len(self.ids) == 1 else "take"
+        text = f"{number_text(len(self.sessions), 'session')}: {len(self.ids)} {verb} part"
+        text += f" ({labels})" if labels else ""
         text += f", {unlabelled} without a label" if unlabelled else ""
         return text + (f", {left_out} left out" if left_out else "")
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from mri3d.cohort.missing import is_missing, may_be_missing
-from mri3d.texts import list_text, parse_number
+from mri3d.errors import UserError, option
+from mri3d.texts import list_text, number_text, parse_number
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +69,18 @@ def participants_of(ids: Sequence[str]) -> list[str | None] | None:
     people = set(whose.values())
     rows = [id if id in people else whose.get(id) for id in ids]  # a first visit may have the participant's bare name
     if several := _several(ids, rows):
-        log.info("%d participants have several rows; each takes part, and no split parts them (%s)", *several)
+        count, example = several
+        told = number_text(count, "participant", "has", "have")
+        log.info("%s several rows; each takes part, and no split parts them (%s)", told, example)
         return rows
     if doubtful and (several := _several(ids, [short.get(id) for id in ids])):
+        count, example = several
         log.warning(
-            "%d names stand at the beginning of several ids (%s). If these are visits of one participant, they may be "
-            "both learnt from and tested: set group to a column that names the participant",
-            *several,
+            "%s at the beginning of several ids (%s). If these are visits of one participant, they may be both learnt "
+            "from and tested: set %s to a column that names the participant",
+            number_text(count, "name", "stands", "stand"),
+            example,
+            UserError(option("data.group")),
         )
     return None
 
@@ -130,10 +136,20 @@ def _bare(name: str) -> tuple[str, ...]:
     return tuple(part.lstrip("0") or "0" if part.isdecimal() else part for part in _PARTS.findall(text))
 
 
-def warn_of_groups(cells: Sequence[str], column: str) -> None:
-    """Warn of values of a column of groups that may mean that there is none, and of groups spelt in several ways."""
+def warn_of_people(participants: Sequence[str | None], ids: Sequence[str]) -> None:
+    """Warn of participants, or of sessions where each is one of its own, that are spelt in several ways."""
+    warn_of_spellings([who or id for who, id in zip(participants, ids, strict=True)], "participants")
+
+
+def warn_of_groups(cells: Sequence[str], where: str) -> None:
+    """Warn of groups that may mean that there is none, and of groups spelt in several ways.
+
+    Args:
+        cells: The group of each session, as text.
+        where: What holds them: "column 'family'", "groups".
+    """
     groups = [cell for cell in cells if not is_missing(cell)]
-    warn_of_spellings([re.sub(r"^(\d+)\.0*$", r"\1", cell) for cell in groups], f"groups in column {column!r}")
+    warn_of_spellings([re.sub(r"^(\d+)\.0*$", r"\1", cell) for cell in groups], f"groups in {where}")
     counts = Counter(groups)
     codes = {cell: counts[cell] for cell in may_be_missing(groups) if counts[cell] > 1}
     for cell, count in counts.items():
@@ -142,9 +158,9 @@ def warn_of_groups(cells: Sequence[str], column: str) -> None:
             codes[cell] = count
     for cell, count in codes.items():
         log.warning(
-            "%r makes one group of %d rows in column %r, none of which is ever parted from another; if it means that "
+            "%r makes one group of %d rows in %s, none of which is ever parted from another; if it means that "
             "there is no group, empty those cells",
             cell,
             count,
-            column,
+            where,
         )

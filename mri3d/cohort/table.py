@@ -17,7 +17,7 @@ from mri3d.cohort.text_table import TextTable, as_shown, contents, find_root, re
 from mri3d.errors import UserError, option
 from mri3d.files import expanded
 from mri3d.scans.patterns import as_path
-from mri3d.texts import as_list, list_text
+from mri3d.texts import as_list, list_text, number_text
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,9 @@ class Table:
         found = [finder.find(pattern) for pattern in patterns]
         if not any(found):
             tried, why = Path(as_path(patterns[0])), finder.near_miss(patterns[0]) or _near_id(finder, 0, ids[0])
+            rows = f"any of the {len(ids)} rows" if len(ids) > 1 else "any row"
             raise UserError(
-                f"{option('data.scan', self.scan)} finds no scan for any of the {len(ids)} rows of {table.path.name}; "
+                f"{option('data.scan', self.scan)} finds no scan for {rows} of {table.path.name}; "
                 f"looked for {tried}{why}. {contents(tried.parent)} Set {option('data.scan')} to fit."
             )
         placed = [
@@ -156,12 +157,12 @@ def _participants(table: TextTable, columns: Sequence[str], ids: Sequence[str], 
             continue
         if table.columns.count(column) == 1 and (repeated := _repeated(table.column(column, key))):
             log.warning(
-                "column %r of %s has %d values that stand in several rows: sessions of one participant may be both "
-                "learnt from and tested. Set group=%s to keep them together",
+                "column %r of %s has %s in several rows: sessions of one participant may be both learnt from and "
+                "tested. Set %s to keep them together",
                 column,
                 table.path.name,
-                repeated,
-                column,
+                number_text(repeated, "value", "that stands", "that stand"),
+                UserError(option("data.group", column)),
             )
     return [None] * len(ids)
 

@@ -3,18 +3,18 @@
 import logging
 import os
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mri3d.cohort.cohort import NO_LABEL, Session, means_no_label, unmatched
+from mri3d.cohort.cohort import NO_LABEL, Session, means_no_label
 from mri3d.cohort.delimited import read_rows
-from mri3d.cohort.missing import is_missing, may_be_missing
-from mri3d.cohort.participants import warn_of_groups, warn_of_spellings
+from mri3d.cohort.labels import warn_of_labels
+from mri3d.cohort.missing import is_missing
+from mri3d.cohort.participants import warn_of_groups, warn_of_people
 from mri3d.errors import UserError, did_you_mean, option
-from mri3d.files import expanded
-from mri3d.texts import as_list, count_text, list_text, visible
+from mri3d.files import expanded, what_is
+from mri3d.texts import as_list, list_text, number_text, visible
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +86,8 @@ class TextTable:
         repeated = [f"{id!r} (lines {', '.join(map(str, at))})" for id, at in lines_of.items() if len(at) > 1]
         if repeated:
             where = ("columns " if len(names) > 1 else "column ") + ", ".join(map(repr, names))
-            raise UserError(
-                f"{len(repeated)} ids stand more than once in {where} of {self.path}: {list_text(repeated)}. {advice}"
-            )
+            told = f"{number_text(len(repeated), 'id', 'stands', 'stand')} more than once in {where} of {self.path}"
+            raise UserError(f"{told}: {list_text(repeated)}. {advice}")
         return ids
 
     def sessions(
@@ -118,16 +117,16 @@ class TextTable:
             UserError: A column is missing.
         """
         labels = self._shown(label, "data.label")
-        warn_of_spellings([who or as_shown(id) for who, id in zip(participants, ids, strict=True)], "participants")
+        warn_of_people(participants, [as_shown(id) for id in ids])
         groups: Sequence[str | None] = participants
         if group is not None:
             cells = self._shown(group, "data.group")
             groups = [None if is_missing(cell) else cell for cell in cells]  # else they would all be one family
-            warn_of_groups(cells, group)
+            warn_of_groups(cells, f"column {group!r}")
         sites = self._shown(site, "data.site") if site is not None else [""] * len(ids)
         kept = {str(name): self._shown(str(name), "data.covariates") for name in as_list(covariates)}
         ignored = [as_shown(value) if isinstance(value, str) else value for value in as_list(unlabelled)]
-        self._warn_of_labels(label, labels, ignored)
+        warn_of_labels(labels, ignored, column=label, table=self.path.name)
         sessions = []
         for row, id in enumerate(ids):
             own_label = None if means_no_label(labels[row], ignored) else labels[row]
@@ -160,24 +159,6 @@ class TextTable:
                 list_text(changed, ", "),
             )
 
-    def _warn_of_labels(self, name: str, labels: Sequence[str], ignored: Sequence[object]) -> None:
-        """Warn of settings and cells that may not mean what they seem to."""
-        for value in unmatched(ignored, labels):
-            log.warning("unlabelled names %r, which is not in column %r of %s", value, name, self.path.name)
-        if words := Counter(cell for cell in labels if cell and is_missing(cell)):
-            log.warning(
-                "cells of column %r that mean no label: %s. If this is a class, give it another name in the table",
-                name,
-                count_text(words),
-            )
-        for cell in may_be_missing(cell for cell in labels if not means_no_label(cell, ignored)):
-            log.warning(
-                "label %r of column %r is taken as it stands; if it means no label, set unlabelled=['%s']",
-                cell,
-                name,
-                cell,
-            )
-
 
 def as_shown(text: str) -> str:
     """Make texts equal that look the same: as `visible` has them, trimmed, accents composed.
@@ -196,16 +177,17 @@ def read_text_table(path: Path) -> TextTable:
     """
     if not os.path.isfile(path):  # noqa: PTH113
         raise UserError(
-            f"table {path} does not exist. {contents(path.parent)} Set {option('data.table')} to one of them."
+            f"table {path} {what_is(path)}. {contents(path.parent)} Set {option('data.table')} to one of them."
         )
     rows = read_rows(path)
     names, *cells = rows.cells
     table = TextTable(path, tuple(map(as_shown, names)), tuple(cells), rows.lines[1:])
     if rows.short:
         log.warning(
-            "%d rows of %s have fewer cells than the %d column names (line %s); those that lack are taken as empty",
-            len(rows.short),
+            "%s of %s %s fewer cells than the %d column names (line %s); those that lack are taken as empty",
+            number_text(len(rows.short), "row"),
             path.name,
+            "has" if len(rows.short) == 1 else "have",
             sum(map(bool, names)),
             list_text([str(line) for line in rows.short], ", "),
         )
@@ -220,9 +202,9 @@ def find_root(root: str | Path) -> Path:
     """
     path = Path(expanded(root)).absolute()
     if not path.is_dir():
-        is_file = " is a file, not a folder." if path.exists() else " does not exist."
+        what = f"{what_is(path)}, not a folder" if path.is_file() else what_is(path)
         raise UserError(
-            f"{option('data.root', str(root))}: {path}{is_file} {contents(path.parent)} "
+            f"{option('data.root', str(root))}: {path} {what}. {contents(path.parent)} "
             f"Set {option('data.root')} to the folder of the study."
         )
     return path

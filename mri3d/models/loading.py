@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mri3d.arguments import checked
-from mri3d.errors import UserError
+from mri3d.errors import UserError, is_out_of_memory
 from mri3d.model_card import FAILURES, printable, reason_of
 from mri3d.model_folder import CARD, model_folders, read_model
 from mri3d.models.classical.models import CLASSICAL
@@ -79,6 +79,8 @@ def _load_member(folder: Path, trust: Sequence[str]) -> Member:
     except UserError as error:
         raise UserError(f"{folder / CARD}: {error.text}") from error
     except (*FAILURES, AssertionError) as error:
+        if is_out_of_memory(error):
+            raise
         raise UserError(
             f"{folder} does not fit this version of mri3d ({reason_of(error)}), as its {CARD} describes it. "
             f"It was written by {writer}: use that version."

@@ -13,6 +13,7 @@ from mri3d.scans.scan import Scan
 
 _TRAINING_OPTION = re.compile("\x02(?:(?:data|preprocess|resolution|task|evaluation|trainer)[.\x03\x1f]|model[.])")
 _SENTENCE = re.compile(r"(?<=[.]) (?=[A-Z])")
+_OR = re.compile(r",? or(?:,? if [^,]*,)? ")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,14 +106,19 @@ def without_training_advice(error: Exception) -> UserError:
     >>> from mri3d.errors import option
     >>> advice = f"Set its sform, or choose {option('preprocess.orientation', 'stored')}."
     >>> str(without_training_advice(UserError(f"a.nii has no orientation. {advice}")))
-    'a.nii has no orientation. Mend the scan, or use a model that was trained with another preprocessing.'
+    'a.nii has no orientation. Set its sform, or use a model that was trained with another preprocessing.'
     """
     text = error.text if isinstance(error, UserError) else str(error)
     sentences = _SENTENCE.split(text)
-    kept = [sentence for sentence in sentences if not _TRAINING_OPTION.search(sentence)]
-    if len(kept) == len(sentences):
+    told = [sentence for sentence in sentences[1:] if not _TRAINING_OPTION.search(sentence)]
+    if len(told) == len(sentences[1:]):
         return UserError(text or "there is not enough memory for this scan.")  # as Python's MemoryError has it
-    return UserError(" ".join([*kept, "Mend the scan, or use a model that was trained with another preprocessing."]))
+    # Of "do this, or train otherwise" the first is left; the first sentence says what is wrong.
+    ways = [way.rstrip(".") for sentence in sentences[1:] if sentence not in told for way in _OR.split(sentence)]
+    ways = [way for way in ways if not _TRAINING_OPTION.search(way)]
+    other = "use a model that was trained with another preprocessing."
+    advice = ", or ".join([*ways, other]) if ways else other[0].upper() + other[1:]
+    return UserError(" ".join([sentences[0], *told, advice]))
 
 
 def seen_warning(seen: int, num_members: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mri3d.outcome.class_scores import confusion_matrix, count_classes
 from mri3d.outcome.words import Words
-from mri3d.texts import list_text
+from mri3d.texts import list_text, number_text
 
 FEW_TESTS = 30
 """Tests of a class; with fewer, the standard error of a proportion of 0.8 is above 0.07."""
@@ -100,7 +100,7 @@ class ClassWords(Words):
         name = next(name for name in _SENTENCES if metrics["test"][name]["value"] is not None)
         score, num_folds = metrics["test"][name], len(metrics["folds"])
         interval = "" if score["low"] is None else f", 95 % interval {score['low']:.3f} to {score['high']:.3f}"
-        tests = f"{len(targets)} tests" + (f" in {num_folds} folds" if num_folds > 1 else "")
+        tests = number_text(len(targets), "test") + (f" in {num_folds} folds" if num_folds > 1 else "")
         sentence = f"{_SENTENCES[name]}{interval}, on {tests}. No model was tested on a scan that it was trained on."
         if name == "auc" and len(self.names) == 2:
             rank = f"{100 * score['value']:.1f}".removesuffix(".0")

@@ -14,7 +14,7 @@ from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome.classes import Classes
 from mri3d.outcome.measure import Measure
 from mri3d.outcome.outcome import Outcome
-from mri3d.texts import count_text, list_text, parse_number
+from mri3d.texts import count_text, list_text, number_text, parse_number
 
 # Blanks, underscores and dashes between words, but no minus sign before a number.
 _BETWEEN = re.compile("(?<=[^\\W_])(?![\\s_]+[-\u2010-\u2015\u2212]\\d)[\\s_\u2010-\u2015\u2212-]+(?=[^\\W_])")
@@ -96,7 +96,7 @@ def _classes(
     counts = dict(sorted(Counter(labels.values()).items()))
     if len(counts) < 2:
         found = f"one class ({count_text(counts)})" if counts else "no class"
-        others = f", and {num_unlabelled} rows without a label" if num_unlabelled else ""
+        others = f", and {number_text(num_unlabelled, 'row')} without a label" if num_unlabelled else ""
         raise UserError(
             f"{source} holds {found}{others}; a classifier needs two or more classes. "
             f"{_sentence(advice)}, or mend {option('data.unlabelled')}."
@@ -144,12 +144,13 @@ def _measure(
         )
     if wrong:
         raise UserError(
-            f"{source} holds {len(wrong)} cells that are no numbers: {list_text(wrong)}. Write plain numbers such as "
+            f"{source} holds {number_text(len(wrong), 'cell', 'that is no number', 'that are no numbers')}: "
+            f"{list_text(wrong)}. Write plain numbers such as "
             f"45.5, give none where nothing is known, or name what means that in {option('data.unlabelled')}."
         )
     if codes := missing_codes(list(values.values())):
         counts = Counter(value for value in values.values() if value in codes)
-        counted = [f"{code:g} ({count} rows)" for code, count in sorted(counts.items())]
+        counted = [f"{code:g} ({number_text(count, 'row')})" for code, count in sorted(counts.items())]
         raise UserError(
             f"{source} holds what looks like codes for missing values, far from all others: {list_text(counted)}. "
             f"Leave them out with {option('data.unlabelled', sorted(codes))}, or empty them."
@@ -158,10 +159,10 @@ def _measure(
     if len(different) < MIN_VALUES:
         to_classes = f"set {option('task', 'classification')} to predict classes, or " if len(different) == 2 else ""
         listed = list_text([f"{value:g}" for value in different], ", ")
-        found = f"{len(different)} different value{'s' * (len(different) != 1)} ({listed})"
+        found = f"{number_text(len(different), 'different value')} ({listed})"
         raise UserError(
-            f"{source} holds {found if different else 'no value'} in {len(values)} rows, and a measure needs "
-            f"{MIN_VALUES} or more. {_sentence(to_classes + advice)}."
+            f"{source} holds {found if different else 'no value'} in {number_text(len(values), 'row')}, and a "
+            f"measure needs {MIN_VALUES} or more. {_sentence(to_classes + advice)}."
         )
     if not SMALLEST < max(map(abs, different)) < LARGEST or different[-1] - different[0] < SMALLEST:
         raise UserError(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mri3d.outcome.words import Words
+from mri3d.texts import number_text
 
 FEW_TESTS = 50
 """With fewer, the standard error of the mean absolute error is more than a tenth of it."""
@@ -103,7 +104,7 @@ class MeasureWords(Words):
         interval = (
             "" if score["low"] is None else f", 95 % interval {value_text(score['low'])} to {value_text(score['high'])}"
         )
-        tests = f"{len(targets)} test{'s' * (len(targets) != 1)}" + (f" in {num_folds} folds" if num_folds > 1 else "")
+        tests = number_text(len(targets), "test") + (f" in {num_folds} folds" if num_folds > 1 else "")
         sentence = (
             f"is the mean absolute error (MAE) of the predicted {self.name}{interval}, on {tests}. No model was tested "
             "on a scan that it was trained on."

@@ -14,6 +14,7 @@ from pathlib import Path
 from mri3d.errors import UserError
 from mri3d.files import expanded
 from mri3d.scans.folders import is_scan
+from mri3d.texts import number_text
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def convert_places(places: Sequence[str], out: Path) -> list[str]:
         path = Path(expanded(place))
         if place.strip() and path.exists() and is_dicom(path) and not _holds_scans(path):
             scans = convert_dicom(path, out / str(number))
-            log.info("%s: %d scans converted from DICOM", place, len(scans))
+            log.info("%s: %s converted from DICOM", place, number_text(len(scans), "scan"))
             found += map(str, scans)
         else:
             found.append(place)

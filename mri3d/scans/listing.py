@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mri3d.errors import UserError, option
 from mri3d.files import expanded, what_is
-from mri3d.scans.folders import is_of_kind, is_scan, look_into, not_read_text, pairs_once, search
+from mri3d.scans.folders import is_of_kind, is_scan, look_into, not_read_text, pairs_once, search, without_links
 from mri3d.scans.formats import SCAN_ENDINGS, scan_name
 from mri3d.scans.patterns import find_alike, is_glob
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def find_scans(places: Sequence[str], *, suffix: str = "T1w") -> list[Path]:
-    """Find the scans that files, globs, folders and BIDS roots name, each once, in order.
+    """Find the scans that files, globs, folders and BIDS roots name, each file once, in order.
 
     Args:
         places: What exists is never a glob, whatever its name. A file is taken as it is. A folder is searched through,
@@ -51,10 +51,11 @@ def find_scans(places: Sequence[str], *, suffix: str = "T1w") -> list[Path]:
     if len(empty) == len(places):
         raise UserError(" ".join(empty))
     for reason in empty:
-        log.warning("%s", str(UserError(reason)))
+        log.warning("%s", UserError(reason))
     if passed_over:
         log.warning("%s", not_read_text(passed_over))
-    return pairs_once(found.values())
+    once = {*without_links(found.values(), [])}
+    return pairs_once(scan for scan in found.values() if scan in once)
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:

@@ -124,13 +124,12 @@ def find_alike(pattern: Path) -> tuple[list[Path], list[Path]]:
     """Find the images that a glob names, as `Globs` does.
 
     Returns:
-        The scans, in order, with `**` each once; and the images of other formats.
+        The scans, in order, each once; and the images of other formats.
     """
     globs = Globs()
     images = [path for path in globs.find(pattern) if image_ending(path.name) and not path.is_dir()]
     scans = [path for path in images if is_scan(path.name)]
-    if "**" in pattern.parts:
-        scans = without_links(scans, globs.again)
+    scans = without_links(scans, globs.again)
     return pairs_once(sorted(scans, key=str)), [image for image in images if not is_scan(image.name)]
 
 

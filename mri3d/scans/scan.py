@@ -141,7 +141,8 @@ def _scan(path: Path, stream: Stream, layout: Layout, header: bytes, at: int) ->
     digest = files.digest(header, between, voxels.data)
     data, warnings = _intensities(path, voxels.view(layout.dtype).reshape(layout.sides, order="F"), layout)
     if len(spare) > layout.usual_spare_bytes:
-        warnings += (f"{len(spare):,} bytes follow its voxels: check the sides in its header, {layout.sides}",)
+        told = "1 byte follows" if len(spare) == 1 else f"{len(spare):,} bytes follow"
+        warnings += (f"{told} its voxels: check the sides in its header, {layout.sides}",)
     return Scan(path, data, layout.affine, layout.code, (*layout.warnings, *warnings), digest)
 
 
@@ -155,7 +156,8 @@ def _intensities(path: Path, stored: np.ndarray, layout: Layout) -> tuple[np.nda
     low, high = data.min(), data.max()  # NaN and infinity come through
     if not np.isfinite(low) or not np.isfinite(high):
         count = data.size - np.count_nonzero(np.isfinite(data))
-        raise ScanError(f"{path} has {count:,} voxels that are NaN or infinite. Replace them, e.g. with 0.")
+        told = "1 voxel that is" if count == 1 else f"{count:,} voxels that are"
+        raise ScanError(f"{path} has {told} NaN or infinite. Replace what is, e.g. with 0.")
     if low == high:
         raise ScanError(f"{path} is constant: every voxel is {low:g}. Copy it again from its source.")
     largest = max(abs(float(low)), abs(float(high)))

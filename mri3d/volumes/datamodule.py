@@ -88,7 +88,7 @@ class VolumeDataset(Dataset[Batch]):
     def __getitem__(self, index: tuple[int, int]) -> Batch:
         row, epoch = index
         volume = self.volumes[row]
-        if self.transform:
+        if self.transform is not None:  # MONAI makes another Compose to find out whether one is empty
             draw = int(np.random.SeedSequence([self.seed, epoch, row]).generate_state(1)[0])
             tensor = augment(self.transform, volume, draw)
         else:

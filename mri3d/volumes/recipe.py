@@ -268,6 +268,7 @@ class Recipe:
             sides = by(side for _, side in whole)
             raise ScanError(
                 f"{scan.path} has {sides} voxels, too few for {option('preprocess.crop', as_json(self.crop))}. "
-                f"Choose a box that every scan holds, or {option('preprocess.crop', 'head')}."
+                f"Choose another {option('preprocess.crop')}, one that every scan holds, or "
+                f"{option('preprocess.crop', 'head')}."
             )
         return self.crop

@@ -18,8 +18,8 @@ class Reference:
     A scan in another orientation, of another contrast, with or without its skull, or cropped otherwise, still gives
     probabilities; its correlation with the average falls below the range that training scans show. One that was
     smoothed, or that is itself an average of heads, lies above it: what is its own is gone, and with it what a model
-    may go by. So may a training scan that was saved again, which the average contains. Each training volume is held against the average of the others, so that the range is fair to scans not
-    seen in training.
+    may go by. So may a training scan that was saved again, which the average contains. Each training volume is held
+    against the average of the others, so that the range is fair to scans not seen in training.
 
     Of n training volumes and one more of the same kind each is as likely to be the lowest or the highest, so an
     ordinary new scan is named with a chance of about 1 / (n + 1) on each side. On IXI, with 60 heads drawn ten times,
@@ -70,7 +70,7 @@ class Reference:
             return (
                 f"unlike every training scan: correlation {correlation:.3f} with their average, more than any of them "
                 f"has (training scans: {self.lowest:.3f} to {self.highest:.3f}); check whether it was blurred, "
-                "smoothed or averaged over heads, or is a training scan in another form, before trusting this prediction"
+                "smoothed or averaged over heads, or is a training scan saved again, before trusting this prediction"
             )
         return ""
 

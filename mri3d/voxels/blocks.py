@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import joblib
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from mri3d.parallel import one_thread_each
 from mri3d.progress import progress
 from mri3d.volumes.sequence import VolumeSequence
 
@@ -79,6 +79,6 @@ def each_block(
         return work(voxels, volumes.block(rows, voxels).astype(np.float64))
 
     parallel = joblib.Parallel(n_jobs=num_jobs, prefer="threads", return_as="generator")
-    with threadpool_limits(1 if num_jobs > 1 else None):
+    with one_thread_each(num_jobs):
         results = parallel(joblib.delayed(run)(voxels) for voxels in slices)
         yield from zip(slices, progress(results, total=len(slices), title=title), strict=True)

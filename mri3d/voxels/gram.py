@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from mri3d.errors import is_out_of_memory
 from mri3d.files import atomic_path, cache_folder, digest_json
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.voxels.blocks import BUDGET_BYTES, each_block
@@ -187,7 +188,9 @@ def _read(path: Path, num_rows: int) -> Gram | None:
             found = Gram(arrays["products"], arrays["sums"])
     except FileNotFoundError:
         return None
-    except Exception:  # damaged bytes lead to errors of any kind
+    except Exception as error:  # damaged bytes lead to errors of any kind
+        if is_out_of_memory(error):
+            raise
         log.warning("%s is damaged and is made again", path)
         return None
     return found if found.products.shape == (num_rows, num_rows) else None

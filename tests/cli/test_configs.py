@@ -1,5 +1,7 @@
 """Every option of every config group is what it says: a comment, few lines, a constructor call that builds."""
 
+import copy
+import functools
 import re
 from pathlib import Path
 
@@ -36,7 +38,13 @@ NEEDED = {
 
 
 def composed(*overrides: str):
-    """Give what Hydra makes of a command line."""
+    """Return what Hydra makes of a command line."""
+    return copy.deepcopy(composed_once(*overrides))
+
+
+@functools.cache
+def composed_once(*overrides: str):
+    """Have Hydra compose a command line: several tests look at the same."""
     ConfigStore.instance().store("schema", Schema)
     typed = hydra_overrides([*overrides, "name=test"], groups=GROUPS, keys=KEYS, aliases=ALIASES)
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -171,7 +171,7 @@ def test_help_takes_no_time_because_nothing_heavy_is_imported(command, seconds):
         f"finally: print('heavy:', [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     )
     best = float("inf")
-    for _ in range(3):  # of the process itself, since others may be at work
+    for _ in range(3):  # of the process itself, since others may be at work; the first that is fast enough will do
         start = os.times()
         done = subprocess.run(
             [sys.executable, "-c", code, *script], capture_output=True, text=True, check=True, cwd=ROOT
@@ -179,6 +179,8 @@ def test_help_takes_no_time_because_nothing_heavy_is_imported(command, seconds):
         end = os.times()
         best = min(best, end.children_user + end.children_system - start.children_user - start.children_system)
         assert "heavy: []" in done.stderr
+        if best < seconds:
+            break
     assert len(done.stdout.splitlines()) > 5
     assert best < seconds
 

@@ -15,7 +15,7 @@ from mri3d.cli import maps
 from mri3d.cli.overrides import hydra_overrides
 from mri3d.cohort.demo import DemoStudy
 from mri3d.errors import UserError
-from tests.commands import run_here
+from tests.commands import run_here, undrawn
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("data.demo.num_subjects=12", "data.demo.effect=0.8", "resolution=24")
@@ -93,6 +93,12 @@ def test_pca_of_a_run(classical):
     page = (cwd / "maps/pca/report.html").read_text()
     assert "Subject demo003 restored from few of 11 components" in page
     assert page.count("data:image/svg+xml") == 2
+    assert "replaced" not in done.stderr
+    (cwd / "maps/pca/t_1.nii.gz").write_bytes((cwd / "maps/pca/mean.nii.gz").read_bytes())  # of the other command
+    with undrawn():
+        done = run_here("mri3d", "pca", f"run={folder}", "components=1", cwd=cwd)
+    assert f"replaced: maps/pca/report.html and {len(names)} maps of an earlier call" in done.stderr.splitlines()
+    assert (cwd / "maps/pca/t_1.nii.gz").exists()
 
 
 def test_run_of_a_linear_model_shows_its_weights_and_its_cohort(classical, effect_mm):
@@ -124,7 +130,7 @@ def test_a_mistake_ends_with_one_message_and_status_2(tmp_path):
         (("variance=500", *SMALL), "variance=500 is impossible: 12 subjects have 12 components in the transposed form"),
         (("variance=0", *SMALL), "variance=0 is impossible"),
         (("variance=1.0", *SMALL), "variance=1.0 is impossible"),
-        (("run=nowhere",), "run=nowhere is no run: it has no config.yaml"),
+        (("run=nowhere",), "run=nowhere is no run: it does not exist. Give a folder of runs/"),
         (("run=nowhere", "data=demo"), "a run has its own data. Leave data=demo or run= out"),
         (("data=tabel",), "data=tabel: there is no such option. Did you mean 'table'?"),
         (("data=table",), "data.root and data.table are not set"),
@@ -169,6 +175,7 @@ def test_files_of_the_user_s_are_not_replaced(tmp_path, here, name, message):
     assert len(list((tmp_path / "own").iterdir())) == 1
 
 
+@undrawn()
 def test_page_and_maps_of_an_earlier_call_are_replaced(classical):
     cwd, folder = classical
     for _ in range(2):

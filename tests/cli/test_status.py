@@ -1,6 +1,7 @@
 """The exit status of a command, and what it tells of a mistake."""
 
 import logging
+import re
 import sys
 
 import pytest
@@ -63,3 +64,30 @@ def test_message_names_the_whole_path_of_an_option(capsys):
 def test_commands_are_named_as_they_were_typed(monkeypatch, program, typed):
     monkeypatch.setattr(sys, "argv", [program])
     assert invocation("train") == typed
+
+
+def test_a_lack_of_memory_is_told_whatever_was_made_of_it(capsys):
+    lack = RuntimeError("can't start new thread")
+
+    def import_fails():
+        raise UserError("model cannot be imported: x.so.") from ImportError("x.so: failed to map segment from shared")
+
+    def damage():
+        raise UserError("m does not fit this version. Copy it again.") from lack
+
+    def told_well():
+        raise UserError("m does not fit into memory. Use a machine with more of it.") from MemoryError()
+
+    def raises():
+        raise lack
+
+    for job, told in (
+        (import_fails, r"error: out of memory \(x\.so: failed to map segment from shared\)\. Close other programs"),
+        (damage, r"error: out of memory \(can't start new thread\)\. Close other programs"),
+        (told_well, r"error: m does not fit into memory\. Use"),
+        (raises, r"error: out of memory \(can't start new thread\)\. Close other programs"),
+    ):
+        assert exit_status(job, debug=False) == 2
+        said = capsys.readouterr().err
+        assert re.match(told, said)
+        assert said.count("\n") == 1

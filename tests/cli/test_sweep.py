@@ -9,12 +9,13 @@ import pytest
 from mri3d.cli.sweep import Sweep
 from mri3d.errors import UserError
 from tests.cli.test_train_and_predict import rows_of
-from tests.commands import run_here
+from tests.commands import run_here, undrawn
 
 SCORES = ("auc", "accuracy", "balanced_accuracy")
 
 
 @pytest.fixture(scope="module")
+@undrawn()
 def swept(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("sweep")
     done = run_here(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.commands import run_here
+from tests.commands import run_here, undrawn
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "trainer.accelerator=cpu")
@@ -106,7 +106,7 @@ def test_prediction_of_test_subjects_is_the_run_s_own_and_bad_scans_have_a_reaso
     broken = tmp_path / "broken file (1).nii.gz"
     broken.write_bytes(b"")
     listed = ",".join(f"'{path}'" for path in [*(scans[row["subject"]] for row in tested), broken])
-    run("predict", f"model={folder}", f"scans=[{listed}]", "out=results", cwd=tmp_path, status=1)
+    run_here("predict", f"model={folder}", f"scans=[{listed}]", "out=results", cwd=tmp_path, status=1)
     first, second, bad = rows_of(tmp_path / "results/predictions.csv")
     for found, expected in zip((first, second), tested, strict=True):
         assert found["scan"] == expected["subject"]
@@ -121,6 +121,7 @@ def test_prediction_of_test_subjects_is_the_run_s_own_and_bad_scans_have_a_reaso
     assert (tmp_path / "results/report.html").is_file()
 
 
+@undrawn()
 def test_classical_model_is_judged_by_nested_folds_and_predicts_as_it_was_tested(tmp_path):
     options = ("model=logistic", "evaluation=nested", "evaluation.folds=2", "model.inner_folds=2")
     run_here("train", SMALL[0], SMALL[1], *options, cwd=tmp_path)
@@ -228,6 +229,7 @@ def test_sweep_runs_each_configuration_once(tmp_path):
     assert found == {20: "demo-sfcn-20", 24: "demo-sfcn-24"}
 
 
+@undrawn()
 def test_run_that_was_killed_is_resumed_to_the_same_bits(tmp_path):
     options = (*SMALL, "trainer.max_epochs=6")
     run_here("train", *options, "name=whole", cwd=tmp_path)

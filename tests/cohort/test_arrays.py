@@ -77,7 +77,7 @@ def test_missing_labels_take_no_part(missing):
         ({"labels": [["a"]] * 6}, r"labels\[0\] is \['a'\], not one value"),
         ({"groups": [1, 2]}, r"groups has 2 entries, and there are 6 volumes"),
         ({"groups": [(1, 2)] * 6}, r"groups\[0\] is \(1, 2\), not one value"),
-        ({"ids": [1, 1.0, 2, 3, 4, 5]}, r"1 ids stand more than once: 1\."),
+        ({"ids": [1, 1.0, 2, 3, 4, 5]}, r"1 id stands more than once: 1\."),
         ({"covariates": "age"}, r"covariates are no dictionary"),
         ({"name": None}, r"name is None\. Give a text that says what the labels are"),
         ({"name": 5}, r"name is 5\."),
@@ -166,3 +166,18 @@ def test_numbers_are_insisted_on_as_classes_by_a_truth_value(caplog):
         "a",
         "b",
     )
+
+
+def test_spellings_of_people_groups_and_labels_are_told_as_of_tables(caplog):
+    cells = {"ids": ["s1", "S01", "c", "d", "e", "f"], "groups": ["fam 1", "Fam_1", "x", "y", "z", None]}
+    cohort(labels=["F", "M", "F", "M", "none", "NA"], **cells)
+    assert "participants are the same but for case" in caplog.text
+    assert "'s1' and 'S01'" in caplog.text
+    assert "groups in groups are the same but for case" in caplog.text
+    assert "'fam 1' and 'Fam_1'" in caplog.text
+    assert "cells that mean no label: none 1, NA 1. If this is a class, give it another name" in caplog.text
+
+
+def test_visits_that_ids_tell_of_stay_together(caplog):
+    ids = ["sub-01_ses-1", "sub-01_ses-2", "sub-02_ses-1", "sub-02_ses-2", "sub-03_ses-1", "sub-04_ses-1"]
+    assert len(set(cohort(labels=["F", "M"] * 3, ids=ids).groups)) == 4

@@ -74,7 +74,7 @@ def test_a_head_of_no_human_size_is_named_at_training_too(study, tmp_path, caplo
         "preprocess=cube, if it is none)"
     )
     assert [s.warnings for s in audited.sessions] == [(), (), (told,), *[()] * 5]
-    assert f"1 scans have warnings:\n  c: {told}" in caplog.text
+    assert f"1 scan has warnings:\n  c: {told}" in caplog.text
     assert audited.to_rows()[2]["warnings"] == told
 
 
@@ -193,7 +193,7 @@ def test_unlabelled_scans_are_read_but_stop_nobody(study, caplog):
     assert audited.sessions[0].digest
     assert audited.sessions[1].left_out.startswith("no label; ")
     assert "is not a NIfTI file" in audited.sessions[1].left_out
-    assert "1 scans without a label cannot be used either:\n  b: " in caplog.text
+    assert "1 scan without a label cannot be used either:\n  b: " in caplog.text
 
 
 def count_readings(monkeypatch) -> list[Path]:

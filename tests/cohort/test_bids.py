@@ -76,7 +76,7 @@ def test_visits_and_runs_are_subjects_of_one_group(tmp_path, caplog):
     root = tree(tmp_path, table, *scans)
     with caplog.at_level(logging.INFO):
         cohort = Bids(root, "dx").read()
-    assert "1 participants have several scans" in caplog.text
+    assert "1 participant has several scans" in caplog.text
     assert cohort.ids == ("sub-A_ses-1", "sub-A_ses-2_run-1", "sub-A_ses-2_run-2", "sub-B_ses-1", "sub-C")
     assert [s.group for s in cohort.sessions] == ["sub-A", "sub-A", "sub-A", "sub-B", "sub-C"]
     assert [s.participant for s in cohort.sessions] == ["sub-A", "sub-A", "sub-A", "sub-B", "sub-C"]

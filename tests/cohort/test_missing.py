@@ -23,7 +23,9 @@ def test_codes_beside_classes_are_named(tmp_path, caplog, code, others):
     assert told in caplog.text
     caplog.clear()
     assert code not in Table(str(root), "subjects.csv", unlabelled=[float(code)]).read().labels
-    assert code not in caplog.text
+    assert f"label '{code}'" not in caplog.text
+    if "unknown" in others:  # what is set already stays set
+        assert f"set unlabelled=[{float(code)}, 'unknown']" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_classes_and_measures_have_one_list(code):
     assert missing_codes([*ages, code]) == {code}
     assert may_be_missing([f"{value:g}" for value in [*ages, code]]) == [f"{code:g}"]
     cells = {f"s{row}": f"{value:g}" for row, value in enumerate([*ages, code])}
-    with pytest.raises(UserError, match=rf"codes for missing values, far from all others: {code:g} \(1 rows\)"):
+    with pytest.raises(UserError, match=rf"codes for missing values, far from all others: {code:g} \(1 row\)"):
         outcome_of(cells, task="regression", name="age")
 
 

@@ -120,12 +120,12 @@ def test_a_group_of_those_who_have_none_is_told(tmp_path, caplog, code):
     "cells", [["0", "0", "0", "1", "1", "2", "2"], ["a", "unknown", "b"], ["1", "1.0", "2", ""], ["NA", "NA", "a"]]
 )
 def test_ordinary_groups_are_not_told(caplog, cells):
-    warn_of_groups(cells, "family")
+    warn_of_groups(cells, "column 'family'")
     assert not caplog.records
 
 
 def test_spellings_of_groups_are_told(caplog):
-    warn_of_groups(["fam 1", "Fam_1", "x"], "family")
+    warn_of_groups(["fam 1", "Fam_1", "x"], "column 'family'")
     assert "groups in column 'family' are the same but for case" in caplog.text
 
 

@@ -152,7 +152,7 @@ def test_what_cannot_be_seen_is_no_part_of_an_id(tmp_path, caplog, cell, id, fil
 @pytest.mark.parametrize("twin", ["\u00e9", "e\u0301\u200b", "\ufeff\u00e9", "\u00e9\u00ad"])
 def test_ids_that_look_alike_are_one(tmp_path, twin):
     root = study(tmp_path, f"subject,label\ne\u0301,F\n{twin},M\n", ["\u00e9.nii"])
-    with pytest.raises(UserError, match=r"1 ids stand more than once in column 'subject' .* \(lines 2, 3\)"):
+    with pytest.raises(UserError, match=r"1 id stands more than once in column 'subject' .* \(lines 2, 3\)"):
         Table(str(root), "subjects.csv").read()
 
 
@@ -234,7 +234,7 @@ def test_no_id_makes_the_search_fail(tmp_path, id):
         first, second = Table(str(root), "subjects.csv", scan=pattern).read().sessions
         assert first.scan in (root / "zz.nii", root / "zz/x.nii")
         assert (second.scan, bool(second.problem)) == (None, True)
-        with pytest.raises(UserError, match="finds no scan for any of the 1 rows"):
+        with pytest.raises(UserError, match="finds no scan for any row of alone"):
             Table(str(root), "alone.csv", scan=pattern).read()
 
 
@@ -248,3 +248,17 @@ def test_images_that_are_not_read_are_named_where_no_scan_is(tmp_path):
     _, told = found(tmp_path, "{id}.*", ["s1", "s2"], ["s1.nrrd", "s2.nii"])
     assert "s1.nrrd. Convert it to .nii.gz" in told[0]
     assert told[1] == ""
+
+
+@pytest.mark.parametrize("name", ["root", "table", "scan"])
+def test_links_that_lead_in_a_circle_are_told_as_such(tmp_path, name):
+    root = study(tmp_path, "subject,label\na,F\nb,M\n", ["a.nii"])
+    for link in ("loop", "b.nii"):
+        (root / link).symlink_to(link)
+    options = {"root": {"root": str(root / "loop")}, "table": {"table": "loop"}, "scan": {}}[name]
+    source = Table(**{"root": str(root), "table": "subjects.csv", **options})
+    if name == "scan":
+        assert "b.nii is a link that leads in a circle" in source.read().sessions[1].problem
+    else:
+        with pytest.raises(UserError, match="loop is a link that leads in a circle"):
+            source.read()

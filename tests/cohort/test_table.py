@@ -243,7 +243,7 @@ def test_what_is_in_the_place_of_a_scan_is_said(tmp_path):
         ({"id": ["sex", "one"]}, r"in columns 'sex', 'one' of .*: 'F_x' \(lines 2, 3\). Remove the copies"),
         (
             {"id": "sex"},
-            r"1 ids stand more than once in column 'sex' of .*: 'F' \(lines 2, 3\). .*set data.id to .*data.group",
+            r"1 id stands more than once in column 'sex' of .*: 'F' \(lines 2, 3\). .*set data.id to .*data.group",
         ),
         ({"id": "age"}, "column 'age' of .* is empty on line 3, 4"),
         ({"scan": "{session}.nii"}, r"^column 'session' is not in subjects.csv .* Set the \{...\} of data.scan to one"),

@@ -104,7 +104,7 @@ def test_where_both_have_the_column_that_of_the_session_holds(tmp_path, caplog):
     assert (
         "column 'dx' stands in participants.tsv and in sub-*_sessions.tsv: what is said of each session" in caplog.text
     )
-    assert "1 scanned sessions have no row in the table of their participant's sessions: sub-A_ses-03" in caplog.text
+    assert "1 scanned session has no row in the table of their participant's sessions: sub-A_ses-03" in caplog.text
 
 
 def test_visits_without_a_scan_need_none_unless_the_table_of_all_lists_them(tmp_path):
@@ -130,7 +130,7 @@ def test_a_scanned_session_without_a_row_is_left_out_by_name(tmp_path, caplog):
     left_out = sessions["sub-A_ses-02"]
     assert (left_out.label, left_out.left_out) == (None, "no row for ses-02 in participants.tsv")
     assert left_out.participant == "sub-A"
-    assert "1 scanned sessions have no row in participants.tsv and are left out: sub-A_ses-02" in caplog.text
+    assert "1 scanned session has no row in participants.tsv and is left out: sub-A_ses-02" in caplog.text
 
 
 def test_a_number_is_not_taken_for_another_session_that_is_there(tmp_path):

@@ -11,6 +11,7 @@ import torch
 from mri3d import KFold, Study, UserError, evaluate, fit, load, models
 from mri3d.files import digest_json
 from mri3d.model_folder import CARD, SEAL
+from mri3d.models import loading
 from tests.studies import REGION, age_study, class_study, cnn, planted
 
 RIDGE = models.Ridge(num_components=0.9, inner_folds=2)
@@ -188,3 +189,16 @@ def test_what_is_no_model_is_named(tmp_path):
         load(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"holds no model"):
         load(tmp_path)
+
+
+def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch):
+    fit(class_study(), models.KNN(k=3, num_components=0.9, inner_folds=2)).save(tmp_path / "model")
+    lack = RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    def fails(member):
+        raise lack
+
+    monkeypatch.setattr(loading, "_check_prediction", fails)
+    with pytest.raises(RuntimeError) as found:
+        load(tmp_path / "model")
+    assert found.value is lack

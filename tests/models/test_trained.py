@@ -7,6 +7,8 @@ import pytest
 
 import mri3d
 from mri3d import KFold, Study, UserError, evaluate, fit, models
+from mri3d.errors import option
+from mri3d.models.scan_prediction import without_training_advice
 from tests.scans.phantom import oblique_affine, reorder, write_scan
 from tests.studies import HEAD_REGION, REGION, SHAPE, age_study, class_study, cnn, head, planted, write_heads
 
@@ -204,13 +206,31 @@ def test_how_many_of_the_models_that_vote_know_a_scan_is_told(heads):
         assert "was among the training scans of 2 of the 3 models that vote" in warning
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            f"a is a mask. Name what it was made of, or, if its shape counts, set {option('preprocess', 'cube')}.",
+            "a is a mask. Name what it was made of, or use a model that was trained with another preprocessing.",
+        ),
+        (
+            f"a has 3 voxels, too few for {option('preprocess.crop', 7)}. Choose another {option('preprocess.crop')}.",
+            "a has 3 voxels, too few for crop=7. Use a model that was trained with another preprocessing.",
+        ),
+        ("a is truncated. Copy it again, or not.", "a is truncated. Copy it again, or not."),
+    ],
+)
+def test_the_advice_on_a_scan_fits_what_it_is(error, told):
+    assert str(without_training_advice(UserError(error))) == told
+
+
 def test_a_scan_without_orientation_gets_no_advice_to_train_otherwise(heads, tmp_path):
     _, model, _ = heads
     path = write_scan(tmp_path / "a.nii", head(), code=0)
     (row,) = model.predict(path).to_dict("records")
     assert row["status"] == "failed"
     assert "does not say which way" in row["warnings"]
-    assert "Mend the scan, or use a model that was trained with another preprocessing." in row["warnings"]
+    assert "Set it in the file, or use a model that was trained with another preprocessing." in row["warnings"]
     assert "stored" not in row["warnings"]
     with pytest.raises(UserError, match="does not say which way") as raised:
         model.explain(path)

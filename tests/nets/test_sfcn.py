@@ -71,4 +71,4 @@ def test_arguments_out_of_range_are_told_with_their_value(arguments, message):
 def test_on_the_command_line_arguments_are_told_with_their_path():
     with pytest.raises(UserError) as caught:
         SFCN((50, 50, 50), 1, channels=(8, 0))
-    assert caught.value.on_command_line() == "model.network.channels=[8, 0] is not made of whole numbers of at least 1."
+    assert caught.value.on_command_line() == "model.network.channels=[8,0] is not made of whole numbers of at least 1."

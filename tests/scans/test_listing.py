@@ -76,9 +76,23 @@ def test_scans_come_once_in_the_order_of_the_places(study, monkeypatch):
     assert [path.name for path in find_scans([str(place) for place in places])] == ["b.nii", "c.nii", "a.nii.gz"]
 
 
-def test_links_are_files_of_their_own(study):
-    (study / "link.nii").symlink_to(study / "b.nii")  # as data management by content addresses makes them
-    assert found(study, study / "*.nii") == ["b.nii", "link.nii"]
+def test_a_file_is_listed_once_and_links_to_it_are_told(study, caplog):
+    objects = study / ".git/annex/objects"  # as data management by content addresses makes them
+    objects.mkdir(parents=True)
+    (study / "b.nii").rename(objects / "SHA256-b")
+    (study / "b.nii").symlink_to(objects / "SHA256-b")
+    (study / "z").mkdir()
+    (study / "z/link.nii").symlink_to(study / "b.nii")
+    assert found(study, study / "*.nii") == ["b.nii"]
+    assert not caplog.messages
+    for places in (
+        [study / "b.nii", study / "z/link.nii"],
+        [study / "[bz]*.nii", study / "[z]/*.nii"],
+        [study / "**/*.nii"],
+    ):
+        caplog.clear()
+        assert "link.nii" not in "".join(found(study, *places))
+        assert caplog.messages == [f"1 link to scans that are listed already: {study}/z/link.nii"]
 
 
 def test_home_is_understood(study, monkeypatch):

@@ -101,6 +101,6 @@ def test_seed_native_is_the_box_itself():
 
 def test_a_scan_too_small_for_the_box_is_refused_by_name():
     recipe = Recipe(crop=[[50, 205], [60, 225], [30, 225]], orientation="stored")
-    told = r"sub-07\.nii has 40 x 62 x 33 voxels, too few for preprocess\.crop=\[\[50, 2.* or preprocess\.crop=head"
+    told = r"sub-07\.nii has 40 x 62 x 33 voxels, too few for preprocess\.crop=\[\[50,2.* or preprocess\.crop=head"
     with refused(told, r"too few for crop=\[\[50, 2.* or crop='head'", kind=ScanError):
         recipe.volume(scan_of(blob(CENTRE_MM)))

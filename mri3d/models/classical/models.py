@@ -18,6 +18,7 @@ from mri3d.models.classical.decisions import (
 )
 from mri3d.models.classical.pipeline import ClassicalModel
 from mri3d.models.model import Setting
+from mri3d.texts import number_text
 
 __all__ = ["CLASSICAL", "KNN", "RBFSVM", "ClassicalModel", "LinearSVM", "Logistic", "Ridge"]
 
@@ -166,7 +167,8 @@ class KNN(ClassicalModel):
         super().check_setting(setting, num_rows)
         if setting["k"] > num_rows:
             where = option("model.k", setting["k"])
-            raise UserError(f"{where} neighbours cannot be found among {num_rows} rows. Give whole numbers up to that.")
+            rows = number_text(num_rows, "row")
+            raise UserError(f"{where} neighbours cannot be found among {rows}. Give whole numbers up to that.")
 
     def fit_decisions(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool

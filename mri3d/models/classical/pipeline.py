@@ -28,6 +28,7 @@ from mri3d.models.classical.search import fit_decision, outside, search, truncat
 from mri3d.models.classical.tasks import check_task
 from mri3d.models.model import Search, Setting, TrainingSet, options_text
 from mri3d.outcome import TASKS, Line, check_debias
+from mri3d.texts import number_text
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.volumes.smoothing import smooth
 from mri3d.voxels.gram import row_products
@@ -259,9 +260,8 @@ class ClassicalModel(ABC):
         asked = self.chosen_["num_components"]
         count, self.unit_ = truncated(pca, asked)
         if isinstance(asked, int) and count < asked:
-            log.warning(
-                "%d rows have %d components only, because some volumes are alike: %d asked", len(rows), count, asked
-            )
+            told = "%d rows have %s only, because some volumes are alike: %d asked"
+            log.warning(told, len(rows), number_text(count, "component"), asked)
         setting = {name: value for name, value in self.chosen_.items() if name != "num_components"}
         scores, memberships = pca.training_scores[:, :count] / self.unit_, self.outcome_.memberships
         decision = fit_decision(self.fit_decisions, scores, columns, setting, memberships=memberships)

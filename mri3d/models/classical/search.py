@@ -12,7 +12,6 @@ from typing import Protocol
 import joblib
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from mri3d.errors import UserError, option
 from mri3d.models.classical.decisions import Decision
@@ -20,6 +19,7 @@ from mri3d.models.classical.grid import ParameterGrid
 from mri3d.models.classical.inner_folds import InnerFold
 from mri3d.models.model import Search, Setting
 from mri3d.outcome import Outcome
+from mri3d.parallel import one_thread_each
 from mri3d.progress import progress
 from mri3d.voxels.pca import GramPCA, NumComponents
 
@@ -66,7 +66,7 @@ def search(
         joblib.delayed(_try_fold)(matrix, columns, outcome, fold, grid, fit_decisions)
         for matrix, fold in zip(products, folds, strict=True)
     )
-    with threadpool_limits(1 if num_jobs > 1 else None), _without_warnings():
+    with one_thread_each(num_jobs), _without_warnings():
         tried = list(progress(parallel(tasks), total=len(folds), title="inner folds"))
     decisions = np.empty((len(grid.points), *columns.shape))
     for (_, held_out), (_, _, fold_decisions) in zip(folds, tried, strict=True):

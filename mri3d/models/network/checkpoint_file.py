@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mri3d.errors import UserError
+from mri3d.errors import UserError, is_out_of_memory
 from mri3d.files import atomic_path, digest
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         reason = ValueError("Weights only load failed: it holds more than tensors and plain types")
         raise unusable(path, "cannot be read as a checkpoint", reason) from error
     except Exception as error:  # damaged bytes lead torch to errors of any kind
+        if is_out_of_memory(error):
+            raise
         raise unusable(path, "cannot be read as a checkpoint", error) from error
     if not sealed:
         log.warning(

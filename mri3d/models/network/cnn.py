@@ -23,6 +23,7 @@ from mri3d.models.network.board import Board
 from mri3d.models.network.building import build_network, check_maker
 from mri3d.models.network.callbacks import History, Patience
 from mri3d.models.network.checkpoints import Checkpoint, check_no_requeued, checkpoints_of
+from mri3d.models.network.endings import named_interrupts, named_misuse, named_resumption
 from mri3d.models.network.forward import network_outputs
 from mri3d.models.network.learner import Learner, OptimizerMaker, adamw, check_optimizer
 from mri3d.models.network.loading import load_network
@@ -34,15 +35,13 @@ from mri3d.models.network.trainer import (
     count_processes,
     deciding,
     default_trainer,
-    named_interrupts,
-    named_misuse,
-    named_resumption,
     quiet_libraries,
 )
 from mri3d.nets.sfcn import SFCN
 from mri3d.nets.summary import summarize
 from mri3d.outcome import Line, check_debias, correcting_line
 from mri3d.parallel import num_cores
+from mri3d.texts import number_text
 from mri3d.volumes.augmentation import Augmentation
 from mri3d.volumes.datamodule import VolumeDataModule, named_worker_deaths
 from mri3d.volumes.sequence import VolumeSequence
@@ -130,7 +129,7 @@ class CNN:
         for side, rows in (("training", training.train_rows), ("validation", training.validation_rows)):
             if len(rows) < num_ranks:  # a rank without rows would wait for the others for ever
                 raise UserError(
-                    f"{len(rows)} {side} sessions cannot be shared by {num_ranks} devices. Lower "
+                    f"{number_text(len(rows), f'{side} session')} cannot be shared by {num_ranks} devices. Lower "
                     f"{option('trainer.devices')}."
                 )
         step = num_ranks * self.batch_size

@@ -11,12 +11,16 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.aggregation import MeanMetric
 
+from mri3d.arguments import refused_option
 from mri3d.errors import UserError, option
 from mri3d.outcome.objectives import Objective
 from mri3d.volumes.datamodule import Batch
 
 MANY_INPUTS = 20_000
 """Of one output of a layer; more than any layer of the usual networks has."""
+
+REFUSALS = (TypeError, ValueError, KeyError, RuntimeError, AssertionError)
+"""What optimizers raise where they cannot be used as they are set."""
 
 OptimizerMaker = Callable[[Iterable[Any]], torch.optim.Optimizer]
 
@@ -41,22 +45,33 @@ def check_optimizer(make: OptimizerMaker) -> None:
     """
     name = getattr(getattr(make, "func", make), "__name__", repr(make))
     try:
-        with torch.random.fork_rng(devices=[]):  # whoever makes a model draws the same numbers afterwards
-            network = nn.Conv3d(1, 2, 3)
-            optimizer, schedule = one_cycle(make, network, num_steps=2)
-            for parameter in network.parameters():
-                parameter.grad = torch.ones_like(parameter)
-            optimizer.step(lambda: 0.0)  # as Lightning calls it
-            schedule.step()
+        _check_momentum(_one_step(make))
     except UserError:
         raise
-    except (TypeError, ValueError, KeyError, RuntimeError, AssertionError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    except REFUSALS as error:
+        reason = " ".join(str(error).split())
+        if (refused := refused_option(make, _one_step, REFUSALS)) is not None:
+            setting = option(f"model.optimizer.{refused}", make.keywords[refused])  # type: ignore[attr-defined]
+            raise UserError(
+                f"{setting} cannot be used with {name} ({reason}). Give another value, or leave it out."
+            ) from error
         raise UserError(
             f"{option('model.optimizer')} cannot be used as it is set: {name} cannot train a network on the one-cycle "
-            f"schedule ({reason}). Change its options, or give another optimizer, such as AdamW or SGD."
+            f"schedule ({type(error).__name__}: {reason}). Change its options, or give another optimizer, such as "
+            "AdamW or SGD."
         ) from error
-    _check_momentum(optimizer)
+
+
+def _one_step(make: OptimizerMaker) -> torch.optim.Optimizer:
+    """Take one step of a tiny network by an optimizer that is made for it, and return that."""
+    with torch.random.fork_rng(devices=[]):  # whoever makes a model draws the same numbers afterwards
+        network = nn.Conv3d(1, 2, 3)
+        optimizer, schedule = one_cycle(make, network, num_steps=2)
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step(lambda: 0.0)  # as Lightning calls it
+        schedule.step()
+    return optimizer
 
 
 def _check_momentum(optimizer: torch.optim.Optimizer) -> None:

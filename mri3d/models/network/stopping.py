@@ -14,6 +14,7 @@ from torch.utils.data import BatchSampler, Sampler
 from mri3d.errors import UserError, option
 from mri3d.models.network.devices import watch_others
 from mri3d.models.network.learner import Learner
+from mri3d.texts import number_text
 from mri3d.volumes.datamodule import Batch
 
 
@@ -145,8 +146,8 @@ def _go_on_within(trainer: pl.Trainer, learner: pl.LightningModule, within: dict
     assert isinstance(learner, Learner)
     if (before := len(within["processes"])) != trainer.world_size:
         raise UserError(
-            f"the run was stopped within an epoch on {before} devices, and cannot go on on {trainer.world_size}: set "
-            f"{option('trainer.devices')} in its config.yaml as it was."
+            f"the run was stopped within an epoch on {number_text(before, 'device')}, and cannot go on on "
+            f"{trainer.world_size}: set {option('trainer.devices')} in its config.yaml as it was."
         )
     state, device = within["processes"][trainer.global_rank], trainer.strategy.root_device
     torch.set_rng_state(state["random"])

@@ -21,12 +21,11 @@ from pytorch_lightning.accelerators import AcceleratorRegistry
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 
+from mri3d.arguments import refused_option
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.models.model import TrainingSet
-from mri3d.models.network.checkpoint_file import unusable
 from mri3d.models.network.checkpoints import FitCheckpoints, fit_digest
 from mri3d.models.network.devices import ENDED
-from mri3d.models.network.stopping import Stopping
 
 default_trainer = functools.partial(
     pl.Trainer, max_epochs=30, devices=1, log_every_n_steps=1, enable_model_summary=False
@@ -63,6 +62,9 @@ CHECKED = (
     *("max_epochs", "max_steps", "check_val_every_n_epoch", "val_check_interval", "accumulate_grad_batches"),
 )
 """Arguments of the Trainer, and attributes of what is built, whose values may leave nothing to do."""
+
+REFUSALS = (MisconfigurationException, TypeError, ValueError, RuntimeError, ImportError, AttributeError)
+"""What Lightning raises where the Trainer cannot be used as it is set."""
 
 TrainerMaker = Callable[..., pl.Trainer]
 
@@ -111,8 +113,8 @@ def count_processes(make: TrainerMaker) -> int:
         UserError: It cannot be built on this machine, leaves nothing to do, shares by a strategy that is not ours, or
             waits for nodes that nothing starts.
     """
-    with quiet_libraries(), named_settings():
-        trainer = make(logger=False, enable_checkpointing=False)
+    with quiet_libraries(), named_settings(make):
+        trainer = _idle_trainer(make)
     _check_values({name: getattr(trainer, name, None) for name in CHECKED})
     strategy = getattr(make, "keywords", {}).get("strategy", "auto")
     if strategy not in ("auto", "ddp") and not (strategy == "single_device" and trainer.world_size == 1):
@@ -127,6 +129,11 @@ def count_processes(make: TrainerMaker) -> int:
             "node, such as srun or torchrun, or this process would wait for ever. Use one, or leave it out."
         )
     return trainer.world_size
+
+
+def _idle_trainer(make: TrainerMaker) -> pl.Trainer:
+    """Build a trainer that writes nothing."""
+    return make(logger=False, enable_checkpointing=False)
 
 
 def _check_values(values: Mapping[str, Any]) -> None:
@@ -161,8 +168,8 @@ def _check_values(values: Mapping[str, Any]) -> None:
         raise UserError(f"{option('trainer.max_time', max_time)} leaves no time to learn. Leave it out.")
     every = values.get("check_val_every_n_epoch")
     if every is not None and (every < 1 or 0 < (most or 0) < every):
-        name = option("trainer.check_val_every_n_epoch", every)
-        raise UserError(f"{name} leaves none of {most} epochs to stop by. Give 1.")
+        name, few = option("trainer.check_val_every_n_epoch", every), "1 epoch" if most == 1 else f"{most} epochs"
+        raise UserError(f"{name} leaves none of {few} to stop by. Give 1.")
 
 
 def deciding(make: TrainerMaker, *, length: bool) -> TrainerMaker:
@@ -203,7 +210,7 @@ def build_trainer(make: TrainerMaker, training: TrainingSet, callbacks: list[pl.
     options["enable_progress_bar"] = bar
     options.setdefault("enable_model_summary", False)  # the model logs a table of its own
     options.setdefault("deterministic", "warn" if torch.cuda.is_available() else None)
-    with quiet_libraries(), named_settings():
+    with quiet_libraries(), named_settings(make):
         return make(
             **options,
             callbacks=callbacks,
@@ -226,12 +233,23 @@ def _batch_system() -> list[ClusterEnvironment]:
 
 
 @contextmanager
-def named_settings() -> Iterator[None]:
-    """Raise what Lightning says of its arguments and of the machine as a mistake in the trainer's settings."""
+def named_settings(make: TrainerMaker) -> Iterator[None]:
+    """Raise what Lightning says of its arguments and of the machine as a mistake in the trainer's settings.
+
+    Args:
+        make: The Trainer with the user's arguments bound.
+    """
     try:
         yield
-    except (MisconfigurationException, TypeError, ValueError, RuntimeError, ImportError) as error:
-        raise UserError(f"the trainer cannot be used as it is set: {' '.join(str(error).split())}") from error
+    except REFUSALS as error:
+        reason = " ".join(str(error).split())
+        told = "the trainer cannot be used as it is set"
+        if (refused := refused_option(make, _idle_trainer, REFUSALS)) is not None:
+            setting = option(f"trainer.{refused}", make.keywords[refused])  # type: ignore[attr-defined]
+            raise UserError(
+                f"{told}: {setting} is refused by Lightning ({reason.rstrip('.')}). Change it, or leave it out."
+            ) from error
+        raise UserError(f"{told}: {reason}") from error
 
 
 @contextmanager
@@ -259,36 +277,3 @@ def quiet_libraries() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-@contextmanager
-def named_misuse() -> Iterator[None]:
-    """Pass on as the user's mistake what Lightning finds in its arguments only once it trains."""
-    try:
-        yield
-    except MisconfigurationException as error:
-        raise UserError(f"the trainer cannot train as it is set: {' '.join(str(error).split())}") from error
-
-
-@contextmanager
-def named_resumption(checkpoints: FitCheckpoints, stopping: Stopping) -> Iterator[None]:
-    """Name the checkpoint that a fit cannot go on from, whatever it was that Lightning or torch stumbled over in it."""
-    try:
-        yield
-    except (UserError, OSError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        if checkpoints.resumed is None or stopping.begun:
-            raise
-        raise unusable(checkpoints.resumed, "cannot be gone on from", error) from error
-
-
-@contextmanager
-def named_interrupts() -> Iterator[None]:
-    """Pass an interrupt on: Lightning tidies up after it and exits with status 1."""
-    try:
-        yield
-    except SystemExit as exit:
-        if isinstance(exit.__context__, KeyboardInterrupt):
-            raise exit.__context__ from None
-        raise

@@ -102,7 +102,7 @@ def test_options_out_of_range_are_named_at_once(options, message):
         ({"trainer": {"precision": "float99"}}, {}, r"trainer\.precision=float99 is not one of .*bf16-mixed"),
         ({"trainer": {"accelerator": "gpuu"}}, {}, r"the trainer cannot be used as it is set: .*gpuu"),
         ({"trainer": {"devices": 4}}, {"train_rows": TRAIN[:3]}, r"3 training sessions cannot be shared by 4 devices"),
-        ({"trainer": {"devices": 2}}, {"validation_rows": VALIDATION[:1]}, r"1 validation sessions cannot be shared"),
+        ({"trainer": {"devices": 2}}, {"validation_rows": VALIDATION[:1]}, r"1 validation session cannot be shared"),
     ],
 )
 def test_fits_that_cannot_be_are_named(tmp_path, options, parts, message):

@@ -9,7 +9,7 @@ from torch import nn
 
 from mri3d.cli.places import PLACES
 from mri3d.models.network.cnn import CNN
-from mri3d.models.network.learner import check_optimizer, one_cycle
+from mri3d.models.network.learner import adamw, check_optimizer, one_cycle
 from mri3d.nets.sfcn import SFCN
 from mri3d.plan import build
 from tests.models.blobs import SHAPE, cnn, training
@@ -58,20 +58,28 @@ def groups_lost(parameters):
 
 
 @pytest.mark.parametrize(
-    ("make", "name", "reason"),
+    ("make", "name", "setting", "reason"),
     [
-        (functools.partial(torch.optim.Adam, differentiable=True), "Adam", "RuntimeError: .* in-place operation"),
-        (functools.partial(torch.optim.AdamW, capturable=True), "AdamW", "AssertionError: .* supported devices"),
-        (functools.partial(torch.optim.SGD, nesterov=True), "SGD", "ValueError: .* requires a momentum"),
-        (functools.partial(torch.optim.AdamW, betas=(0.9, 1.5)), "AdamW", "ValueError: Invalid beta parameter"),
-        (groups_lost, "groups_lost", "KeyError: 'scale'"),
+        (functools.partial(torch.optim.Adam, differentiable=True), "Adam", "differentiable=true", "in-place operation"),
+        (functools.partial(torch.optim.AdamW, capturable=True), "AdamW", "capturable=true", "supported devices"),
+        (functools.partial(torch.optim.SGD, nesterov=True, lr=0.1), "SGD", "nesterov=true", "requires a momentum"),
+        (functools.partial(torch.optim.AdamW, betas=(0.9, 1.5)), "AdamW", r"betas=\[0.9,1.5\]", "Invalid beta param"),
+        (functools.partial(adamw, lr=-1), "adamw", "lr=-1", "Invalid learning rate: -1"),
+        (functools.partial(adamw, weight_decay=-1, lr=-1), "adamw", "lr=-1", "Invalid learning rate: -1"),
+        (functools.partial(torch.optim.SGD, lr=0.1, momentum=-2), "SGD", "momentum=-2", "Invalid momentum value: -2"),
+        (functools.partial(torch.optim.RMSprop, eps=-1), "RMSprop", "eps=-1", "Invalid epsilon value: -1"),
     ],
 )
-def test_options_that_cannot_train_are_refused_at_once(make, name, reason):
-    with refused(
-        rf"^model\.optimizer cannot be used as it is set: {name} cannot train .*\({reason}.*\)\. Change its o"
-    ):
+def test_an_option_that_cannot_train_is_refused_by_name_at_once(make, name, setting, reason):
+    told = rf"^model\.optimizer\.{setting} cannot be used with {name} \(.*{reason}.*\)\. Give another value"
+    with refused(told):
         CNN(optimizer=make)
+
+
+def test_what_no_single_option_is_to_blame_for_is_refused_at_once():
+    told = r"^model\.optimizer cannot be used as it is set: groups_lost cannot train .*\(KeyError: 'scale'.*\)\. Change"
+    with refused(told):
+        CNN(optimizer=groups_lost)
 
 
 @pytest.mark.parametrize(

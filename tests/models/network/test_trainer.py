@@ -131,7 +131,7 @@ def test_devices_that_nobody_asked_for_are_guarded_too(two, tmp_path, monkeypatc
     assert strategy._ddp_kwargs["broadcast_buffers"] is False
     model = cnn()
     model.trainer = two
-    with pytest.raises(UserError, match="1 validation sessions cannot be shared by 2 devices"):
+    with pytest.raises(UserError, match="1 validation session cannot be shared by 2 devices"):
         model.check(training(tmp_path, validation_rows=VALIDATION[:1]))
     model.trainer = functools.partial(two, strategy="ddp_spawn")
     with refused(r"^trainer\.strategy=ddp_spawn is not one that mri3d trains by on several devices"):
@@ -140,3 +140,21 @@ def test_devices_that_nobody_asked_for_are_guarded_too(two, tmp_path, monkeypatc
     with pytest.raises(UserError, match="devices were ended with an earlier error"):
         build_trainer(two, made, [], bar=False)
     build_trainer(functools.partial(two, devices=1), made, [], bar=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "setting"),
+    [
+        ({"devices": -3}, "devices=-3"),
+        ({"limit_train_batches": 2.5}, r"limit_train_batches=2\.5"),
+        ({"val_check_interval": 1.5, "max_epochs": 2}, r"val_check_interval=1\.5"),
+        ({"gradient_clip_val": 1.0, "gradient_clip_algorithm": "foo"}, "gradient_clip_algorithm=foo"),
+        ({"num_nodes": 0, "accelerator": "cpu"}, "num_nodes=0"),
+        ({"profiler": "foo", "devices": 1}, "profiler=foo"),
+    ],
+)
+def test_an_option_that_lightning_refuses_is_named(options, setting):
+    make = functools.partial(pl.Trainer, **{"accelerator": "cpu"} | options)
+    told = "the trainer cannot be used as it is set"
+    with refused(rf"^{told}: trainer\.{setting} is refused by Lightning \(.+\)\. Change it"):
+        count_processes(make)
