@@ -29,7 +29,8 @@ def one_thread_each(num_jobs: int) -> contextlib.AbstractContextManager[object]:
     """
     if num_jobs == 1:
         return contextlib.nullcontext()
-    return _numerical_libraries(len(sys.modules)).limit(limits=1)
+    limited: contextlib.AbstractContextManager[object] = _numerical_libraries(len(sys.modules)).limit(limits=1)
+    return limited
 
 
 @functools.lru_cache(maxsize=1)
