@@ -79,11 +79,12 @@ def make_folder(folder: Path) -> None:
     Raises:
         OSError: It cannot be made.
     """
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for missing in reversed([one for one in (folder, *folder.parents) if _is_in_cache(one) and not one.exists()]):
+        missing.parent.mkdir(parents=True, exist_ok=True)
+        with locked_folder(missing) as temporary, suppress(OSError):  # others may be as quick
+            _share(temporary, missing.parent, 0o7777)  # before anybody finds it and makes something in it
+            temporary.rename(missing)
     folder.mkdir(parents=True, exist_ok=True)
-    for made in reversed(missing):
-        if _is_in_cache(made):
-            _share(made, made.parent, 0o7777)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -4,7 +4,9 @@ import contextlib
 import os
 import stat
 import tempfile
+import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,27 @@ def mode_of(path):
 def volumes_of(folder, number=2):
     scans = [write_scan(folder / f"{n}.nii", np.roll(values(), n)) for n in range(number)]
     return Volumes(scans, [read_scan(path).digest for path in scans], RECIPE)
+
+
+@as_root
+def test_a_folder_that_many_make_at_once_is_never_without_its_rights(cache):
+    make(cache, 0o777)
+
+    def write_at_once():
+        together = threading.Barrier(8)
+
+        def write(number):
+            for part in range(20):
+                together.wait()
+                write_bytes(cache / "volumes" / str(part) / str(number), b"1")
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(write, range(8)))
+
+    by(ANNA, write_at_once, umask=0o077)
+    files_made = [path for path in (cache / "volumes").rglob("*") if path.is_file()]
+    assert len(files_made) == 160
+    assert {mode_of(path) for path in files_made} == {0o644}
 
 
 @as_root

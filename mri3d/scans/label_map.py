@@ -30,7 +30,8 @@ MAX_TURNS = 0.2  # darkest or brightest between neighbours, of the voxels on edg
 # 90th percentile (0.2 in an average of many, with 0.33 at one level); 0 to 0.16 in masks, but 0.14 to 0.3 where splines
 # left ripples: some of these are told, not refused
 MAX_OTHER = 0.05  # equal to their neighbours, at other levels: <= 0.006 in masks; a drawing of a head has several
-MIN_WHOLE = 0.015  # the same, whole numbers where those on edges are not: <= 0.01 in scans, 0.02 to 0.13 in label maps
+MIN_WHOLE = 0.015  # the same, whole numbers where those on edges are not, `MANY` of them: 0.02 to 0.13 in label
+# maps; <= 0.04 in scans, of 5 of them at most, and 0.09 in noise-free heads of 2
 MAX_WHOLE_EDGES = 0.8  # whole numbers, of the voxels that differ from their neighbours: 0 or 1 in scans
 MIN_WHOLE_LEVELS = 0.7  # of the voxels that do not: 0.75 to 1 in label maps, <= 0.1 in scans, where
 # grey levels are halves about 0.5, or up to 0.85 of a few numbers
@@ -38,7 +39,7 @@ MAX_FAINT = 0.5  # not quite background: <= 0.31 in masks; 400 in a head whose b
 
 
 def what_labels(data: np.ndarray) -> str:
-    """Return what the voxels are where they are labels ("a mask", "a label map"), and nothing where intensities.
+    """Return what the voxels are where they are labels, such as "a mask", and nothing where they are intensities.
 
     Labels are whole numbers, low ones or many of them, and neighbours are mostly equal; the noise of a scan makes them
     differ. The value that stands most often is that of the background, and does not count. Smoothing or resampling
