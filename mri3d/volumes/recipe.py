@@ -93,7 +93,8 @@ class Recipe:
 
     def digest(self) -> str:
         """Hash what decides the volume of a scan."""
-        return files.digest_json({"version": self.version, **self.arguments(), "spacing_mm": None})
+        means = {"air": "one value"} if self.version > 1 else {}  # version 2 was another before it was released
+        return files.digest_json({"version": self.version, **self.arguments(), "spacing_mm": None, **means})
 
     @property
     def volume_shape(self) -> Sides:
