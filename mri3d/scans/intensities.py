@@ -54,7 +54,7 @@ def outermost_values(values: np.ndarray) -> tuple[np.number, np.number]:
     """Return the values between which all but the spikes lie; never an interpolation with a spike."""
     last = values.size - 1
     low, high = (q / 100 * last for q in LIMIT_PERCENTILES)
-    ranks = [int(np.ceil(low)), int(np.floor(high))]
+    ranks = [int(np.ceil(low)), int(np.floor(high))] if last > 1 else [0, last]  # of two, neither is a spike
     ordered = np.partition(values, ranks, axis=None)
     return ordered[ranks[0]], ordered[ranks[1]]
 

@@ -143,6 +143,7 @@ def test_intensities_of_any_size_are_looked_at(head, scale):
 
 @settings(max_examples=150, deadline=None)
 @example(sides=(2, 2, 2), values=[0, 0, 0, 1, 0, 7, 1], dtype=np.uint8, seed=78)  # one voxel stands out
+@example(sides=(2, 3, 3), values=[7, 7, 7, 0, 7, 1, 7], dtype=np.uint8, seed=79)  # two voxels do
 @given(
     sides=st.tuples(*[st.integers(2, 9)] * 3),
     values=st.lists(st.sampled_from([0, 1, 7, 255]), min_size=2, max_size=40),
