@@ -154,7 +154,8 @@ GRID = {"batch_size": [4]}
     ],
     ids=["epochs", "least", "workers", "shown"],
 )
-def test_whatever_the_model_the_same_may_change_in_a_folder(study, tmp_path, splits, longer):
+def test_whatever_the_model_the_same_may_change_in_a_folder(tmp_path, splits, longer):
+    study = class_study(16)
     evaluate(study, cnn(epochs=1), splits, folder=tmp_path)
     again = evaluate(study, longer, splits, folder=tmp_path)
     assert len(again.predictions) == sum(len(fold.fold.test_rows) for fold in again.folds) > 0

@@ -84,9 +84,11 @@ def _deal(counts: np.ndarray, shares: np.ndarray, random: np.random.Generator, *
     weights[-1] *= 1e-3
     excess = -shares[:, None] * totals  # [P, K + 1] how far each part is above its share
     num_holding = np.zeros((len(shares), counts.shape[1]), dtype=np.int64)  # [P, K] groups of the part with the stratum
+    held = counts > 0  # [N, K]
+    pulls = weights * columns
     order = random.permutation(len(counts))
     if not every:  # from the lowest stratum upwards, which deals each of them out before the next
-        order = order[np.argsort((counts[order] > 0).argmax(axis=1), kind="stable")]
+        order = order[np.argsort(held[order].argmax(axis=1), kind="stable")]
     order = order[np.argsort(-columns[order, -1], kind="stable")]
     parts = np.full(len(counts), -1)
     for num_round in range(20):  # the first round deals, the others move; few are needed
@@ -94,15 +96,15 @@ def _deal(counts: np.ndarray, shares: np.ndarray, random: np.random.Generator, *
         for group in order:
             if num_round:
                 excess[parts[group]] -= columns[group]
-                num_holding[parts[group]] -= counts[group] > 0
+                num_holding[parts[group]] -= held[group]
             # The growth of the weighted squared excess, less what is the same for all parts; but a part that has
             # none of a stratum that it must hold goes first. Rounded, so that equals tie on every machine.
-            lacking = (num_holding == 0) & (counts[group] > 0)
-            missing = lacking.sum(axis=1) if every else (num_holding == 0).all(axis=1)
-            cost = excess @ (weights * columns[group]) - totals[-1] * missing
-            parts[group] = np.argmin(np.round(cost, 9))
+            lacking = num_holding == 0
+            missing = (lacking & held[group]).sum(axis=1) if every else lacking.all(axis=1)
+            cost = excess @ pulls[group] - totals[-1] * missing
+            parts[group] = cost.round(9).argmin()
             excess[parts[group]] += columns[group]
-            num_holding[parts[group]] += counts[group] > 0
+            num_holding[parts[group]] += held[group]
         if np.array_equal(parts, before):
             break
     return parts

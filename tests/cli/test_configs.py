@@ -102,9 +102,9 @@ def test_every_optimizer_that_is_offered_exists(name):
 @pytest.mark.parametrize("num_outputs", [1, 3])
 def test_network_of_every_model_option_gives_its_logits(option, num_outputs):
     model = make_parts(composed(f"model={option}")).model
-    network = model.network((64, 64, 64), num_outputs).to("meta").eval()
-    with torch.inference_mode():  # shapes alone: nothing is computed
-        assert network(torch.zeros(2, 1, 64, 64, 64, device="meta")).shape == (2, num_outputs)
+    with torch.device("meta"), torch.inference_mode():  # shapes alone: nothing is drawn or computed
+        network = model.network((64, 64, 64), num_outputs).eval()
+        assert network(torch.zeros(2, 1, 64, 64, 64)).shape == (2, num_outputs)
 
 
 def test_resolved_configuration_names_the_defaults():

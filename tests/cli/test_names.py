@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -25,31 +26,48 @@ def test_source_shows_the_names_that_python_has(target):
     assert {each.name: each.default is None for each in read_signature(target).arguments} == expected
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["modle=sfcn"], "Did you mean 'model'?"),
-        (["trainer.max_epoch=3"], "trainer.max_epoch is no option of default_trainer. Did you mean 'max_epochs'?"),
-        (["model.batchsize=3"], "model.batchsize is no option of CNN. Did you mean 'batch_size'?"),
-        (["model.network.chanels=[2]"], "model.network.chanels is no option of SFCN. Did you mean 'channels'?"),
-        (["model.optimizer.Lr=3"], "model.optimizer.Lr is no option of adamw. Did you mean 'lr'?"),
-        (["model=knn", "model.kk=3"], "model.kk is no option of KNN"),
-        (["evaluation.tests=3"], "evaluation.tests is no option of Holdout. Did you mean 'test'?"),
-        (["data=table"], "data.root and data.table are not set. Give data.root=... data.table=...\n"),
-    ],
+MISTAKES = (
+    (["modle=sfcn"], "Did you mean 'model'?"),
+    (["trainer.max_epoch=3"], "trainer.max_epoch is no option of default_trainer. Did you mean 'max_epochs'?"),
+    (["model.batchsize=3"], "model.batchsize is no option of CNN. Did you mean 'batch_size'?"),
+    (["model.network.chanels=[2]"], "model.network.chanels is no option of SFCN. Did you mean 'channels'?"),
+    (["model.optimizer.Lr=3"], "model.optimizer.Lr is no option of adamw. Did you mean 'lr'?"),
+    (["model=knn", "model.kk=3"], "model.kk is no option of KNN"),
+    (["evaluation.tests=3"], "evaluation.tests is no option of Holdout. Did you mean 'test'?"),
+    (["data=table"], "data.root and data.table are not set. Give data.root=... data.table=...\n"),
 )
-def test_misspelt_and_missing_options_are_told_before_torch_is_imported(arguments, message, tmp_path):
-    script = (
-        "import sys\nfrom mri3d.cli.main import main\nstatus = main('train')\n"
-        "assert not {'torch', 'monai', 'pytorch_lightning'} & {*sys.modules}\nsys.exit(status)"
-    )
+COMMANDS = """
+import json, os, sys
+from mri3d.cli.main import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["train.py", *arguments]
+    status = main("train")
+    print(file=sys.stderr, end="\\0")
+    print(json.dumps([status, sorted({"torch", "monai", "pytorch_lightning"} & {*sys.modules})]))
+"""
+"""Runs `train` with each of some lists of arguments; prints its status and what is imported by then."""
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory):
+    """Return status, imported libraries and standard error of each mistake, all made in one fresh process."""
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        cwd=tmp_path,
+        [sys.executable, "-c", COMMANDS, json.dumps([arguments for arguments, _ in MISTAKES])],
+        cwd=tmp_path_factory.mktemp("mistakes"),
         capture_output=True,
         text=True,
-        timeout=60,
-        check=False,
+        timeout=120,
+        check=True,
     )
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
+    return [
+        (*json.loads(line), said)
+        for line, said in zip(done.stdout.splitlines(), done.stderr.split("\0")[:-1], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(MISTAKES)), ids=[" ".join(arguments) for arguments, _ in MISTAKES])
+def test_misspelt_and_missing_options_are_told_before_torch_is_imported(ends, number):
+    status, imported, said = ends[number]
+    assert status == 2, said
+    assert imported == []
+    assert MISTAKES[number][1] in said

@@ -222,8 +222,8 @@ def fits(monkeypatch):
     return trainings
 
 
-def networks(settings=RATES):
-    return GridSearch(cnn(epochs=3), settings, KFold(folds=2, validation=0.2))
+def networks(settings=RATES, *, epochs=3):
+    return GridSearch(cnn(epochs=epochs), settings, KFold(folds=2, validation=0.2))
 
 
 def test_network_is_chosen_on_all_rows_but_the_test_rows_and_fitted_again_on_them(tmp_path, fits, caplog, one_core):
@@ -260,10 +260,19 @@ class CutOffError(Exception):
     """Stands for the machine going down."""
 
 
+@pytest.fixture(scope="module")
+def whole_choice(tmp_path_factory, one_core):
+    """Choose and fit without being cut off."""
+    search = networks(epochs=2)
+    search.fit(training_of(tmp_path_factory.mktemp("whole")))
+    return search
+
+
 @pytest.mark.parametrize(("at", "num_again"), [(2, 5), (4, 1)])
-def test_choice_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, fits, monkeypatch, at, num_again, one_core):
-    expected = networks()
-    expected.fit(training_of(tmp_path / "whole"))
+def test_choice_that_was_cut_off_goes_on_to_the_same_bits(
+    tmp_path, fits, monkeypatch, at, num_again, one_core, whole_choice
+):
+    expected = whole_choice
     fits.clear()
 
     def cut_off(learner, optimizer):
@@ -273,10 +282,10 @@ def test_choice_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, fits, monkey
     cut = training_of(tmp_path / "cut")
     with monkeypatch.context() as patch, pytest.raises(CutOffError):  # noqa: PT012
         patch.setattr("mri3d.models.network.learner.Learner.on_before_optimizer_step", cut_off)
-        networks().fit(cut)
+        networks(epochs=2).fit(cut)
     assert (tmp_path / "cut/checkpoints/fold_0_inner").exists() == (at < 4)
     fits.clear()
-    again = networks()
+    again = networks(epochs=2)
     again.fit(cut)
     assert len(fits) == num_again
     (search,), (expected_search,) = again.last_search(), expected.last_search()
@@ -286,7 +295,7 @@ def test_choice_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, fits, monkey
     fits.clear()
     for left in (tmp_path / "cut/checkpoints").glob("*.ckpt"):
         left.unlink()  # of another learning rate: to go on from it is refused
-    networks([{"optimizer.lr": 0.01}]).fit(cut)
+    networks([{"optimizer.lr": 0.01}], epochs=2).fit(cut)
     assert len(fits) == 3, "a choice from other settings is no choice from these"
 
 
