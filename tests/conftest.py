@@ -1,7 +1,9 @@
 """What all tests share: a cache folder of their own, and a small demo cohort."""
 
+import functools
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,21 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["MRI3D_CACHE"]
     else:
         os.environ["MRI3D_CACHE"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed_callbacks() -> Iterator[None]:
+    """Look once for callbacks of Lightning's that are installed: every trainer reads the names of all packages."""
+    if "pytorch_lightning" not in sys.modules:
+        yield
+        return
+    from pytorch_lightning.trainer.connectors import callback_connector
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            callback_connector, "_load_external_callbacks", functools.cache(callback_connector._load_external_callbacks)
+        )
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.commands import undrawn
 from tests.report.example import AGE, HISTORY, SEXES, class_metrics, metrics, report, report_of_ages
 
 TESTS = np.array([20.0, 30.0, 40.0, 50.0, 60.0] * 12)
@@ -17,6 +18,7 @@ def shown(reader):
     return [text for text in reader.texts if text.strip()]
 
 
+@undrawn()
 def test_the_result_is_the_mean_absolute_error(tmp_path):
     texts = shown(report_of_ages(tmp_path, TESTS, shrunken(), num_folds=5))
     number = texts.index("6")  # (10 + 5 + 0 + 5 + 10) / 5
@@ -28,6 +30,7 @@ def test_the_result_is_the_mean_absolute_error(tmp_path):
     assert number < texts.index("Test results")
 
 
+@undrawn()
 def test_scores_have_their_titles(tmp_path):
     texts = shown(report_of_ages(tmp_path, TESTS, shrunken()))
     for title, value in {
@@ -37,6 +40,7 @@ def test_scores_have_their_titles(tmp_path):
         assert texts[texts.index(title) + 1] == value
 
 
+@undrawn()
 def test_scores_before_correction_stand_beside_the_corrected(tmp_path):
     texts = shown(report_of_ages(tmp_path, TESTS, TESTS + 1, shrunken()))
     assert texts[texts.index("MAE") + 1] == "1.000"
@@ -73,11 +77,13 @@ def test_both_charts_are_drawn(tmp_path):
         (TESTS[:10], TESTS[:10] + 1, "Few tests: only 10."),
     ],
 )
+@undrawn()
 def test_cautions(tmp_path, targets, predictions, caution):
     texts = shown(report_of_ages(tmp_path, targets, predictions))
     assert [text for text in texts[: texts.index("Test results")] if caution in text]
 
 
+@undrawn()
 def test_a_good_model_has_no_caution(tmp_path):
     assert AGE.words.cautions(metrics(AGE.scores(TESTS, TESTS + 1)), TESTS) == []
     assert "caution" not in str(report_of_ages(tmp_path, TESTS, TESTS + 1).tags)
@@ -97,6 +103,7 @@ def test_constant_predictions_are_reported(tmp_path):
     assert any("R² is not above 0" in text for text in texts)
 
 
+@undrawn()
 def test_who_took_part_is_a_range(tmp_path):
     rows = AGE.words.cohort_rows(TESTS)
     texts = shown(report_of_ages(tmp_path, TESTS, TESTS, taking_part=rows))
@@ -104,6 +111,7 @@ def test_who_took_part_is_a_range(tmp_path):
     assert table[:4] == ["With age", "60", "Range", "20 to 60"]
 
 
+@undrawn()
 def test_a_heatmap_of_a_measure_has_both_signs(tmp_path):
     texts = shown(report_of_ages(tmp_path, TESTS, TESTS))
     assert any("warm colours raise it and cool colours lower it" in text for text in texts)
@@ -138,5 +146,6 @@ def test_a_model_of_everybody_without_epochs_tells_its_sizes(tmp_path):
     assert texts[texts.index("Training") + 1 :][:2] == ["Training sessions", "131"]
 
 
+@undrawn()
 def test_classes_of_any_number_of_folds_still_have_scores(tmp_path):
     assert "Test results" in report(tmp_path, class_metrics(num_folds=3)).texts

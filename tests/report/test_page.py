@@ -8,6 +8,7 @@ import pytest
 from mri3d.outcome import Classes
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
+from tests.commands import undrawn
 from tests.report.example import HISTORY, class_metrics, cohort, report
 from tests.report.reader import HOSTILE
 
@@ -47,6 +48,7 @@ def test_hostile_texts_are_only_texts(tmp_path, heatmap):
     assert not any("onload" in name for image in reader.images for name in image)
 
 
+@undrawn()
 def test_the_result_comes_first_with_its_meaning(tmp_path):
     texts = report(tmp_path, class_metrics(auc=0.9512, num_folds=5)).texts
     number = texts.index("0.951")
@@ -56,6 +58,7 @@ def test_the_result_comes_first_with_its_meaning(tmp_path):
     assert not any("Few tests" in text for text in texts)
 
 
+@undrawn()
 def test_an_interval_is_told_when_there_is_one(tmp_path):
     content = class_metrics()
     content["test"]["auc"] = {"value": 0.9, "low": 0.8123, "high": 0.9501}
@@ -64,18 +67,21 @@ def test_an_interval_is_told_when_there_is_one(tmp_path):
     assert "0.900 (0.812 to 0.950)" in texts
 
 
+@undrawn()
 def test_without_an_auc_the_next_score_is_the_result(tmp_path):
     texts = report(tmp_path, class_metrics(auc=None, balanced_accuracy=0.75)).texts
     assert "balanced accuracy" in texts[texts.index("0.750") + 1]
     assert "–" in texts
 
 
+@undrawn()
 def test_cautions_name_few_tests_and_bad_probabilities(tmp_path):
     texts = report(tmp_path, class_metrics(expected_calibration_error=0.31), num_tests=58).texts
     assert any("only 29 of class F and 29 of class M" in text and "evaluation=kfold" in text for text in texts)
     assert any("differ from the observed frequencies by 0.31 on average" in text for text in texts)
 
 
+@undrawn()
 def test_the_confusion_matrix_counts_the_tests(tmp_path):
     targets = np.array([0] * 7 + [1] * 4)
     proba = np.eye(2)[[0] * 5 + [1] * 2 + [1] * 3 + [0]]
@@ -86,6 +92,7 @@ def test_the_confusion_matrix_counts_the_tests(tmp_path):
     assert texts[row + 5 : row + 10] == ["True: M", "1", "25 %", "3", "75 %"]
 
 
+@undrawn()
 def test_folds_and_their_mean_stand_in_the_table(tmp_path):
     content = class_metrics(num_folds=2)
     content["folds"][0]["scores"] = dict(content["folds"][0]["scores"], auc=0.8)
@@ -97,6 +104,7 @@ def test_folds_and_their_mean_stand_in_the_table(tmp_path):
     assert texts[row : row + 4] == ["Test sessions", "30", "15", "15"]
 
 
+@undrawn()
 def test_many_folds_stand_in_rows_of_their_own(tmp_path):
     content = class_metrics(num_folds=7)
     for number, fold in enumerate(content["folds"]):
@@ -110,6 +118,7 @@ def test_many_folds_stand_in_rows_of_their_own(tmp_path):
     assert texts[row + 8 : row + 13] == ["50", "12", "15", "9", "3.2"]
 
 
+@undrawn()
 def test_epochs_stand_in_the_table_of_a_model_that_has_them(tmp_path):
     content = class_metrics(num_folds=2)
     content["folds"][0]["epochs"] = 0
@@ -119,6 +128,7 @@ def test_epochs_stand_in_the_table_of_a_model_that_has_them(tmp_path):
     assert "Epochs" not in report(tmp_path, content).texts
 
 
+@undrawn()
 def test_the_cohort_is_counted_and_the_left_out_named(tmp_path):
     rows = cohort() * 3 + cohort(label="b") + cohort(label="", left_out="no label") * 2
     rows += cohort(subject="s9", left_out="scan truncated") + cohort(subject="s8", warnings="qform and sform disagree")
@@ -132,6 +142,7 @@ def test_the_cohort_is_counted_and_the_left_out_named(tmp_path):
     assert texts[texts.index("s8") + 1] == "qform and sform disagree"
 
 
+@undrawn()
 def test_long_lists_end_with_where_the_rest_stands(tmp_path):
     texts = report(tmp_path, class_metrics(), cohort=cohort(warnings="w") * 57).texts
     assert texts.count("w") == 50
@@ -155,6 +166,7 @@ def test_pictures_that_a_page_cannot_hold_are_counted(tmp_path):
     assert "1 picture is left out, to keep this page small." in texts
 
 
+@undrawn()
 def test_a_heatmap_of_classes_has_one_sign(tmp_path):
     texts = report(tmp_path, class_metrics()).texts
     assert any("where the model found evidence for the class" in text for text in texts)

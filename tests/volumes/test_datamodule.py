@@ -19,6 +19,12 @@ SHAPE = (7, 8, 9)
 ROWS = np.array([1, 2, 3, 5, 8, 13, 14, 15, 16, 17, 19])
 
 
+@pytest.fixture(autouse=True)
+def soon_ended(monkeypatch):
+    """Let workers look often whether they are still wanted: whoever collects an iterator that failed waits for that."""
+    monkeypatch.setattr("torch.utils.data._utils.worker.MP_STATUS_CHECK_INTERVAL", 0.05)  # s, of 5
+
+
 def sampler(*, shuffle=True, batch_size=2, **options: int):
     return EpochSampler(ROWS, batch_size=batch_size, shuffle=shuffle, **({"seed": 3} | options))
 
@@ -218,6 +224,8 @@ def read_all(volumes, num_workers):
         list(volume_loader(volumes, np.zeros(20), ROWS, batch_size=2, num_workers=num_workers))
 
 
+# torch's handler of the signal raises wherever Python is just then, and a destructor may be: that much is torch's.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_killed_worker_is_a_mistake_that_the_user_can_mend():
     message = r"loads volumes died or hung: .*\w\. Most often .*model\.num_workers=0, or lower model\.batch_size or res"
     with refused(message, r"Most often .* Set num_workers=0, or lower batch_size or resolution\."):
