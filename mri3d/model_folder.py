@@ -15,10 +15,11 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from mri3d.csv_files import csv_cells
-from mri3d.errors import UserError, is_out_of_memory, option
+from mri3d.errors import UserError, option
 from mri3d.files import digest, digest_json, what_is, write_bytes, write_json
 from mri3d.model_card import FAILURES, check_entries, check_tensors, reason_of
 from mri3d.outcome import Outcome, outcome_from_json
+from mri3d.shortage import is_out_of_memory
 from mri3d.texts import list_text
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference

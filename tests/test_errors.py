@@ -1,6 +1,5 @@
 """The closest name in a message, options as they are typed, and what tells of a lack of memory."""
 
-import errno
 import re
 import shlex
 
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mri3d.cli.overrides import typed_values
-from mri3d.errors import UserError, did_you_mean, is_out_of_memory, memory_text, option, options_as_typed
+from mri3d.errors import UserError, did_you_mean, option, options_as_typed
 
 
 @pytest.mark.parametrize(
@@ -176,36 +175,3 @@ def test_messages_name_options_as_they_are_typed_where_they_are():
     with options_as_typed():
         assert str(error) == "set data.skip_bad=true"
     assert str(error) == "set skip_bad=True"
-
-
-def raised_while(handled, error):
-    try:
-        try:
-            raise handled
-        except type(handled):
-            raise error  # noqa: B904 (it is met while the other is handled)
-    except type(error) as found:
-        return found
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (MemoryError(), "MemoryError"),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), "[Errno 12] Cannot allocate memory"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "DefaultCPUAllocator: can't allocate memory"),
-        (ImportError("libtorch_cpu.so: failed to map segment"), "libtorch_cpu.so: failed to map segment"),
-        (raised_while(RuntimeError("can't start new thread"), AttributeError("terminate")), "can't start new thread"),
-        (raised_while(MemoryError(), KeyError("x")), "MemoryError"),
-    ],
-)
-def test_a_lack_of_memory_is_known_also_by_what_it_led_to(error, told):
-    assert is_out_of_memory(error)
-    assert memory_text(error) == told
-
-
-@pytest.mark.parametrize(
-    "error", [ValueError("out of memory"), OSError(errno.EIO, "x"), raised_while(KeyError(), ValueError())]
-)
-def test_other_errors_are_no_lack_of_memory(error):
-    assert not is_out_of_memory(error)

@@ -5,8 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mri3d.errors import UserError, is_out_of_memory, memory_text
+from mri3d.errors import UserError
 from mri3d.files import NO_ROOM
+from mri3d.shortage import is_out_of_memory, memory_text
 
 _NO_SHARED_MEMORY = re.compile(r"killed by signal: Bus error|unable to (?:open|write to|mmap).*shm|shared memory")
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mri3d.cli.limits import named_limits
-from mri3d.errors import UserError, did_you_mean, is_out_of_memory, memory_text, options_as_typed
+from mri3d.errors import UserError, did_you_mean, options_as_typed
 from mri3d.files import NO_ROOM
+from mri3d.shortage import is_out_of_memory, memory_text
 
 USER_ERROR = 2
 RUN = "MRI3D_RUN"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mri3d.arguments import checked
-from mri3d.errors import UserError, is_out_of_memory
+from mri3d.errors import UserError
 from mri3d.model_card import FAILURES, printable, reason_of
 from mri3d.model_folder import CARD, model_folders, read_model
 from mri3d.models.classical.models import CLASSICAL
@@ -14,6 +14,7 @@ from mri3d.models.member import Member
 from mri3d.models.model import Model
 from mri3d.models.network.cnn import CNN
 from mri3d.models.trained import TrainedModel
+from mri3d.shortage import is_out_of_memory
 from mri3d.volumes.sequence import InMemory
 
 MODELS: dict[str, type[Model]] = {CNN.name: CNN, **{model.name: model for model in CLASSICAL}}

@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from mri3d.errors import is_out_of_memory
 from mri3d.files import atomic_path, cache_folder, digest_json
+from mri3d.shortage import is_out_of_memory
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.voxels.blocks import BUDGET_BYTES, each_block
 

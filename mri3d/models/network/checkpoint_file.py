@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mri3d.errors import UserError, is_out_of_memory
+from mri3d.errors import UserError
 from mri3d.files import atomic_path, digest
+from mri3d.shortage import is_out_of_memory
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

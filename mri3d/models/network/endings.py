@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-from mri3d.errors import UserError, is_out_of_memory
+from mri3d.errors import UserError
 from mri3d.models.network.checkpoint_file import unusable
 from mri3d.models.network.checkpoints import FitCheckpoints
 from mri3d.models.network.stopping import Stopping
+from mri3d.shortage import is_out_of_memory
 
 
 @contextmanager
