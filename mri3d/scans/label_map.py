@@ -38,8 +38,21 @@ MIN_WHOLE_LEVELS = 0.7  # of the voxels that do not: 0.75 to 1 in label maps, <=
 MAX_FAINT = 0.5  # not quite background: <= 0.31 in masks; 400 in a head whose burnt-in letters are all that is bright
 
 
-def what_labels(data: np.ndarray) -> str:
-    """Return what the voxels are where they are labels, such as "a mask", and nothing where they are intensities.
+@dataclass(frozen=True)
+class Labels:
+    """What speaks for labels instead of intensities.
+
+    Attributes:
+        what: What the voxels are where they are labels for certain, such as "a mask"; else empty.
+        warnings: Else what speaks for a drawing of a head, or for other labels, one sentence each.
+    """
+
+    what: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def find_labels(data: np.ndarray) -> Labels:
+    """Tell labels from intensities.
 
     Labels are whole numbers, low ones or many of them, and neighbours are mostly equal; the noise of a scan makes them
     differ. The value that stands most often is that of the background, and does not count. Smoothing or resampling
@@ -50,39 +63,24 @@ def what_labels(data: np.ndarray) -> str:
     """
     planes = _planes(data)
     values, counts = np.unique(planes[:, ::3, ::3], return_counts=True)
+    many, low = len(values) >= MANY, values[0] >= 0 and values[-1] <= MANY
     if len(values) <= 2 and np.isin(data, values).all():
-        return "a mask"
+        return Labels("a mask")
     if _in_pieces(planes, values, counts):
-        low = values[0] >= 0 and values[-1] <= MANY
-        if not low and len(values) < MANY:
-            return ""
-        return "a label map" if _in_pieces(_without_repeats(planes), values, counts) else ""
+        if (low or many) and _in_pieces(_without_repeats(planes), values, counts):
+            return Labels("a label map")
+        told = ", ".join(f"{value:g}" for value in values)
+        few = f"its values are {told} only, as those of labels are, and not of a scan"
+        return Labels(warnings=() if many else (few,))
     flat = _flat(planes)
     if flat.is_mask:
-        return "a mask with soft edges"
-    return "a resampled label map" if flat.is_label_map else ""
-
-
-def label_warnings(data: np.ndarray) -> tuple[str, ...]:
-    """List what speaks against intensities in a scan that may be a drawing of a head, one sentence each.
-
-    Args:
-        data: As for `what_labels`, which has found nothing.
-    """
-    planes = _planes(data)
-    values, counts = np.unique(planes[:, ::3, ::3], return_counts=True)
-    if _in_pieces(planes, values, counts):
-        if len(values) >= MANY:
-            return ()
-        told = ", ".join(f"{value:g}" for value in values)
-        return (f"its values are {told} only, as those of labels are, and not of a scan",)
-    flat = _flat(planes)
+        return Labels("a mask with soft edges")
+    if flat.is_label_map:
+        return Labels("a resampled label map")
     if flat.share < MIN_FLAT_TOLD or (flat.turns > MAX_TURNS and flat.share < MIN_FLAT) or flat.faint > MAX_FAINT:
-        return ()
-    return (
-        f"{flat.share:.0%} of its voxels, the background left out, are {flat.level:.4g} as all their neighbours, as "
-        "in a smoothed mask, a map of probabilities or a scan that was clipped",
-    )
+        return Labels()
+    much = f"{flat.share:.0%} of its voxels, the background left out, are {flat.level:.4g} as all their neighbours"
+    return Labels(warnings=(f"{much}, as in a smoothed mask, a map of probabilities or a scan that was clipped",))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from mri3d.scans.foreign import refuse_foreign
 from mri3d.scans.formats import SCAN_ENDINGS, files_of, scan_name
 from mri3d.scans.geometry import spacing_of
 from mri3d.scans.head import Head, find_head
+from mri3d.scans.label_map import Labels, find_labels
 from mri3d.scans.layout import MAX_EXTENSION_BYTES, Layout, check_size
 from mri3d.scans.mgh import MGH_START, mgh_layout
 from mri3d.scans.mgh import NUM_HEADER_BYTES as SHORTEST_HEADER
@@ -65,6 +66,11 @@ class Scan:
     def head(self) -> Head:
         """What the scan shows of a head, its axes turned to RAS+, see `canonical`."""
         return find_head(canonical(self)[0])
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What speaks for labels in place of intensities."""
+        return find_labels(self.data)
 
     @property
     def spacing_mm(self) -> np.ndarray:

@@ -13,7 +13,6 @@ from mri3d.errors import UserError, option
 from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.head import find_head, head_warnings
 from mri3d.scans.head_box import Box
-from mri3d.scans.label_map import label_warnings, what_labels
 from mri3d.scans.sampled_head import sampled_head
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
 from mri3d.volumes.checks import as_json, by, check_choice, checked_box, checked_sides
@@ -187,7 +186,7 @@ class Recipe:
         spacing_mm = np.linalg.norm(placed.affine[:3, :3], axis=0)
         told = self.cohort_warnings(scan)
         if self.crop == "head":
-            told = (*label_warnings(placed.data), *head_warnings(placed.data, placed.box, spacing_mm), *told)
+            told = (*scan.labels.warnings, *head_warnings(placed.data, placed.box, spacing_mm), *told)
         return told
 
     def cohort_warnings(self, scan: Scan) -> tuple[str, ...]:
@@ -255,9 +254,9 @@ class Recipe:
                 what = "is constant"
             if what:
                 raise ScanError(f"{scan.path} {what} inside its crop. Choose another {option('preprocess.crop')}.")
-        elif labels := what_labels(scan.data):
+        elif what := scan.labels.what:
             raise ScanError(
-                f"{scan.path} is {labels}, not a scan of a head: its values are labels. Name the scan that it was made "
+                f"{scan.path} is {what}, not a scan of a head: its values are labels. Name the scan that it was made "
                 f"of, or, if its shape is what a model should see, set {option('preprocess', 'cube')}."
             )
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mri3d.scans.label_map import label_warnings, what_labels
+from mri3d.scans.label_map import find_labels
 from mri3d.scans.scan import read_scan
 from tests.scans.phantom import SHARED_DATA, needs_shared_data
 
@@ -16,40 +16,40 @@ BALL = np.linalg.norm(np.moveaxis(np.indices(SHAPE), 0, -1) - [20, 26, 21], axis
 @pytest.mark.parametrize("values", [(0, 1), (0, 255), (1, 0), (-1.5, 3.25)])
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 def test_two_values_are_a_mask(values, order):
-    assert what_labels(np.where(BALL, values[1], values[0]).astype(np.float32).transpose(order)) == "a mask"
+    assert find_labels(np.where(BALL, values[1], values[0]).astype(np.float32).transpose(order)).what == "a mask"
 
 
 def test_parcels_are_a_label_map_whatever_their_names():
     parcels = np.indices(SHAPE).sum(axis=0) // 8
     names = np.random.default_rng(0).permutation(3000)[parcels] * BALL
-    assert what_labels(names.astype(np.int16)) == "a label map"
-    assert what_labels(np.asfortranarray(names.astype(np.float32))) == "a label map"
+    assert find_labels(names.astype(np.int16)).what == "a label map"
+    assert find_labels(np.asfortranarray(names.astype(np.float32))).what == "a label map"
 
 
 @pytest.mark.parametrize("names", [(1, 2), (1, 4), (2, 9), (10, 3)])
 def test_tissue_classes_are_a_label_map(names):
     right = np.indices(SHAPE)[0] > 20
     classes = BALL * np.where(right, *names)
-    assert what_labels(classes.astype(np.uint8)) == "a label map"
-    assert what_labels(classes.astype(np.float32).transpose(2, 0, 1)) == "a label map"
+    assert find_labels(classes.astype(np.uint8)).what == "a label map"
+    assert find_labels(classes.astype(np.float32).transpose(2, 0, 1)).what == "a label map"
 
 
 @pytest.mark.parametrize("names", [(60, 120), (2, 41), (17, 53), (-1, 2)])
 def test_few_values_that_may_be_a_drawing_are_told(names):
     drawing = BALL * np.where(np.indices(SHAPE)[0] > 20, *names).astype(np.int16)
-    assert what_labels(drawing) == ""
+    assert find_labels(drawing).what == ""
     told = ", ".join(map(str, sorted({0, *names})))
-    assert label_warnings(drawing) == (f"its values are {told} only, as those of labels are, and not of a scan",)
-    assert label_warnings(drawing + np.random.default_rng(0).integers(0, 2, SHAPE)) == ()
+    assert find_labels(drawing).warnings == (f"its values are {told} only, as those of labels are, and not of a scan",)
+    assert find_labels(drawing + np.random.default_rng(0).integers(0, 2, SHAPE)).warnings == ()
 
 
 @pytest.mark.parametrize("levels", [20, 60, 255])
 def test_a_scan_of_few_grey_levels_is_a_scan(levels):
     random = np.random.default_rng(0)
     tissue = BALL * (0.6 + 0.1 * random.standard_normal(SHAPE))
-    assert what_labels(np.round(levels * tissue).astype(np.uint8)) == ""
+    assert find_labels(np.round(levels * tissue).astype(np.uint8)).what == ""
     doubled = np.kron(np.round(levels * tissue), np.ones((2, 2, 2))).astype(np.uint8)
-    assert what_labels(doubled) == ""
+    assert find_labels(doubled).what == ""
 
 
 LARGE = ndimage.zoom(BALL, 2, order=0)
@@ -66,12 +66,12 @@ SOFTENED = {
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (0, 1000), (-1, 1), (1, 0), (5.5, -3)])
 def test_a_mask_is_one_whatever_made_its_edges_soft(how, low, high):
     soft = SOFTENED[how](np.where(LARGE, high, low).astype(np.float32))
-    assert what_labels(soft) == what_labels(soft.transpose(2, 0, 1)) == "a mask with soft edges"
+    assert find_labels(soft).what == find_labels(soft.transpose(2, 0, 1)).what == "a mask with soft edges"
 
 
 def test_a_soft_mask_of_whole_numbers_is_labels():
     soft = np.round(255 * ndimage.gaussian_filter(LARGE.astype(np.float32), 1))
-    assert what_labels(soft.astype(np.uint8)) in ("a label map", "a mask with soft edges")
+    assert find_labels(soft.astype(np.uint8)).what in ("a label map", "a mask with soft edges")
 
 
 @pytest.mark.parametrize("how", ["finer", "coarser", "turned"])
@@ -79,14 +79,14 @@ def test_parcels_that_were_mixed_at_their_edges_are_a_label_map(how):
     blocks = np.ravel_multi_index(tuple(np.indices(LARGE.shape) // 16), (7, 7, 7))
     names = np.random.default_rng(0).permutation(3000)[blocks] * LARGE
     soft = SOFTENED[how](names.astype(np.float32))
-    assert what_labels(soft) == "a resampled label map"
+    assert find_labels(soft).what == "a resampled label map"
 
 
 def test_what_may_be_a_mask_or_a_noise_free_head_is_told():
     inner = np.indices(LARGE.shape)[0] > 35
     drawing = ndimage.gaussian_filter(LARGE * np.where(inner, 130.0, 60.5), 0.5)
-    assert what_labels(drawing) == ""
-    (told,) = label_warnings(drawing)
+    assert find_labels(drawing).what == ""
+    (told,) = find_labels(drawing).warnings
     assert "of its voxels, the background left out, are 130 as all their neighbours" in told
 
 
@@ -94,7 +94,7 @@ def test_what_may_be_a_mask_or_a_noise_free_head_is_told():
 @pytest.mark.parametrize("noise", [0.002, 0.05])
 def test_noise_makes_a_scan_whatever_its_background(fill, noise):
     tissue = 1 + noise * np.random.default_rng(0).standard_normal(SHAPE)
-    assert what_labels(np.where(BALL, tissue, fill)) == ""
+    assert find_labels(np.where(BALL, tissue, fill)).what == ""
 
 
 @pytest.mark.parametrize("times", [2, 3, 4, 5])
@@ -102,8 +102,8 @@ def test_noise_makes_a_scan_whatever_its_background(fill, noise):
 def test_a_scan_whose_voxels_were_repeated_is_a_scan(times, dtype):
     tissue = BALL * (100 + 15 * np.random.default_rng(0).standard_normal(SHAPE))
     repeated = np.kron(tissue.astype(dtype), np.ones((times,) * 3, dtype))
-    assert what_labels(repeated) == ""
-    assert label_warnings(repeated) == ()
+    assert find_labels(repeated).what == ""
+    assert find_labels(repeated).warnings == ()
 
 
 @pytest.mark.parametrize("step", [0.5, 0.25, 2.0])
@@ -111,19 +111,19 @@ def test_a_scan_whose_voxels_were_repeated_is_a_scan(times, dtype):
 def test_steps_between_grey_levels_are_no_labels(step, levels):
     smooth = ndimage.zoom(np.random.default_rng(0).standard_normal((20, 25, 23)), 4)[:80, :100, :90]
     grey = step * np.round(levels * LARGE * (0.6 + 0.1 * smooth))
-    assert what_labels(grey.astype(np.float32)) == ""
+    assert find_labels(grey.astype(np.float32)).what == ""
 
 
 def test_letters_that_were_burnt_in_leave_a_scan_what_it_is():
     scan = np.abs(BALL + 0.02 * np.random.default_rng(0).standard_normal(SHAPE)).astype(np.float32)
     scan[2:12, 2:12, 2:12] = 300
-    assert what_labels(scan) == ""
-    assert label_warnings(scan) == ()
+    assert find_labels(scan).what == ""
+    assert find_labels(scan).warnings == ()
 
 
 def test_a_third_value_makes_a_mask_with_noise_no_mask():
     noisy = (BALL + 0.01 * np.random.default_rng(0).standard_normal(SHAPE)).astype(np.float32)
-    assert what_labels(noisy) == ""
+    assert find_labels(noisy).what == ""
 
 
 @needs_shared_data
@@ -131,9 +131,9 @@ def test_real_scans_and_their_segmentations():
     scans = sorted((SHARED_DATA / "ixi/T1").glob("*.nii.gz"))[:20:5]
     maps = sorted((SHARED_DATA / "ixi/segmentation").glob("*.nii.gz"))[:20:5]
     brains = sorted((SHARED_DATA / "depression-bids").rglob("*T1w.nii.gz"))[:1]
-    assert {what_labels(read_scan(path).data) for path in (*scans, *brains)} == {""}
-    assert {label_warnings(read_scan(path).data) for path in (*scans, *brains)} == {()}
-    assert {what_labels(np.asarray(nib.load(path).dataobj)) for path in maps} == {"a label map"}
+    assert {find_labels(read_scan(path).data).what for path in (*scans, *brains)} == {""}
+    assert {find_labels(read_scan(path).data).warnings for path in (*scans, *brains)} == {()}
+    assert {find_labels(np.asarray(nib.load(path).dataobj)).what for path in maps} == {"a label map"}
 
 
 @needs_shared_data
@@ -142,9 +142,12 @@ def test_real_masks_and_label_maps_with_soft_edges():
         labels = np.asarray(nib.load(path).dataobj)
         for how in ("smoothed", "finer", "coarser", "turned"):
             soft = SOFTENED[how]((labels > 0).astype(np.float32))
-            assert what_labels(soft) == "a mask with soft edges", (path.name, how)
+            assert find_labels(soft).what == "a mask with soft edges", (path.name, how)
         for how in ("finer", "turned"):
-            assert what_labels(SOFTENED[how](labels.astype(np.float32))) == "a resampled label map", (path.name, how)
+            assert find_labels(SOFTENED[how](labels.astype(np.float32))).what == "a resampled label map", (
+                path.name,
+                how,
+            )
 
 
 @needs_shared_data
@@ -157,5 +160,5 @@ def test_real_scans_that_were_clipped_or_blurred_are_scans(clipped):
         limit = np.percentile(data[data > data.mean()], clipped)
         blurred = ndimage.gaussian_filter(data, 1.7)
         for scan in (np.minimum(data, limit), np.round(255 * np.clip(data / limit, 0, 1)).astype(np.uint8), blurred):
-            assert what_labels(scan) == "", path.name
-            assert label_warnings(scan) == (), path.name
+            assert find_labels(scan).what == "", path.name
+            assert find_labels(scan).warnings == (), path.name
