@@ -182,6 +182,7 @@ def cache_folder() -> Path:
         raise UserError(
             f"{name} cannot be used: {reason}. Set MRI3D_CACHE to a folder that can be written to."
         ) from error
+    sweep_once(folder.absolute())
     for part in CACHE_PARTS:
         sweep_once((folder / part).absolute(), beneath=True)
     return folder

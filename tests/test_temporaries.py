@@ -79,10 +79,10 @@ def test_what_a_killed_process_left_goes_at_the_next_write_beside_it(tmp_path, w
 def test_what_killed_processes_left_in_the_cache_goes_when_it_is_used(tmp_path, writer, monkeypatch):
     monkeypatch.setenv("MRI3D_CACHE", str(tmp_path))
     places = [tmp_path / "volumes" / "a.npy", tmp_path / "demo" / "x" / "brain_nii" / "b.nii", tmp_path / "gram" / "c"]
-    processes = [writer(path) for path in places]
+    processes = [writer(tmp_path / "audit", "folder"), *map(writer, places)]
     mine = tmp_path / ".writing-mine"
     mine.touch()
-    for process in processes[:2]:
+    for process in processes[:3]:
         kill(process)
     assert cache_folder() == tmp_path
     left = [path for path in names(tmp_path) if path.startswith(".writing-")]
