@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,22 +24,12 @@ def run_as_main(script: str, *arguments: str) -> int:
     before = sys.argv
     sys.argv = [script if script == "mri3d" else f"{script}.py", *arguments]
     try:
-        with composed_once(arguments):
-            runpy.run_path(str(path), run_name="__main__")
+        runpy.run_path(str(path), run_name="__main__")
     except SystemExit as end:
         return end.code
     finally:
         sys.argv = before
     raise AssertionError("it ended without a status")
-
-
-@contextlib.contextmanager
-def composed_once(arguments: Sequence[str]) -> Iterator[None]:
-    """Keep Hydra from composing everything once more before it begins, only to find that `hydra.mode` is not set."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not any("hydra" in argument for argument in arguments):
-            patch.setattr("hydra._internal.hydra.Hydra.get_mode", lambda hydra, **options: None)
-        yield
 
 
 def run_here(script: str, *arguments: str, cwd: Path, status: int = 0) -> "subprocess.CompletedProcess[str]":
