@@ -13,7 +13,7 @@ PROCESS = Path("/proc/self")
 
 def reset_peak_memory() -> None:
     """Let `peak_memory_mb` count from now on, so that of several runs in one process each tells its own."""
-    if torch.cuda.memory_stats():  # empty until a GPU is used
+    if _gpu_statistics():
         torch.cuda.reset_peak_memory_stats()
         torch.cuda.reset_accumulated_memory_stats()
     with suppress(OSError):  # another system, or a container that does not let it be set
@@ -26,7 +26,7 @@ def peak_memory_mb() -> float:
     If torch has allocated anything on the GPU since, it is what tensors took there. Otherwise it is the main memory of
     this process, without those that load volumes; since the process began, where the system cannot count afresh.
     """
-    gpu = torch.cuda.memory_stats()
+    gpu = _gpu_statistics()
     if gpu.get("allocation.all.allocated", 0):  # the peak alone would not do: some memory outlives a training
         return float(gpu["allocated_bytes.all.peak"]) / 2**20
     with suppress(OSError):
@@ -35,3 +35,11 @@ def peak_memory_mb() -> float:
                 return int(line.split()[1]) / 2**10  # from kB
     unit = 1 if sys.platform == "darwin" else 2**10  # macOS counts in bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def _gpu_statistics() -> dict[str, int]:
+    """Return what torch counts on the GPU; nothing until it holds memory there."""
+    try:
+        return torch.cuda.memory_stats()
+    except RuntimeError:  # some call began to use CUDA, and nothing was allocated yet
+        return {}

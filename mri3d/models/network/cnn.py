@@ -27,6 +27,7 @@ from mri3d.models.network.endings import named_interrupts, named_misuse, named_r
 from mri3d.models.network.forward import network_outputs
 from mri3d.models.network.learner import Learner, OptimizerMaker, adamw, check_optimizer
 from mri3d.models.network.loading import load_network
+from mri3d.models.network.repeatable import repeatable
 from mri3d.models.network.stopping import Stopping
 from mri3d.models.network.trainer import (
     TrainerMaker,
@@ -137,6 +138,7 @@ class CNN:
         check_batches(self.trainer, {"train": num_train, "val": num_val})
         build_network(self.network, training, batch_size=self.batch_size)
 
+    @repeatable()
     def fit(self, training: TrainingSet) -> None:
         """Train on the training rows, stop by the validation rows.
 
@@ -179,6 +181,7 @@ class CNN:
         names_layer = isinstance(getattr(self.network_, "cam_layer", None), nn.Module)
         return ("integrated_gradients", "gradcam") if names_layer else ("integrated_gradients",)
 
+    @repeatable(full_precision=True)
     def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
         """Map the evidence in a volume, see `Model.explain`."""
         assert method in self.heatmaps, f"this network has no {method}"

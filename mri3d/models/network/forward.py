@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from mri3d.models.network.repeatable import repeatable
 from mri3d.volumes.datamodule import named_worker_deaths, volume_loader
 from mri3d.volumes.sequence import VolumeSequence
 
 
+@repeatable(full_precision=True)
 def network_outputs(
     network: nn.Module, volumes: VolumeSequence, rows: np.ndarray, *, batch_size: int, num_workers: int
 ) -> np.ndarray:

@@ -26,6 +26,7 @@ from mri3d.errors import UserError, did_you_mean, option
 from mri3d.models.model import TrainingSet
 from mri3d.models.network.checkpoints import FitCheckpoints, fit_digest
 from mri3d.models.network.devices import ENDED
+from mri3d.models.network.repeatable import repeatable
 
 default_trainer = functools.partial(
     pl.Trainer, max_epochs=30, devices=1, log_every_n_steps=1, enable_model_summary=False
@@ -103,6 +104,7 @@ def check_trainer(make: TrainerMaker) -> None:
     _check_values(settings)
 
 
+@repeatable()
 def count_processes(make: TrainerMaker) -> int:
     """Count the processes that a training is shared by, by a trainer that is built for it and writes nothing.
 
@@ -267,7 +269,7 @@ def quiet_libraries() -> Iterator[None]:
             ".*lr_scheduler.step.* before .optimizer.step.*",  # GradScaler skips its first steps under 16-mixed
             ".*`broadcast_buffers` is deprecated.*",  # its successor is not in torch 2.10
             ".*It is recommended to use .*sync_dist=True.*",  # torchmetrics has gathered the ranks' values
-            ".*does not have a deterministic implementation.*",  # on a GPU: what can be fixed is, see CNN
+            ".*GPU available but not used.*",  # it was asked to be left alone
             ".*a checkpoint that ended before the epoch ended and your dataloader is not resumable.*",  # see Stopping
             ".*isinstance.treespec, LeafSpec.* is deprecated.*",
         ):

@@ -148,30 +148,6 @@ def test_loader_processes_are_as_many_as_half_the_cores_that_this_process_may_us
     assert cnn(num_workers=None)._workers() == 0
 
 
-@pytest.mark.parametrize(
-    ("gpu", "settings", "expected"),
-    [(True, {}, True), (True, {"deterministic": False}, False), (False, {}, False)],
-)
-def test_algorithms_are_deterministic_on_a_gpu_unless_told_otherwise(tmp_path, monkeypatch, gpu, settings, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    try:
-        build_trainer(cnn(trainer=settings).trainer, training(tmp_path), [], bar=False)
-        assert torch.are_deterministic_algorithms_enabled() == expected
-        assert torch.is_deterministic_algorithms_warn_only_enabled() == expected
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_same_seed_same_bits_on_a_gpu(tmp_path):
-    fits = [cnn(epochs=3, trainer={"accelerator": "gpu"}) for _ in range(2)]
-    for number, model in enumerate(fits):
-        model.fit(training(tmp_path / str(number)))
-    first, second = (model.network_.state_dict() for model in fits)
-    assert all(torch.equal(first[name], second[name]) for name in first)
-
-
 def train(*arguments: str, cwd):
     return subprocess.run(
         [sys.executable, ROOT / "train.py", *SMALL, *TWO, *arguments],
