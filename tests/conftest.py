@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from mri3d.cohort.cohort import Cohort
 from mri3d.cohort.demo import Demo, DemoStudy
@@ -32,6 +33,12 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["MRI3D_CACHE"]
     else:
         os.environ["MRI3D_CACHE"] = before
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """Let what a test draws without a seed of its own not depend on the tests before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

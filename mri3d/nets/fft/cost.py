@@ -70,7 +70,7 @@ OTHER_SECONDS = Seconds(
     weight=2e-11,
     multiply=1e-12,
 )
-"""For GPUs: from what a data sheet says of arithmetic and memory, not measured."""
+"""For GPUs: from what a data sheet says of arithmetic and memory; how well they choose is in `docs/performance.md`."""
 
 
 @lru_cache(maxsize=1024)
