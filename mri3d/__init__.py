@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mri3d import models, nets
     from mri3d.api import compare, evaluate, fit
     from mri3d.errors import UserError
+    from mri3d.evaluation.given_splits import Column, LeaveSiteOut
     from mri3d.evaluation.nested import Nested
     from mri3d.evaluation.results import Results
     from mri3d.evaluation.splits import All, Holdout, KFold
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "All": "mri3d.evaluation.splits",
+    "Column": "mri3d.evaluation.given_splits",
     "Holdout": "mri3d.evaluation.splits",
     "KFold": "mri3d.evaluation.splits",
+    "LeaveSiteOut": "mri3d.evaluation.given_splits",
     "Nested": "mri3d.evaluation.nested",
     "Recipe": "mri3d.volumes.recipe",
     "Results": "mri3d.evaluation.results",
@@ -44,8 +47,10 @@ _ROOMS = ("models", "nets")
 __all__ = [
     "__version__",
     "All",
+    "Column",
     "Holdout",
     "KFold",
+    "LeaveSiteOut",
     "Nested",
     "Recipe",
     "Results",

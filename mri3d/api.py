@@ -11,7 +11,7 @@ from mri3d.arguments import checked
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.evaluation.results import Results
-from mri3d.evaluation.splits import All, KFold, Splits
+from mri3d.evaluation.splits import All, KFold, Splits, splits_text
 from mri3d.files import check_folder
 from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together
@@ -64,7 +64,7 @@ def evaluate(
                 resumed = (place / "cohort.csv").exists()
                 settings = {
                     "model": validation.model.identity(length=False),  # more epochs may be wanted by now
-                    "splits": repr(chosen),
+                    "splits": splits_text(chosen),
                     "seed": seed,
                     "outcome": study.outcome.to_json(),
                     "recipe": repr(study.recipe).replace(", version=1)", ")"),  # as mri3d up to 0.2 wrote it

@@ -14,7 +14,7 @@ import yaml
 from mri3d.cohort.cohort import Cohort
 from mri3d.csv_files import csv_cells
 from mri3d.errors import UserError
-from mri3d.evaluation.splits import Fold, fold_texts
+from mri3d.evaluation.folds import Fold, fold_texts
 from mri3d.files import as_utf8, write_bytes, write_json, write_text
 from mri3d.temporaries import sweep
 from mri3d.texts import list_text

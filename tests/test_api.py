@@ -11,6 +11,7 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 import mri3d
 from mri3d import All, Holdout, KFold, Nested, Study, UserError, compare, evaluate, fit, models
+from mri3d.evaluation.folds import Sample
 from tests.studies import SHAPE, age_study, ages_of, class_study, cnn, planted, write_heads
 
 RIDGE = models.Ridge(num_components=0.9, inner_folds=2)
@@ -123,7 +124,7 @@ def test_a_measure_is_evaluated_and_corrected(ages):
 @pytest.mark.parametrize("debias", [False, True])
 def test_poisoned_labels_of_test_rows_change_nothing_that_is_learnt(debias, ages):
     """The other ways to leak: the standardisation of a measure, and the line."""
-    (fold,) = Holdout().split(ages.outcome, ages.targets, ages.groups, seed=0)
+    (fold,) = Holdout().split(Sample(ages.outcome, ages.targets, ages.groups), seed=0)
     learnt = []
     for poison in (0.0, 1.5):  # less than what lies between two neighbours, so that the split stays
         values = ages_of(24)

@@ -11,7 +11,7 @@ import yaml
 from mri3d.cohort.cohort import Cohort, Session
 from mri3d.cohort.table import Table
 from mri3d.errors import UserError
-from mri3d.evaluation.splits import Fold
+from mri3d.evaluation.folds import Fold
 from mri3d.models import Logistic
 from mri3d.run_folder import claim, renew
 from mri3d.temporaries import _machine

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mri3d import Study, UserError, evaluate, models
+from mri3d.evaluation.folds import Sample
 from mri3d.evaluation.splits import Holdout
 from mri3d.outcome import Classes, Measure
 from tests.studies import planted
@@ -230,7 +231,7 @@ def test_copies_may_share_a_group_and_nothing_else():
 def test_groups_that_leave_a_class_on_no_side_are_told_by_the_split():
     study = arrays(groups=[0, 1, 0, 2, 0, 3, 0, 4])  # all controls are one family
     with pytest.raises(UserError, match=r"class 'control' has 4 sessions in 1 group: fewer than the 3 that") as error:
-        Holdout().split(study.outcome, study.targets, study.groups, seed=0)
+        Holdout().split(Sample(study.outcome, study.targets, study.groups), seed=0)
     library, command_line = refused(error)
     assert library.endswith("or leave it out (unlabelled).")
     assert command_line.endswith("or leave it out (data.unlabelled).")

@@ -7,6 +7,7 @@ import pytest
 
 from mri3d import Recipe, Study, UserError
 from mri3d.cohort.table import Table
+from mri3d.evaluation.folds import Sample
 from mri3d.evaluation.splits import KFold
 from mri3d.outcome import Classes, Measure
 from tests.scans.phantom import write_scan
@@ -72,7 +73,7 @@ def test_an_id_may_be_made_of_several_columns(tmp_path):
     header, first, *_ = study.cohort.to_csv().splitlines()
     assert header.startswith("subject,participant,scan,label,")
     assert first.startswith("p0_1,p0,")
-    for fold in KFold(folds=3, validation=0.0).split(study.outcome, study.targets, study.groups, seed=0):
+    for fold in KFold(folds=3, validation=0.0).split(Sample(study.outcome, study.targets, study.groups), seed=0):
         assert not set(study.groups[fold.train_rows]) & set(study.groups[fold.test_rows])
 
 

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ import mri3d
 from mri3d.cli.names import check_offered_names
 from mri3d.cli.places import PLACES, check_targets, is_dotted, moved
 from mri3d.cli.signatures import read_signature
-from mri3d.errors import UserError, did_you_mean
+from mri3d.errors import UserError, did_you_mean, option
 from mri3d.plan import build, complete
+from mri3d.texts import as_list
 
 if TYPE_CHECKING:
     from mri3d.cohort.cohort import CohortSource
@@ -60,17 +61,25 @@ class StudyParts:
         source: Where the cohort comes from.
         recipe: How a scan becomes a volume.
         task: What kind of outcome is predicted.
+        kept_for: Column of the table that is kept because an option names it, to that option.
     """
 
     source: "CohortSource"
     recipe: "Recipe"
     task: str
+    kept_for: Mapping[str, str] = field(default_factory=dict)
 
     def read(self) -> "Study":
         """Read and audit the study."""
         from mri3d.study import Study
 
-        return Study.read(self.source, self.recipe, task=self.task)
+        try:
+            return Study.read(self.source, self.recipe, task=self.task)
+        except UserError as error:
+            for name, asked in self.kept_for.items():
+                if error.text.startswith(f"column {name!r} is not in"):
+                    raise UserError(error.text.replace(option("data.covariates"), option(asked))) from error
+            raise
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,8 @@ def make_parts(configuration: Mapping[str, Any], *, trusted: Collection[str] = (
     """
     checked = check(configuration, GROUPS, trusted=trusted, source=source)
     elsewhere = {"model.trainer": build(checked["trainer"], "trainer")}
-    study = study_parts(checked)
+    kept_for = _keep_columns(checked)
+    study = replace(study_parts(checked), kept_for=kept_for)
     model, splits = (build(checked[group], group, elsewhere=elsewhere) for group in ("model", "evaluation"))
     return Parts(checked, study, model, splits)
 
@@ -223,6 +233,19 @@ def import_from_here() -> None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # last: it must not replace what is installed
+
+
+def _keep_columns(checked: dict[str, Any]) -> dict[str, str]:
+    """Let the study keep the columns that the evaluation goes by; return them, each with the option that names it."""
+    data, evaluation = checked["data"], checked["evaluation"]
+    named = {str(name): "evaluation.balance" for name in as_list(evaluation.get("balance") or ())}
+    named |= {str(evaluation["column"]): "evaluation.column"} if "column" in evaluation else {}
+    if "covariates" not in data:
+        return {}
+    kept = as_list(data["covariates"])
+    added = {name: asked for name, asked in named.items() if name not in (*map(str, kept), "site" * bool(data["site"]))}
+    data["covariates"] = [*kept, *added]
+    return added
 
 
 def _each_once(values: dict[str, Any], whose: str) -> dict[str, Any]:

@@ -55,6 +55,7 @@ PLACES: Mapping[str, Place] = {
     "evaluation": Place(
         (
             *(f"mri3d.evaluation.splits.{name}" for name in ("Holdout", "KFold", "All")),
+            *(f"mri3d.evaluation.given_splits.{name}" for name in ("LeaveSiteOut", "Column")),
             "mri3d.evaluation.nested.Nested",
         )
     ),

@@ -24,12 +24,14 @@ class Argument:
         default: As one types it; None where it must be given.
         kind: Its type in words; empty where that would be long.
         meaning: Of its docstring.
+        by_name: Whether it is given by name only, as the fields of a `kw_only` dataclass are; these come last.
     """
 
     name: str
     default: str | None
     kind: str = ""
     meaning: str = ""
+    by_name: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def _signature(node: Definition, module: Module) -> Signature | None:
         text = ast.get_docstring(node) or ""
         return Signature(_summary(text), tuple(_of_function(node, module, _meanings(text)).values()))
     if isinstance(node, ast.ClassDef):
-        return Signature(_summary(ast.get_docstring(node) or ""), tuple(_of_class(node, module).values()))
+        ordered = sorted(_of_class(node, module).values(), key=lambda argument: argument.by_name)
+        return Signature(_summary(ast.get_docstring(node) or ""), tuple(ordered))
     base = find_expression(node.args[0], module) if node.args else None
     inner = _signature(*base) if base else None
     if inner is None:
@@ -90,15 +93,19 @@ def _of_class(node: ast.ClassDef, module: Module) -> dict[str, Argument]:
         if (found := find_expression(base, module)) and isinstance(found[0], ast.ClassDef):
             inherited |= _of_class(found[0], found[1])
     meanings = _meanings(ast.get_docstring(node) or "")
-    if any(_called(decorator) == "dataclass" for decorator in node.decorator_list):
-        return inherited | _of_fields(node, module, meanings)
+    if decorator := next((each for each in node.decorator_list if _called(each) == "dataclass"), None):
+        options = {keyword.arg: keyword.value for keyword in getattr(decorator, "keywords", [])}
+        by_name = ast.unparse(options.get("kw_only", ast.Constant(False))) == "True"
+        return inherited | _of_fields(node, module, meanings, by_name=by_name)
     for method in node.body:
         if isinstance(method, ast.FunctionDef) and method.name == "__init__":
             return _of_function(method, module, meanings | _meanings(ast.get_docstring(method) or ""))
     return inherited
 
 
-def _of_fields(node: ast.ClassDef, module: Module, meanings: Mapping[str, str]) -> dict[str, Argument]:
+def _of_fields(
+    node: ast.ClassDef, module: Module, meanings: Mapping[str, str], *, by_name: bool
+) -> dict[str, Argument]:
     """Read the fields of a dataclass of its own."""
     found = {}
     for field in node.body:
@@ -115,7 +122,7 @@ def _of_fields(node: ast.ClassDef, module: Module, meanings: Mapping[str, str]) 
             default = options.get("default", factory and empty.get(dotted(factory), factory))
         if not set_inside:
             text = None if default is None else _default(default, module)
-            found[name] = Argument(name, text, _words(field.annotation, module), meanings.get(name, ""))
+            found[name] = Argument(name, text, _words(field.annotation, module), meanings.get(name, ""), by_name)
     return found
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from mri3d.cohort.people import count_sessions, session_word
 from mri3d.errors import UserError, option
+from mri3d.evaluation.folds import Fold, Sample
 from mri3d.evaluation.results import FoldResult, Results
-from mri3d.evaluation.splits import Fold, Splits
+from mri3d.evaluation.splits import Splits
 from mri3d.files import digest_json
 from mri3d.models.model import Model, TrainingSet
 from mri3d.outcome import score_text
@@ -60,7 +61,7 @@ class CrossValidation:
         if not 0 <= seed < 2**31:
             raise UserError(f"{option('seed', seed)} is no seed. Give a whole number from 0 to {2**31 - 1}.")
         prototype = splits.tuned(model)
-        folds = splits.split(study.outcome, study.targets, study.groups, seed=seed)
+        folds = splits.split(Sample.of(study), seed=seed)
         trainings = [
             TrainingSet(
                 volumes=study.volumes,
@@ -144,7 +145,8 @@ class CrossValidation:
         return outcome.activate(none, outcome.scaling(self.study.targets))
 
     def _summary(self, result: FoldResult) -> str:
-        where = f"fold {result.fold.number} ({result.fold.number + 1} of {len(self.folds)})"
+        number, name = result.fold.number, result.fold.name
+        where = f"fold {number} ({number + 1} of {len(self.folds)}{f', {name}' if name else ''})"
         if not result.scores:
             return f"trained on all {session_word(self.study.cohort)}s after {result.seconds:.0f} s"
         named = [f"{name} {score_text(value)}" for name, value in result.scores.items() if value is not None][:3]

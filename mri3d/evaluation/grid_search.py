@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from mri3d.errors import UserError, option
+from mri3d.evaluation.folds import Sample
 from mri3d.evaluation.splits import KFold
 from mri3d.evaluation.variants import variant
 from mri3d.files import digest_json, write_json
@@ -181,7 +182,9 @@ class GridSearch:
     def _inner(self, training: TrainingSet) -> list[tuple[TrainingSet, np.ndarray]]:
         """Return what is learnt from and the held-out rows of each inner fold."""
         rows = training.rows
-        folds = self.inner.split(training.outcome, training.targets[rows], training.groups[rows], seed=training.seed)
+        folds = self.inner.split(
+            Sample(training.outcome, training.targets[rows], training.groups[rows]), seed=training.seed
+        )
         for fold in folds:
             if lacking := training.outcome.lacking(training.targets[rows[fold.test_rows]]):
                 raise UserError(

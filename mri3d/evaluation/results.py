@@ -11,7 +11,7 @@ import pandas as pd
 
 from mri3d.cohort.people import count_sessions
 from mri3d.errors import UserError
-from mri3d.evaluation.splits import Fold
+from mri3d.evaluation.folds import Fold
 from mri3d.models.member import Member, member_of
 from mri3d.models.model import Model, Search, Setting
 from mri3d.models.trained import TrainedModel
@@ -222,9 +222,10 @@ class Results:
 
         Returns:
             `test` (each score with its interval, null until it is computed; empty without a test), `folds` (each with
-            `fold`, `repeat`, `num_train`, `num_validation`, `num_test`, `epochs`, `seconds`, what was `chosen` and its
-            `scores`), `chosen` (parameter to value, as text, to how many folds chose it), `outcome`, what that has
-            beside task and name once more (of classes `classes`, as in the first version), and the arguments.
+            `fold`, `repeat`, `name` where it has one, `num_train`, `num_validation`, `num_test`, `epochs`, `seconds`,
+            what was `chosen` and its `scores`), `chosen` (parameter to value, as text, to how many folds chose it),
+            `outcome`, what that has beside task and name once more (of classes `classes`, as in the first version), and
+            the arguments.
         """
         outcome = self.study.outcome.to_json()
         return {
@@ -233,6 +234,7 @@ class Results:
                 {
                     "fold": result.fold.number,
                     "repeat": result.fold.repeat,
+                    **({"name": result.fold.name} if result.fold.name else {}),
                     "num_train": len(result.fold.train_rows),
                     "num_validation": len(result.fold.validation_rows),
                     "num_test": len(result.fold.test_rows),

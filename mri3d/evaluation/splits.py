@@ -1,51 +1,38 @@
-"""Which sessions train, which validate and which test: stratified by outcome, and no group on two sides."""
+"""Ways to deal sessions into folds: stratified by outcome, and no group on two sides."""
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
+from mri3d.evaluation.folds import Fold, Sample, check_fold
 from mri3d.evaluation.partition import Strata, partition
+from mri3d.evaluation.recorded_folds import recorded_tests
 from mri3d.models.model import Model
-from mri3d.outcome import Outcome
-
-log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Fold:
-    """Disjoint rows of a cohort that together cover it.
-
-    Attributes:
-        number: 0, 1, ... running on over the repeats, so that it alone names the fold.
-        repeat: Which shuffle of the cohort the fold belongs to, from 0.
-        train_rows: Sorted rows, int64; never empty, and every class is among them.
-        validation_rows: Sorted rows, int64; empty when no validation was asked for.
-        test_rows: Sorted rows, int64.
-    """
-
-    number: int
-    repeat: int
-    train_rows: np.ndarray
-    validation_rows: np.ndarray
-    test_rows: np.ndarray
+def splits_text(splits: Any) -> str:  # noqa: ANN401 (any way to split)
+    """Write how sessions are split, as folders of earlier versions have it: what is newer stands there if it is set."""
+    if not is_dataclass(splits):
+        return repr(splits)
+    told = {field.name: getattr(splits, field.name) for field in fields(splits)}
+    shown = [field.name for field in fields(splits) if not field.kw_only or told[field.name] != field.default]
+    return f"{type(splits).__name__}({', '.join(f'{name}={told[name]!r}' for name in shown)})"
 
 
 class Splits(Protocol):
     """Who trains and who is tested."""
 
-    def split(self, outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, seed: int) -> list[Fold]:
+    def split(self, sample: Sample, *, seed: int) -> list[Fold]:
         """Deal the rows into folds.
 
         Args:
-            outcome: What is predicted; it says what every part should hold alike.
-            targets: Truth of each row [N].
-            groups: Who must stay together [N], any sortable type; a value of its own for a session that stands alone.
-            seed: The split is a function of it, the targets and the groups, whatever the order of the rows.
+            sample: Who is to be split.
+            seed: The split is a function of it and of the sample, whatever the order of the rows.
 
         Raises:
             UserError: There are too few groups to be on every side.
@@ -63,7 +50,8 @@ class All:
         validation: Share of the rows that only steer training (early stopping); 0 for none.
 
     >>> from mri3d.outcome import Classes
-    >>> folds = All(validation=0.25).split(Classes(("a", "b")), np.arange(8) % 2, np.arange(8), seed=0)
+    >>> sample = Sample(Classes(("a", "b")), np.arange(8) % 2, np.arange(8))
+    >>> folds = All(validation=0.25).split(sample, seed=0)
     >>> len(folds[0].train_rows), len(folds[0].validation_rows), len(folds[0].test_rows)
     (6, 2, 0)
     """
@@ -72,15 +60,14 @@ class All:
 
     def __post_init__(self) -> None:
         check_fields(self, "evaluation")
-        _check_share("validation", self.validation, least=0.0)
+        check_share("validation", self.validation, least=0.0)
 
-    def split(self, outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, seed: int) -> list[Fold]:
+    def split(self, sample: Sample, *, seed: int) -> list[Fold]:
         """Split into training and validation rows; arguments and errors as for `Splits.split`."""
         needed = 2 if self.validation else 1
-        codes = outcome.strata(targets, groups, needed=needed, reason="training with a share for validation needs")
-        strata = Strata.of(codes, groups, outcome)
-        fold = _fold(0, 0, np.zeros(len(strata.counts), dtype=bool), strata, self.validation, seed)
-        _check_fold(fold, targets, outcome, groups)
+        strata = Strata.of(sample, needed=needed, reason="training with a share for validation needs")
+        fold = dealt_fold(0, 0, np.zeros(len(sample.targets), dtype=bool), strata, self.validation, seed)
+        check_fold(fold, sample)
         return [fold]
 
     def tuned(self, model: Model) -> Model:
@@ -88,8 +75,25 @@ class All:
         return model
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Dealt:
+    """What ways to deal sessions out have in common.
+
+    Attributes:
+        balance: Columns that the sides of a split should hold alike, beside the outcome, such as `[age, sex]`.
+        splits: Folder of another run, whose test sets are taken, so that several models are judged on the same.
+    """
+
+    balance: str | Sequence[str] = ()
+    splits: str | Path | None = None
+
+    def tuned(self, model: Model) -> Model:
+        """Return the model as it is: nothing is chosen."""
+        return model
+
+
 @dataclass(frozen=True)
-class Holdout:
+class Holdout(_Dealt):
     """One test set, never seen in training.
 
     Attributes:
@@ -97,7 +101,8 @@ class Holdout:
         validation: Share of the others that only steer training (early stopping); 0 for none.
 
     >>> from mri3d.outcome import Classes
-    >>> (fold,) = Holdout(test=0.25).split(Classes(("a", "b")), np.arange(20) % 2, np.arange(20), seed=0)
+    >>> sample = Sample(Classes(("a", "b")), np.arange(20) % 2, np.arange(20))
+    >>> (fold,) = Holdout(test=0.25).split(sample, seed=0)
     >>> len(fold.train_rows), len(fold.validation_rows), len(fold.test_rows)
     (12, 3, 5)
     """
@@ -107,26 +112,31 @@ class Holdout:
 
     def __post_init__(self) -> None:
         check_fields(self, "evaluation")
-        _check_share("test", self.test, least=np.nextafter(0.0, 1.0))
-        _check_share("validation", self.validation, least=0.0)
+        check_share("test", self.test, least=np.nextafter(0.0, 1.0))
+        check_share("validation", self.validation, least=0.0)
 
-    def split(self, outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, seed: int) -> list[Fold]:
+    def split(self, sample: Sample, *, seed: int) -> list[Fold]:
         """Split once; arguments and errors as for `Splits.split`."""
         needed = 3 if self.validation else 2
-        codes = outcome.strata(targets, groups, needed=needed, reason="a hold-out with its parts needs")
-        strata, shares = Strata.of(codes, groups, outcome), np.array([1 - self.test, self.test])
-        part_of_group = partition(strata.counts, shares, np.random.default_rng([seed, 0]), every=strata.every)
-        fold = _fold(0, 0, part_of_group == 1, strata, self.validation, seed)
-        _check_fold(fold, targets, outcome, groups)
+        strata = Strata.of(sample, self.balance, needed=needed, reason="a hold-out with its parts needs")
+        if self.splits is None:
+            shares, random = np.array([1 - self.test, self.test]), np.random.default_rng([seed, 0])
+            in_test = (partition(strata, shares, random) == 1)[strata.group_of_row]
+        else:
+            tests = recorded_tests(Path(self.splits), sample)
+            if len(tests) > 1:
+                raise UserError(
+                    f"{option('evaluation.splits', self.splits)} has {len(tests)} test sets, and a hold-out has one. "
+                    "Evaluate by kfold."
+                )
+            ((_, in_test),) = tests
+        fold = dealt_fold(0, 0, in_test, strata, self.validation, seed)
+        check_fold(fold, sample)
         return [fold]
-
-    def tuned(self, model: Model) -> Model:
-        """Return the model as it is: nothing is chosen."""
-        return model
 
 
 @dataclass(frozen=True)
-class KFold:
+class KFold(_Dealt):
     """Every subject is tested once, or once for each repeat.
 
     Attributes:
@@ -136,7 +146,7 @@ class KFold:
 
     >>> from mri3d.outcome import Measure
     >>> ages, families = np.linspace(20, 80, 12), np.arange(12) // 2
-    >>> folds = KFold(folds=3, validation=0).split(Measure("age"), ages, families, seed=0)
+    >>> folds = KFold(folds=3, validation=0).split(Sample(Measure("age"), ages, families), seed=0)
     >>> [(len(fold.train_rows), len(fold.test_rows)) for fold in folds]
     [(8, 4), (8, 4), (8, 4)]
     """
@@ -149,68 +159,81 @@ class KFold:
         check_fields(self, "evaluation")
         _check_count("folds", self.folds, least=2)
         _check_count("repeats", self.repeats, least=1)
-        _check_share("validation", self.validation, least=0.0)
+        check_share("validation", self.validation, least=0.0)
 
-    def split(self, outcome: Outcome, targets: np.ndarray, groups: np.ndarray, *, seed: int) -> list[Fold]:
+    def split(self, sample: Sample, *, seed: int) -> list[Fold]:
         """Split `folds` times `repeats` times; arguments and errors as for `Splits.split`."""
-        codes = outcome.strata(
-            targets,
-            groups,
-            needed=max(self.folds, 3 if self.validation else 2),
+        recorded = None if self.splits is None else recorded_tests(Path(self.splits), sample)
+        if recorded is not None and len(recorded) == 1:
+            raise UserError(
+                f"{option('evaluation.splits', self.splits)} has one test set, and k-fold evaluation several. Evaluate "
+                "by holdout."
+            )
+        strata = Strata.of(
+            sample,
+            self.balance,
+            needed=(3 if self.validation else 2) if recorded else max(self.folds, 3 if self.validation else 2),
             reason=f"{option('evaluation.folds', self.folds)} needs",
             remedy="Ask for fewer folds. " if self.folds > 3 else "",
         )
-        strata, folds = Strata.of(codes, groups, outcome), []
-        for repeat in range(self.repeats):
-            shares = np.full(self.folds, 1 / self.folds)
-            random = np.random.default_rng([seed, repeat])
-            part_of_group = partition(strata.counts, shares, random, every=strata.every)
-            for part in range(self.folds):
-                number = repeat * self.folds + part
-                folds.append(_fold(number, repeat, part_of_group == part, strata, self.validation, seed))
-                _check_fold(folds[-1], targets, outcome, groups)
+        tests = self._tests(strata, seed) if recorded is None else recorded
+        folds = []
+        for number, (repeat, in_test) in enumerate(tests):
+            folds.append(dealt_fold(number, repeat, in_test, strata, self.validation, seed))
+            check_fold(folds[-1], sample)
         return folds
 
-    def tuned(self, model: Model) -> Model:
-        """Return the model as it is: nothing is chosen."""
-        return model
+    def _tests(self, strata: Strata, seed: int) -> list[tuple[int, np.ndarray]]:
+        """Deal the groups anew for each repeat: repeat and tested rows, bool [N], of each fold."""
+        tests, shares = [], np.full(self.folds, 1 / self.folds)
+        for repeat in range(self.repeats):
+            part_of_group = partition(strata, shares, np.random.default_rng([seed, repeat]))
+            tests += [(repeat, (part_of_group == part)[strata.group_of_row]) for part in range(self.folds)]
+        return tests
 
 
-def fold_texts(folds: Sequence[Fold], num_subjects: int) -> list[str]:
-    """Write for each row where it stands, for the column `fold` of cohort.csv.
+def dealt_fold(
+    number: int,
+    repeat: int,
+    in_test: np.ndarray,
+    strata: Strata,
+    validation: float,
+    seed: int,
+    *,
+    apart: np.ndarray | None = None,
+    name: str = "",
+) -> Fold:
+    """Take the validation groups from those outside the test set.
 
-    Returns:
-        With one fold "train", "validation" or "test"; with several the numbers of the folds that test the row.
-
-    >>> rows = np.array([[0, 1], [2, 3]])
-    >>> halves = [Fold(0, 0, rows[0], rows[0][:0], rows[1]), Fold(1, 0, rows[1], rows[1][:0], rows[0])]
-    >>> fold_texts(halves, 4)
-    ['1', '1', '0', '0']
+    Args:
+        number: Of the fold.
+        repeat: It belongs to.
+        in_test: Which rows are tested, bool [N].
+        strata: What both sides should hold alike.
+        validation: Share of the rows outside the test set; 0 for none.
+        seed: The choice is a function of it, the repeat and the number.
+        apart: Rows that take no part in the fold, bool [N]; none unless given.
+        name: What sets the test set apart.
     """
-    texts: list[list[str]] = [[] for _ in range(num_subjects)]
-    for fold in folds:
-        sides = {"train": fold.train_rows, "validation": fold.validation_rows, "test": fold.test_rows}
-        for side, rows in sides.items():
-            if len(folds) == 1 or side == "test":
-                for row in rows:
-                    texts[row].append(side if len(folds) == 1 else str(fold.number))
-    return [" ".join(text) for text in texts]
-
-
-def _fold(number: int, repeat: int, in_test: np.ndarray, strata: Strata, validation: float, seed: int) -> Fold:
-    """Take the validation groups from those outside the test set, and turn groups into rows."""
-    in_validation = np.zeros_like(in_test)
+    used = np.zeros(len(strata.counts), dtype=bool)
+    used[strata.group_of_row[in_test if apart is None else in_test | apart]] = True
+    in_validation = np.zeros_like(used)
     if validation:
-        outside = np.flatnonzero(~in_test)
+        outside = np.flatnonzero(~used)
         random = np.random.default_rng([seed, repeat, number])
         shares = np.array([1 - validation, validation])
-        in_validation[outside] = partition(strata.counts[outside], shares, random, every=strata.every) == 1
-    in_train = ~in_test & ~in_validation
-    train, held_out, test = (np.flatnonzero(side[strata.group_of_row]) for side in (in_train, in_validation, in_test))
-    return Fold(number, repeat, train, held_out, test)
+        in_validation[outside] = partition(strata.among(outside), shares, random) == 1
+    in_train = ~used & ~in_validation
+    train, held_out = (np.flatnonzero(side[strata.group_of_row]) for side in (in_train, in_validation))
+    return Fold(number, repeat, train, held_out, np.flatnonzero(in_test), name)
 
 
-def _check_share(name: str, value: float, *, least: float) -> None:
+def check_share(name: str, value: float, *, least: float) -> None:
+    """Refuse what is no share of the subjects.
+
+    Raises:
+        UserError: It names the argument.
+    """
     if not least <= value < 1:
         allowed = "between 0 and 1" if least > 0 else "at least 0 and below 1"
         where = option(f"evaluation.{name}", value)
@@ -220,21 +243,3 @@ def _check_share(name: str, value: float, *, least: float) -> None:
 def _check_count(name: str, value: int, *, least: int) -> None:
     if value < least:
         raise UserError(f"{option(f'evaluation.{name}', value)}: give a whole number of at least {least}.")
-
-
-def _check_fold(fold: Fold, targets: np.ndarray, outcome: Outcome, groups: np.ndarray) -> None:
-    """Refuse a fold that trains without a class; warn of one that validates or tests without."""
-    sides = {"training": fold.train_rows, "validation": fold.validation_rows, "test": fold.test_rows}
-    for side, rows in sides.items():
-        lacking = outcome.lacking(targets[rows]) if len(rows) else ""
-        if not lacking:
-            continue
-        where = f"the {side} set of fold {fold.number} has {lacking}"
-        if side == "training":
-            if len(np.unique(groups)) == len(groups):
-                raise UserError(f"{where}: too few sessions differ. Predict something else, or add sessions.")
-            raise UserError(
-                f"{where}, because the groups are too large to share out. Use smaller groups ({option('data.group')}), "
-                "a smaller share for test or validation, or more folds."
-            )
-        log.warning("%s: some of its scores cannot be computed", where)

@@ -87,7 +87,7 @@ def score_table(metrics: Mapping[str, Any]) -> Html:
     means = [*(mean_and_sd(_of_folds(folds, name)) for name in pooled), *[""] * len(sizes)]
     rows = [[*row, mean] for row, mean in zip(rows, means, strict=True)]
     header.append("Mean ± SD")
-    names, cells = [f"Fold {fold['fold']}" for fold in folds], []
+    names, cells = [_fold_title(fold) for fold in folds], []
     for fold in folds:
         scores = [number(fold["scores"][name], decimals=decimals[name]) for name in pooled]
         cells.append(scores + [_size(key, fold[key]) for key in sizes])
@@ -97,6 +97,10 @@ def score_table(metrics: Mapping[str, Any]) -> Html:
     titles = [row[0] for row in rows]
     each = table(["", *titles], [[name, *row] for name, row in zip(names, cells, strict=True)], css="numbers folds")
     return element("div", table(header, rows, css="numbers"), details(f"Each of {len(folds)} folds", each))
+
+
+def _fold_title(fold: Mapping[str, Any]) -> str:
+    return f"Fold {fold['fold']}" + (f", {fold['name']}" if "name" in fold else "")
 
 
 def _of_folds(folds: Sequence[Mapping[str, Any]], name: str) -> list[float | None]:

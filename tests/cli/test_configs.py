@@ -34,6 +34,7 @@ NETWORKS = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if "\nne
 NEEDED = {
     "data/table": ["data.root=/study", "data.table=subjects.csv"],
     "data/bids": ["data.root=/study", "data.label=group"],
+    "evaluation/column": ["evaluation.column=split"],
 }
 
 

@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from mri3d import models
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import CrossValidation
+from mri3d.evaluation.folds import Sample
 from mri3d.evaluation.nested import Nested
 from mri3d.evaluation.splits import KFold
 from mri3d.study import Study
@@ -111,7 +112,7 @@ def test_each_fold_takes_the_setting_with_the_best_mean_inner_score(which, reque
     results = validation.run()
     for training, result in zip(validation.trainings, results.folds, strict=True):
         targets, groups = training.targets[training.train_rows], training.groups[training.train_rows]
-        inner = KFold(folds=4, validation=0.0).split(study.outcome, targets, groups, seed=training.seed)
+        inner = KFold(folds=4, validation=0.0).split(Sample(study.outcome, targets, groups), seed=training.seed)
         expected = np.zeros((3, 4))
         for (number, setting), (k, fold) in ((s, f) for s in enumerate(SETTINGS) for f in enumerate(inner)):
             train, held_out = training.train_rows[fold.train_rows], training.train_rows[fold.test_rows]

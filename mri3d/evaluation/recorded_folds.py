@@ -1,0 +1,83 @@
+"""The test sets of another run, read from its `cohort.csv`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mri3d.csv_files import csv_cells
+from mri3d.errors import UserError, option
+from mri3d.evaluation.folds import Sample
+from mri3d.texts import list_text, number_text
+
+MAX_BYTES = 1 << 28
+"""Of a `cohort.csv`; a million sessions take no more."""
+
+
+def recorded_tests(folder: Path, sample: Sample) -> list[tuple[int, np.ndarray]]:
+    """Read which sessions each fold of a run tested.
+
+    Args:
+        folder: Of the run.
+        sample: Who is to be split now: the same sessions.
+
+    Returns:
+        Repeat and tested rows, bool [N], of each fold in order.
+
+    Raises:
+        UserError: The folder is no run, or one of other sessions, or nobody was tested in it; or sessions that must
+            stay together now were on two sides then.
+    """
+    whose = option("evaluation.splits", str(folder))
+    found = _folds_of_sessions(folder, whose)
+    ours, theirs = set(sample.ids), set(found)
+    for lacking, told in ((ours - theirs, "did not take part in it"), (theirs - ours, "take no part now")):
+        if lacking:
+            named = list_text(sorted(lacking), ", ")
+            raise UserError(
+                f"{whose} is a run on other sessions: {number_text(len(lacking), 'session')} {told} ({named}). "
+                "Give a run on the same cohort, or leave it out."
+            )
+    texts = [found[id] for id in sample.ids]
+    if not set(texts) - {"train", "validation"}:
+        raise UserError(f"{whose} is a run that tested nobody. Give one that was evaluated with a test.")
+    tested = [[0] if text == "test" else [int(each) for each in text.split() if each.isdigit()] for text in texts]
+    num_folds = max(number for numbers in tested for number in numbers) + 1
+    in_test = np.zeros((num_folds, len(texts)), dtype=bool)
+    for row, numbers in enumerate(tested):
+        in_test[numbers, row] = True
+    repeats = [0] * num_folds
+    for number in range(1, num_folds):  # a new repeat begins where a session is tested again
+        first = repeats.index(repeats[number - 1])
+        again = (in_test[first:number].any(axis=0) & in_test[number]).any()
+        repeats[number] = repeats[number - 1] + int(again)
+    for number, rows in enumerate(in_test):
+        if not rows.any():
+            raise UserError(f"{whose} is damaged: nobody was tested in fold {number} of its cohort.csv.")
+        _check_together(rows, sample, whose)
+    return list(zip(repeats, in_test, strict=True))
+
+
+def _folds_of_sessions(folder: Path, whose: str) -> Mapping[str, str]:
+    """Read the column `fold` of a run's `cohort.csv`, of those who took part."""
+    path = folder / "cohort.csv"
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES >> 20} MiB")
+        rows = list(csv_cells(path.read_text()))
+        return {row["subject"]: row["fold"] for row in rows if row["fold"]}
+    except OSError as error:
+        raise UserError(f"{whose} is no run: its cohort.csv cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{whose} is damaged: its cohort.csv is not as it was written ({error}).") from error
+
+
+def _check_together(in_test: np.ndarray, sample: Sample, whose: str) -> None:
+    """Refuse a test set that holds a part of a group only."""
+    split = np.intersect1d(sample.groups[in_test], sample.groups[~in_test])
+    if len(split):
+        mates = [id for id, group in zip(sample.ids, sample.groups, strict=True) if group == split[0]]
+        raise UserError(
+            f"{whose} tested some of {list_text(mates, ', ')} and trained on others, who must stay together now. Give "
+            "a run with the same groups, or leave it out."
+        )
