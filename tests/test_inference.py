@@ -27,7 +27,7 @@ def write_model(folder, *, outcome=CLASSES, seed=0, line=None, reference=(-1.0, 
     torch.manual_seed(seed)
     model = CNN()
     model.network_ = SFCN((16, 16, 16), 1, channels=[2, 2]).eval()
-    model.outcome_, model.scaling_, model.line_ = outcome, None, line
+    model.outcome_, model.scaling_, model.line_, model.temperature_ = outcome, None, line, None
     if outcome == AGE:
         model.scaling_ = np.array([[15.0, 50.0]])
     model.arguments_ = {

@@ -220,6 +220,7 @@ def trained(tmp_path):
         "batch_size": 2,
         "scaling": None,
         "line": None,
+        "temperature": {"temperature": 2.0, "log_odds": [-0.5]},
     }
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     write_model(tmp_path / "model", Contents("cnn", arguments, tensors, card(mri3d="9.9")))
@@ -233,7 +234,7 @@ def test_loaded_network_gives_the_same_probabilities(trained):
     volumes = np.random.default_rng(2).standard_normal((5, 1, *SHAPE)).astype(np.float32)
     proba = member.model.predict(InMemory(volumes), np.arange(5))
     with torch.no_grad():
-        expected = network(torch.from_numpy(volumes)).double().sigmoid().numpy()[:, 0]
+        expected = (network(torch.from_numpy(volumes)).double() / 2 - 0.5).sigmoid().numpy()[:, 0]
     np.testing.assert_allclose(proba[:, 1], expected, rtol=1e-6)
     np.testing.assert_array_equal(loaded.predict_arrays(volumes), proba)
     assert loaded.recipe == RECIPE

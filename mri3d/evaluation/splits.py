@@ -20,7 +20,7 @@ def splits_text(splits: Any) -> str:  # noqa: ANN401 (any way to split)
     if not is_dataclass(splits):
         return repr(splits)
     told = {field.name: getattr(splits, field.name) for field in fields(splits)}
-    shown = [field.name for field in fields(splits) if not field.kw_only or told[field.name] != field.default]
+    shown = [field.name for field in fields(splits) if not field.kw_only or told[field.name]]
     return f"{type(splits).__name__}({', '.join(f'{name}={told[name]!r}' for name in shown)})"
 
 

@@ -5,6 +5,7 @@ from mri3d.outcome.labels import DEFAULT_TASK, TASKS, check_task, outcome_from_j
 from mri3d.outcome.line import Line, check_debias, correcting_line
 from mri3d.outcome.measure import Measure
 from mri3d.outcome.outcome import SCORE_MEANINGS, SCORE_RANGES, SCORE_TITLES, Example, Outcome, Scores, score_text
+from mri3d.outcome.temperature import Temperature
 from mri3d.outcome.words import Words
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Measure",
     "Outcome",
     "Scores",
+    "Temperature",
     "Words",
     "check_debias",
     "check_task",

@@ -11,6 +11,7 @@ from mri3d.outcome.class_scores import auc, class_scores, count_classes, members
 from mri3d.outcome.class_words import ClassWords
 from mri3d.outcome.outcome import Example, Outcome, Scores
 from mri3d.outcome.platt import fit_sigmoids, sigmoid_proba, softmax_proba
+from mri3d.outcome.temperature import Temperature, fit_temperature
 from mri3d.texts import list_text, number_text
 
 if TYPE_CHECKING:
@@ -101,6 +102,10 @@ class Classes(Outcome):
     def calibrate(self, decisions: np.ndarray, columns: np.ndarray, scaling: np.ndarray | None) -> np.ndarray | None:
         """Fit Platt's sigmoids to held-out decisions, [D, 2]."""
         return fit_sigmoids(decisions, columns)
+
+    def tempered(self, outputs: np.ndarray, targets: np.ndarray, *, learnt: np.ndarray) -> Temperature:
+        """Fit a temperature, and take the classes as frequent as among the rows that were learnt from."""
+        return fit_temperature(outputs, targets, np.bincount(learnt, minlength=len(self.names)) / len(learnt))
 
     def is_usable(self, scaling: np.ndarray | None) -> bool:
         """Return whether every sigmoid rises: one that does not gives everybody the same probability."""

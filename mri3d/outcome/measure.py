@@ -99,6 +99,9 @@ class Measure(Outcome):
         """Return the scaling as it is: decisions are values already."""
         return scaling
 
+    def tempered(self, outputs: np.ndarray, targets: np.ndarray, *, learnt: np.ndarray) -> None:
+        """Return None: outputs are values."""
+
     def is_usable(self, scaling: np.ndarray | None) -> bool:
         """Return True: nothing was fitted."""
         return True

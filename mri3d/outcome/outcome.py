@@ -15,6 +15,7 @@ from mri3d.outcome.words import Words
 
 if TYPE_CHECKING:
     from mri3d.outcome.objectives import Objective
+    from mri3d.outcome.temperature import Temperature
 
 Scores = dict[str, float | None]
 """Name of a score to its value; None where the tested sessions do not define it."""
@@ -184,6 +185,15 @@ class Outcome(Protocol):
 
     def calibrate(self, decisions: np.ndarray, columns: np.ndarray, scaling: np.ndarray | None) -> np.ndarray | None:
         """Return the scaling that turns decisions into predictions, fitted on held-out decisions [N, D]."""
+
+    def tempered(self, outputs: np.ndarray, targets: np.ndarray, *, learnt: np.ndarray) -> "Temperature | None":
+        """Return what turns a network's outputs into honest log odds; None where outputs need none.
+
+        Args:
+            outputs: Of rows that were held out [M, D].
+            targets: Their truth [M].
+            learnt: Truth of the rows that were learnt from, which say how frequent each class is.
+        """
 
     def is_usable(self, scaling: np.ndarray | None) -> bool:
         """Return whether decisions that differ become predictions that differ by a scaling that was fitted."""

@@ -15,7 +15,6 @@ from torch import nn
 from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
 from mri3d.explain.attribution import grad_cam, integrated_gradients
-from mri3d.files import digest_json
 from mri3d.model_folder import Card, Contents, write_model
 from mri3d.models.model import Search, TrainingSet, options_text
 from mri3d.models.network.batches import check_batches
@@ -25,6 +24,7 @@ from mri3d.models.network.callbacks import History, Patience
 from mri3d.models.network.checkpoints import Checkpoint, check_no_requeued, checkpoints_of
 from mri3d.models.network.endings import named_interrupts, named_misuse, named_resumption
 from mri3d.models.network.forward import network_outputs
+from mri3d.models.network.identity import checkpoint_identity, former_identity
 from mri3d.models.network.learner import Learner, OptimizerMaker, adamw, check_optimizer
 from mri3d.models.network.loading import load_network
 from mri3d.models.network.repeatable import repeatable
@@ -40,7 +40,7 @@ from mri3d.models.network.trainer import (
 )
 from mri3d.nets.sfcn import SFCN
 from mri3d.nets.summary import summarize
-from mri3d.outcome import Line, check_debias, correcting_line
+from mri3d.outcome import Line, Temperature, check_debias, correcting_line
 from mri3d.parallel import num_cores
 from mri3d.texts import number_text
 from mri3d.volumes.augmentation import Augmentation
@@ -158,20 +158,22 @@ class CNN:
             objective=outcome.objective(seen, self.scaling_),
             optimizer=self.optimizer,
             seed=training.seed,
-            identity=self._identity(training),
-            former=self._former_identity(training),
+            identity=checkpoint_identity(self.arguments_, self.optimizer, self.augmentation, training),
+            former=former_identity(self.arguments_, training),
         )
         self.history_, self.device_ = self._train(learner, training, summary)
-        self.network_ = network.eval()
+        self.network_, self.temperature_ = network.eval(), None
+        held_out, targets = training.validation_rows, training.targets
+        outputs = self._outputs(training.volumes, held_out)
+        self.temperature_ = outcome.tempered(outputs, targets[held_out], learnt=targets[training.rows])
         if self.debias and not training.inner:  # a choice is made by what the models predict, uncorrected
-            held_out = training.validation_rows
-            self.line_ = correcting_line(outcome, training.targets[held_out], self.predict(training.volumes, held_out))
+            self.line_ = correcting_line(outcome, targets[held_out], self.predict(training.volumes, held_out))
 
     def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Predict rows, see `Model.predict`; several processes share the work and all get all rows."""
-        workers = self._workers() if len(rows) > self.batch_size else 0
-        network = self.network_.to(self.device_)
-        outputs = network_outputs(network, volumes, rows, batch_size=self.batch_size, num_workers=workers)
+        outputs = self._outputs(volumes, rows)
+        if self.temperature_ is not None:
+            outputs = self.temperature_.apply(outputs)
         predictions = self.outcome_.activate(outputs, self.scaling_)
         return predictions if self.line_ is None else self.line_.correct(predictions)
 
@@ -186,6 +188,7 @@ class CNN:
         """Map the evidence in a volume, see `Model.explain`."""
         assert method in self.heatmaps, f"this network has no {method}"
         contrast = self.outcome_.contrast(target, self.scaling_) / (1.0 if self.line_ is None else self.line_.slope)
+        contrast /= 1.0 if self.temperature_ is None else self.temperature_.temperature
         network = self.network_.to(self.device_)
         if method == "integrated_gradients":
             return integrated_gradients(network, volume, baseline=baseline, contrast=contrast)
@@ -214,6 +217,7 @@ class CNN:
         steering = {
             "scaling": None if self.scaling_ is None else self.scaling_.tolist(),
             "line": None if self.line_ is None else asdict(self.line_),
+            "temperature": None if self.temperature_ is None else asdict(self.temperature_),
         }
         write_model(folder, Contents(self.name, self.arguments_ | steering, tensors, card))
 
@@ -231,7 +235,10 @@ class CNN:
         model.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         scaling, line = arguments.get("scaling"), arguments.get("line")  # the first format has neither
         model.outcome_, model.scaling_ = contents.card.outcome, None if scaling is None else np.array(scaling)
-        model.line_ = None if line is None else Line(**line)
+        model.line_, model.temperature_ = None if line is None else Line(**line), None
+        tempered = arguments.get("temperature")  # folders of mri3d up to 0.3 have none
+        if tempered is not None:
+            model.temperature_ = Temperature.from_json(tempered, num_outputs=model.outcome_.num_outputs)
         return model
 
     def _train(
@@ -265,20 +272,11 @@ class CNN:
         trainer.strategy.barrier()  # the first process may remove the folder once it goes on
         return history.epochs, trainer.strategy.root_device
 
-    def _identity(self, training: TrainingSet) -> str:
-        """Hash what a checkpoint must have in common with the fit that goes on from it."""
-        recipe, call = training.volumes.recipe, getattr(self.optimizer, "func", self.optimizer)
-        options = sorted(map(str, getattr(self.optimizer, "keywords", {}).items()))
-        optimizer = [getattr(call, "__module__", ""), getattr(call, "__qualname__", ""), options]
-        return digest_json([self.arguments_, recipe.arguments() if recipe else None, optimizer, str(self.augmentation)])
-
-    def _former_identity(self, training: TrainingSet) -> str:
-        """Hash what mri3d 0.1 did, whose volumes came from scans and had one channel; empty for others."""
-        recipe = training.volumes.recipe
-        if recipe is None or recipe.version > 1 or self.arguments_["num_channels"] > 1:
-            return ""
-        arguments = {name: value for name, value in self.arguments_.items() if name != "num_channels"}
-        return digest_json([arguments, recipe.arguments()])
+    def _outputs(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
+        """Compute what the network gives for rows, float64 [len(rows), D]."""
+        workers = self._workers() if len(rows) > self.batch_size else 0
+        network = self.network_.to(self.device_)
+        return network_outputs(network, volumes, rows, batch_size=self.batch_size, num_workers=workers)
 
     def _workers(self) -> int:
         if self.num_workers is not None:

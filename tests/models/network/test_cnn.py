@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -59,7 +60,8 @@ def test_probabilities_follow_the_order_of_the_rows(fitted):
     np.testing.assert_allclose(proba.sum(axis=1), 1.0, atol=1e-12)
     with torch.no_grad():
         logits = model.network_(torch.from_numpy(made.volumes.volumes[rows]))
-    np.testing.assert_allclose(proba[:, 1], logits.double().sigmoid()[:, 0], atol=1e-6)
+    log_odds = model.temperature_.apply(logits.double().numpy())
+    np.testing.assert_allclose(proba[:, 1], expit(log_odds)[:, 0], atol=1e-6)
     for row, alone in zip(rows, proba, strict=True):
         np.testing.assert_allclose(model.predict(made.volumes, np.array([row]))[0], alone, atol=1e-6)
 
