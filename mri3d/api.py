@@ -8,18 +8,18 @@ from pathlib import Path
 import pandas as pd
 
 from mri3d.arguments import checked
-from mri3d.errors import UserError
+from mri3d.evaluation.comparison import JudgedModel, compare_pairs
 from mri3d.evaluation.crossvalidation import CrossValidation
+from mri3d.evaluation.judging import judge
 from mri3d.evaluation.results import Results
 from mri3d.evaluation.splits import All, KFold, Splits, splits_text
 from mri3d.files import check_folder
 from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together
 from mri3d.models.trained import TrainedModel
-from mri3d.processes import is_first
+from mri3d.processes import first_speaks, is_first
 from mri3d.run_folder import claim, claim_evaluation
 from mri3d.study import Study
-from mri3d.texts import list_text, number_text
 
 
 @checked
@@ -58,6 +58,8 @@ def evaluate(
     with _working_folder(folder) as place, devices_together():
         validation = CrossValidation.of(study, model, chosen, seed=seed, folder=place)
         study.volumes.fill()
+        with first_speaks():
+            _ = validation.leaks  # told before anything is trained
         if is_first():
             cohort = study.cohort_with_outliers
             if folder is not None:
@@ -71,7 +73,7 @@ def evaluate(
                 }
                 claim_evaluation(place, settings, resumed=resumed)
                 claim(place, cohort, validation.folds, None, resumed=resumed)
-        return validation.run()
+        return judge(validation)
 
 
 @checked
@@ -108,17 +110,23 @@ def fit(
 
 
 @checked
-def compare(first: Results, second: Results) -> pd.DataFrame:
-    """Hold two results against each other where the same rows were tested in the same folds.
+def compare(first: Results, second: Results, *others: Results) -> pd.DataFrame:
+    """Hold results against each other where the same rows were tested in the same folds.
 
     Args:
         first: Of one model.
         second: Of another, on the same study and splits.
+        others: Of further models.
 
     Returns:
-        A row for each score that either has: `first`, `second` and `difference`, second less first, over all tests;
-        `mean_difference` and `sd_difference` over the folds. NaN stands for what is not defined, and for what one of
-        them has not: only corrected predictions have scores before correction, `<score>_raw`.
+        A row for each score that either of two has: `first`, `second` and `difference`, second less first, with its 95
+        % interval `low` to `high` and `p`, that the true scores are equal: of the AUC by DeLong's test within folds, of
+        the others by resampling groups, both widened because folds share training rows. `p_folds` is by the corrected
+        t-test over folds, `mean_difference` and `sd_difference` are over the folds. NaN stands for what is not defined,
+        and for what one of them has not: only corrected predictions have scores before correction, `<score>_raw`. The
+        primary p is that of the first score of `Outcome.compared`: `auc`, or `mae`. Of three and more results every two
+        are compared: their numbers, from 1, and the score are the index, and `p_holm` is the primary p adjusted for the
+        number of pairs (Holm 1979).
 
     Raises:
         UserError: Nothing was tested, other sessions were tested, in other folds, or something else was predicted of
@@ -128,43 +136,19 @@ def compare(first: Results, second: Results) -> pd.DataFrame:
     >>> from mri3d import KFold, Study, evaluate, models
     >>> study = Study.from_arrays(np.random.default_rng(0).random((12, 7, 8, 9)), labels=["a", "b"] * 6)
     >>> results = evaluate(study, models.KNN(k=3, num_components=0.9, inner_folds=2), KFold(folds=2))
-    >>> float(compare(results, results).loc["auc", "difference"])
-    0.0
+    >>> compare(results, results).loc["auc", ["difference", "p"]].tolist()
+    [0.0, 1.0]
     """
-    if first.study.outcome != second.study.outcome:
-        raise UserError("the results are of different outcomes, and their scores cannot be compared.")
-    if untested := [name for name, one in (("first", first), ("second", second)) if not len(one.rows)]:
-        raise UserError(
-            f"no session was tested in {' and '.join(untested)}: All trains on every session, and leaves no scores to "
-            "compare. Evaluate both models with a test, as by KFold()."
-        )
-    tests = [
-        dict(zip(zip(one.predictions["subject"], one.predictions["fold"], strict=True), one.targets, strict=True))
-        for one in (first, second)
-    ]
-    if alone := sorted(set(tests[0]) ^ set(tests[1])):
-        told = list_text([f"{subject} (fold {fold})" for subject, fold in alone], ", ", most=3)
-        raise UserError(
-            f"the results are not of the same tests: {len(alone)} are in one of them only ({told}). Evaluate both "
-            "models on one study with the same splits and seed."
-        )
-    if other := sorted({subject for subject, fold in tests[0] if tests[0][subject, fold] != tests[1][subject, fold]}):
-        raise UserError(
-            f"the results are not of the same labels: {number_text(len(other), 'session', 'has', 'have')} another "
-            f"({list_text(other, ', ')}). "
-            "Evaluate both models on one study."
-        )
-    rows, pairs = {}, list(zip(first.folds, second.folds, strict=True))
-    for name in dict.fromkeys([*first.scores, *second.scores]):
-        values = [results.scores[name].value if name in results.scores else None for results in (first, second)]
-        folds = pd.Series([_difference(a.scores.get(name), b.scores.get(name)) for a, b in pairs], dtype=float)
-        rows[name] = [*values, _difference(*values), folds.mean(), folds.std()]
-    columns = ["first", "second", "difference", "mean_difference", "sd_difference"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=float)
-
-
-def _difference(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else second - first
+    names = ["first", "second"] if not others else [str(number) for number in range(1, len(others) + 3)]
+    given = dict(zip(names, (first, second, *others), strict=True))
+    pairs = compare_pairs({name: JudgedModel.of(results) for name, results in given.items()})
+    tables = [pair.table() for pair in pairs]
+    if not others:
+        return tables[0]
+    for pair, table in zip(pairs, tables, strict=True):
+        table["p_holm"] = float("nan")
+        table.loc[pair.comparison.primary, "p_holm"] = pair.p_holm
+    return pd.concat(tables, keys=[(pair.first, pair.second) for pair in pairs], names=["first", "second", "score"])
 
 
 @contextmanager

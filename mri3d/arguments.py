@@ -53,7 +53,12 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         bound = signature.bind(*args, **kwargs)
         for name, given in bound.arguments.items():
-            value = _taken(given, hints.get(name, Any), name, default=signature.parameters[name].default)
+            parameter, hint = signature.parameters[name], hints.get(name, Any)
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                for each in given:
+                    _taken(each, hint, name, default=parameter.empty)
+                continue
+            value = _taken(given, hint, name, default=parameter.default)
             bound.arguments[name] = value if isinstance(value, int | float | str) else given
         return function(*bound.args, **bound.kwargs)
 

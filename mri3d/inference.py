@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
-
 from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, option
 from mri3d.files import NO_ROOM, digest, digest_json
@@ -18,11 +15,8 @@ from mri3d.models.loading import load
 from mri3d.models.scan_prediction import Record, ScanPrediction
 from mri3d.models.trained import TrainedModel
 from mri3d.predictions.folder import PredictionFolder, open_folder
+from mri3d.predictions.page import Page, remarks
 from mri3d.predictions.written import MAPS, REPORT, cannot_go_on, heatmap_path
-from mri3d.report.elements import num_within_budget
-from mri3d.report.figures import HeadView, slices
-from mri3d.report.picture import Picture
-from mri3d.report.prediction_page import MAX_ROWS, ScanResult, write_prediction_report
 from mri3d.report.reading import GRADCAM
 from mri3d.scans.dicom import convert_places
 from mri3d.scans.listing import find_scans, unique_names
@@ -41,6 +35,9 @@ def predict_scans(
     out: Path,
     *,
     heatmap: str = HEATMAPS[0],
+    prevalence: object = None,
+    threshold: object = None,
+    coverage: object = None,
     trust: str | Sequence[str] = (),
 ) -> int:
     """Predict scans; leave `predictions.csv`, `heatmaps/` and `report.html`.
@@ -55,18 +52,23 @@ def predict_scans(
         out: Folder for the results.
         heatmap: `integrated_gradients` from the average training volume (of a linear model, what each voxel adds),
             `gradcam` of a network, whose strongest place can lie far from what decided, or `none`.
+        prevalence: See `TrainedModel.predict`, as for threshold and coverage.
+        threshold: What class is predicted by the probabilities.
+        coverage: How often the truth is to lie in a set or an interval.
         trust: Dotted names of networks of the user's own that may be imported.
 
     Returns:
         Exit status: 0, or 1 if a scan could not be predicted, or one whose result is kept could not be read.
 
     Raises:
-        UserError: No model, no scans, no such kind of heatmap, or `out` cannot take the results.
+        UserError: No model, no scans, no such kind of heatmap, an option that cannot be used with the model, or `out`
+            cannot take the results.
     """
     if heatmap not in HEATMAPS:
         raise UserError(f"{option('heatmap', heatmap)} is unknown. Give one of {', '.join(HEATMAPS)}.")
     trained = load(model, trust=trust)
     trained.require_recipe()
+    trained = trained.with_options(prevalence=prevalence, threshold=threshold, coverage=coverage)
     if heatmap != "none" and heatmap not in trained.heatmaps:
         log.warning("no heatmaps: models of this kind have no %s", heatmap.replace("_", " "))
         heatmap = "none"
@@ -79,7 +81,7 @@ def predict_scans(
             out,
             model=call.identity(),
             names=list(call.scans),
-            header=csv_text([], trained.prediction_header()),
+            header=csv_text([], trained.table.header()),
             row=call.row,
         ) as folder:
             return call.run(folder)
@@ -122,14 +124,14 @@ class _Call:
     heatmap: str
 
     def identity(self) -> str:
-        """Identify what decides the result of a scan: the models by their cards, the heatmap, the version."""
+        """Identify what decides the result of a scan: the models by their cards, the options, the version."""
         cards = [digest((folder / CARD).read_bytes()) for folder in model_folders(self.model)]
-        return digest_json([cards, self.trained.require_recipe().digest(), self.heatmap, __version__])
+        asked = [self.trained.deciding.asked] if self.trained.deciding.asked else []
+        return digest_json([cards, self.trained.require_recipe().digest(), self.heatmap, *asked, __version__])
 
     def row(self, record: Record) -> str:
         """Write a row of predictions.csv; the spread of several models has 6 digits."""
-        header = self.trained.prediction_header()
-        (row,) = self.trained.prediction_rows([record.restored()])
+        header, row = self.trained.table.header(), self.trained.table.row(record.restored())
         if record.spread is not None:
             row["spread"] = f"{record.spread:.6g}"
         return csv_text([row], header, digits=9).removeprefix(csv_text([], header))
@@ -139,6 +141,8 @@ class _Call:
         folder.check(heatmaps=self.heatmap != "none")
         trained, total = self.trained, len(self.scans)
         log.info("%s, %s", number_text(total, "scan"), number_text(len(trained.members), "model"))
+        for name, fact in trained.deciding.facts.items():
+            log.info("%s: %s", name, fact)
         unread = folder.keep(self._digest, heatmaps=self.heatmap != "none")
         if folder.records:
             log.info("%d of %d were predicted by an earlier call, and are kept", len(folder.records), total)
@@ -155,10 +159,12 @@ class _Call:
             raise
         folder.finish()
         records = [folder.records[name] for name in self.scans]
-        for told in self._remarks(records):
+        for told in remarks(records):
             log.warning("%s", told)
+        facts = {"model": str(self.model), "models that voted": str(len(trained.members)), "scans": str(total)}
+        page = Page(trained, self.scans, folder.out, facts | {"heatmaps": self.heatmap.replace("_", " ")})
         try:
-            folder.write(REPORT, lambda path: self._report(path, folder.out, records))
+            folder.write(REPORT, lambda path: page.write(path, records))
         except OSError as error:
             raise cannot_go_on(error, folder.out / REPORT) from error
         return int(bool(unread) or any(record.status == "failed" for record in records))
@@ -187,6 +193,8 @@ class _Call:
             log.warning("%s: %s", name, warning)
         words = self.trained.outcome.words
         verdict = "not predicted" if found.prediction is None else words.verdict(found.prediction)
+        if found.region is not None:
+            verdict += f" ({self.trained.outcome.options.region_text(found.region)})"
         log.info("%s: %s %s", place, name, verdict)
         folder.add(Record.of(found, heatmap=written))
 
@@ -208,75 +216,3 @@ class _Call:
                 raise cannot_go_on(error, folder.out / place) from error
             return found.warned(f"the heatmap could not be written: {error.strerror}"), False
         return found, True
-
-    def _remarks(self, records: Sequence[Record]) -> list[str]:
-        """Count in sentences the scans whose predictions tell less than they seem to."""
-        remarks = []
-        if number := sum(record.status == "unusual" for record in records):
-            whose = "scan is" if number == 1 else "scans are"
-            remarks.append(
-                f"{number} {whose} unlike every training scan: what is predicted of such a scan cannot be relied on."
-            )
-        if number := sum(record.seen > 0 for record in records):
-            whose = "scan was" if number == 1 else "scans were"
-            remarks.append(
-                f"{number} {whose} among the training scans: what is predicted of such a scan does not show how well "
-                "new scans are predicted."
-            )
-        return remarks
-
-    def _report(self, path: Path, out: Path, records: Sequence[Record]) -> None:
-        """Write the page, on which those are listed first that somebody must look at, where not all can be."""
-        outcome, voted = self.trained.outcome, str(len(self.trained.members))
-        used = [found.prediction for record in records if (found := record.restored()).prediction is not None]
-        order = sorted(range(len(records)), key=lambda number: records[number].status == "ok")  # stable
-        listed = [records[number] for number in sorted(order[:MAX_ROWS])]
-        pictures: list[Picture | None] = []
-        for record in listed:
-            if num_within_budget(pictures) == len(pictures):  # one more than the page shows, so that it says so
-                pictures.append(self._picture(record, out))
-        pictures += [None] * (len(listed) - len(pictures))
-        facts = {"model": str(self.model), "models that voted": voted, "scans": str(len(records))}
-        write_prediction_report(
-            path,
-            title="Predictions",
-            facts=facts | {"heatmaps": self.heatmap.replace("_", " ")},
-            summary=" ".join([outcome.words.summary(used), *self._remarks(records)]),
-            words=outcome.words,
-            scans=[self._result(record, picture) for record, picture in zip(listed, pictures, strict=True)],
-            num_scans=len(records),
-            num_used=len(used),
-        )
-
-    def _picture(self, record: Record, out: Path) -> Picture | None:
-        """Draw the heatmap of a scan on it, from their files: so no more than one is held in memory."""
-        if not record.heatmap:
-            return None
-        try:
-            scan = read_scan(self.scans[record.scan])
-            heat = np.asarray(nib.load(out / heatmap_path(record.scan)).dataobj, dtype=np.float32)
-        except (ScanError, OSError, MemoryError) as error:  # moved since
-            log.warning("%s has no picture in the report: %s", record.scan, error)
-            return None
-        prediction = record.restored().prediction
-        assert prediction is not None, "it has a heatmap"
-        outcome = self.trained.outcome
-        high, low = outcome.words.evidence(outcome.target_named(None, prediction))
-        view = HeadView(scan.data, scan.affine, heatmap=heat, high=high, low=low)
-        return slices(view, alt=f"{record.scan} on three planes with the evidence {high}", height=150)
-
-    def _result(self, record: Record, picture: Picture | None) -> ScanResult:
-        """Lay out a prediction for the report."""
-        found, outcome = record.restored(), self.trained.outcome
-        if found.prediction is None:
-            return ScanResult(found.name, "", None, warnings=found.warnings, status=found.status)
-        _, *numbers = (cells[0] for cells in outcome.prediction_columns(found.prediction[None]).values())
-        return ScanResult(
-            found.name,
-            outcome.words.prediction(found.prediction),
-            dict(zip(outcome.words.value_titles(), numbers, strict=True)),
-            spread=found.spread,
-            warnings=found.warnings,
-            picture=picture,
-            status=found.status,
-        )

@@ -5,12 +5,16 @@ entries is of the type and size that mri3d writes, and no message of ours carrie
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mri3d.errors import UserError
+from mri3d.outcome import HeldOut, Outcome
+from mri3d.shortage import is_out_of_memory
 from mri3d.volumes.recipe import Recipe
 
 FAILURES = (
@@ -31,6 +35,9 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "reference": (dict,),
     "fold": (int,),
     "num_folds": (int,),
+    "repeat": (int,),
+    "shares": (list, type(None)),
+    "held_out": (dict,),
     "run": (str,),
     "suffix": (str, type(None)),
     "training": (list,),
@@ -49,14 +56,58 @@ def check_entries(card: Mapping[str, Any]) -> None:
     for name, kinds in _KINDS.items():
         if name in card and type(card[name]) not in kinds:
             raise ValueError(f"{name} is not {' or '.join(_NAMES[kind] for kind in kinds)}")
-    fold, num_folds = card.get("fold", 0), card.get("num_folds", 1)
-    if not 0 <= fold < MAX_FOLDS or not 1 <= num_folds <= MAX_FOLDS:
-        raise ValueError("fold and num_folds are no number of a fold and a count of folds")
+    fold, repeat, num_folds = card.get("fold", 0), card.get("repeat", 0), card.get("num_folds", 1)
+    if not 0 <= fold < MAX_FOLDS or not 0 <= repeat < MAX_FOLDS or not 1 <= num_folds <= MAX_FOLDS:
+        raise ValueError("fold, repeat and num_folds are no numbers of a fold and a repeat, and a count of folds")
     if not all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in card.get("training", [])):
         raise ValueError("training is not a list of SHA-256 digests")
     limits = [card.get("reference", {}).get(name, 0.0) for name in ("lowest", "highest")]
     if not all(type(limit) in (int, float) and abs(limit) <= 1 + ROUNDING for limit in limits):
         raise ValueError("reference has no two correlations")
+
+
+def held_out_rows(card: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+    """Read how frequent the classes were, and what was predicted of rows that were not learnt from.
+
+    Args:
+        card: Whose entries were checked.
+        outcome: What is predicted.
+
+    Returns:
+        `shares`, `steered` and `tested`, see `mri3d.model_folder.Card`; nothing of what the card does not keep.
+
+    Raises:
+        KeyError, TypeError, ValueError: They are none of the outcome.
+    """
+    found: dict[str, Any] = {}
+    if card.get("shares") is not None:
+        outcome.options.check_shares(card["shares"])
+        found["shares"] = tuple(card["shares"])
+    kept = card.get("held_out", {})
+    for side in ("steered", "tested"):
+        if side in kept:
+            found[side] = HeldOut.from_json(kept[side])
+            outcome.options.check_held_out(found[side])
+    return found
+
+
+def card_of_format_1(
+    card: dict[str, Any], tensors: dict[str, np.ndarray]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Bring card and tensors of the first format, which knew classes only, to the newest."""
+    facts = card["facts"]
+    newer = {
+        "model": card["classifier"],
+        "outcome": {"classes": card["classes"]},
+        "fold": facts.get("fold", 0),
+        "num_folds": facts.get("num_folds", 1),
+        "suffix": facts.get("suffix"),
+    }
+    if card["classifier"] != "cnn":  # networks may have a part called head
+        tensors = {
+            name.replace(".head.", ".decision.").replace(".sigmoids", ".scaling"): t for name, t in tensors.items()
+        }
+    return card | newer, tensors
 
 
 def check_tensors(tensors: Mapping[str, np.ndarray], mean: np.ndarray, recipe: Recipe | None) -> None:
@@ -79,6 +130,20 @@ def check_tensors(tensors: Mapping[str, np.ndarray], mean: np.ndarray, recipe: R
     for name, tensor in {**tensors, "reference.mean": mean}.items():
         if not np.isfinite(tensor).all():
             raise ValueError(f"{name!r} holds values that are NaN or infinite")
+
+
+@contextmanager
+def described(path: Path) -> Iterator[None]:
+    """Name the card in whatever its entries lead to."""
+    try:
+        yield
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"{path} does not describe a model that this version reads ({reason_of(error)}). "
+            "Copy the model folder again, or use the version of mri3d that wrote it."
+        ) from error
 
 
 def reason_of(error: BaseException) -> str:

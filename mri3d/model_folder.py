@@ -4,8 +4,8 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ from safetensors import SafetensorError
 from mri3d.csv_files import csv_cells
 from mri3d.errors import UserError, option
 from mri3d.files import digest, digest_json, what_is, write_bytes, write_json
-from mri3d.model_card import FAILURES, check_entries, check_tensors, reason_of
-from mri3d.outcome import Outcome, outcome_from_json
-from mri3d.shortage import is_out_of_memory
+from mri3d.model_card import card_of_format_1, check_entries, check_tensors, described, held_out_rows, reason_of
+from mri3d.outcome import HeldOut, Outcome, outcome_from_json
 from mri3d.texts import list_text
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
@@ -46,6 +45,12 @@ class Card:
         facts: What a reader wants to know: when, on whom, how well. JSON types; nothing is decided by them.
         training: `mri3d.scans.scan.canonical_digest` of each scan that the model has seen, those that only steered
             training included, in an order that tells nothing; empty in folders of versions that kept none.
+        repeat: Number of the shuffle of the cohort that the fold belongs to.
+        shares: How frequent each class was among the rows that were learnt from, which is what the probabilities hold
+            for; None of a measure, and in folders of versions that kept none.
+        steered: What was predicted of rows that the model did not learn from, but was chosen or calibrated by; empty
+            where there were none, None in folders of versions that kept none.
+        tested: What was predicted of rows that had no part in training at all, likewise.
     """
 
     outcome: Outcome
@@ -57,6 +62,10 @@ class Card:
     suffix: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     training: tuple[str, ...] = ()
+    repeat: int = 0
+    shares: tuple[float, ...] | None = None
+    steered: HeldOut | None = None
+    tested: HeldOut | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +93,7 @@ def write_model(folder: Path, contents: Contents) -> None:
         contents: What to write.
     """
     given, reference = contents.card, contents.card.reference
+    held_out = {"steered": given.steered, "tested": given.tested}
     weights = safetensors.numpy.save(
         {f"model.{name}": np.ascontiguousarray(tensor) for name, tensor in contents.tensors.items()}
         | {"reference.mean": reference.mean}
@@ -99,9 +109,12 @@ def write_model(folder: Path, contents: Contents) -> None:
         "reference": {"lowest": reference.lowest, "highest": reference.highest},
         "fold": given.fold,
         "num_folds": given.num_folds,
+        "repeat": given.repeat,
         "run": given.run,
         "suffix": given.suffix,
         "training": list(given.training),
+        "shares": None if given.shares is None else list(given.shares),
+        "held_out": {side: held.to_json() for side, held in held_out.items() if held is not None},
         "sha256": {WEIGHTS: digest(weights)},
         "facts": given.facts,
     }
@@ -141,25 +154,11 @@ def read_model(folder: Path) -> Contents:
             f"{folder / CARD} was changed after it was written: one letter can make predictions wrong, and nobody "
             "would notice. Copy the model folder again."
         )
-    with _described(folder / CARD):
+    with described(folder / CARD):
         expected = card["sha256"][WEIGHTS]
     tensors = _tensors(folder / WEIGHTS, expected)
-    with _described(folder / CARD):
-        return _contents(*(_of_format_1(card, tensors) if found == 1 else (card, tensors)))
-
-
-@contextmanager
-def _described(path: Path) -> Iterator[None]:
-    """Name the card in whatever its entries lead to."""
-    try:
-        yield
-    except FAILURES as error:
-        if is_out_of_memory(error):
-            raise
-        raise UserError(
-            f"{path} does not describe a model that this version reads ({reason_of(error)}). "
-            "Copy the model folder again, or use the version of mri3d that wrote it."
-        ) from error
+    with described(folder / CARD):
+        return _contents(*(card_of_format_1(card, tensors) if found == 1 else (card, tensors)))
 
 
 def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
@@ -169,12 +168,13 @@ def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
     if card["recipe"] is not None:
         recipe = Recipe(**{"version": 1} | card["recipe"])  # models of mri3d up to 0.2 knew no other
     check_tensors(tensors, mean, recipe)
+    outcome = outcome_from_json(card["outcome"])
     return Contents(
         model=card["model"],
         arguments=card["arguments"],
         tensors={name.partition(".")[2]: tensor for name, tensor in tensors.items()},
         card=Card(
-            outcome=outcome_from_json(card["outcome"]),
+            outcome=outcome,
             recipe=recipe,
             reference=Reference(mean, **card["reference"]),
             fold=card["fold"],
@@ -183,25 +183,10 @@ def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
             suffix=card["suffix"],
             facts=card["facts"],
             training=tuple(card.get("training", ())),
+            repeat=card.get("repeat", 0),
+            **held_out_rows(card, outcome),
         ),
     )
-
-
-def _of_format_1(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Bring card and tensors of the first format, which knew classes only, to the newest."""
-    facts = card["facts"]
-    newer = {
-        "model": card["classifier"],
-        "outcome": {"classes": card["classes"]},
-        "fold": facts.get("fold", 0),
-        "num_folds": facts.get("num_folds", 1),
-        "suffix": facts.get("suffix"),
-    }
-    if card["classifier"] != "cnn":  # networks may have a part called head
-        tensors = {
-            name.replace(".head.", ".decision.").replace(".sigmoids", ".scaling"): t for name, t in tensors.items()
-        }
-    return card | newer, tensors
 
 
 def _tensors(path: Path, expected: str) -> dict[str, np.ndarray]:

@@ -21,7 +21,8 @@ import numpy as np
 from mri3d.cohort.people import num_participants
 from mri3d.csv_files import write_csv
 from mri3d.errors import UserError
-from mri3d.evaluation.results import FoldResult, Results
+from mri3d.evaluation.fold_result import FoldResult
+from mri3d.evaluation.results import Results
 from mri3d.files import write_json
 from mri3d.model_folder import places_of
 from mri3d.models.member import Member

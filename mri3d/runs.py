@@ -13,13 +13,15 @@ from mri3d.cohort.people import session_word
 from mri3d.cohort_maps import study_sections
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import CrossValidation
-from mri3d.evaluation.results import FoldResult, Results
+from mri3d.evaluation.fold_result import FoldResult
+from mri3d.evaluation.judging import judge
+from mri3d.evaluation.results import Results
 from mri3d.evaluation.splits import Splits
 from mri3d.memory import peak_memory_mb, reset_peak_memory
 from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together
 from mri3d.models.trained import TrainedModel
-from mri3d.processes import is_first
+from mri3d.processes import first_speaks, is_first
 from mri3d.records import Clock, early_log, log_file, write_member, write_page, write_scores
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
@@ -83,6 +85,8 @@ def run(
             validation = CrossValidation.of(study, model, splits, seed=seed, folder=folder)
         with clock("volumes"):
             study.volumes.fill()
+        with clock("leak audit"), first_speaks():
+            _ = validation.leaks  # told before anything is trained
         if writes:
             claim(folder, study.cohort_with_outliers, validation.folds, configuration, resumed=resumed)
     with log_file(folder, early) if writes else nullcontext():
@@ -90,7 +94,7 @@ def run(
             renew(folder, study.cohort_with_outliers, validation.folds, configuration, moved=moved)
         keeper = ModelKeeper(folder, study, num_folds=len(validation.folds))
         with clock("training and testing"), devices_together():
-            results = validation.run(after_fold=keeper if writes else None, keep_models=False)
+            results = judge(validation, after_fold=keeper if writes else None, keep_models=False)
         if not writes:
             return RunEnd((), results)
         metrics = write_scores(folder, results, seconds=clock.total(), peak_memory_mb=peak_memory_mb())

@@ -50,8 +50,11 @@ def test_scores_predictions_folds_and_model_are_those_of_the_tests(study, linear
     assert sorted(frame["subject"], key=int) == list(study.ids)
     truth = (frame["label"] == "patient").astype(int)
     score = linear.scores["auc"]
-    assert score.value == pytest.approx(roc_auc_score(truth, frame["p_patient"]))
-    assert (score.low, score.high) == (None, None)
+    folds = [(truth[frame["fold"] == fold], frame["p_patient"][frame["fold"] == fold]) for fold in range(3)]
+    pairs = [(labels == 1).sum() * (labels == 0).sum() for labels, _ in folds]
+    assert score.value == pytest.approx(np.average([roc_auc_score(*fold) for fold in folds], weights=pairs))
+    assert linear.scores["auc_pooled"].value == pytest.approx(roc_auc_score(truth, frame["p_patient"]))
+    assert 0.5 < score.low < score.value <= score.high <= 1
     assert score.value > 0.9, "the planted effect is learnt"
     for result in linear.folds:
         rows = result.fold.test_rows
@@ -188,10 +191,13 @@ def test_classical_models_need_no_validation_rows(study):
 
 def test_a_model_compared_with_itself_differs_by_nothing(linear, network):
     table = compare(linear, linear)
-    assert list(table.columns) == ["first", "second", "difference", "mean_difference", "sd_difference"]
+    differences = ["difference", "mean_difference", "sd_difference"]
+    assert list(table.columns) == ["first", "second", "difference", "low", "high", "p", "p_folds", *differences[1:]]
     assert list(table.index) == list(linear.scores)
     defined = table[table["first"].notna()]
-    assert (defined[["difference", "mean_difference", "sd_difference"]].to_numpy() == 0).all()
+    assert (defined["difference"] == 0).all()
+    assert (defined[differences[1:]].dropna() == 0).all(axis=None)
+    assert (defined["p"].dropna() == 1).all()
     other = compare(linear, network)
     auc = other.loc["auc"]
     assert auc["first"] == linear.scores["auc"].value
@@ -200,6 +206,16 @@ def test_a_model_compared_with_itself_differs_by_nothing(linear, network):
     differences = [b.scores["auc"] - a.scores["auc"] for a, b in zip(linear.folds, network.folds, strict=True)]
     assert auc["mean_difference"] == pytest.approx(np.mean(differences))
     assert auc["sd_difference"] == pytest.approx(np.std(differences, ddof=1))
+    assert auc["low"] <= auc["difference"] <= auc["high"]
+    several = compare(linear, network, linear)
+    assert several.loc[("1", "2", "auc"), "p"] == several.loc[("2", "3", "auc"), "p"] == auc["p"]
+    assert several.loc[("1", "3", "auc"), "p"] == 1
+    assert several.loc[("1", "2", "auc"), "p_holm"] == pytest.approx(min(1, 3 * auc["p"]))
+
+
+def test_what_is_no_result_is_not_compared(linear):
+    with pytest.raises(UserError, match=r"^others=5 is not an instance of Results"):
+        compare(linear, linear, 5)
 
 
 def test_results_of_other_tests_are_not_compared(study, ages, linear):
@@ -227,7 +243,7 @@ def test_correction_is_compared_with_none(ages):
         assert {str(dtype) for dtype in one.dtypes} == {"float64"}
         assert one.loc["mae", "difference"] == pytest.approx(sign * difference)
         assert one.loc[list(plain.scores), "mean_difference"].notna().all()
-        assert one.loc[raw, ["difference", "mean_difference", "sd_difference"]].isna().all(axis=None)
+        assert one.loc[raw, ["difference", "p", "mean_difference", "sd_difference"]].isna().all(axis=None)
     for own, other in (("second", "first"), ("first", "second")):
         kept = (table if own == "second" else turned).loc[raw]
         assert kept[other].isna().all()

@@ -87,6 +87,30 @@ def test_one_fold_of_a_run_predicts_alone(scan):
     assert np.std([row["p_1"] for row in rows]) == pytest.approx(LINEAR_SVM_SPREAD, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ({"prevalence": 0.1}, "record of how frequent its classes were"),
+        ({"threshold": "balanced"}, "record of how frequent its classes were"),
+        ({"threshold": {"sensitivity": 0.9}}, "predictions of scans that training held out"),
+        ({"coverage": 0.9}, "predictions of its tested scans"),
+    ],
+)
+def test_options_that_need_what_it_did_not_keep_are_refused_by_name(asked, kept, scan):
+    for name in PROBABILITIES:
+        with pytest.raises(mri3d.UserError, match=rf"written by mri3d 0\.1\.0, which kept no {kept}. Train it again"):
+            mri3d.load(FOLDERS / name).predict(scan, **asked)
+
+
+@pytest.mark.parametrize("name", PROBABILITIES)
+def test_a_threshold_by_number_needs_nothing_of_it(name, scan):
+    model = mri3d.load(FOLDERS / name)
+    (row,), (as_it_was,) = (model.predict(scan, **a).to_dict("records") for a in ({"threshold": 0.2}, {}))
+    assert row.pop("prediction") == "1"
+    assert as_it_was.pop("prediction") == "-1"
+    assert row == as_it_was
+
+
 @pytest.mark.parametrize("name", PROBABILITIES)
 def test_the_command_reads_it_too(name, scan, tmp_path):
     assert predict_scans(FOLDERS / name, str(scan), tmp_path) == 0

@@ -210,7 +210,7 @@ def test_scans_of_the_training_are_counted_where_everybody_looks(tmp_path, caplo
 
 
 def test_a_page_lists_first_what_somebody_must_look_at(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("mri3d.inference.MAX_ROWS", 3)
+    monkeypatch.setattr("mri3d.predictions.page.MAX_ROWS", 3)
     for name in "abcde":
         head(tmp_path / f"scans/{name}.nii")
     (tmp_path / "scans/d.nii").write_bytes(b"text")

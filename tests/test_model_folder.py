@@ -13,7 +13,7 @@ from mri3d.files import digest_json
 from mri3d.model_folder import CARD, SEAL, WEIGHTS, Card, Contents, model_folders, read_model, write_model
 from mri3d.models.loading import load
 from mri3d.nets.sfcn import SFCN
-from mri3d.outcome import Classes, Measure
+from mri3d.outcome import Classes, HeldOut, Measure
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import InMemory
@@ -21,13 +21,15 @@ from mri3d.volumes.sequence import InMemory
 SHAPE = (7, 8, 9)
 OUTCOME = Classes(("control", "Zoë's"), "sex")
 RECIPE = Recipe("native", crop=[[1, 8], [2, 10], [0, 9]], intensity="none", shape=SHAPE, spacing_mm=(1.5, 1.0, 2.5))
+HELD_OUT = HeldOut.of(np.array([1, 0, 1]), np.array([[1 / 3, 2 / 3], [0.9, 0.1], [0.2, 0.8]]))
 
 
 def card(**facts: object):
     """Return a card whose average volume has values beyond half precision."""
     mean = np.random.default_rng(0).standard_normal((1, *SHAPE)).astype(np.float32) * 90_000
     reference = Reference(mean, 0.1 + 0.2, 0.9)
-    return Card(OUTCOME, RECIPE, reference, fold=2, num_folds=5, suffix="FLAIR", facts={"seed": 3} | facts)
+    kept = {"repeat": 1, "shares": (0.25, 0.75), "steered": HELD_OUT, "tested": HELD_OUT}
+    return Card(OUTCOME, RECIPE, reference, fold=2, num_folds=5, suffix="FLAIR", facts={"seed": 3} | facts, **kept)
 
 
 def contents():
@@ -67,6 +69,10 @@ def test_what_is_saved_comes_back(folder):
     assert after.card.recipe == before.card.recipe == RECIPE
     assert after.card.recipe.digest() == RECIPE.digest()
     assert after.card.facts == {"seed": 3}
+    assert (after.card.repeat, after.card.shares) == (1, (0.25, 0.75))
+    for held in (after.card.steered, after.card.tested):
+        assert held.targets.tolist() == [0, 1, 1]
+        assert held.predictions.tolist() == [[0.9, 0.1], [0.2, 0.8], [0.333333333, 0.666666667]]
     np.testing.assert_array_equal(after.card.reference.mean, before.card.reference.mean)
     assert (after.card.reference.lowest, after.card.reference.highest) == (0.1 + 0.2, 0.9)
 

@@ -214,7 +214,9 @@ def test_regression_leaves_the_scores_and_predictions_of_the_contract(regression
     assert card["outcome"] == {"task": "regression", "name": "age"}
     assert card["arguments"]["line"] is None
     lines = ends[False].lines
-    assert lines[0].startswith(f"test   MAE {scores['mae']:.3f}, R² {scores['r2']:.3f}, Pearson r ")
+    low, high = (f"{metrics['test']['mae'][end]:.2f}" for end in ("low", "high"))
+    assert float(low) < scores["mae"] < float(high)
+    assert lines[0].startswith(f"test   MAE {scores['mae']:.3f} ({low} to {high}), R² {scores['r2']:.3f} (")
     assert (folder / "report.html").read_text().startswith("<!")
 
 

@@ -44,6 +44,12 @@ Predict new scans with a trained model.
   heatmap=integrated_gradients
                       what differs from the average training scan and counts; or none; or gradcam, which is coarse:
                       its strongest place can lie many centimetres from what decided, for brighter regions too
+  prevalence=0.1      how frequent the second of two classes is among such scans, or '{{a: 0.2, b: 0.8}}' of all
+                      classes: moves the probabilities (default: as frequent as in training)
+  threshold=0.3       predict the second class from this probability on; or balanced (each class is held against how
+                      frequent it is), youden, or '{{sensitivity: 0.9}}' or '{{specificity: 0.9}}', on what training
+                      held out (default: the most probable class)
+  coverage=0.9        also a set of classes, or an interval of a value, that holds the truth so often
   trust=my_module.MyNet
                       a network of your own that the model was trained with: loading it runs its code
   debug=false         show the traceback of an error
@@ -51,6 +57,7 @@ Predict new scans with a trained model.
 Examples:
   {program} model=runs/demo-sfcn-50/2030-01-31_12-00-00 scans='/new/*.nii.gz' out=results
   {program} model=runs/x/y scans=/bids out=results heatmap=none
+  {program} model=runs/x/y scans='/new/*.nii.gz' prevalence=0.05 threshold=balanced coverage=0.9
 """
 MAPS = """\
 Pictures and maps of a cohort, without training anything.

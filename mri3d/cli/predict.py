@@ -25,6 +25,9 @@ class Schema:
     scans: Any = "???"
     out: str = "results"
     heatmap: str = "integrated_gradients"
+    prevalence: Any = None
+    threshold: Any = None
+    coverage: Any = None
     trust: Any = None
     debug: bool = False
 
@@ -50,8 +53,11 @@ def predict(options: dict[str, Any]) -> int:
     if trust:
         import_from_here()
     advice = "Close other programs, or use a machine with more; what was predicted so far is kept."  # one scan is held
+    asked = {name: options.get(name) for name in ("prevalence", "threshold", "coverage")}
     with named_limits(less_memory=advice):
-        status = inference.predict_scans(Path(options["model"]), scans, out, heatmap=options["heatmap"], trust=trust)
+        status = inference.predict_scans(
+            Path(options["model"]), scans, out, heatmap=options["heatmap"], trust=trust, **asked
+        )
     print(f"predictions {out / 'predictions.csv'}", f"report      {out / 'report.html'}", sep="\n", flush=True)
     return status
 

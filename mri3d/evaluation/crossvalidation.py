@@ -13,8 +13,11 @@ import numpy as np
 
 from mri3d.cohort.people import count_sessions, session_word
 from mri3d.errors import UserError, option
+from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.folds import Fold, Sample
-from mri3d.evaluation.results import FoldResult, Results
+from mri3d.evaluation.leaks import LeakAudit, audit_leaks
+from mri3d.evaluation.permuted_targets import permuted_targets
+from mri3d.evaluation.results import Results
 from mri3d.evaluation.splits import Splits
 from mri3d.files import digest_json
 from mri3d.models.model import Model, TrainingSet
@@ -36,12 +39,14 @@ class CrossValidation:
         model: Copied for each fold and never fitted itself, so that no fold inherits from another.
         folds: Who trains and who is tested in each.
         trainings: What the fit of each fold learns from.
+        splits: How they were split, and what else is asked for.
     """
 
     study: Study
     model: Model
     folds: list[Fold]
     trainings: list[TrainingSet]
+    splits: Splits
 
     @classmethod
     def of(cls, study: Study, model: Model, splits: Splits, *, seed: int, folder: Path) -> Self:
@@ -78,7 +83,34 @@ class CrossValidation:
         ]
         for training in trainings:
             prototype.check(training)
-        return cls(study, prototype, folds, trainings)
+        evaluation = cls(study, prototype, folds, trainings, splits)
+        _ = evaluation.permuted  # more permutations than there are: told now
+        return evaluation
+
+    @cached_property
+    def permuted(self) -> np.ndarray | None:
+        """Permutations of the targets [B, N]; None where none are asked for.
+
+        Raises:
+            UserError: There are not so many.
+        """
+        if not self.splits.permutations:
+            return None
+        sample, seed = Sample.of(self.study), self.trainings[0].seed
+        return permuted_targets(
+            sample.targets, self.folds, sample.groups, sample.sites, number=self.splits.permutations, seed=seed
+        )
+
+    @cached_property
+    def leaks(self) -> LeakAudit | None:
+        """What the sides have in common, found once; None where nobody is tested.
+
+        Raises:
+            UserError: A model would be tested on a near-copy of what it learns from, and this is not allowed.
+        """
+        if not any(len(fold.test_rows) for fold in self.folds):
+            return None
+        return audit_leaks(self.study, self.folds, allowed=self.splits.allow_leaks)
 
     def run(self, *, after_fold: AfterFold | None = None, keep_models: bool = True) -> Results:
         """Fit a copy of the model on every fold and test it there.
@@ -99,7 +131,7 @@ class CrossValidation:
             if after_fold:
                 after_fold(result)
             results.append(result if keep_models else replace(result, model=None))
-        return Results(self.study, tuple(results))
+        return Results(self.study, tuple(results), self.leaks)
 
     @cached_property
     def digest(self) -> str:

@@ -10,8 +10,7 @@ from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Fold, Sample, check_fold
 from mri3d.evaluation.partition import Strata
-from mri3d.evaluation.splits import check_share, dealt_fold
-from mri3d.models.model import Model
+from mri3d.evaluation.splits import WithTest, check_share, dealt_fold
 from mri3d.texts import list_text, natural_order, number_text
 
 log = logging.getLogger(__name__)
@@ -25,7 +24,7 @@ SIDES = {
 
 
 @dataclass(frozen=True)
-class LeaveSiteOut:
+class LeaveSiteOut(WithTest):
     """Each site is the test set once: how good the model is on a scanner that it has never seen.
 
     Attributes:
@@ -80,10 +79,6 @@ class LeaveSiteOut:
             check_fold(folds[-1], sample)
         return folds
 
-    def tuned(self, model: Model) -> Model:
-        """Return the model as it is: nothing is chosen."""
-        return model
-
     def _check_classes(self, sample: Sample, sites: np.ndarray, site_of_row: np.ndarray) -> None:
         """Tell of sites that lack a class, and refuse where each does: the site is the outcome there."""
         lacking = {
@@ -102,7 +97,7 @@ class LeaveSiteOut:
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(WithTest):
     """A split that a column of the table gives: train, val and test, or the number of the fold that tests a session.
 
     Attributes:
@@ -161,10 +156,6 @@ class Column:
                         "every side."
                     )
         return folds
-
-    def tuned(self, model: Model) -> Model:
-        """Return the model as it is: nothing is chosen."""
-        return model
 
     def _by_words(self, sample: Sample, sides: Sequence[str], named: str, seed: int) -> Fold:
         """Make the only fold."""

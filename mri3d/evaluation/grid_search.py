@@ -95,6 +95,30 @@ class GridSearch:
         """Predict by the chosen variant."""
         return self.model_.predict(volumes, rows)
 
+    def permuted(self, training: TrainingSet, test_rows: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
+        """Choose a variant for each permutation, if the variants are refitted in minutes; see `Model.permuted`.
+
+        An inner fold that cannot be scored under a permutation, since it lacks a class, does not count for it.
+        """
+        inner, outcome = self._inner(training), training.outcome
+        scores = np.full((len(targets), len(self.variants), len(inner)), np.nan)
+        for number, model in enumerate(self.variants):
+            for fold, (inner_training, held_out) in enumerate(inner):
+                predictions = model.permuted(inner_training, held_out, targets)
+                if predictions is None:
+                    return None
+                for which, (truth, each) in enumerate(zip(targets[:, held_out], predictions, strict=True)):
+                    if np.isfinite(each).all() and not outcome.lacking(truth):
+                        scores[which, number, fold] = outcome.scores(truth, each)[outcome.criterion]
+        best = np.array([self._best(each, outcome.criterion) for each in scores])
+        found: np.ndarray | None = None
+        for number in np.unique(best):
+            refits = self.variants[number].permuted(training, test_rows, targets[best == number])
+            assert refits is not None, "it was refitted on the inner folds"
+            found = np.empty((len(targets), *refits.shape[1:])) if found is None else found
+            found[best == number] = refits
+        return found
+
     @property
     def heatmaps(self) -> tuple[str, ...]:
         """Those of the chosen variant."""
@@ -117,6 +141,11 @@ class GridSearch:
     def line(self) -> Line | None:
         """What corrects the predictions of the chosen variant."""
         return self.model_.line
+
+    @property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Rows that the chosen variant was chosen or calibrated by, and what it predicts of them."""
+        return self.model_.held_out
 
     def history(self) -> list[dict[str, float]]:
         """Return the last fit of the chosen variant epoch by epoch."""
@@ -148,6 +177,11 @@ class GridSearch:
             told = f"{validation_scores[number].mean():.3f} (training {train_scores[number].mean():.3f})"
             log.info("inner folds: %s %s with %s", SCORE_TITLES[criterion], told, self.settings[number])
         return Search(list(self.settings), train_scores, validation_scores, criterion)
+
+    def _best(self, scores: np.ndarray, criterion: str) -> int:
+        """Choose by scores [variants, folds]; a fold that one of them lacks does not count."""
+        counted = scores[:, np.isfinite(scores).all(axis=0)]
+        return Search(list(self.settings), counted, counted, criterion).best if counted.size else 0
 
     def _choice_identity(self, training: TrainingSet) -> str:
         """Hash all that the choice depends on: an earlier one is taken where nothing of it has changed."""

@@ -4,104 +4,26 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from mri3d.cohort.people import count_sessions
-from mri3d.errors import UserError
-from mri3d.evaluation.folds import Fold
-from mri3d.models.member import Member, member_of
-from mri3d.models.model import Model, Search, Setting
+from mri3d.evaluation.auc import within_fold_auc
+from mri3d.evaluation.fold_result import FoldResult
+from mri3d.evaluation.intervals import proportion_interval, score_intervals
+from mri3d.evaluation.leaks import LeakAudit
+from mri3d.evaluation.sampling import LEVEL, Sampling
+from mri3d.models.model import ROUNDING
 from mri3d.models.trained import TrainedModel
-from mri3d.outcome import Scores
+from mri3d.outcome import Score
+from mri3d.outcome.resampling import Resampling
 from mri3d.study import Study
 from mri3d.texts import parameter_text
 
-
-@dataclass(frozen=True)
-class Score:
-    """A score with its 95 % interval.
-
-    Attributes:
-        value: None where the tested subjects do not define it.
-        low: Lower end of the interval; None until intervals are computed.
-        high: Upper end.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class FoldResult:
-    """What one fold gave.
-
-    Attributes:
-        fold: Who trained and who was tested.
-        predictions: Of the test rows, [M, K] or [M], see `mri3d.outcome`.
-        raw: Those of a measure before they were corrected [M]; None where they were not.
-        scores: Scores of the test rows; empty where there are none.
-        history: The fit epoch by epoch; empty where there are no epochs.
-        seconds: Time that fitting took.
-        searches: How options were chosen, outermost first; empty where none were.
-        model: The fitted model, where it was kept.
-        seed: Of the fit.
-        run: What identifies the evaluation that the fold is of, see `mri3d.model_folder.Card`.
-    """
-
-    fold: Fold
-    predictions: np.ndarray
-    raw: np.ndarray | None
-    scores: Scores
-    history: list[dict[str, float]]
-    seconds: float
-    searches: tuple[Search, ...] = ()
-    model: Model | None = None
-    seed: int = 0
-    run: str = ""
-
-    @property
-    def chosen(self) -> Setting:
-        """The chosen value of each parameter."""
-        return {name: value for search in self.searches for name, value in search.chosen.items()}
-
-    def facts(self, study: Study) -> dict[str, Any]:
-        """Return what a reader of the model folder wants to know of the fit, JSON types."""
-        learnt_from = np.union1d(self.fold.train_rows, self.fold.validation_rows)
-        return {
-            "seed": self.seed,
-            "chosen": self.chosen,
-            "num_train": len(self.fold.train_rows),
-            "num_validation": len(self.fold.validation_rows),
-            "test_scores": self.scores,
-            "train_subjects": [study.ids[row] for row in learnt_from],
-        }
-
-    def member(self, study: Study, *, num_folds: int) -> Member:
-        """Return the fitted model with what surrounds it on new scans.
-
-        Args:
-            study: What it was fitted on.
-            num_folds: How many folds there are.
-
-        Raises:
-            UserError: It was not kept.
-        """
-        if self.model is None:
-            raise UserError("the models of these results were not kept in memory. Load them from the run's folder.")
-        return member_of(
-            study,
-            self.model,
-            train_rows=self.fold.train_rows,
-            validation_rows=self.fold.validation_rows,
-            fold=self.fold.number,
-            num_folds=num_folds,
-            run=self.run,
-            facts=self.facts(study),
-        )
+if TYPE_CHECKING:
+    from mri3d.evaluation.permutations import PermutationTest
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,6 +33,8 @@ class Results:
     Attributes:
         study: Who was there.
         folds: The folds in order.
+        leaks: What was found of test sessions among those that were learnt from; None where nobody was tested.
+        permutation: The scores beside those for permuted labels; None where that was not asked for.
 
     >>> from mri3d import Holdout, evaluate, models
     >>> volumes = np.random.default_rng(0).random((20, 7, 8, 9))
@@ -123,6 +47,8 @@ class Results:
 
     study: Study
     folds: tuple[FoldResult, ...]
+    leaks: LeakAudit | None = None
+    permutation: "PermutationTest | None" = None
 
     def __repr__(self) -> str:
         return f"<Results: {self.headline()}>"
@@ -153,13 +79,57 @@ class Results:
         parts = [result.raw for result in self.folds if result.raw is not None]
         return np.concatenate(parts) if parts else None
 
+    @property
+    def sampling(self) -> Sampling:
+        """Who was tested in which fold, for intervals and comparisons."""
+        num_train = tuple(len(result.fold.train_rows) + len(result.fold.validation_rows) for result in self.folds)
+        return Sampling(self.fold_numbers, self.rows, self.study.groups[self.rows], num_train)
+
+    @property
+    def tests(self) -> Resampling:
+        """What was predicted, for intervals and comparisons."""
+        return self.study.outcome.resampling(self.targets, self.predicted, self.raw)
+
     @cached_property
     def scores(self) -> dict[str, Score]:
-        """Scores of all tests together by name; none where nothing was tested."""
+        """Scores of all tests by name, each with its interval; none where nothing was tested.
+
+        Pairs for the AUC (`auc`) are of the same fold: models of several folds have scales of their own. `auc_pooled`
+        takes all pairs.
+        """
         if not len(self.rows):
             return {}
-        values = self.study.outcome.scores(self.targets, self.predicted, self.raw)
-        return {name: Score(value) for name, value in values.items()}
+        tests, values = self.tests, self.study.outcome.scores(self.targets, self.predicted, self.raw)
+        if tests.ranking is not None:
+            within = within_fold_auc(tests.ranking, self.fold_numbers)
+            aucs = {"auc": within.value if within else None, "auc_pooled": values["auc"]}
+            values = aucs | {name: value for name, value in values.items() if name != "auc"}
+        intervals = score_intervals(tests, self.sampling)
+        return {name: Score(value, *intervals.get(name, ())) for name, value in values.items()} | self._levelled()
+
+    def _intervals(self) -> dict[str, Any]:
+        """Return what the intervals are about: this model, or this way of training on so many sessions."""
+        sampling = self.sampling
+        return {
+            "level": LEVEL,
+            "about": "model" if len(self.folds) == 1 else "training",
+            "num_train": round(float(np.mean(sampling.num_train))),
+            "widening": round(sampling.widening, 3),
+        }
+
+    def _levelled(self) -> dict[str, Score]:
+        """Score the class that is most probable for its share of the training rows: at the prevalence, not at 1/2."""
+        parts = []
+        for result in self.folds:
+            learnt = np.concatenate([result.fold.train_rows, result.fold.validation_rows])
+            parts.append(self.study.outcome.levelled(result.predictions, learnt=self.study.targets[learnt]))
+        found = [part for part in parts if part is not None]
+        if not found:
+            return {}
+        levelled, name = np.concatenate(found), "balanced_accuracy"
+        value = self.study.outcome.scores(self.targets, levelled)[name]
+        proportions = self.study.outcome.resampling(self.targets, levelled).proportions[name]
+        return {f"{name}_at_prevalence": Score(value, *proportion_interval(proportions, self.sampling))}
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -221,7 +191,9 @@ class Results:
             peak_memory_mb: Largest memory of the run.
 
         Returns:
-            `test` (each score with its interval, null until it is computed; empty without a test), `folds` (each with
+            `test` (each score with its interval; empty without a test), `intervals` (what they are about),
+            `better_than_chance`, `leaks` (see `mri3d.evaluation.leaks`), `permutation` where it was asked for, `folds`
+            (each with
             `fold`, `repeat`, `name` where it has one, `num_train`, `num_validation`, `num_test`, `epochs`, `seconds`,
             what was `chosen` and its `scores`), `chosen` (parameter to value, as text, to how many folds chose it),
             `outcome`, what that has beside task and name once more (of classes `classes`, as in the first version), and
@@ -230,6 +202,10 @@ class Results:
         outcome = self.study.outcome.to_json()
         return {
             "test": {name: vars(score) for name, score in self.scores.items()},
+            **({"intervals": self._intervals()} if self.scores else {}),
+            **({} if self.better_than_chance is None else {"better_than_chance": self.better_than_chance}),
+            **({"leaks": self.leaks.to_json()} if self.leaks else {}),
+            **({"permutation": self.permutation.to_json()} if self.permutation else {}),
             "folds": [
                 {
                     "fold": result.fold.number,
@@ -259,5 +235,15 @@ class Results:
         if not self.scores:
             learnt_from = np.union1d(self.folds[0].fold.train_rows, self.folds[0].fold.validation_rows)
             return f"none: trained on all {count_sessions(cohort, learnt_from)}, so nothing says how good the model is"
-        said = self.study.outcome.headline({name: score.value for name, score in self.scores.items()})
-        return f"{said} ({len(self.rows)} tests of {count_sessions(cohort, np.unique(self.rows))})"
+        said = self.study.outcome.headline(self.scores)
+        tests = f"{len(self.rows)} tests of {count_sessions(cohort, np.unique(self.rows))}"
+        chance = "" if self.better_than_chance in (None, True) else ", no evidence that it is better than chance"
+        p = "" if self.permutation is None or self.permutation.p is None else f", p {self.permutation.p:.3g}"
+        return f"{said} ({tests}{p}){chance}"
+
+    @property
+    def better_than_chance(self) -> bool | None:
+        """Whether the permutations say so (p up to 0.05) or, without, the interval; None where nothing says it."""
+        if self.permutation is not None and self.permutation.p is not None:
+            return self.permutation.p <= 1 - LEVEL + ROUNDING
+        return self.study.outcome.above_chance(self.scores) if self.scores else None

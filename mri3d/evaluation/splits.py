@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,6 +26,18 @@ def splits_text(splits: Any) -> str:  # noqa: ANN401 (any way to split)
 
 class Splits(Protocol):
     """Who trains and who is tested."""
+
+    @property
+    def allow_leaks(self) -> bool:
+        """Whether to go on where a near-copy of a test session is among those that are learnt from."""
+
+    @property
+    def permutations(self) -> int:
+        """How often labels are permuted to find out whether the scores are better than chance; 0 for never."""
+
+    @property
+    def refit(self) -> bool:
+        """Whether models that take long to train are trained anew for each permutation."""
 
     def split(self, sample: Sample, *, seed: int) -> list[Fold]:
         """Deal the rows into folds.
@@ -58,6 +70,10 @@ class All:
 
     validation: float = 0.2
 
+    allow_leaks: ClassVar[bool] = False
+    permutations: ClassVar[int] = 0
+    refit: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         check_fields(self, "evaluation")
         check_share("validation", self.validation, least=0.0)
@@ -76,7 +92,27 @@ class All:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Dealt:
+class WithTest:
+    """What all ways to split with a test have in common.
+
+    Attributes:
+        allow_leaks: Whether to go on where a near-copy of a test session is among those that are learnt from.
+        permutations: How often labels are permuted to find out whether the scores are better than chance; 0 for never.
+        refit: Whether networks are trained anew for each permutation under k-fold, which takes as many times as long;
+            without, the folds' tests of their fixed predictions are combined. Classical models are always refitted.
+    """
+
+    allow_leaks: bool = False
+    permutations: int = 0
+    refit: bool = False
+
+    def tuned(self, model: Model) -> Model:
+        """Return the model as it is: nothing is chosen."""
+        return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dealt(WithTest):
     """What ways to deal sessions out have in common.
 
     Attributes:
@@ -87,13 +123,9 @@ class _Dealt:
     balance: str | Sequence[str] = ()
     splits: str | Path | None = None
 
-    def tuned(self, model: Model) -> Model:
-        """Return the model as it is: nothing is chosen."""
-        return model
-
 
 @dataclass(frozen=True)
-class Holdout(_Dealt):
+class Holdout(Dealt):
     """One test set, never seen in training.
 
     Attributes:
@@ -136,7 +168,7 @@ class Holdout(_Dealt):
 
 
 @dataclass(frozen=True)
-class KFold(_Dealt):
+class KFold(Dealt):
     """Every subject is tested once, or once for each repeat.
 
     Attributes:

@@ -1,5 +1,6 @@
 """A fitted model and what surrounds it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,9 +10,12 @@ import torch
 
 from mri3d.model_folder import Card
 from mri3d.models.model import Model
+from mri3d.outcome import HeldOut
+from mri3d.scans.scan import Scan, canonical_digest
 from mri3d.study import Study
 from mri3d.version import __version__
 from mri3d.volumes.reference import Reference
+from mri3d.volumes.sequence import VolumeSequence
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,9 @@ def member_of(
     *,
     train_rows: np.ndarray,
     validation_rows: np.ndarray,
+    tested: tuple[np.ndarray, np.ndarray] | None = None,
     fold: int = 0,
+    repeat: int = 0,
     num_folds: int = 1,
     run: str = "",
     facts: dict[str, Any] | None = None,
@@ -40,7 +46,9 @@ def member_of(
         model: The fitted model.
         train_rows: Rows that it learnt from, whose average new volumes are held against.
         validation_rows: Rows that steered its training.
+        tested: Rows [M] that had no part in its training, and what it predicted of them; None where there are none.
         fold: Number of the fold.
+        repeat: Number of the shuffle that the fold belongs to.
         num_folds: How many folds there are.
         run: What identifies the run, see `Card`.
         facts: What a reader of its card wants to know.
@@ -51,7 +59,12 @@ def member_of(
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     reference = Reference.fit(study.volumes, train_rows)
-    seen = [study.cohort.voxels[row] for row in (*train_rows, *validation_rows)]
+    learnt, nobody = np.concatenate([train_rows, validation_rows]), (train_rows[:0], np.empty(0))
+    seen = [study.cohort.voxels[row] for row in learnt]
+    steered, untouched = (
+        HeldOut.of(study.targets[rows], predictions)
+        for rows, predictions in (model.held_out or nobody, tested or nobody)
+    )
     card = Card(
         study.outcome,
         study.recipe,
@@ -62,5 +75,45 @@ def member_of(
         study.suffix,
         facts=written | (facts or {}),
         training=tuple(sorted({*seen} - {""})),  # sorted: the order would tell of the cohort's
+        repeat=repeat,
+        shares=study.outcome.options.shares(study.targets[learnt]),
+        steered=steered,
+        tested=untouched,
     )
     return Member(model, card)
+
+
+def votes(members: Sequence[Member], volumes: VolumeSequence) -> np.ndarray:
+    """Predict N volumes by each of M members, [M, N, K] or [M, N]."""
+    rows = np.arange(len(volumes))
+    return np.stack([member.model.predict(volumes, rows) for member in members])
+
+
+def mean_evidence(members: Sequence[Member], volume: np.ndarray, *, target: int, method: str) -> np.ndarray:
+    """Average the evidence of members in a volume [C, X, Y, Z] against their own average volumes, float32 [X, Y, Z]."""
+    maps = [
+        member.model.explain(volume, baseline=member.card.reference.mean, target=target, method=method)
+        for member in members
+    ]
+    return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
+
+
+def seen_by(members: Sequence[Member], scan: Scan) -> list[bool]:
+    """Find out which members know a scan from their training, whatever its axis order and data type."""
+    if not any(member.card.training for member in members):
+        return [False] * len(members)
+    voxels = canonical_digest(scan)
+    return [voxels in member.card.training for member in members]
+
+
+def strangeness(members: Sequence[Member], volume: np.ndarray, seers: Sequence[bool]) -> str:
+    """Describe in what a volume is unlike the training scans; most members, who saw others each, must find so.
+
+    Args:
+        members: Those that vote.
+        volume: float32 [C, X, Y, Z].
+        seers: Which of them know it from their training.
+    """
+    cards = [(member.card, seen) for member, seen in zip(members, seers, strict=True)]
+    said = [told for card, seen in cards if (told := card.reference.warning(volume, seen=seen))]
+    return said[0] if len(said) * 2 > len(members) else ""

@@ -143,6 +143,22 @@ class Model(Protocol):
         On several devices every process gets all rows.
         """
 
+    def permuted(self, training: TrainingSet, test_rows: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
+        """Predict rows by refits to many permutations of the targets, if that is a matter of minutes.
+
+        Everything that labels touch is done again, the choice of options included; inner folds are those of the true
+        labels. Nothing of a fitted model changes.
+
+        Args:
+            training: What a fit learns from, with the true targets.
+            test_rows: Rows to predict, M of them.
+            targets: Of all rows under each permutation, [B, N]; those of rows that are not learnt from are not read.
+
+        Returns:
+            What `predict` would give under each permutation, but for `line`, which corrects nothing here: [B, M, K] or
+            [B, M]; NaN where nothing can be learnt under a permutation. None where refits take too long.
+        """
+
     @property
     def heatmaps(self) -> tuple[str, ...]:
         """The kinds of maps that `explain` can make, the default first; empty where it can make none."""
@@ -171,6 +187,13 @@ class Model(Protocol):
     @property
     def line(self) -> Line | None:
         """By what the fitted model's predictions were corrected; None where they were not."""
+
+    @property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Rows that the last fit did not learn from but chose or calibrated by, and what it predicts of them.
+
+        Rows [M] and predictions [M, K] or [M], of models of inner folds where the fit has such; None without such rows.
+        """
 
     def history(self) -> list[dict[str, float]]:
         """Return the last fit epoch by epoch (`epoch`, `train_loss`, ...); empty where there are no epochs."""

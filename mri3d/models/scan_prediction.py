@@ -9,6 +9,7 @@ import numpy as np
 
 from mri3d.arguments import fits
 from mri3d.errors import UserError
+from mri3d.outcome import Outcome, Region
 from mri3d.scans.scan import Scan
 
 _TRAINING_OPTION = re.compile("\x02(?:(?:data|preprocess|resolution|task|evaluation|trainer)[.\x03\x1f]|model[.])")
@@ -29,6 +30,7 @@ class ScanPrediction:
         seen: How many members were trained on the scan, or stopped by it.
         scan: The scan as it was read.
         volume: What the model saw, float32 [C, X, Y, Z].
+        region: Where the truth lies as often as was asked for; None where nothing was.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ScanPrediction:
     seen: int = 0
     scan: Scan | None = None
     volume: np.ndarray | None = None
+    region: Region | None = None
 
     def warned(self, *warnings: str) -> "ScanPrediction":
         """Return the prediction with more warnings."""
@@ -58,6 +61,7 @@ class Record:
         spread: How far the members differ.
         seen: How many members know the scan.
         heatmap: Whether its heatmap was written.
+        region: Where the truth lies.
     """
 
     scan: str
@@ -68,22 +72,24 @@ class Record:
     spread: float | None
     seen: int
     heatmap: bool
+    region: Region | None = None
 
     @classmethod
     def of(cls, found: ScanPrediction, *, heatmap: bool) -> Self:
         """Keep what a table and a report tell of a prediction."""
         numbers = None if found.prediction is None else found.prediction.tolist()
         prediction = tuple(numbers) if isinstance(numbers, list) else numbers
-        digest = found.scan.digest if found.scan else ""
-        return cls(found.name, digest, found.status, found.warnings, prediction, found.spread, found.seen, heatmap)
+        digest, numbers = found.scan.digest if found.scan else "", (prediction, found.spread, found.seen)
+        return cls(found.name, digest, found.status, found.warnings, *numbers, heatmap, found.region)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Read what `to_json` returned.
+        """Read what `to_json` returned; in earlier versions there was no region.
 
         Raises:
             KeyError, TypeError, ValueError: It is something else.
         """
+        value = {"region": None} | dict(value)
         given: dict[str, Any] = {field.name: _as_tuple(value[field.name]) for field in fields(cls)}
         hints = get_type_hints(cls)
         if wrong := [name for name, one in given.items() if not fits(one, hints[name])]:
@@ -97,7 +103,41 @@ class Record:
     def restored(self) -> ScanPrediction:
         """Return the prediction, without scan and volume."""
         prediction = None if self.prediction is None else np.array(self.prediction)
-        return ScanPrediction(self.scan, prediction, self.spread, self.status, self.warnings, self.seen)
+        told = (self.spread, self.status, self.warnings, self.seen)
+        return ScanPrediction(self.scan, prediction, *told, region=self.region)
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionTable:
+    """How predictions become rows of a table.
+
+    Attributes:
+        outcome: What is predicted.
+        regions: Whether each prediction has a region.
+        voted: Whether several members voted, of which `spread` is how far they differ.
+    """
+
+    outcome: Outcome
+    regions: bool
+    voted: bool
+
+    def header(self) -> list[str]:
+        """Return the columns of predictions.csv."""
+        none = np.empty((0, len(self.outcome.words.value_titles())))
+        columns = ["scan", *self.outcome.prediction_columns(none), *self._region(None), "status", "warnings"]
+        return [*columns, "spread"] if self.voted else columns
+
+    def row(self, found: ScanPrediction) -> dict[str, Any]:
+        """Return the cells of a prediction by column."""
+        given: dict[str, Any] = {"scan": found.name, "status": found.status, "warnings": "; ".join(found.warnings)}
+        if found.prediction is not None:
+            columns = self.outcome.prediction_columns(found.prediction[None])
+            given |= {name: cells[0] for name, cells in columns.items()} | self._region(found.region)
+            given |= {"spread": found.spread}
+        return {name: given.get(name) for name in self.header()}
+
+    def _region(self, region: Region | None) -> dict[str, Any]:
+        return self.outcome.options.region_columns(region) if self.regions else {}
 
 
 def without_training_advice(error: Exception) -> UserError:

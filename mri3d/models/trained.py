@@ -1,9 +1,9 @@
 """A fitted model, or several that vote, with all that it needs to meet new scans."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import nibabel as nib
 import numpy as np
@@ -13,13 +13,14 @@ from mri3d.arguments import checked
 from mri3d.errors import UserError, did_you_mean
 from mri3d.files import check_folder
 from mri3d.model_folder import places_of
-from mri3d.models.member import Member
-from mri3d.models.scan_prediction import ScanPrediction, seen_warning, without_training_advice
+from mri3d.models.decision_rule import DecisionRule
+from mri3d.models.member import Member, mean_evidence, seen_by, strangeness, votes
+from mri3d.models.scan_prediction import PredictionTable, ScanPrediction, seen_warning, without_training_advice
 from mri3d.outcome import Outcome
 from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan import Scan, canonical_digest, read_scan
+from mri3d.scans.scan import read_scan
 from mri3d.volumes.recipe import Recipe
-from mri3d.volumes.sequence import InMemory, VolumeSequence
+from mri3d.volumes.sequence import InMemory
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,6 +31,7 @@ class TrainedModel:
 
     Attributes:
         members: The models, each with its card.
+        rule: What was asked of predictions by `with_options`; None where nothing was.
 
     >>> from mri3d import Study, fit, models
     >>> volumes = np.random.default_rng(0).random((20, 7, 8, 9))
@@ -41,6 +43,7 @@ class TrainedModel:
     """
 
     members: tuple[Member, ...]
+    rule: DecisionRule | None = None
 
     def __repr__(self) -> str:
         kinds = ", ".join(sorted({type(member.model).__name__ for member in self.members}))
@@ -49,7 +52,17 @@ class TrainedModel:
     @property
     def outcome(self) -> Outcome:
         """What is predicted."""
-        return self.members[0].card.outcome
+        return self.deciding.outcome
+
+    @property
+    def deciding(self) -> DecisionRule:
+        """What was asked of predictions."""
+        return self.rule or DecisionRule(self.members[0].card.outcome)
+
+    @property
+    def table(self) -> PredictionTable:
+        """How predictions become rows of predictions.csv."""
+        return PredictionTable(self.outcome, self.deciding.coverage is not None, len(self.members) > 1)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -68,24 +81,49 @@ class TrainedModel:
         return tuple(kind for kind in first.model.heatmaps if all(kind in other.model.heatmaps for other in others))
 
     @checked
-    def predict(self, scans: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    def predict(
+        self,
+        scans: str | Path | Sequence[str | Path],
+        *,
+        prevalence: float | Mapping[str | int, float] | None = None,
+        threshold: float | str | Mapping[str, float] | None = None,
+        coverage: float | None = None,
+    ) -> pd.DataFrame:
         """Predict scans; one that cannot be used never stops the others.
 
         Args:
             scans: A file, a glob, a folder (searched through), a BIDS root, or a list of these.
+            prevalence: How frequent the second of two classes is among such scans, or each class by its name;
+                probabilities are for the training's unless given.
+            threshold: From which probability on the second class is predicted: a number, "balanced", "youden",
+                {"sensitivity": 0.9} or {"specificity": 0.9}; unless given, the most probable class is.
+            coverage: How often the truth is to lie in a set of classes, or an interval of a measure.
 
         Returns:
             A row for each scan as in predictions.csv: scan, prediction, p_<class> ..., status, warnings, and with
-            several members `spread`.
+            several members `spread`; with `coverage` before status `set`, or `low` and `high`.
 
         Raises:
-            UserError: There are no scans, or the model was trained on arrays.
+            UserError: There are no scans, the model was trained on arrays, or an option cannot be used with it.
         """
         self.require_recipe()
+        model = self.with_options(prevalence=prevalence, threshold=threshold, coverage=coverage)
         places = [scans] if isinstance(scans, str | Path) else list(scans)
         paths = find_scans(list(map(str, places)), suffix=self.suffix or "T1w")
-        found = [self.predict_scan(name, path) for name, path in zip(unique_names(paths), paths, strict=True)]
-        return pd.DataFrame(self.prediction_rows(found))
+        found = [model.predict_scan(name, path) for name, path in zip(unique_names(paths), paths, strict=True)]
+        return pd.DataFrame([model.table.row(one) for one in found])
+
+    def with_options(self, *, prevalence: object = None, threshold: object = None, coverage: object = None) -> Self:
+        """Return the model with options of `predict`, as it is where there are none.
+
+        Raises:
+            UserError: An option cannot be used with it.
+        """
+        if prevalence is None and threshold is None and coverage is None:
+            return self
+        cards = [member.card for member in self.members]
+        rule = DecisionRule.of(cards, prevalence=prevalence, threshold=threshold, coverage=coverage)
+        return replace(self, rule=rule)
 
     def predict_arrays(self, volumes: Any) -> np.ndarray:  # noqa: ANN401 (anything that numpy makes an array of)
         """Predict volumes of the shape that the model was trained on.
@@ -99,7 +137,7 @@ class TrainedModel:
         Raises:
             UserError: They have another shape, or are not finite.
         """
-        return np.asarray(self._predictions(self._taken(volumes)).mean(axis=0))
+        return np.asarray(votes(self.members, self._taken(volumes)).mean(axis=0))
 
     @checked
     def explain(
@@ -147,7 +185,7 @@ class TrainedModel:
             UserError: As for `predict_arrays`, or there is no such class or method.
         """
         taken, kind = self._taken(volumes), self.method(method)
-        predictions = self._predictions(taken).mean(axis=0)
+        predictions = votes(self.members, taken).mean(axis=0)
         return np.stack(
             [
                 self.evidence(taken[row], self.outcome.target_named(target, prediction), kind)
@@ -184,7 +222,7 @@ class TrainedModel:
             scan = read_scan(path)
             volume = recipe.volume(scan)
             with np.errstate(all="ignore"):  # what is not finite is told below
-                predictions = self._predictions(InMemory(volume[None]))[:, 0]
+                predictions = votes(self.members, InMemory(volume[None]))[:, 0]
             if not np.isfinite(predictions).all():
                 raise UserError("the model computes no finite number for this scan.")
         except (UserError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
@@ -192,18 +230,20 @@ class TrainedModel:
             if strict:
                 raise told from error
             return ScanPrediction(name, None, status="failed", warnings=(" ".join(str(told).split()),))
-        seen_by = self._seen_by(scan)
-        strange = self._strangeness(volume, seen_by)
-        seen = seen_warning(sum(seen_by), len(self.members))
+        seers = seen_by(self.members, scan)
+        strange = strangeness(self.members, volume, seers)
+        seen, rule = seen_warning(sum(seers), len(self.members)), self.deciding
+        moved = rule.moved(predictions)
         return ScanPrediction(
             name,
-            predictions.mean(axis=0),
-            spread=self.outcome.spread(predictions) if len(self.members) > 1 else None,
+            moved.mean(axis=0),
+            spread=self.outcome.spread(moved) if len(self.members) > 1 else None,
             status="unusual" if strange else "ok",
             warnings=(*scan.warnings, *recipe.warnings(scan), *filter(None, [strange, seen])),
-            seen=sum(seen_by),
+            seen=sum(seers),
             scan=scan,
             volume=volume,
+            region=rule.region(predictions),
         )
 
     def heat(self, found: ScanPrediction, target: str | int | None = None, *, method: str | None = None) -> np.ndarray:
@@ -218,11 +258,7 @@ class TrainedModel:
     def evidence(self, volume: np.ndarray, target: int, method: str) -> np.ndarray:
         """Compute the scaled mean evidence of the members in a volume [C, X, Y, Z], float32 [X, Y, Z]."""
         with np.errstate(all="ignore"):
-            maps = [
-                member.model.explain(volume, baseline=member.card.reference.mean, target=target, method=method)
-                for member in self.members
-            ]
-            heat = self.outcome.as_heat(np.asarray(np.mean(maps, axis=0), dtype=np.float32))
+            heat = self.outcome.as_heat(mean_evidence(self.members, volume, target=target, method=method))
         if not np.isfinite(heat).all():
             raise UserError("the model computes no finite number for the heatmap.")
         return heat
@@ -241,22 +277,6 @@ class TrainedModel:
                 f"{', '.join(self.heatmaps)}."
             )
         return name or self.heatmaps[0]
-
-    def prediction_header(self) -> list[str]:
-        """Return the columns of predictions.csv; with several members, `spread` is how far they differ."""
-        cells = self.outcome.prediction_columns(np.empty((0, len(self.outcome.words.value_titles()))))
-        return ["scan", *cells, "status", "warnings", *(["spread"] if len(self.members) > 1 else [])]
-
-    def prediction_rows(self, found: Sequence[ScanPrediction]) -> list[dict[str, Any]]:
-        """Return the rows of predictions.csv, see `prediction_header`."""
-        header, rows = self.prediction_header(), []
-        for one in found:
-            given = {"scan": one.name, "status": one.status, "warnings": "; ".join(one.warnings), "spread": one.spread}
-            if one.prediction is not None:
-                columns = self.outcome.prediction_columns(one.prediction[None])
-                given |= {key: cells[0] for key, cells in columns.items()}
-            rows.append({name: given.get(name) for name in header})
-        return rows
 
     def require_recipe(self) -> Recipe:
         """Return the recipe.
@@ -278,21 +298,3 @@ class TrainedModel:
             theirs, ours = (" x ".join(map(str, shape)) for shape in (taken.shape, wanted))
             raise UserError(f"volumes of {theirs} (channels, X, Y, Z) do not fit a model of {ours}.")
         return taken
-
-    def _predictions(self, volumes: VolumeSequence) -> np.ndarray:
-        """Predict volumes by each of M members, [M, N, K] or [M, N]."""
-        rows = np.arange(len(volumes))
-        return np.stack([member.model.predict(volumes, rows) for member in self.members])
-
-    def _seen_by(self, scan: Scan) -> list[bool]:
-        """Find out which members know a scan from their training, whatever its axis order and data type."""
-        if not any(member.card.training for member in self.members):
-            return [False] * len(self.members)
-        voxels = canonical_digest(scan)
-        return [voxels in member.card.training for member in self.members]
-
-    def _strangeness(self, volume: np.ndarray, seen_by: Sequence[bool]) -> str:
-        """Describe in what a volume is unlike the training scans; most members, who saw others each, must find so."""
-        cards = [(member.card, seen) for member, seen in zip(self.members, seen_by, strict=True)]
-        said = [told for card, seen in cards if (told := card.reference.warning(volume, seen=seen))]
-        return said[0] if len(said) * 2 > len(self.members) else ""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mri3d.outcome.class_scores import confusion_matrix, count_classes
+from mri3d.outcome.thresholds import Threshold
 from mri3d.outcome.words import Words
 from mri3d.texts import list_text, number_text
 
@@ -27,9 +28,11 @@ class ClassWords(Words):
 
     Attributes:
         names: Of the K classes, in the order of the probabilities.
+        threshold: What class is predicted by them; the most probable one where there is none.
     """
 
     names: tuple[str, ...]
+    threshold: Threshold | None = None
 
     def describe(self, targets: np.ndarray) -> str:
         """Count the rows of each class in a line: "F 68, M 63"."""
@@ -64,12 +67,12 @@ class ClassWords(Words):
         return "\n".join(lines)
 
     def prediction(self, prediction: np.ndarray) -> str:
-        """Name the most probable class."""
-        return self.names[prediction.argmax()]
+        """Name the predicted class."""
+        return self.names[self._decided(prediction)]
 
     def verdict(self, prediction: np.ndarray) -> str:
-        """Write the most probable class and its probability."""
-        return f"{self.prediction(prediction)} {prediction.max():.3f}"
+        """Write the predicted class and its probability."""
+        return f"{self.prediction(prediction)} {prediction[self._decided(prediction)]:.3f}"
 
     def summary(self, predictions: Sequence[np.ndarray]) -> str:
         """Count how many scans were classified, and as what."""
@@ -83,9 +86,9 @@ class ClassWords(Words):
 
     def prediction_reading(self) -> list[str]:
         """Write how predicted classes are to be read."""
+        most = "The prediction is the class with the highest probability. If the probabilities are nearly equal, treat "
         return [
-            "The prediction is the class with the highest probability. If the probabilities are nearly equal, treat "
-            "the scan as undecided.",
+            f"{most}the scan as undecided." if self.threshold is None else f"The prediction is {self.threshold.text}.",
             "The probabilities hold for scans like those the model was trained on. On another scanner, sequence, age "
             "group or illness they can be wrong without any sign of it here: test the model on labelled scans of your "
             "own first.",
@@ -144,3 +147,7 @@ class ClassWords(Words):
             "The result holds for subjects and scanners like these. If the classes also differ in scanner, age, head "
             "size or anything else, the model may have learnt that instead: compare the classes in these first.",
         ]
+
+    def _decided(self, prediction: np.ndarray) -> int:
+        """Return the index of the predicted class of probabilities [K]."""
+        return int(prediction.argmax() if self.threshold is None else self.threshold.decide(prediction[None]).item())

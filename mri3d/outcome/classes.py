@@ -1,17 +1,21 @@
 """Classes as what is predicted: the probability of each, and which is the most probable."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from mri3d.errors import UserError, did_you_mean, option
+from mri3d.outcome.class_options import ClassOptions
+from mri3d.outcome.class_resampling import ClassResampling
 from mri3d.outcome.class_scores import auc, class_scores, count_classes, membership
 from mri3d.outcome.class_words import ClassWords
-from mri3d.outcome.outcome import Example, Outcome, Scores
+from mri3d.outcome.outcome import Example, Outcome
 from mri3d.outcome.platt import fit_sigmoids, sigmoid_proba, softmax_proba
+from mri3d.outcome.score import Score, Scores
 from mri3d.outcome.temperature import Temperature, fit_temperature
+from mri3d.outcome.thresholds import Threshold
 from mri3d.texts import list_text, number_text
 
 if TYPE_CHECKING:
@@ -26,6 +30,8 @@ class Classes(Outcome):
         names: The labels as text, sorted; column k of the probabilities belongs to name k, and of two names the second
             is the positive class.
         name: The column of the table that the labels stand in.
+        threshold: What class is predicted by the probabilities of a new scan; the most probable one where there is
+            none.
 
     >>> Classes(("F", "M")).encode(["M", "F"])
     array([1, 0])
@@ -33,6 +39,7 @@ class Classes(Outcome):
 
     names: tuple[str, ...]
     name: str = field(default="label", compare=False)
+    threshold: Threshold | None = field(default=None, compare=False, repr=False)
 
     task: ClassVar[str] = "classification"
     noun: ClassVar[str] = "classes"
@@ -105,7 +112,7 @@ class Classes(Outcome):
 
     def tempered(self, outputs: np.ndarray, targets: np.ndarray, *, learnt: np.ndarray) -> Temperature:
         """Fit a temperature, and take the classes as frequent as among the rows that were learnt from."""
-        return fit_temperature(outputs, targets, np.bincount(learnt, minlength=len(self.names)) / len(learnt))
+        return fit_temperature(outputs, targets, np.array(self.options.shares(learnt)))
 
     def is_usable(self, scaling: np.ndarray | None) -> bool:
         """Return whether every sigmoid rises: one that does not gives everybody the same probability."""
@@ -122,9 +129,9 @@ class Classes(Outcome):
         return softmax_proba(outputs) if scaling is None else sigmoid_proba(outputs, scaling)
 
     def prediction_columns(self, predictions: np.ndarray) -> dict[str, list[Any]]:
-        """Return the most probable class, and the probability of each."""
+        """Return the predicted class, and the probability of each."""
         proba = {f"p_{name}": predictions[:, k].tolist() for k, name in enumerate(self.names)}
-        return {"prediction": self.cells(predictions.argmax(axis=1)), **proba}
+        return {"prediction": self.cells(self._decided(predictions)), **proba}
 
     def test_columns(
         self, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None
@@ -134,7 +141,7 @@ class Classes(Outcome):
 
     def spread(self, predictions: np.ndarray) -> float:
         """Return the standard deviation of the predicted class's probability over models [M, K]."""
-        return float(predictions[:, predictions.mean(axis=0).argmax()].std())
+        return float(predictions[:, self._decided(predictions.mean(axis=0, keepdims=True)).item()].std())
 
     def contrast(self, target: int, scaling: np.ndarray | None) -> np.ndarray:
         """Weigh the outputs so that they are the log odds of a class, or its margin over the mean of all."""
@@ -147,7 +154,7 @@ class Classes(Outcome):
     def target_named(self, name: str | int | None, prediction: np.ndarray) -> int:
         """Return the index of a class by its name; the predicted one where none is named."""
         if name is None:
-            return int(prediction.argmax())
+            return int(self._decided(prediction[None]).item())
         if str(name) not in self.names:
             raise UserError(
                 f"target={name!r} is no class of this model.{did_you_mean(str(name), self.names)} Its classes: "
@@ -184,10 +191,35 @@ class Classes(Outcome):
         """Score probabilities [N, K], see `class_scores`."""
         return class_scores(targets, predictions, self.names)
 
+    def resampling(
+        self, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None = None
+    ) -> ClassResampling:
+        """Return tests to be scored with many weightings."""
+        return ClassResampling(targets, predictions)
+
+    def above_chance(self, scores: Mapping[str, Score]) -> bool | None:
+        """Return whether the interval of the AUC lies above one half."""
+        low = scores["auc"].low
+        return None if low is None else low > self.chance["auc"]
+
+    def levelled(self, predictions: np.ndarray, *, learnt: np.ndarray) -> np.ndarray:
+        """Divide probabilities [N, K] by how frequent each class was: the largest is most probable for its share."""
+        relative = predictions / np.bincount(learnt, minlength=len(self.names))
+        return np.asarray(relative / relative.sum(axis=1, keepdims=True))
+
     @property
     def words(self) -> ClassWords:
         """What people are told of the classes."""
-        return ClassWords(self.names)
+        return ClassWords(self.names, self.threshold)
+
+    @property
+    def options(self) -> ClassOptions:
+        """What may be asked of predicted classes."""
+        return ClassOptions(self.names)
+
+    def deciding(self, threshold: Threshold) -> Self:
+        """Return the classes with a threshold."""
+        return replace(self, threshold=threshold)
 
     def to_json(self) -> dict[str, Any]:
         """Return task, column and names."""
@@ -201,3 +233,7 @@ class Classes(Outcome):
         if not texts or len(set(names)) != len(names) or len(names) < 2:
             raise ValueError("classes are not two or more different names, or they have no name themselves")
         return cls(tuple(names), name)
+
+    def _decided(self, predictions: np.ndarray) -> np.ndarray:
+        """Return the predicted class of each row of probabilities [N, K]."""
+        return predictions.argmax(axis=1) if self.threshold is None else self.threshold.decide(predictions)

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from mri3d.errors import UserError
+from mri3d.outcome.measure_options import MeasureOptions
+from mri3d.outcome.measure_resampling import MeasureResampling
 from mri3d.outcome.measure_scores import measure_scores, r2
 from mri3d.outcome.measure_words import MeasureWords, value_text
-from mri3d.outcome.outcome import Example, Outcome, Scores
+from mri3d.outcome.outcome import Example, Outcome
+from mri3d.outcome.score import Score, Scores
+from mri3d.outcome.thresholds import Threshold
 from mri3d.texts import number_text
 
 if TYPE_CHECKING:
@@ -171,10 +175,33 @@ class Measure(Outcome):
         uncorrected = {} if raw is None else measure_scores(targets, raw)
         return measure_scores(targets, predictions) | {f"{name}_raw": value for name, value in uncorrected.items()}
 
+    def resampling(
+        self, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None = None
+    ) -> MeasureResampling:
+        """Return tests to be scored with many weightings."""
+        return MeasureResampling(targets, predictions, raw)
+
+    def above_chance(self, scores: Mapping[str, Score]) -> bool | None:
+        """Return whether the interval of the correlation with the truth lies above 0."""
+        low = scores["pearson_r"].low
+        return None if low is None else low > 0
+
+    def levelled(self, predictions: np.ndarray, *, learnt: np.ndarray) -> None:
+        """Return None: there are no classes."""
+
     @property
     def words(self) -> MeasureWords:
         """What people are told of the measure."""
         return MeasureWords(self.name)
+
+    @property
+    def options(self) -> MeasureOptions:
+        """What may be asked of predicted values."""
+        return MeasureOptions(self.name)
+
+    def deciding(self, threshold: Threshold) -> Self:
+        """Raise an error: `MeasureOptions` resolves no threshold."""
+        raise TypeError("a measure has no threshold")
 
     def to_json(self) -> dict[str, Any]:
         """Return task and column."""

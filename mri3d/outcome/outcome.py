@@ -11,61 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from mri3d.outcome.prediction_options import PredictionOptions
+from mri3d.outcome.score import SCORE_TITLES, Score, Scores, interval_text, score_text
+from mri3d.outcome.thresholds import Threshold
 from mri3d.outcome.words import Words
 
 if TYPE_CHECKING:
     from mri3d.outcome.objectives import Objective
+    from mri3d.outcome.resampling import Resampling
     from mri3d.outcome.temperature import Temperature
-
-Scores = dict[str, float | None]
-"""Name of a score to its value; None where the tested sessions do not define it."""
-
-SCORE_TITLES = {
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "expected_calibration_error": "calibration error",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "r2": "R²",
-    "pearson_r": "Pearson r",
-    "spearman_r": "Spearman r",
-    "error_slope": "error slope",
-    "gap_correlation": "gap correlation",
-}
-SCORE_TITLES |= {
-    f"{name}_raw": f"{SCORE_TITLES[name]}, uncorrected"
-    for name in ("mae", "rmse", "r2", "pearson_r", "spearman_r", "error_slope", "gap_correlation")
-}
-"""Name of a score in metrics.json, to its title."""
-
-SCORE_RANGES = {
-    **dict.fromkeys(("auc", "accuracy", "balanced_accuracy", "f1", "sensitivity", "specificity"), (0.0, 1.0)),
-    **dict.fromkeys(("r2", "pearson_r", "spearman_r", "gap_correlation"), (-1.0, 1.0)),
-}
-"""Name of a score without a unit, to the range that a chart need not go beyond."""
-
-SCORE_MEANINGS = {
-    "auc": "AUC is the area under the ROC curve",
-    "balanced_accuracy": "Balanced accuracy is the mean over the classes of the proportion classified correctly",
-    "mae": "MAE is the mean absolute error, in the unit of the measure",
-    "r2": "R² is the proportion of the variance that the predictions explain",
-}
-"""Name of a score whose title does not say it, to what it is: a sentence without its end."""
-
-
-def score_text(value: float) -> str:
-    """Write a score: three decimals, or three digits where those would be zeros, as the error of a small measure is.
-
-    >>> [score_text(value) for value in (0.98765, 12.3456, 0.0, 0.0001234)]
-    ['0.988', '12.346', '0.000', '0.000123']
-    """
-    return f"{value:.3f}" if abs(value) >= 0.01 or not value else f"{value:.3g}"
 
 
 @dataclass(frozen=True)
@@ -132,6 +86,13 @@ class Outcome(Protocol):
     @property
     def words(self) -> Words:
         """What people are told of it and of its results."""
+
+    @property
+    def options(self) -> PredictionOptions:
+        """What may be asked of its predictions on new scans."""
+
+    def deciding(self, threshold: Threshold) -> Self:
+        """Return the outcome with another way from probabilities to the predicted class."""
 
     # ---- cells of a table, and how to split sessions
 
@@ -240,10 +201,26 @@ class Outcome(Protocol):
     def scores(self, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None = None) -> Scores:
         """Score predictions against the truth, and those before correction where there was one."""
 
-    def headline(self, scores: Mapping[str, float | None]) -> str:
-        """Write in one line the scores of `compared` that are defined."""
+    def resampling(self, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None = None) -> "Resampling":
+        """Return tests to be scored with many weightings at once, for intervals and comparisons."""
+
+    def levelled(self, predictions: np.ndarray, *, learnt: np.ndarray) -> np.ndarray | None:
+        """Return predictions as they were if all strata that were learnt from were as frequent; None of a measure.
+
+        Args:
+            predictions: As of `activate`.
+            learnt: Truth of the rows that were learnt from.
+        """
+
+    def above_chance(self, scores: Mapping[str, Score]) -> bool | None:
+        """Return whether an interval lies above what guessing gives; None where the tests say nothing of it."""
+
+    def headline(self, scores: Mapping[str, Score]) -> str:
+        """Write in one line the scores of `compared` that are defined, each with its interval."""
         return ", ".join(
-            f"{SCORE_TITLES[name]} {score_text(value)}" for name in self.compared if (value := scores[name]) is not None
+            f"{SCORE_TITLES[name]} {score_text(value)}{interval_text(scores[name])}"
+            for name in self.compared
+            if (value := scores[name].value) is not None
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -4,6 +4,9 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
+ROUNDING = 1e-12
+"""Decisions whose covariance with the class is less, in their standard deviation, tell nothing of it."""
+
 
 def fit_sigmoids(decisions: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Fit the probability of a class as a sigmoid of its decision, one for each column.
@@ -55,7 +58,8 @@ def _fit(decisions: np.ndarray, column: np.ndarray) -> tuple[float, float]:
     hopes = np.where(column, (num_in + 1) / (num_in + 2), 1 / (num_out + 2))
     centre, spread = decisions.mean(), decisions.std()
     slope, offset = 0.0, float(np.log(hopes.mean() / (1 - hopes.mean())))
-    if spread > 0:
+    rising = (decisions - centre) @ hopes > ROUNDING * spread * len(decisions)  # if not, nor is the slope: it is convex
+    if spread > 0 and rising:
         inputs = ((decisions - centre) / spread)[:, None]
         labels = np.repeat([True, False], len(decisions))  # every row is both, in proportion to its hope
         model = LogisticRegression(C=np.inf, tol=1e-9, max_iter=1000)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from mri3d.files import write_text
-from mri3d.outcome.outcome import SCORE_TITLES
+from mri3d.outcome.score import SCORE_TITLES
 from mri3d.report.picture import Picture
 
 _NOTHING = 1e-12  # what is smaller is rounding

@@ -19,6 +19,7 @@ from mri3d.report.elements import (
     table,
     write_page,
 )
+from mri3d.report.leak_section import leak_section
 from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
 from mri3d.report.score_section import score_section, score_table
@@ -69,10 +70,12 @@ def write_report(
     body = [heading(title, facts)]
     if metrics["test"]:
         body.append(headline(*outcome.words.result_sentence(metrics, targets)))
-        body += [element("p", text, css="caution") for text in outcome.words.cautions(metrics, targets)]
+        cautions = [*_chance(metrics), *outcome.words.cautions(metrics, targets)]
+        body += [element("p", text, css="caution") for text in cautions]
         body += score_section(outcome, metrics, targets, predictions, raw)
     else:
         body.append(element("p", _untested(metrics), css="caution"))
+    body += leak_section(metrics.get("leaks"))
     body += _training(metrics, histories)
     body += tuning_sections(metrics, search)
     body += [element("h2", "Who took part"), *_cohort(cohort, taking_part), *picture_sections(sections)]
@@ -81,6 +84,19 @@ def write_report(
         setting = details("Every setting of this run", element("pre", configuration))
         body += [element("h2", "Configuration"), setting]
     write_page(path, title=title, sections=body)
+
+
+def _chance(metrics: Mapping[str, Any]) -> list[str]:
+    """Say that there is no evidence, where there is none."""
+    if metrics.get("better_than_chance") is not False:  # runs of earlier versions say nothing
+        return []
+    test = metrics.get("permutation")
+    reason = (
+        f"with permuted labels the score is as good with probability {test['scores'][test['primary']]['p']:.2g}"
+        if test
+        else "guessing lies within the 95 % interval"
+    )
+    return [f"No evidence that the model is better than chance: {reason}."]
 
 
 def _untested(metrics: Mapping[str, Any]) -> str:

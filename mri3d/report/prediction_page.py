@@ -47,6 +47,7 @@ class ScanResult:
         warnings: What to know about the scan; the reason, when it could not be used.
         picture: The heatmap on the scan, see `figures.slices`.
         status: In a word, whether there is a prediction; shown where there is none.
+        region: Set or interval in which the truth lies; empty where none was asked for.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ScanResult:
     warnings: Sequence[str] = ()
     picture: Picture | None = None
     status: str = ""
+    region: str = ""
 
 
 def write_prediction_report(
@@ -68,6 +70,8 @@ def write_prediction_report(
     scans: Sequence[ScanResult],
     num_scans: int | None = None,
     num_used: int | None = None,
+    region_title: str = "",
+    region_reading: str = "",
 ) -> None:
     """Write one HTML file that opens anywhere, offline, with a row for each scan.
 
@@ -81,6 +85,8 @@ def write_prediction_report(
         scans: In the order of the rows.
         num_scans: How many scans there are, where not all are listed.
         num_used: How many of those were predicted.
+        region_title: Of the column of `ScanResult.region`; empty where there is none.
+        region_reading: How it is to be read.
     """
     num_scans = len(scans) if num_scans is None else num_scans
     num_used = sum(scan.values is not None for scan in scans) if num_used is None else num_used
@@ -88,11 +94,13 @@ def write_prediction_report(
     spreads = [scan.spread for scan in scans]
     voted, decimals = any(spread is not None for spread in spreads), num_decimals(spreads)
     columns = words.value_titles()
-    header = ["Scan", "Prediction", *columns, *(["SD between models"] if voted else []), "Warnings", "Heatmap"]
+    beside = [*([region_title] if region_title else []), *(["SD between models"] if voted else [])]
+    header = ["Scan", "Prediction", *columns, *beside, "Warnings", "Heatmap"]
     rows = []
     for place, scan in enumerate(scans):
         spread = "" if scan.spread is None else number(scan.spread, decimals=decimals)
-        rows.append(_row(scan, columns, [spread] if voted else [], pictured=place < num_pictures))
+        more = [*([scan.region] if region_title else []), *([spread] if voted else [])]
+        rows.append(_row(scan, columns, more, pictured=place < num_pictures))
     if num_used < num_scans:
         summary += f" {num_scans - num_used} could not be used: the reason is listed under Warnings."
     sections = [heading(title, facts), headline(str(num_used), summary), table(header, rows, css="scans")]
@@ -107,15 +115,19 @@ def write_prediction_report(
             f"Heatmaps are shown for the first {num_pictures} scans, to keep this page small; all are saved as files."
         )
         sections.append(element("p", text))
-    texts = [*words.prediction_reading(), *([_SPREAD.format(words.spread_of())] if voted else [])]
+    texts = [
+        *words.prediction_reading(),
+        *filter(None, [region_reading]),
+        *([_SPREAD.format(words.spread_of())] if voted else []),
+    ]
     write_page(path, title=title, sections=[*sections, *reading_section(texts, words, methods=True)])
 
 
-def _row(scan: ScanResult, columns: Sequence[str], spread: Sequence[str], *, pictured: bool) -> list[str]:
+def _row(scan: ScanResult, columns: Sequence[str], more: Sequence[str], *, pictured: bool) -> list[str]:
     picture = image(scan.picture) if scan.picture and pictured else ""
     values = [""] * len(columns) if scan.values is None else [_share(scan.values[title]) for title in columns]
     shown = scan.prediction or scan.status or "no prediction"
-    return [scan.name, shown, *values, *spread, "; ".join(scan.warnings), picture]
+    return [scan.name, shown, *values, *more, "; ".join(scan.warnings), picture]
 
 
 def _share(value: float) -> str:

@@ -66,7 +66,23 @@ def score_section(
     """
     drawn = [SCORE_CHARTS[name](outcome, targets, predictions, raw) for name in outcome.charts]
     shown = [figure(part) if isinstance(part, Picture) else part for part in drawn]
-    return [element("h2", "Test results"), element("div", *shown, css="grid"), score_table(metrics)]
+    parts = [element("h2", "Test results"), element("div", *shown, css="grid"), score_table(metrics)]
+    about = metrics.get("intervals")  # runs of earlier versions have none
+    return [*parts, element("p", _about_intervals(about, len(metrics["folds"])))] if about else parts
+
+
+def _about_intervals(about: Mapping[str, Any], num_folds: int) -> str:
+    """Write what the intervals in brackets are about."""
+    if about["about"] == "model":
+        return (
+            "In brackets: 95 % intervals. They are about this model, as it is, on people like those who were tested; "
+            "another training could give a better or a worse one."
+        )
+    return (
+        f"In brackets: 95 % intervals. They are about this way of training on about {about['num_train']} sessions, not "
+        f"about one of the {num_folds} models. Folds share training sessions, so the intervals are {about['widening']} "
+        "times as wide as those of as many independent tests (Nadeau and Bengio 2003)."
+    )
 
 
 def score_table(metrics: Mapping[str, Any]) -> Html:
@@ -89,7 +105,7 @@ def score_table(metrics: Mapping[str, Any]) -> Html:
     header.append("Mean ± SD")
     names, cells = [_fold_title(fold) for fold in folds], []
     for fold in folds:
-        scores = [number(fold["scores"][name], decimals=decimals[name]) for name in pooled]
+        scores = [number(fold["scores"].get(name), decimals=decimals[name]) for name in pooled]
         cells.append(scores + [_size(key, fold[key]) for key in sizes])
     if len(folds) <= _MAX_COLUMNS:
         rows = [[*row, *of_folds] for row, *of_folds in zip(rows, *cells, strict=True)]
@@ -104,7 +120,7 @@ def _fold_title(fold: Mapping[str, Any]) -> str:
 
 
 def _of_folds(folds: Sequence[Mapping[str, Any]], name: str) -> list[float | None]:
-    return [fold["scores"][name] for fold in folds]
+    return [fold["scores"].get(name) for fold in folds]
 
 
 def _size(key: str, value: float) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from mri3d.outcome.outcome import SCORE_RANGES
+from mri3d.outcome.score import SCORE_RANGES
 from mri3d.report.charts import COLOURS, DASHES, chart, chart_picture, short_label
 from mri3d.report.elements import score_title
 from mri3d.report.picture import Picture

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, softmax
 from sklearn.metrics import roc_auc_score
 
-from mri3d.outcome import Classes, check_debias
+from mri3d.outcome import Classes, Score, check_debias
 from tests.models.refusals import refused
 
 TWO, THREE = Classes(("control", "patient"), "dx"), Classes(("a", "b", "c"))
@@ -130,8 +130,10 @@ def test_what_classes_say_of_themselves():
     assert TWO.words.summary(list(PROBA)) == "scans classified: 2 as control, 1 as patient."
     assert TWO.words.summary([PROBA[1]]) == "scan classified: 1 as patient."
     assert TWO.spread(PROBA) == pytest.approx(np.std([0.9, 0.25, 0.6]))  # control has the highest mean
-    assert TWO.headline({"auc": None, "accuracy": 0.75, "balanced_accuracy": 0.5}) == (
-        "accuracy 0.750, balanced accuracy 0.500"
+    scores = {"auc": Score(None), "accuracy": Score(0.75, 0.614, 0.857), "balanced_accuracy": Score(0.5)}
+    assert TWO.headline(scores) == "accuracy 0.750 (0.61 to 0.86), balanced accuracy 0.500"
+    np.testing.assert_allclose(
+        TWO.levelled(np.array([[0.6, 0.4], [0.9, 0.1]]), learnt=np.array([0, 0, 0, 1])), [[1 / 3, 2 / 3], [0.75, 0.25]]
     )
     assert TWO.chance == {"auc": 0.5, "balanced_accuracy": 0.5}
     assert THREE.chance["balanced_accuracy"] == pytest.approx(1 / 3)

@@ -9,7 +9,7 @@ from scipy.stats import linregress
 from sklearn.metrics import r2_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from mri3d.outcome import Line, Measure, check_debias, correcting_line
+from mri3d.outcome import Line, Measure, Score, check_debias, correcting_line
 from tests.models.refusals import refused
 
 AGE = Measure("age")
@@ -190,7 +190,9 @@ def test_what_a_measure_says_of_itself():
     assert AGE.words.verdict(np.float64(41.234)) == "age 41.23"
     assert AGE.words.summary([np.float64(41.234)]) == "scan predicted: age 41.23 to 41.23."
     assert AGE.words.summary([np.float64(41.2), np.float64(71.0)]) == "scans predicted: age 41.2 to 71."
-    assert AGE.headline({"mae": 5.0, "r2": None, "pearson_r": 0.75}) == "MAE 5.000, Pearson r 0.750"
+    scores = {"mae": Score(5.0, 4.1234, 6.0), "r2": Score(None), "pearson_r": Score(0.75)}
+    assert AGE.headline(scores) == "MAE 5.000 (4.12 to 6.00), Pearson r 0.750"
+    assert AGE.levelled(ages, learnt=ages) is None
     assert AGE.spread(np.array([40.0, 50.0, 45.0])) == pytest.approx(np.std([40, 50, 45]))
     assert AGE.words.validation_table(ages, ages) == ""
     assert (AGE.num_outputs, AGE.decisions, AGE.ascending, AGE.signed) == (1, ("age",), True, True)

@@ -61,7 +61,7 @@ def quick(monkeypatch):
 
     monkeypatch.setattr(TrainedModel, "heat", heat)
     monkeypatch.setattr(
-        "mri3d.inference.slices", lambda view, **_: Picture(view.heatmap.tobytes()[:9], "image/png", "")
+        "mri3d.predictions.page.slices", lambda view, **_: Picture(view.heatmap.tobytes()[:9], "image/png", "")
     )
 
 

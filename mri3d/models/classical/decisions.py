@@ -2,7 +2,8 @@
 
 They are fitted to columns [N, D], see `mri3d.outcome.Outcome.columns`. What these are, `memberships` says: True for
 classes to tell from the rest, False for values to approximate. Scores are [N, P]; `beyond` [N] is the squared distance
-of a volume from the space that the scores span, 0 where the model is to look at the scores alone.
+of a volume from the space that the scores span, 0 where the model is to look at the scores alone. A decision without a
+solution decides NaN. All but the logistic regression fit each column as they would fit it alone.
 """
 
 from collections.abc import Mapping
@@ -10,10 +11,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.svm import SVC, SVR
 
-TOLERANCE = 1e-4
-"""Of libsvm's optimum: with its own 1e-3 the last bit of a kernel decides the fourth digit of a probability."""
+from mri3d.models.classical.machines import fit_machines
 
 MAX_ITERATIONS = 6_000_000
 """Of libsvm, which has no limit of its own; far more than usual settings need."""
@@ -105,7 +104,7 @@ def decision_from_tensors(kind: type[Decision], tensors: Mapping[str, np.ndarray
 
 def fit_linear_svms(
     scores: np.ndarray, columns: np.ndarray, Cs: list[float], *, memberships: bool
-) -> list[LinearDecision | None]:
+) -> list[LinearDecision]:
     """Fit a linear support vector machine for each C and column, by its kernel: N x N whatever P is.
 
     Args:
@@ -115,41 +114,38 @@ def fit_linear_svms(
         memberships: Whether classes are told apart, or values approximated.
 
     Returns:
-        The decision for each C; None where it found no end.
+        The decision for each C; NaN for columns of which it found no end.
     """
     kernel = scores @ scores.T
-    fits = [_fit_svms(kernel, columns, C, memberships=memberships) for C in Cs]
-    return [None if fit is None else LinearDecision(fit[0] @ scores, fit[1]) for fit in fits]
+    fits = [fit_machines(kernel, columns, C, memberships=memberships, max_iterations=MAX_ITERATIONS) for C in Cs]
+    return [LinearDecision(weights @ scores, intercepts) for weights, intercepts in fits]
 
 
 def fit_rbf_svms(
     scores: np.ndarray, columns: np.ndarray, pairs: list[tuple[float, float]], *, memberships: bool
-) -> list[RBFDecision | None]:
+) -> list[RBFDecision]:
     """Fit a support vector machine with a Gaussian kernel for each pair of C and gamma, and each column.
 
     Arguments and what is returned as of `fit_linear_svms`.
     """
     distances = squared_distances(scores, scores)
-    decisions: list[RBFDecision | None] = []
+    decisions: list[RBFDecision] = []
     for C, gamma in pairs:
-        fit = _fit_svms(np.exp(-gamma * distances), columns, C, memberships=memberships)
-        if fit is None:
-            decisions.append(None)
-            continue
-        weights, intercepts = fit
+        kernel = np.exp(-gamma * distances)
+        weights, intercepts = fit_machines(kernel, columns, C, memberships=memberships, max_iterations=MAX_ITERATIONS)
         support = weights.any(axis=0)
         decisions.append(RBFDecision(scores[support], weights[:, support], intercepts, np.array([gamma])))
     return decisions
 
 
-def fit_logistic(scores: np.ndarray, columns: np.ndarray, Cs: list[float]) -> list[LinearDecision | None]:
+def fit_logistic(scores: np.ndarray, columns: np.ndarray, Cs: list[float]) -> list[LinearDecision]:
     """Fit a logistic regression for each C to memberships, bool [N, D], multinomial for more than two classes."""
     targets = columns[:, 0].astype(int) if columns.shape[1] == 1 else columns.argmax(axis=1)
-    decisions: list[LinearDecision | None] = []
+    decisions: list[LinearDecision] = []
     for C in Cs:
         model = LogisticRegression(C=C, tol=1e-6, max_iter=MAX_STEPS).fit(scores, targets)
-        ended = model.n_iter_.max() < MAX_STEPS
-        decisions.append(LinearDecision(model.coef_, model.intercept_) if ended else None)
+        solved = 1.0 if model.n_iter_.max() < MAX_STEPS else np.nan
+        decisions.append(LinearDecision(solved * model.coef_, solved * model.intercept_))
     return decisions
 
 
@@ -184,17 +180,3 @@ def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     distances: np.ndarray = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * products
     distances[distances < 0] = 0.0  # rounding
     return distances
-
-
-def _fit_svms(
-    kernel: np.ndarray, columns: np.ndarray, C: float, *, memberships: bool
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Fit one machine for each column [N, D]: weights of the rows [D, N] and intercepts [D]; None without an end."""
-    machine = SVC if memberships else SVR
-    weights, intercepts = np.zeros((columns.shape[1], len(columns))), np.zeros(columns.shape[1])
-    for number, column in enumerate(columns.T):
-        model = machine(C=C, kernel="precomputed", tol=TOLERANCE, max_iter=MAX_ITERATIONS).fit(kernel, column)
-        if model.fit_status_:
-            return None
-        weights[number, model.support_], intercepts[number] = model.dual_coef_[0], model.intercept_[0]
-    return weights, intercepts

@@ -46,7 +46,7 @@ class Logistic(ClassicalModel):
 
     def fit_decisions(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
-    ) -> Sequence[Decision | None]:
+    ) -> Sequence[Decision]:
         """Fit a logistic regression for each C."""
         return fit_logistic(scores, columns, [setting["C"] for setting in settings])
 
@@ -65,6 +65,7 @@ class LinearSVM(ClassicalModel):
     C: float | Sequence[float] = (0.1, 1.0, 10.0, 100.0)
 
     name = "linear_svm"
+    separate = True
 
     def decision_parameters(self) -> dict[str, object]:
         """Return C."""
@@ -72,7 +73,7 @@ class LinearSVM(ClassicalModel):
 
     def fit_decisions(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
-    ) -> Sequence[Decision | None]:
+    ) -> Sequence[Decision]:
         """Fit an SVM for each C."""
         return fit_linear_svms(scores, columns, [setting["C"] for setting in settings], memberships=memberships)
 
@@ -96,6 +97,7 @@ class Ridge(ClassicalModel):
     alpha: float | Sequence[float] = (0.01, 0.1, 1.0, 10.0)
 
     name = "ridge"
+    separate = True
 
     def decision_parameters(self) -> dict[str, object]:
         """Return alpha."""
@@ -125,6 +127,7 @@ class RBFSVM(ClassicalModel):
 
     name = "rbf_svm"
     decision_type = RBFDecision
+    separate = True
 
     def decision_parameters(self) -> dict[str, object]:
         """Return C and gamma."""
@@ -132,7 +135,7 @@ class RBFSVM(ClassicalModel):
 
     def fit_decisions(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
-    ) -> Sequence[Decision | None]:
+    ) -> Sequence[Decision]:
         """Fit an SVM for each C and gamma."""
         pairs = [(setting["C"], setting["gamma"]) for setting in settings]
         return fit_rbf_svms(scores, columns, pairs, memberships=memberships)
@@ -153,6 +156,7 @@ class KNN(ClassicalModel):
 
     name = "knn"
     decision_type = NeighboursDecision
+    separate = True
 
     def decision_parameters(self) -> dict[str, object]:
         """Return k."""

@@ -22,9 +22,10 @@ from mri3d.model_folder import Card, Contents, write_model
 from mri3d.models.classical.calibration import calibrate, inner_line
 from mri3d.models.classical.decisions import Decision, LinearDecision, decision_from_tensors, decision_tensors
 from mri3d.models.classical.grid import ParameterGrid
-from mri3d.models.classical.inner_folds import InnerFold, inner_folds_that_fit
 from mri3d.models.classical.loading import check_arrays
-from mri3d.models.classical.search import fit_decision, outside, search, truncated
+from mri3d.models.classical.permuted import Refit
+from mri3d.models.classical.planning import Plan, make_plan
+from mri3d.models.classical.search import FoldScores, fit_decision, outside, search, truncated
 from mri3d.models.classical.tasks import check_task
 from mri3d.models.model import Search, Setting, TrainingSet, options_text
 from mri3d.outcome import TASKS, Line, check_debias
@@ -32,7 +33,7 @@ from mri3d.texts import number_text
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.volumes.smoothing import smooth
 from mri3d.voxels.gram import row_products
-from mri3d.voxels.pca import GramPCA, NumComponents, check_num_components
+from mri3d.voxels.pca import GramPCA, NumComponents
 from mri3d.voxels.projection import Projection
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class ClassicalModel(ABC):
     tasks: ClassVar[tuple[str, ...]] = tuple(TASKS)
     decision_type: ClassVar[type[Decision]] = LinearDecision
     calibrated: ClassVar[bool] = True
+    separate: ClassVar[bool] = False  # whether `fit_decisions` fits each column as it would fit it alone
     uses_components: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -106,11 +108,11 @@ class ClassicalModel(ABC):
     @abstractmethod
     def fit_decisions(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
-    ) -> Sequence[Decision | None]:
+    ) -> Sequence[Decision]:
         """Fit the decision once for each setting, by scores [N, P] to columns [N, D], see `Outcome.memberships`.
 
         Returns:
-            The decisions; None where a setting has no solution, which leaves it out of the choice.
+            The decisions; with NaN where a setting has no solution, which leaves it out of the choice.
         """
 
     def rows_needed(self, setting: Setting) -> int:
@@ -145,31 +147,28 @@ class ClassicalModel(ABC):
             UserError: As `check`, or all volumes are the same, or no setting has a solution.
         """
         start = time.perf_counter()
-        rows, grid, folds = self._plan(training)
-        if 0 < len(folds) < self.inner_folds:
-            told = "%s: %d inner folds, not %d: with more, parts of so few training rows would lack a class or a value"
-            log.warning(told, self.name, len(folds), self.inner_folds)
-        for name, values in self._grid().values_beyond(grid).items():
-            log.warning("%s: %s left out, too many for so few training rows", name, values)
+        rows, grid, folds = self._plan(training).warned(self.name, self._grid(), self.inner_folds)
         outcome, targets = training.outcome, training.targets[rows]
         scaling = outcome.scaling(targets)
         columns = outcome.columns(targets, scaling)
         trainings = [train for train, _ in folds] + [np.arange(len(rows))]
-        default = outcome.smoothing if training.volumes.recipe else 0.0  # arrays are taken as they are
-        self.smoothing_ = default if self.smoothing is None else self.smoothing
+        self.smoothing_ = self._smoothing(training)
         volumes = training.volumes.smoothed(self.smoothing_)
         products = row_products(
             volumes, rows, trainings=trainings, standardize=self.standardize, normalize=self.normalize
         )
         self.outcome_, self.chosen_, self.search_, self.line_ = outcome, grid.points[0], None, None
+        self.held_out: tuple[np.ndarray, np.ndarray] | None = None
         if folds:
             found, decisions = search(products[:-1], columns, outcome, folds, grid, self.fit_decisions)
             if self.calibrated:
                 found, scaling = calibrate(found, decisions, columns, outcome, scaling)
             self.chosen_, self.search_ = found.chosen, found if len(grid.points) > 1 else None
+            held_out = outcome.activate(decisions[found.best], scaling)
             if self.debias and not training.inner:  # a choice is made by what the models predict, uncorrected
-                held_out = outcome.activate(decisions[found.best], scaling)
                 self.line_ = inner_line(outcome, targets, held_out, num_folds=len(folds))
+                held_out = self.line_.correct(held_out)
+            self.held_out = rows, held_out
         self.scaling_ = scaling
         self._fit_all(volumes, rows, columns, products[-1])
         told = f"{self.name} on {len(rows)} rows in {time.perf_counter() - start:.1f} s: {self.chosen_}"
@@ -181,6 +180,18 @@ class ClassicalModel(ABC):
         beyond = outside(scores, squares / self.unit_**2, self.chosen_["num_components"])
         predictions = self.outcome_.activate(self.decision_.decide(scores, beyond), self.scaling_)
         return predictions if self.line_ is None else self.line_.correct(predictions)
+
+    def permuted(self, training: TrainingSet, test_rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Refit for each permutation of the targets, see `Model.permuted`; nothing of the fitted model changes."""
+        rows, grid, folds = self._plan(training)
+        volumes, every = training.volumes.smoothed(self._smoothing(training)), np.concatenate([rows, test_rows])
+        fits = [*folds, (np.arange(len(rows)), np.arange(len(rows), len(every)))]
+        products = row_products(
+            volumes, every, trainings=[fit[0] for fit in fits], standardize=self.standardize, normalize=self.normalize
+        )
+        *inner, final = (FoldScores.of(each, *fit) for each, fit in zip(products, fits, strict=True))
+        refit = Refit(training.outcome, grid, folds, inner, final, self.fit_decisions, self.separate, self.calibrated)
+        return refit.predict(targets[:, rows], name=training.name)
 
     @property
     def heatmaps(self) -> tuple[str, ...]:
@@ -275,20 +286,15 @@ class ClassicalModel(ABC):
         self.projection_ = projection.unscaled() if isinstance(decision, LinearDecision) else projection
         self.decision_, self.volume_shape_ = decision, volumes.shape
 
+    def _smoothing(self, training: TrainingSet) -> float:
+        """Resolve how much to smooth: arrays are taken as they are unless told."""
+        default = training.outcome.smoothing if training.volumes.recipe else 0.0
+        return default if self.smoothing is None else self.smoothing
+
     def _grid(self) -> ParameterGrid:
         return ParameterGrid.of(self.num_components, **self.decision_parameters())
 
-    def _plan(self, training: TrainingSet) -> tuple[np.ndarray, ParameterGrid, list[InnerFold]]:
+    def _plan(self, training: TrainingSet) -> Plan:
         """Resolve which rows are learnt from, what is tried on them, and on which inner folds."""
-        rows, grid, folds = training.rows, self._grid(), list[InnerFold]()
-        outcome = training.outcome
-        if self.chooses or self.debias or (self.calibrated and outcome.calibrates):
-            targets, groups = training.targets[rows], training.groups[rows]
-            folds = inner_folds_that_fit(outcome, targets, groups, num_folds=self.inner_folds, seed=training.seed)
-        num_rows = min([len(train) for train, _ in folds], default=len(rows))
-        grid = grid.within(num_rows, self.rows_needed)
-        for num_components in grid.num_components:
-            check_num_components(num_components, num_rows)
-        for setting in grid.settings:
-            self.check_setting(setting, num_rows)
-        return rows, grid, folds
+        needed = self.chooses or self.debias or (self.calibrated and training.outcome.calibrates)
+        return make_plan(training, self._grid(), num_folds=self.inner_folds if needed else None, limits=self)

@@ -7,7 +7,8 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import joblib
 import numpy as np
@@ -31,8 +32,8 @@ class FitDecisions(Protocol):
 
     def __call__(
         self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
-    ) -> Sequence[Decision | None]:
-        """Fit them; `memberships` says what the columns are, see `Outcome.memberships`; None without a solution."""
+    ) -> Sequence[Decision]:
+        """Fit them; `memberships` says what the columns are, see `Outcome.memberships`; NaN without a solution."""
 
 
 def search(
@@ -66,7 +67,7 @@ def search(
         joblib.delayed(_try_fold)(matrix, columns, outcome, fold, grid, fit_decisions)
         for matrix, fold in zip(products, folds, strict=True)
     )
-    with one_thread_each(num_jobs), _without_warnings():
+    with one_thread_each(num_jobs), without_warnings():
         tried = list(progress(parallel(tasks), total=len(folds), title="inner folds"))
     decisions = np.empty((len(grid.points), *columns.shape))
     for (_, held_out), (_, _, fold_decisions) in zip(folds, tried, strict=True):
@@ -91,9 +92,9 @@ def fit_decision(
     Raises:
         UserError: It has no solution.
     """
-    with _without_warnings():
+    with without_warnings():
         (decision,) = fit_decisions(scores, columns, [setting], memberships=memberships)
-    if decision is None:
+    if not np.isfinite(decision.decide(scores, np.zeros(len(scores)))).all():
         raise _no_solution(setting)
     return decision
 
@@ -107,6 +108,41 @@ def truncated(pca: GramPCA, num_components: NumComponents) -> tuple[int, float]:
     return pca.spectrum.count(num_components), float(np.sqrt(pca.spectrum.total_variance * (num_rows - 1) / num_rows))
 
 
+@dataclass(frozen=True, eq=False)
+class FoldScores:
+    """Scores along all components of the rows that a fit learns from; they depend on no target.
+
+    Attributes:
+        pca: Of the N rows that are learnt from.
+        learnt: Their scores [N, R].
+        others: Scores of M other rows [M, R].
+        squares: Squared distance of the other rows from the mean of the first [M].
+    """
+
+    pca: GramPCA
+    learnt: np.ndarray
+    others: np.ndarray
+    squares: np.ndarray
+
+    @classmethod
+    def of(cls, products: np.ndarray, learnt: np.ndarray, others: np.ndarray) -> Self:
+        """Decompose the products of rows with each other, of which some are learnt from, by their positions."""
+        pca = GramPCA.fit(products[np.ix_(learnt, learnt)])
+        cross = products[np.ix_(others, learnt)]
+        return cls(pca, pca.training_scores, pca.scores(cross), pca.squares(cross, products.diagonal()[others]))
+
+    def kept(self, num_components: NumComponents) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Keep some components, and divide by what makes settings suit any resolution.
+
+        Returns:
+            Scores of the rows learnt from [N, P] and of the others [M, P], and how far the others are outside the space
+            of the components [M], see `outside`.
+        """
+        count, scale = truncated(self.pca, num_components)
+        mine, others = self.learnt[:, :count] / scale, self.others[:, :count] / scale
+        return mine, others, outside(others, self.squares / scale**2, num_components)
+
+
 def _try_fold(
     products: np.ndarray,
     columns: np.ndarray,
@@ -117,25 +153,17 @@ def _try_fold(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute scores on rows learnt from and held out, [points] each, and decisions for the latter [points, M, D]."""
     train, held_out = fold
-    pca = GramPCA.fit(products[np.ix_(train, train)])
-    cross = products[np.ix_(held_out, train)]
-    train_scores, scores = pca.training_scores, pca.scores(cross)
-    squares = pca.squares(cross, products.diagonal()[held_out])
+    scores = FoldScores.of(products, train, held_out)
     learnt, judged, decisions = [], [], []
     for num_components in grid.num_components:
-        count, scale = truncated(pca, num_components)
-        mine, others = train_scores[:, :count] / scale, scores[:, :count] / scale
-        beyond = outside(others, squares / scale**2, num_components)
+        mine, others, beyond = scores.kept(num_components)
         fitted = fit_decisions(mine, columns[train], list(grid.settings), memberships=outcome.memberships)
         for decision in fitted:
-            if decision is None:
-                learnt.append(np.nan)
-                judged.append(np.nan)
-                decisions.append(np.full((len(held_out), columns.shape[1]), np.nan))
-                continue
-            learnt.append(outcome.judge(decision.decide(mine, np.zeros(len(mine))), columns[train]))
             decisions.append(decision.decide(others, beyond))
-            judged.append(outcome.judge(decisions[-1], columns[held_out]))
+            solved = np.isfinite(decisions[-1]).all()
+            own = decision.decide(mine, np.zeros(len(mine)))
+            learnt.append(outcome.judge(own, columns[train]) if solved else np.nan)
+            judged.append(outcome.judge(decisions[-1], columns[held_out]) if solved else np.nan)
     return np.array(learnt), np.array(judged), np.stack(decisions)
 
 
@@ -156,7 +184,7 @@ def outside(scores: np.ndarray, squares: np.ndarray, num_components: NumComponen
     return beyond
 
 
-def _without_warnings() -> contextlib.AbstractContextManager[object]:
+def without_warnings() -> contextlib.AbstractContextManager[object]:
     """Silence what scikit-learn says of a fit without an end: it is no solution. To be entered by one thread."""
     return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
 

@@ -168,6 +168,7 @@ class CNN:
         self.temperature_ = outcome.tempered(outputs, targets[held_out], learnt=targets[training.rows])
         if self.debias and not training.inner:  # a choice is made by what the models predict, uncorrected
             self.line_ = correcting_line(outcome, targets[held_out], self.predict(training.volumes, held_out))
+        self.held_out = held_out, self.predict(training.volumes, held_out)
 
     def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Predict rows, see `Model.predict`; several processes share the work and all get all rows."""
@@ -176,6 +177,9 @@ class CNN:
             outputs = self.temperature_.apply(outputs)
         predictions = self.outcome_.activate(outputs, self.scaling_)
         return predictions if self.line_ is None else self.line_.correct(predictions)
+
+    def permuted(self, training: TrainingSet, test_rows: np.ndarray, targets: np.ndarray) -> None:
+        """Return None: it takes too long to train a network for each of many permutations."""
 
     @property
     def heatmaps(self) -> tuple[str, ...]:

@@ -1,0 +1,162 @@
+"""Several models on the same tests: which is better, by how much, and how certain that is."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mri3d.errors import UserError
+from mri3d.evaluation.paired import Comparison, compare_tests, holm
+from mri3d.evaluation.results import Results
+from mri3d.evaluation.sampling import Sampling
+from mri3d.outcome import Outcome, Scores
+from mri3d.outcome.resampling import Resampling
+from mri3d.texts import list_text, number_text
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedModel:
+    """What one model was tested on, and how it did. T counts tests.
+
+    Attributes:
+        outcome: What was predicted.
+        subjects: Name of the session of each test [T].
+        sampling: Fold, session and group of each test.
+        targets: Truth of each test [T].
+        resampling: What was predicted.
+        scores: Scores of all tests.
+        fold_scores: Scores of each fold.
+    """
+
+    outcome: Outcome
+    subjects: tuple[str, ...]
+    sampling: Sampling
+    targets: np.ndarray
+    resampling: Resampling
+    scores: Scores
+    fold_scores: tuple[Scores, ...]
+
+    @classmethod
+    def of(cls, results: Results) -> "JudgedModel":
+        """Take them from results."""
+        return cls(
+            results.study.outcome,
+            tuple(results.study.ids[row] for row in results.rows),
+            results.sampling,
+            results.targets,
+            results.tests,
+            {name: score.value for name, score in results.scores.items()},
+            tuple(result.scores for result in results.folds),
+        )
+
+    @property
+    def truth(self) -> dict[tuple[str, int], Any]:
+        """Session and fold of each test, to its truth."""
+        keys = zip(self.subjects, self.sampling.folds.tolist(), strict=True)
+        return dict(zip(keys, self.targets.tolist(), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two models that were compared.
+
+    Attributes:
+        first: Name of one.
+        second: Name of the other.
+        comparison: Second minus first.
+        p_holm: The primary p, adjusted for the number of pairs.
+        values: Name of each score that either model has, to those of both; None where it has not.
+        fold_differences: Mean and standard deviation over folds of each score's difference.
+    """
+
+    first: str
+    second: str
+    comparison: Comparison
+    p_holm: float
+    values: Mapping[str, tuple[float | None, float | None]]
+    fold_differences: Mapping[str, tuple[float, float]]
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each score that either defines: values, difference with interval, p."""
+        rows = {}
+        for name, (first, second) in self.values.items():
+            difference = None if first is None or second is None else second - first
+            rows[name] = {"first": first, "second": second, "difference": difference}
+            found = self.comparison.differences.get(name)
+            rows[name] |= {column: getattr(found, column, None) for column in ("low", "high", "p", "p_folds")}
+            mean, deviation = self.fold_differences.get(name, (None, None))
+            rows[name] |= {"mean_difference": mean, "sd_difference": deviation}
+        return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+
+
+def compare_pairs(models: Mapping[str, JudgedModel]) -> list[Pair]:
+    """Compare every two models, in their order.
+
+    Args:
+        models: Name of each to what it was tested on.
+
+    Raises:
+        UserError: There are fewer than two, or two of them were not tested on the same.
+    """
+    if len(models) < 2:
+        raise UserError("there is nothing to compare with: give two results or more.")
+    pairs = list(itertools.combinations(models, 2))
+    for first, second in pairs:
+        _check(first, models[first], second, models[second])
+    found: list[Pair] = []
+    for first, second in pairs:
+        one, other = models[first], _in_order(models[second], like=models[first])
+        primary = one.outcome.compared[0]
+        comparison = compare_tests(one.resampling, other.resampling, one.sampling, primary=primary)
+        names = dict.fromkeys([*one.scores, *other.scores])
+        values = {name: (one.scores.get(name), other.scores.get(name)) for name in names}
+        found.append(Pair(first, second, comparison, comparison.p, values, _fold_differences(one, other)))
+    adjusted = holm([pair.comparison.p for pair in found])
+    return [replace(pair, p_holm=p) for pair, p in zip(found, adjusted, strict=True)]
+
+
+def _check(first: str, one: JudgedModel, second: str, other: JudgedModel) -> None:
+    """Refuse two that were not tested on the same sessions in the same folds.
+
+    Raises:
+        UserError: It names what differs.
+    """
+    if one.outcome != other.outcome:
+        raise UserError(f"{first} and {second} are of different outcomes, and their scores cannot be compared.")
+    if untested := [name for name, tests in ((first, one), (second, other)) if not tests.subjects]:
+        raise UserError(
+            f"no session was tested in {' and '.join(untested)}: All trains on every session, and leaves no scores to "
+            "compare. Evaluate both models with a test, as by KFold()."
+        )
+    ours, theirs = one.truth, other.truth
+    if alone := sorted(set(ours) ^ set(theirs)):
+        told = list_text([f"{subject} (fold {fold})" for subject, fold in alone], ", ", most=3)
+        raise UserError(
+            f"{first} and {second} are not of the same tests: {len(alone)} are in one of them only ({told}). Evaluate "
+            "all models on one study with the same splits and seed."
+        )
+    if changed := sorted({key[0] for key in ours if ours[key] != theirs[key]}):
+        raise UserError(
+            f"{first} and {second} are not of the same labels: {number_text(len(changed), 'session', 'has', 'have')} "
+            f"another ({list_text(changed, ', ')}). Evaluate all models on one study."
+        )
+
+
+def _in_order(tests: JudgedModel, *, like: JudgedModel) -> JudgedModel:
+    """Return tests that were found to be the same, and are in the same order as others wherever they come from."""
+    assert list(tests.truth) == list(like.truth), "folds and sessions are in the order of their numbers and ids"
+    return tests
+
+
+def _fold_differences(one: JudgedModel, other: JudgedModel) -> dict[str, tuple[float, float]]:
+    """Return mean and standard deviation over folds of each score's difference."""
+    result = {}
+    names = dict.fromkeys(name for scores in (*one.fold_scores, *other.fold_scores) for name in scores)
+    for name in names:
+        pairs = [(a.get(name), b.get(name)) for a, b in zip(one.fold_scores, other.fold_scores, strict=True)]
+        apart = pd.Series([None if a is None or b is None else b - a for a, b in pairs], dtype=float)
+        result[name] = float(apart.mean()), float(apart.std())
+    return result

@@ -1,0 +1,226 @@
+"""Intervals of 95 % of every score.
+
+What is estimated: with one fold, how good this model is on people like those tested; with several folds, how good this
+way of training on so many subjects is. Tests of one group are dependent, so whole groups are what is counted and drawn.
+
+- The AUC: from placements within folds, see `mri3d.evaluation.auc`.
+- Scores that count right answers: the score interval (of one proportion Wilson's) of as many independent answers as
+  know it as well.
+- All others: the standard error over resampled groups, by bootstrap or jackknife, whichever is larger, on a scale
+  without bounds, times Student's quantile because few groups know little of their own spread.
+- With several folds each is wider by a factor, see `Sampling.widening`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, ndtri
+from scipy.stats import t as student
+
+from mri3d.evaluation.auc import auc_interval, within_fold_auc
+from mri3d.evaluation.sampling import LEVEL, Sampling
+from mri3d.outcome.resampling import Proportion, Resampling
+
+Z = float(ndtri((1 + LEVEL) / 2))
+REPLICATES = 2000
+
+BIAS_OF_VALUE = 1 / (np.sqrt(2) - 1)
+"""Bias of a value, by that of draws from it beyond the value: of means of absolute values without a true part, as the
+calibration error is. Values have noise s and draws 2**0.5 s, so that draws show (2**0.5 - 1) of it once more."""
+
+
+class Interval(NamedTuple):
+    """Ends of an interval; None where nothing bounds it, as with a single group."""
+
+    low: float | None
+    high: float | None
+
+
+def score_intervals(
+    tests: Resampling, sampling: Sampling, *, replicates: int = REPLICATES, seed: int = 0
+) -> dict[str, Interval]:
+    """Compute the interval of every score.
+
+    Args:
+        tests: What was predicted, see `mri3d.outcome.resampling`.
+        sampling: Who was tested.
+        replicates: How often groups are drawn.
+        seed: Of the draws.
+
+    Returns:
+        Interval by the name of the score, of classes also `auc` (within folds) and `auc_pooled`; both ends None where
+        the tests do not define the score.
+    """
+    result, ranking = dict[str, Interval](), tests.ranking
+    if ranking is not None:
+        for name, folds in (("auc", sampling.folds), ("auc_pooled", np.zeros_like(sampling.folds))):
+            auc = within_fold_auc(ranking, folds)
+            result[name] = (
+                Interval(None, None) if auc is None else Interval(*auc_interval(auc, ranking.truth, sampling))
+            )
+    result |= {name: proportion_interval(parts, sampling) for name, parts in tests.proportions.items()}
+    strata = sampling.strata(ranking)
+    freedom = sampling.num_units - 1 - int(strata.max())
+    values = tests.scores(sampling.once[None])
+    omitted = weighted_scores(tests, sampling.omissions())
+    drawn = weighted_scores(tests, sampling.draws(strata, replicates, seed))
+    for name in values.keys() - result.keys():
+        samples = _Samples(float(values[name][0]), drawn[name], omitted[name], freedom)
+        result[name] = samples.interval(tests.bounds.get(name, (-np.inf, np.inf)), sampling.widening)
+    return {name: result[name] for name in ("auc", "auc_pooled", *values) if name in result}
+
+
+def weighted_scores(tests: Resampling, blocks: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """Score tests under blocks of weights, each [R, T]; of each score a value for each row of all blocks."""
+    found = [tests.scores(weights) for weights in blocks]
+    return {name: np.concatenate([scores[name] for scores in found]) for name in found[0]}
+
+
+def proportion_interval(parts: Sequence[Proportion], sampling: Sampling) -> Interval:
+    """Compute the score interval of a sum of proportions; of one it is Wilson's.
+
+    It holds the sums from which the estimate is not too far, by the variance at the likeliest proportions of that sum.
+
+    Args:
+        parts: The proportions; their shares sum to 1.
+        sampling: Who was tested.
+
+    >>> alone = np.arange(20)
+    >>> whole = Proportion(np.ones(20, dtype=bool), np.ones(20, dtype=bool))
+    >>> [round(end, 3) for end in proportion_interval([whole], Sampling(alone * 0, alone, alone))]  # as R's prop.test
+    [0.839, 1.0]
+    """
+    if not all(part.among.any() for part in parts):
+        return Interval(None, None)
+    points, numbers, residuals = [], [], []
+    for part in parts:
+        weights = sampling.once * part.among * np.where(part.hits & part.doubled, 2, 1)
+        point = float(weights @ part.hits / weights.sum())
+        residual = np.bincount(sampling.unit, weights * (part.hits - point)) / weights.sum()
+        worth = 2 / (2 - point) ** 2 if part.doubled else 1.0  # by the derivative of F1 = 2J / (1 + J)
+        points.append(point)
+        numbers.append(worth * _effective_number(point, residual * np.sqrt(worth), *sampling.count(part.among)))
+        residuals.append(residual)
+    shares, known = np.array([part.share for part in parts]), np.array(numbers) / sampling.widening**2
+    known *= max(1 - (len(parts) - 1) / known.sum(), 0.5)  # after Miettinen and Nurminen (1985): the others are fitted
+    correlation = _correlation(np.array(residuals), parts, sampling)
+    low, high = (_least_sum(ends, known, shares, correlation) for ends in (np.array(points), 1 - np.array(points)))
+    return Interval(low, 1 - high)
+
+
+def _effective_number(point: float, residual: np.ndarray, num_units: int, num_sessions: int) -> float:
+    """Return how many independent answers know a proportion as well (Korn and Graubard 1998).
+
+    It follows from the variance over groups. Where few answers are wrong a variance says little, and the number is
+    drawn to one between that of groups, as if all of a group agreed, and that of sessions.
+    """
+    middling = float(np.sqrt(num_units * num_sessions))
+    num_wrong, alone = min(point, 1 - point) * num_units, point * (1 - point) / middling
+    ratio = (float(residual @ residual) / alone * num_wrong + 1) / (num_wrong + 1) if alone > 0 else 1.0
+    units, sessions = (student.ppf((1 + LEVEL) / 2, max(number - 1, 1)) for number in (num_units, num_sessions))
+    return middling / (ratio * float(units / sessions) ** 2)
+
+
+def _correlation(residuals: np.ndarray, parts: Sequence[Proportion], sampling: Sampling) -> np.ndarray:
+    """Correlate residuals of P proportions by group [P, G]; 1 where they share groups and nothing tells, 0 if none."""
+    shared, squares = residuals @ residuals.T, np.square(residuals).sum(axis=1)
+    norms = np.sqrt(np.outer(squares, squares))
+    tested = np.array([np.bincount(sampling.unit[part.among], minlength=sampling.num_units) > 0 for part in parts])
+    together = (tested[:, None] & tested).any(axis=2).astype(np.float64)  # [P, P]
+    return np.asarray(np.where(norms > 0, shared / np.where(norms > 0, norms, 1.0), together))
+
+
+def _least_sum(points: np.ndarray, numbers: np.ndarray, shares: np.ndarray, correlation: np.ndarray) -> float:
+    """Return the lower end of the score interval of a sum of P proportions, known as of so many answers each.
+
+    The likeliest proportions of a lower sum maximise the binomial likelihood: number (point - p) = pull share p (1 - p)
+    with one pull for all, a quadratic equation of p. The larger the pull, the lower their sum.
+    """
+
+    def pulled(pull: float) -> np.ndarray:
+        middle = np.exp(pull) * shares + numbers
+        root = np.sqrt(np.maximum(middle**2 - 4 * (middle - numbers) * numbers * points, 0.0))
+        return np.asarray(np.minimum(2 * numbers * points / (middle + root), points))
+
+    def beyond(pull: float) -> float:
+        proportions = pulled(pull)
+        errors = shares * np.sqrt(proportions * (1 - proportions) / numbers)
+        return float(shares @ (points - proportions) - Z * np.sqrt(max(errors @ correlation @ errors, 0))) - 1e-12
+
+    if beyond(60.0) <= 0:
+        return 0.0
+    return float(shares @ pulled(brentq(beyond, -30.0, 60.0, xtol=1e-10)))
+
+
+def standard_error(drawn: np.ndarray, omitted: np.ndarray, freedom: int) -> float:
+    """Estimate a standard error by bootstrap and by jackknife, and return the larger.
+
+    Args:
+        drawn: Score of R draws of G groups [R].
+        omitted: Score without each group [G].
+        freedom: Degrees of freedom: G less the number of strata.
+
+    Returns:
+        NaN where there are none, or where most samples do not define the score.
+    """
+    if freedom < 1 or any(np.isfinite(sample).mean() <= 0.5 for sample in (drawn, omitted)):
+        return np.nan
+    drawn, omitted = (sample[np.isfinite(sample)] for sample in (drawn, omitted))
+    bootstrap = drawn.std() * np.sqrt(len(omitted) / freedom)
+    return float(max(bootstrap, omitted.std() * np.sqrt(len(omitted) - 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """A score of all tests, of R draws of G groups [R], without each group [G], and its degrees of freedom."""
+
+    value: float
+    drawn: np.ndarray
+    omitted: np.ndarray
+    freedom: int
+
+    def interval(self, bounds: tuple[float, float], widening: float) -> Interval:
+        """Compute the interval; a value of noise, such as a calibration error, may be as much too large as noise is."""
+        if np.isnan(self.value):
+            return Interval(None, None)
+        scale, (low, high) = bounds, bounds
+        place, bias, error = self._on(scale)
+        if abs(bias) > error / 2:  # its logarithm would say too little of how near 0 the true value may be
+            scale = (-np.inf, np.inf)
+            place, bias, error = self._on(scale)
+        if np.isfinite(place + bias + error):
+            reach = widening * float(student.ppf((1 + LEVEL) / 2, self.freedom)) * error
+            ends = place + np.array([-max(bias * BIAS_OF_VALUE, 0.0) - reach, reach - min(bias * BIAS_OF_VALUE, 0.0)])
+            low, high = np.clip(_from_line(ends, scale), *bounds)
+        return Interval(*(float(end) if np.isfinite(end) else None for end in (low, high)))
+
+    def _on(self, scale: tuple[float, float]) -> tuple[float, float, float]:
+        """Return the place of the value on the line, the bias and the standard error there; NaN if there are none."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            place, drawn, omitted = (
+                _on_line(values, scale) for values in (np.array(self.value), self.drawn, self.omitted)
+            )
+        error = standard_error(drawn, omitted, self.freedom)
+        bias = np.nan if np.isnan(error) else float(drawn[np.isfinite(drawn)].mean() - place)
+        return float(place), bias, error
+
+
+def _on_line(values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+    """Map values between bounds to the whole line: a correlation to Fisher's z, twice; an error to its logarithm."""
+    low, high = bounds
+    above = np.log(values - low) if np.isfinite(low) else 0.0
+    below = np.log(high - values) if np.isfinite(high) else 0.0
+    return np.asarray(above - below if np.isfinite(low) or np.isfinite(high) else values)
+
+
+def _from_line(places: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+    """Undo `_on_line`."""
+    low, high = bounds
+    if np.isfinite(low) and np.isfinite(high):
+        return np.asarray(low + (high - low) * expit(places))
+    if np.isfinite(low):
+        return np.asarray(low + np.exp(places))
+    return np.asarray(high - np.exp(-places)) if np.isfinite(high) else places

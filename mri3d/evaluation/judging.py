@@ -1,0 +1,20 @@
+"""An evaluation from its folds to its results: trained, tested, and held against chance."""
+
+from dataclasses import replace
+
+from mri3d.evaluation.crossvalidation import AfterFold, CrossValidation
+from mri3d.evaluation.permutations import permutation_test
+from mri3d.evaluation.results import Results
+
+
+def judge(evaluation: CrossValidation, *, after_fold: AfterFold | None = None, keep_models: bool = True) -> Results:
+    """Run an evaluation, and compare its scores with those of permuted labels where that is asked for.
+
+    Arguments as for `CrossValidation.run`.
+    """
+    results = evaluation.run(after_fold=after_fold, keep_models=keep_models)
+    if evaluation.permuted is None:
+        return results
+    seed, refit = evaluation.trainings[0].seed, evaluation.splits.refit
+    found = permutation_test(evaluation, results, evaluation.permuted, seed=seed, refit=refit)
+    return replace(results, permutation=found)

@@ -1,0 +1,64 @@
+"""What intervals and comparisons ask of tests of an outcome: its scores once more, of many weightings at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Proportion:
+    """How many of some tests were right. T counts tests.
+
+    Attributes:
+        hits: Which tests were right, bool [T].
+        among: Which tests count, bool [T].
+        share: Weight of the proportion in the score.
+        doubled: Whether a right answer counts twice, as in F1: of the tests that are of a class or predicted to be so,
+            those that are both are in both.
+    """
+
+    hits: np.ndarray
+    among: np.ndarray
+    share: float = 1.0
+    doubled: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What an AUC compares: D columns, one of two classes, or all of more.
+
+    Attributes:
+        truth: Whether each test is of the class, bool [T, D].
+        decisions: What speaks for the class [T, D].
+    """
+
+    truth: np.ndarray
+    decisions: np.ndarray
+
+
+class Resampling(Protocol):
+    """The tests of an outcome, to be scored with weights."""
+
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]:
+        """Name of a score to the least and the largest value that it can have."""
+
+    @property
+    def ranking(self) -> Ranking | None:
+        """What an AUC compares; None where there are no classes."""
+
+    @property
+    def proportions(self) -> Mapping[str, tuple[Proportion, ...]]:
+        """Name of a score that counts right answers, to the proportions of which it is the sum, each by its share."""
+
+    def scores(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Compute every score but the AUC under R weightings of the tests.
+
+        Args:
+            weights: Non-negative [R, T].
+
+        Returns:
+            Each score [R]; NaN where the tests with a weight do not define it.
+        """

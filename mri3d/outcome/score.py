@@ -1,0 +1,84 @@
+"""Scores: their names, what they are called, and how they are written."""
+
+from dataclasses import dataclass
+
+Scores = dict[str, float | None]
+"""Name of a score to its value; None where the tested sessions do not define it."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score with its 95 % interval.
+
+    Attributes:
+        value: None where the tests do not define it.
+        low: Lower end of the interval; None where there is none, or nothing bounds it.
+        high: Upper end.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+SCORE_TITLES = {
+    "auc": "AUC",
+    "auc_pooled": "AUC over all folds at once",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "balanced_accuracy_at_prevalence": "balanced accuracy at the prevalence",
+    "f1": "F1",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "expected_calibration_error": "calibration error",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R²",
+    "pearson_r": "Pearson r",
+    "spearman_r": "Spearman r",
+    "error_slope": "error slope",
+    "gap_correlation": "gap correlation",
+}
+SCORE_TITLES |= {
+    f"{name}_raw": f"{SCORE_TITLES[name]}, uncorrected"
+    for name in ("mae", "rmse", "r2", "pearson_r", "spearman_r", "error_slope", "gap_correlation")
+}
+"""Name of a score in metrics.json, to its title."""
+
+SCORE_RANGES = {
+    **dict.fromkeys(("auc", "accuracy", "balanced_accuracy", "f1", "sensitivity", "specificity"), (0.0, 1.0)),
+    **dict.fromkeys(("auc_pooled", "balanced_accuracy_at_prevalence"), (0.0, 1.0)),
+    **dict.fromkeys(("r2", "pearson_r", "spearman_r", "gap_correlation"), (-1.0, 1.0)),
+}
+"""Name of a score without a unit, to the range that a chart need not go beyond."""
+
+SCORE_MEANINGS = {
+    "auc": "AUC is the area under the ROC curve: right pairs among all pairs of tests of the same fold",
+    "balanced_accuracy": "Balanced accuracy is the mean over the classes of the proportion classified correctly",
+    "mae": "MAE is the mean absolute error, in the unit of the measure",
+    "r2": "R² is the proportion of the variance that the predictions explain",
+}
+"""Name of a score whose title does not say it, to what it is: a sentence without its end."""
+
+
+def score_text(value: float) -> str:
+    """Write a score: three decimals, or three digits where those would be zeros, as the error of a small measure is.
+
+    >>> [score_text(value) for value in (0.98765, 12.3456, 0.0, 0.0001234)]
+    ['0.988', '12.346', '0.000', '0.000123']
+    """
+    return f"{value:.3f}" if abs(value) >= 0.01 or not value else f"{value:.3g}"
+
+
+def interval_text(score: Score) -> str:
+    """Write an interval in brackets after a blank; nothing where there is none.
+
+    >>> interval_text(Score(0.962, 0.9214, 0.9897)), interval_text(Score(0.5)), interval_text(Score(0.02, 0.0, 0.031))
+    (' (0.92 to 0.99)', '', ' (0.00 to 0.031)')
+    """
+    if score.low is None or score.high is None:
+        return ""
+    low, high = (f"{end:.2f}" if abs(end) >= 0.1 or not end else f"{end:.2g}" for end in (score.low, score.high))
+    return f" ({low} to {high})"

@@ -1,0 +1,115 @@
+"""The page of predictions: what is known of each scan, laid out for the report."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from mri3d.models.scan_prediction import Record
+from mri3d.models.trained import TrainedModel
+from mri3d.predictions.written import heatmap_path
+from mri3d.report.elements import num_within_budget
+from mri3d.report.figures import HeadView, slices
+from mri3d.report.picture import Picture
+from mri3d.report.prediction_page import MAX_ROWS, ScanResult, write_prediction_report
+from mri3d.scans.scan import ScanError, read_scan
+
+log = logging.getLogger(__name__)
+
+
+def remarks(records: Sequence[Record]) -> list[str]:
+    """Count in sentences the scans whose predictions tell less than they seem to."""
+    told = []
+    if number := sum(record.status == "unusual" for record in records):
+        whose = "scan is" if number == 1 else "scans are"
+        told.append(
+            f"{number} {whose} unlike every training scan: what is predicted of such a scan cannot be relied on."
+        )
+    if number := sum(record.seen > 0 for record in records):
+        whose = "scan was" if number == 1 else "scans were"
+        told.append(
+            f"{number} {whose} among the training scans: what is predicted of such a scan does not show how well new "
+            "scans are predicted."
+        )
+    return told
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """The report of a call.
+
+    Attributes:
+        trained: The model.
+        scans: Name of each scan to its file.
+        out: The folder of the results.
+        facts: What to know first, name to text.
+    """
+
+    trained: TrainedModel
+    scans: Mapping[str, Path]
+    out: Path
+    facts: Mapping[str, str]
+
+    def write(self, path: Path, records: Sequence[Record]) -> None:
+        """Write the page, on which those are listed first that somebody must look at, where not all can be."""
+        outcome, rule = self.trained.outcome, self.trained.deciding
+        used = [found.prediction for record in records if (found := record.restored()).prediction is not None]
+        order = sorted(range(len(records)), key=lambda number: records[number].status == "ok")  # stable
+        listed = [records[number] for number in sorted(order[:MAX_ROWS])]
+        pictures: list[Picture | None] = []
+        for record in listed:
+            if num_within_budget(pictures) == len(pictures):  # one more than the page shows, so that it says so
+                pictures.append(self._picture(record))
+        pictures += [None] * (len(listed) - len(pictures))
+        regions = {}
+        if rule.coverage is not None:
+            title, reading = outcome.options.region_title(rule.coverage), outcome.options.region_reading(rule.coverage)
+            regions = {"region_title": title, "region_reading": reading}
+        write_prediction_report(
+            path,
+            title="Predictions",
+            facts={**self.facts, **rule.facts},
+            summary=" ".join([outcome.words.summary(used), *remarks(records)]),
+            words=outcome.words,
+            scans=[self._result(record, picture) for record, picture in zip(listed, pictures, strict=True)],
+            num_scans=len(records),
+            num_used=len(used),
+            **regions,
+        )
+
+    def _picture(self, record: Record) -> Picture | None:
+        """Draw the heatmap of a scan on it, from their files: so no more than one is held in memory."""
+        if not record.heatmap:
+            return None
+        try:
+            scan = read_scan(self.scans[record.scan])
+            heat = np.asarray(nib.load(self.out / heatmap_path(record.scan)).dataobj, dtype=np.float32)
+        except (ScanError, OSError, MemoryError) as error:  # moved since
+            log.warning("%s has no picture in the report: %s", record.scan, error)
+            return None
+        prediction = record.restored().prediction
+        assert prediction is not None, "it has a heatmap"
+        outcome = self.trained.outcome
+        high, low = outcome.words.evidence(outcome.target_named(None, prediction))
+        view = HeadView(scan.data, scan.affine, heatmap=heat, high=high, low=low)
+        return slices(view, alt=f"{record.scan} on three planes with the evidence {high}", height=150)
+
+    def _result(self, record: Record, picture: Picture | None) -> ScanResult:
+        """Lay out a prediction for the report."""
+        found, outcome = record.restored(), self.trained.outcome
+        if found.prediction is None:
+            return ScanResult(found.name, "", None, warnings=found.warnings, status=found.status)
+        _, *numbers = (cells[0] for cells in outcome.prediction_columns(found.prediction[None]).values())
+        return ScanResult(
+            found.name,
+            outcome.words.prediction(found.prediction),
+            dict(zip(outcome.words.value_titles(), numbers, strict=True)),
+            region="" if found.region is None else outcome.options.region_text(found.region),
+            spread=found.spread,
+            warnings=found.warnings,
+            picture=picture,
+            status=found.status,
+        )
