@@ -72,7 +72,7 @@ def test_what_is_saved_comes_back(folder):
     assert (after.card.repeat, after.card.shares) == (1, (0.25, 0.75))
     for held in (after.card.steered, after.card.tested):
         assert held.targets.tolist() == [0, 1, 1]
-        assert held.predictions.tolist() == [[0.9, 0.1], [0.2, 0.8], [0.333333333, 0.666666667]]
+        assert held.predictions.tolist() == [[0.9, 0.1], [0.333333333, 0.666666667], [0.2, 0.8]]
     np.testing.assert_array_equal(after.card.reference.mean, before.card.reference.mean)
     assert (after.card.reference.lowest, after.card.reference.highest) == (0.1 + 0.2, 0.9)
 
@@ -295,5 +295,10 @@ def test_model_of_arrays_comes_back_without_a_recipe(tmp_path):
 
 
 def test_measure_comes_back(tmp_path):
-    write_model(tmp_path, replace(contents(), card=replace(contents().card, outcome=Measure("age"))))
-    assert read_model(tmp_path).card.outcome == Measure("age")
+    held = HeldOut.of(np.array([20.5, 61.0]), np.array([30.0, 50.25]))
+    card = replace(contents().card, outcome=Measure("age"), shares=None, steered=held, tested=held)
+    write_model(tmp_path, replace(contents(), card=card))
+    again = read_model(tmp_path).card
+    assert again.outcome == Measure("age")
+    assert again.shares is None
+    assert again.tested.to_json() == {"targets": [20.5, 61.0], "predictions": [30.0, 50.25]}

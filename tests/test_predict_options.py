@@ -187,6 +187,7 @@ def test_mistakes_are_told_before_a_scan_is_looked_for(run, tmp_path, asked, mes
     [
         (["prevalence={a: 0.8, b: 0.2}", "threshold={specificity: 0.9}"], ["a 0.8, b 0.2", "specificity 0.9: "]),
         (["prevalence=0.2", "threshold=youden", "coverage=0.85"], ["a 0.8, b 0.2", "(youden: ", "0.85 by cross-"]),
+        (["prevalence={\"a\": 0.8, 'b': 0.2}", "threshold={'sensitivity': 1}"], ["a 0.8, b 0.2", "sensitivity 1: "]),
         (["threshold=null", "coverage=null"], []),
     ],
 )

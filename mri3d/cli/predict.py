@@ -1,6 +1,7 @@
 """`mri3d predict`: predictions and heatmaps of new scans."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from mri3d.files import check_folder
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+_QUOTED_KEY = re.compile(r"""([{,]\s*)(['"])(.*?)\2(?=\s*:)""")
+_SPECIAL = re.compile(r"[\\()\[\]{}:=, \t]")
 
 
 @dataclass
@@ -62,6 +66,17 @@ def predict(options: dict[str, Any]) -> int:
     return status
 
 
+def _with_plain_keys(argument: str) -> str:
+    r"""Take the quotes off names in braces, which Hydra reads without them only, and mark what is special to it.
+
+    >>> print(_with_plain_keys('prevalence={"very old": 0.1, "a,b": 0.2, c: 0.7}'))
+    prevalence={very\ old: 0.1, a\,b: 0.2, c: 0.7}
+    """
+    if not argument.startswith(("prevalence={", "threshold={")):
+        return argument
+    return _QUOTED_KEY.sub(lambda key: key[1] + _SPECIAL.sub(r"\\\g<0>", key[3]), argument)
+
+
 def _compose(arguments: Sequence[str]) -> int:
     """Let Hydra read the options, and predict."""
     from mri3d.cli.app import QUIET, resolved, run_app
@@ -73,5 +88,6 @@ def _compose(arguments: Sequence[str]) -> int:
         "defaults": ["schema", {"override hydra/job_logging": "stdout"}, "_self_"],
         "hydra": {**QUIET, "job_logging": {"handlers": QUIET["job_logging"]["handlers"]}},
     }
+    arguments = [_with_plain_keys(argument) for argument in arguments]
     overrides = hydra_overrides(arguments, groups=[], keys=Schema.__dataclass_fields__)
     return run_app(job, overrides, name="predict", schema=Schema, config=config)
