@@ -30,7 +30,7 @@ class Pose(NamedTuple):
     shift: np.ndarray  # [3]
 
     def mirrored(self) -> "Pose":
-        """Return the pose of the mirrored volume, for an average that is its own mirror image."""
+        """Return the pose of the mirrored volume in the mirrored average, which for heads is almost the average."""
         flip = np.diag([-1.0, 1.0, 1.0])
         return Pose(flip @ self.matrix @ flip, flip @ self.shift)
 
@@ -136,7 +136,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Average:
-    """The average of a cohort, onto which its volumes are laid: its own mirror image, so that mirrored ones lie alike.
+    """The average of a cohort, onto which its volumes are laid.
 
     Attributes:
         coarse: At `COARSE` [C, X, Y, Z], float32.
@@ -152,12 +152,12 @@ class Average:
         chosen = sample(rows)
         middle = [shrink(volumes[row], MIDDLE) for row in chosen]
         coarse = [shrink(volume, COARSE) for volume in middle]
-        average, poses = np.mean(coarse, axis=0, dtype=np.float32), [AS_IT_IS] * len(chosen)
+        average, poses = _mean(coarse), [AS_IT_IS] * len(chosen)
         for _ in range(3):
             target = Target(average)
             poses = [target.pose(v, p, steps=3, robust=False) for v, p in zip(coarse, poses, strict=True)]
-            average = np.mean([laid(v, p) for v, p in zip(coarse, poses, strict=True)], axis=0)
-        return cls(average, np.mean([laid(v, p) for v, p in zip(middle, poses, strict=True)], axis=0))
+            average = _mean([laid(v, p) for v, p in zip(coarse, poses, strict=True)])
+        return cls(average, _mean([laid(v, p) for v, p in zip(middle, poses, strict=True)]))
 
     @cached_property
     def _targets(self) -> tuple[Target, Target]:
@@ -180,3 +180,7 @@ def sample(rows: Sequence[int] | np.ndarray, most: int = NUM_AVERAGED) -> list[i
     """
     places = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).round().astype(int))
     return [int(rows[place]) for place in places]
+
+
+def _mean(volumes: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(np.mean(volumes, axis=0), dtype=np.float32)
