@@ -12,8 +12,8 @@ import pytest
 
 from mri3d.cohort.cohort import Cohort
 from mri3d.errors import UserError
-from mri3d.evaluation.folds import Fold
 from mri3d.evaluation.fold_result import FoldResult
+from mri3d.evaluation.folds import Fold
 from mri3d.model_folder import CARD
 from mri3d.models.member import Member
 from mri3d.records import early_log, log_file, write_member, write_scores

@@ -78,6 +78,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_changed_copy_is_found_and_nobody_else_accused(damage):
     copy = DAMAGES[damage](heads()[5, 0]).astype(np.float32)
