@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Fold
 from mri3d.study import Study
 from mri3d.texts import list_text, number_text
-from mri3d.volumes.near_copies import find_near_copies
+from mri3d.volumes.near_copies import NearCopy, find_near_copies
 
 log = logging.getLogger(__name__)
+
+_known: WeakKeyDictionary[Study, list[NearCopy]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def audit_leaks(study: Study, folds: Sequence[Fold], *, allowed: bool) -> LeakAu
         UserError: There are some for certain, and `allowed` is not set.
     """
     pairs = []
-    for copy in find_near_copies(study.volumes, np.arange(len(study.volumes))):
+    for copy in _near_copies(study):
         across = tuple(fold.number for fold in folds if _parted(fold, copy.first, copy.second))
         names = study.ids[copy.first], study.ids[copy.second]
         pairs.append(Likeness(*names, round(copy.similarity, 4), copy.certain, across))
@@ -104,6 +107,13 @@ def audit_leaks(study: Study, folds: Sequence[Fold], *, allowed: bool) -> LeakAu
     if not pairs:
         log.info("no near-copies among %s", count_sessions(study.cohort, np.arange(len(study.volumes))))
     return found
+
+
+def _near_copies(study: Study) -> list[NearCopy]:
+    """Find the near-copies of a study, once: it may be evaluated many times."""
+    if study not in _known:
+        _known[study] = find_near_copies(study.volumes, np.arange(len(study.volumes)))
+    return _known[study]
 
 
 def _parted(fold: Fold, first: int, second: int) -> bool:
