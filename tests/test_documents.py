@@ -48,7 +48,7 @@ HELP = {
 }
 MAKE = ("make demo", "make test")
 RUNS = {
-    "python train.py": (DEMO, r"^test   AUC [\d.]+, .*\nrun    runs/demo-sfcn-24/.*\nreport runs/demo-sfcn-24/.*html$"),
+    "python train.py": (DEMO, r"^test   AUC [\d.]+ \([\d.]+ to [\d.]+\), .*\nrun    runs/demo-sfcn-24/.*\nreport runs/demo-sfcn-24/.*html$"),
     "mri3d train": (DEMO, r"^test   AUC "),
     "python train.py data=table data.root=/study data.table=subjects.csv data.id=Subject data.label=class "
     "'data.scan=\"brain_nii/{id}.nii*\"' 'data.unlabelled=[0]'": (NETWORK, r"^test   AUC "),
