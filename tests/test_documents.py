@@ -48,7 +48,10 @@ HELP = {
 }
 MAKE = ("make demo", "make test")
 RUNS = {
-    "python train.py": (DEMO, r"^test   AUC [\d.]+ \([\d.]+ to [\d.]+\), .*\nrun    runs/demo-sfcn-24/.*\nreport runs/demo-sfcn-24/.*html$"),
+    "python train.py": (
+        DEMO,
+        r"^test   AUC [\d.]+ \([\d.]+ to [\d.]+\), .*\nrun    runs/demo-sfcn-24/.*\nreport runs/demo-sfcn-24/.*html$",
+    ),
     "mri3d train": (DEMO, r"^test   AUC "),
     "python train.py data=table data.root=/study data.table=subjects.csv data.id=Subject data.label=class "
     "'data.scan=\"brain_nii/{id}.nii*\"' 'data.unlabelled=[0]'": (NETWORK, r"^test   AUC "),
@@ -72,7 +75,7 @@ RUNS = {
     "python train.py data=table data.root=ixi data.table=subjects.csv data.id=subject data.label=age task=regression "
     "'data.scan=\"T1/{id}_T1.nii.gz\"' evaluation=kfold model=ridge": (
         (*CLASSICAL, "evaluation.folds=2"),
-        r"^test   MAE [\d.]+, R² [\d.-]+, Pearson r ",
+        r"^test   MAE [\d.]+ \(.*\), R² [\d.-]+ \(.*\), Pearson r ",
     ),
 }
 """Commands of the README: what makes each small, and what it prints."""
