@@ -50,7 +50,7 @@ MAKE = ("make demo", "make test")
 RUNS = {
     "python train.py": (
         DEMO,
-        r"^test   AUC [\d.]+ \([\d.]+ to [\d.]+\), .*\nrun    runs/demo-sfcn-24/.*\nreport runs/demo-sfcn-24/.*html$",
+        r"^test   AUC [\d.]+ \(.*\), .*\nrun    runs/demo-sfcn-24/.*\nreport runs/demo-sfcn-24/.*html$",
     ),
     "mri3d train": (DEMO, r"^test   AUC "),
     "python train.py data=table data.root=/study data.table=subjects.csv data.id=Subject data.label=class "

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ class JudgedModel:
     fold_scores: tuple[Scores, ...]
 
     @classmethod
-    def of(cls, results: Results) -> "JudgedModel":
+    def of(cls, results: Results) -> Self:
         """Take them from results."""
         return cls(
             results.study.outcome,
@@ -108,7 +108,7 @@ def compare_pairs(models: Mapping[str, JudgedModel]) -> list[Pair]:
         _check(first, models[first], second, models[second])
     found: list[Pair] = []
     for first, second in pairs:
-        one, other = models[first], _in_order(models[second], like=models[first])
+        one, other = models[first], models[second]
         primary = one.outcome.compared[0]
         comparison = compare_tests(one.resampling, other.resampling, one.sampling, primary=primary)
         names = dict.fromkeys([*one.scores, *other.scores])
@@ -143,12 +143,7 @@ def _check(first: str, one: JudgedModel, second: str, other: JudgedModel) -> Non
             f"{first} and {second} are not of the same labels: {number_text(len(changed), 'session', 'has', 'have')} "
             f"another ({list_text(changed, ', ')}). Evaluate all models on one study."
         )
-
-
-def _in_order(tests: JudgedModel, *, like: JudgedModel) -> JudgedModel:
-    """Return tests that were found to be the same, and are in the same order as others wherever they come from."""
-    assert list(tests.truth) == list(like.truth), "folds and sessions are in the order of their numbers and ids"
-    return tests
+    assert list(ours) == list(theirs), "folds and sessions are in the order of their numbers and ids"
 
 
 def _fold_differences(one: JudgedModel, other: JudgedModel) -> dict[str, tuple[float, float]]:

@@ -1,5 +1,6 @@
 """The test sets of another run, read from its `cohort.csv`."""
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from mri3d.texts import list_text, number_text
 
 MAX_BYTES = 1 << 28
 """Of a `cohort.csv`; a million sessions take no more."""
+
+MAX_FOLDS = 10_000
 
 
 def recorded_tests(folder: Path, sample: Sample) -> list[tuple[int, np.ndarray]]:
@@ -41,8 +44,11 @@ def recorded_tests(folder: Path, sample: Sample) -> list[tuple[int, np.ndarray]]
     texts = [found[id] for id in sample.ids]
     if not set(texts) - {"train", "validation"}:
         raise UserError(f"{whose} is a run that tested nobody. Give one that was evaluated with a test.")
-    tested = [[0] if text == "test" else [int(each) for each in text.split() if each.isdigit()] for text in texts]
-    num_folds = max(number for numbers in tested for number in numbers) + 1
+    try:
+        tested = [_numbers(text) for text in texts]
+        num_folds = max(number for numbers in tested for number in numbers) + 1
+    except ValueError as error:
+        raise UserError(f"{whose} is damaged: its cohort.csv has a fold that is none ({error}).") from error
     in_test = np.zeros((num_folds, len(texts)), dtype=bool)
     for row, numbers in enumerate(tested):
         in_test[numbers, row] = True
@@ -58,6 +64,20 @@ def recorded_tests(folder: Path, sample: Sample) -> list[tuple[int, np.ndarray]]
     return list(zip(repeats, in_test, strict=True))
 
 
+def _numbers(text: str) -> list[int]:
+    """Read the folds that test a session.
+
+    Raises:
+        ValueError: The text is none that a run writes.
+    """
+    if text in ("train", "validation", "test"):
+        return [0] if text == "test" else []
+    numbers = [int(each) for each in text.split()]
+    if not all(0 <= number < MAX_FOLDS for number in numbers):
+        raise ValueError(f"{text[:40]!r} is no number of a fold")
+    return numbers
+
+
 def _folds_of_sessions(folder: Path, whose: str) -> Mapping[str, str]:
     """Read the column `fold` of a run's `cohort.csv`, of those who took part."""
     path = folder / "cohort.csv"
@@ -68,7 +88,7 @@ def _folds_of_sessions(folder: Path, whose: str) -> Mapping[str, str]:
         return {row["subject"]: row["fold"] for row in rows if row["fold"]}
     except OSError as error:
         raise UserError(f"{whose} is no run: its cohort.csv cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, csv.Error) as error:
         raise UserError(f"{whose} is damaged: its cohort.csv is not as it was written ({error}).") from error
 
 

@@ -1,9 +1,7 @@
 """One loop for every model: no fold inherits from another, and what it returns is what was tested."""
 
 import csv
-import itertools
 import json
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -13,70 +11,16 @@ from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.evaluation.splits import All, Holdout, KFold
-from mri3d.models.model import TrainingSet
 from mri3d.outcome import Line
 from mri3d.records import write_scores
 from mri3d.study import Study
 from mri3d.volumes.recipe import Recipe
-
-CLASSES = ("control", "patient")
-
-
-def flat(volumes, rows):
-    """Return volumes as a matrix [N, V]."""
-    return np.stack([volumes[int(row)].reshape(-1) for row in rows]).astype(np.float64)
-
-
-@dataclass
-class Peer:
-    """One of scikit-learn's estimators on flattened volumes, in the shape that the loop asks for."""
-
-    trainings: list[TrainingSet] = field(default_factory=list)
-    checked: list[TrainingSet] = field(default_factory=list)
-    line: Line | None = None
-    name = "peer"
-    chooses = False
-    uses_components = False
-
-    def identity(self, *, length=True):
-        """Have one option."""
-        return f"peer {self.line}"
-
-    def check(self, training):
-        """Remember what was checked; the list is shared with the copies on purpose."""
-        self.checked.append(training)
-
-    def fit(self, training):
-        """Remember what was learnt from."""
-        self.trainings.append(training)
-        estimator = LogisticRegression() if training.outcome.task == "classification" else LinearRegression()
-        rows = training.train_rows
-        self.estimator_ = estimator.fit(flat(training.volumes, rows), training.targets[rows])
-
-    def predict(self, volumes, rows):
-        """Ask scikit-learn."""
-        values = flat(volumes, rows)
-        if isinstance(self.estimator_, LogisticRegression):
-            return self.estimator_.predict_proba(values)
-        predictions = self.estimator_.predict(values)
-        return predictions if self.line is None else self.line.correct(predictions)
-
-    def history(self):
-        """Pretend three epochs."""
-        return [{"epoch": epoch, "train_loss": 1.0} for epoch in range(3)]
-
-    def last_search(self):
-        """Choose nothing."""
-        return ()
+from tests.evaluation.peer import CLASSES, Peer, evaluate, flat, peer_study
 
 
 @pytest.fixture
 def study():
-    random = np.random.default_rng(0)
-    targets = random.permutation(np.repeat([0, 1], [23, 18]))
-    volumes = random.normal(size=(41, 2, 3, 2)) + 0.5 * targets[:, None, None, None]
-    ids = [f'scan "{row}", left' for row in range(41)]
-    return Study.from_arrays(volumes, [CLASSES[target] for target in targets], ids=ids)
+    return peer_study()
 
 
 @pytest.fixture
@@ -85,14 +29,6 @@ def ages():
     values = random.uniform(20, 80, 40)
     volumes = random.normal(size=(40, 2, 3, 2)) + values[:, None, None, None] / 30
     return Study.from_arrays(volumes, values, task="regression", name="age")
-
-
-def evaluate(study, splits, tmp_path, *, model=None, **more):
-    prototype = model or Peer()
-    validation = CrossValidation.of(study, prototype, splits, seed=7, folder=tmp_path)
-    results = validation.run(**more)
-    assert prototype.trainings == []
-    return validation.folds, results
 
 
 def test_each_fold_fits_a_fresh_copy_on_its_own_rows(study, tmp_path):
@@ -143,78 +79,6 @@ def test_the_only_fit_of_a_holdout_has_no_name(study, tmp_path):
     seen = []
     evaluate(study, Holdout(), tmp_path, after_fold=seen.append)
     assert [result.model.trainings[0].name for result in seen] == [""]
-
-
-def test_pooled_scores_are_over_all_tests_of_all_repeats(study, tmp_path):
-    _, results = evaluate(study, KFold(folds=4, repeats=2), tmp_path)
-    assert np.array_equal(np.bincount(results.rows), np.full(41, 2))
-    pooled = results.scores["auc_pooled"]
-    assert pooled.value == roc_auc_score(study.targets[results.rows], results.predicted[:, 1])
-    assert pooled.low < pooled.value < pooled.high
-
-
-def test_the_auc_is_of_pairs_within_the_same_fold(study, tmp_path):
-    _, results = evaluate(study, KFold(folds=4, repeats=2), tmp_path)
-    right, num_pairs = 0.0, 0
-    for result in results.folds:
-        truth, proba = study.targets[result.fold.test_rows], result.predictions[:, 1]
-        for case, control in itertools.product(proba[truth == 1], proba[truth == 0]):
-            right += (case > control) + (case == control) / 2
-            num_pairs += 1
-    auc = results.scores["auc"]
-    assert auc.value == pytest.approx(right / num_pairs)
-    assert 0 <= auc.low < auc.value < auc.high <= 1
-
-
-def test_intervals_of_several_folds_are_about_the_way_of_training(study, tmp_path):
-    _, results = evaluate(study, KFold(folds=4), tmp_path)
-    one = evaluate(study, Holdout(), tmp_path)[1].metrics(num_subjects={}, seconds={})["intervals"]
-    several = results.metrics(num_subjects={}, seconds={})["intervals"]
-    assert (one["about"], one["widening"]) == ("model", 1.0)
-    assert several == {"level": 0.95, "about": "training", "num_train": 31, "widening": pytest.approx(1.528, abs=0.01)}
-    accuracy = results.scores["accuracy"]
-    assert accuracy.low < accuracy.value < accuracy.high
-
-
-def test_balanced_accuracy_at_the_prevalence_takes_the_class_that_is_probable_for_its_share(tmp_path):
-    random = np.random.default_rng(0)
-    targets = (np.arange(80) % 5 == 0).astype(int)
-    volumes = random.normal(size=(80, 2, 3, 2)) + targets[:, None, None, None] / 3
-    study = Study.from_arrays(volumes, [CLASSES[target] for target in targets])
-    _, results = evaluate(study, KFold(folds=4), tmp_path)
-    recalls = []
-    for target in (0, 1):
-        hits = [
-            (result.predictions[row] / np.bincount(study.targets[learnt], minlength=2)).argmax() == target
-            for result in results.folds
-            for learnt in [np.concatenate([result.fold.train_rows, result.fold.validation_rows])]
-            for row in np.flatnonzero(study.targets[result.fold.test_rows] == target)
-        ]
-        recalls.append(np.mean(hits))
-    found = results.scores["balanced_accuracy_at_prevalence"]
-    assert found.value == pytest.approx(np.mean(recalls))
-    assert found.value > results.scores["balanced_accuracy"].value + 0.05, "at one half nearly all are controls"
-    assert found.low < found.value < found.high
-
-
-def test_metrics_are_those_of_the_contract(study, tmp_path):
-    folds, results = evaluate(study, KFold(folds=3), tmp_path)
-    metrics = results.metrics(num_subjects={"tested": 41}, seconds={"fit": 1.5}, peak_memory_mb=12.0)
-    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
-    assert list(metrics) == [
-        *("test", "intervals", "better_than_chance", "leaks", "folds", "chosen", "outcome", "classes"),
-        *("num_subjects", "seconds", "peak_memory_mb"),
-    ]
-    assert metrics["test"]["auc"] == vars(results.scores["auc"])
-    assert list(metrics["test"])[:3] == ["auc", "auc_pooled", "accuracy"]
-    assert metrics["leaks"] == {"sessions": 41, "near_copies": [], "across": 0, "allowed": False}
-    assert metrics["classes"] == ["control", "patient"]
-    assert metrics["outcome"] == {"task": "classification", "name": "label", "classes": ["control", "patient"]}
-    for fold, result, entry in zip(folds, results.folds, metrics["folds"], strict=True):
-        assert entry["scores"] == result.scores
-        assert entry["epochs"] == 3
-        assert entry["num_train"] + entry["num_validation"] + entry["num_test"] == 41
-        assert entry["num_test"] == len(fold.test_rows)
 
 
 def test_predictions_have_one_row_for_each_test(study, tmp_path):

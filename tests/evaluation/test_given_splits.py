@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mri3d import Column, Holdout, KFold, LeaveSiteOut, Study, UserError, evaluate, models
+from mri3d import Column, Holdout, KFold, LeaveSiteOut, UserError, evaluate, models
 from mri3d.cohort.cohort import Cohort, Session
 from mri3d.evaluation.folds import Sample, fold_texts
 from mri3d.files import as_utf8
@@ -205,6 +205,10 @@ def test_runs_whose_folds_cannot_be_taken_are_told(tmp_path):
     (untested / "cohort.csv").write_text((once / "cohort.csv").read_text().replace(",test", ",train"))
     damaged = run_of(tmp_path / "damaged", KFold().split(given, seed=0), given.ids)
     (damaged / "cohort.csv").write_text("subject,label\ns00,a,b\n")
+    strange = {text: run_of(tmp_path / name, [], given.ids) for name, text in (("a", "²"), ("b", "9" * 12), ("c", "x"))}
+    for text, folder in strange.items():
+        rows = "".join(f"{id},{text}\n" for id in given.ids)
+        (folder / "cohort.csv").write_text(f"subject,fold\n{rows}")
     for splits, taken, message in (
         (KFold(splits=run), fewer, "is a run on other sessions: 2 sessions take no part now (s38, s39)"),
         (KFold(splits=run), sample(42), "is a run on other sessions: 2 sessions did not take part in it (s40, s41)"),
@@ -213,6 +217,10 @@ def test_runs_whose_folds_cannot_be_taken_are_told(tmp_path):
         (Holdout(splits=run), given, "has 5 test sets, and a hold-out has one. Evaluate by kfold"),
         (Holdout(splits=untested), given, "is a run that tested nobody"),
         (KFold(splits=damaged), given, "is damaged: its cohort.csv is not as it was written"),
+        *(
+            (KFold(splits=each), given, "is damaged: its cohort.csv has a fold that is none")
+            for each in strange.values()
+        ),
         (KFold(splits=tmp_path / "no"), given, "is no run: its cohort.csv cannot be read (No such file or directory)"),
     ):
         with pytest.raises(UserError) as raised:
@@ -248,7 +256,7 @@ def test_balanced_columns_are_alike_on_every_side_and_the_outcome_stays_so(outco
     assert alike[2] < (0.06 if outcome is CLASSES else 8), "about one patient in a test set of 24, half a deviation"
 
 
-def test_balance_and_column_are_kept_from_a_table_and_found_in_a_study():
+def test_columns_and_sites_of_a_study_are_found():
     ages = np.random.default_rng(0).uniform(20, 80, 24).round()
     study = class_study(covariates={"age": ages}, sites=["a", "b", "c"] * 8)
     model = models.KNN(k=3, num_components=2, inner_folds=2)
@@ -256,4 +264,3 @@ def test_balance_and_column_are_kept_from_a_table_and_found_in_a_study():
     assert len(evaluate(study, model, LeaveSiteOut()).folds) == 3
     with pytest.raises(UserError, match=r"balance='sex' is no column that the study kept \(kept: age\)"):
         evaluate(study, model, Holdout(balance=["sex"]))
-    assert isinstance(study, Study)
