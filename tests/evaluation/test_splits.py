@@ -42,7 +42,8 @@ def families(num_subjects, seed):
 )
 @settings(max_examples=40, deadline=None)
 def test_every_split_is_disjoint_covering_and_grouped(num_subjects, share, seed, splitter):
-    targets = (np.random.default_rng(seed).random(num_subjects) < share).astype(np.int64)
+    num_patients = round(share * num_subjects)  # drawn one by one they could be too few
+    targets = cohort([num_subjects - num_patients, num_patients], seed=seed)
     groups = families(num_subjects, seed)
     folds = splitter.split(Sample(CLASSES, targets, groups), seed=seed)
     for number, fold in enumerate(folds):
