@@ -24,7 +24,7 @@ from mri3d.errors import UserError
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.results import Results
 from mri3d.files import write_json
-from mri3d.model_folder import places_of
+from mri3d.model_folder import places_of, write_model
 from mri3d.models.member import Member
 from mri3d.run_folder import as_yaml
 
@@ -118,7 +118,7 @@ def write_member(folder: Path, member: Member, result: FoldResult, *, num_folds:
         UserError: Another model lies there.
     """
     places = places_of(folder / "model", range(num_folds) if num_folds > 1 else [])
-    member.model.save(places[result.fold.number], member.card)
+    write_model(places[result.fold.number], member.model.contents(member.card))
 
 
 def write_scores(folder: Path, results: Results, *, seconds: dict[str, float], peak_memory_mb: float) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def write_scores(folder: Path, results: Results, *, seconds: dict[str, float], p
     table = results.predictions
     cells_of = table.itertuples(index=False, name=None)  # named, F and its full-width form would be one name to Python
     rows = [dict(zip(table.columns, cells, strict=True)) for cells in cells_of]
-    write_csv(folder / "predictions.csv", rows, list(table.columns), digits=9)
+    write_csv(folder / "predictions.csv", rows, list(table.columns))  # to the last digit: ranks depend on it
     if searched := results.search_rows():
         write_csv(folder / "search.csv", searched)
     cohort = results.study.cohort
@@ -196,7 +196,7 @@ def write_page(
         raw=results.raw,
         cohort=study.cohort_with_outliers.to_rows(),
         taking_part=study.outcome.words.cohort_rows(study.targets),
-        histories=[fold.history for fold in results.folds],
+        histories=[fit.history for fold in results.folds for fit in fold.fits],
         search=results.search_rows(),
         sections=sections,
         configuration=as_yaml(configuration),

@@ -62,7 +62,8 @@ def test_an_evaluation_that_was_cut_off_goes_on_to_the_same_bits(study, tmp_path
     assert steps.count(1) < steps.count(2), "fold 1 had done an epoch"
     np.testing.assert_array_equal(again.predicted, whole.predicted)
     histories = [
-        [[{**epoch, "seconds": 0.0} for epoch in fold.history] for fold in results.folds] for results in (again, whole)
+        [[{**epoch, "seconds": 0.0} for epoch in fold.fits[0].history] for fold in results.folds]
+        for results in (again, whole)
     ]
     assert histories[0] == histories[1]
     assert (tmp_path / "cut/cohort.csv").read_bytes() == (tmp_path / "whole/cohort.csv").read_bytes()

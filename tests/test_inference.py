@@ -10,7 +10,7 @@ import torch
 from mri3d.cli.predict import predict
 from mri3d.errors import UserError
 from mri3d.inference import predict_scans
-from mri3d.model_folder import Card
+from mri3d.model_folder import Card, write_model
 from mri3d.models.network.cnn import CNN
 from mri3d.nets.sfcn import SFCN
 from mri3d.outcome import Classes, Measure
@@ -22,7 +22,7 @@ from tests.scans.phantom import write_scan
 CLASSES, AGE = Classes(("a", "b")), Measure("age")
 
 
-def write_model(folder, *, outcome=CLASSES, seed=0, line=None, reference=(-1.0, 1.0), **card: object):
+def write_network(folder, *, outcome=CLASSES, seed=0, line=None, reference=(-1.0, 1.0), **card: object):
     """Write a model folder of a network as it was made, without training."""
     torch.manual_seed(seed)
     model = CNN()
@@ -38,13 +38,13 @@ def write_model(folder, *, outcome=CLASSES, seed=0, line=None, reference=(-1.0, 
         "batch_size": 1,
     }
     mean = np.zeros((1, 16, 16, 16), np.float32)
-    model.save(folder, Card(outcome, Recipe(resolution=16), Reference(mean, *reference), **card))
+    write_model(folder, model.contents(Card(outcome, Recipe(resolution=16), Reference(mean, *reference), **card)))
     return folder
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model"))
+    return write_network(tmp_path_factory.mktemp("model"))
 
 
 def head(path):
@@ -151,7 +151,7 @@ def test_scans_of_a_bids_tree_are_of_the_kind_that_the_model_was_trained_on(tmp_
         head(root / "sub-1" / "anat" / f"sub-1_{suffix}.nii")
     (root / "dataset_description.json").write_text("{}")
     out = tmp_path / "out"
-    assert predict_scans(write_model(tmp_path / "model", **parts), str(root), out, heatmap="none") == 0
+    assert predict_scans(write_network(tmp_path / "model", **parts), str(root), out, heatmap="none") == 0
     assert list(rows_of(out)) == [f"sub-1_{kind}"]
 
 
@@ -177,7 +177,7 @@ def test_classes_have_their_status_beside_their_probabilities(model, tmp_path):
 
 def test_folds_of_a_run_that_was_cut_off_do_not_vote(tmp_path):
     for k in range(2):
-        write_model(tmp_path / "run" / "model" / f"fold_{k}", fold=k, num_folds=5)
+        write_network(tmp_path / "run" / "model" / f"fold_{k}", fold=k, num_folds=5)
     with pytest.raises(UserError, match="holds the models of 2 of its 5 folds"):
         predict_scans(tmp_path / "run", str(head(tmp_path / "a.nii")), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -185,7 +185,7 @@ def test_folds_of_a_run_that_was_cut_off_do_not_vote(tmp_path):
 
 @pytest.mark.parametrize(("number", "counted"), [(1, "1 scan is"), (2, "2 scans are")])
 def test_scans_unlike_all_of_training_are_counted_where_everybody_looks(tmp_path, caplog, number, counted):
-    folder = write_model(tmp_path / "model", reference=(0.999, 1.0))
+    folder = write_network(tmp_path / "model", reference=(0.999, 1.0))
     scans = [str(head(tmp_path / f"{place}.nii.gz")) for place in range(number)]
     predict_scans(folder, scans, tmp_path / "out", heatmap="none")
     assert {row["status"] for row in rows_of(tmp_path / "out").values()} == {"unusual"}
@@ -196,7 +196,7 @@ def test_scans_unlike_all_of_training_are_counted_where_everybody_looks(tmp_path
 
 def test_scans_of_the_training_are_counted_where_everybody_looks(tmp_path, caplog):
     scans = [head(tmp_path / f"{name}.nii.gz") for name in "ab"]
-    folder = write_model(tmp_path / "model", training=(canonical_digest(read_scan(scans[0])),))
+    folder = write_network(tmp_path / "model", training=(canonical_digest(read_scan(scans[0])),))
     head_of_another = read_scan(scans[1]).data.copy()
     head_of_another[10, 10, 10] += 1
     write_scan(scans[1], head_of_another, np.diag([9.0, 8.0, 9.0, 1.0]))
@@ -228,7 +228,7 @@ def test_nothing_is_said_of_unusual_scans_where_there_are_none(model, tmp_path, 
 
 @pytest.mark.parametrize("outcome", [CLASSES, AGE])
 def test_a_number_that_is_none_is_no_prediction(tmp_path, outcome, monkeypatch):
-    folder = write_model(tmp_path / "model", outcome=outcome)
+    folder = write_network(tmp_path / "model", outcome=outcome)
     monkeypatch.setattr(
         "mri3d.models.network.cnn.network_outputs", lambda network, volumes, rows, **_: np.full((len(rows), 1), np.nan)
     )
@@ -240,7 +240,7 @@ def test_a_number_that_is_none_is_no_prediction(tmp_path, outcome, monkeypatch):
 
 
 def test_links_that_lead_in_a_circle_get_rows_with_a_reason_and_the_others_predictions(tmp_path):
-    write_model(tmp_path / "model")
+    write_network(tmp_path / "model")
     places = tmp_path / "scans"
     places.mkdir()
     write_scan(places / "good.nii.gz", np.random.default_rng(0).random((20, 20, 20), dtype=np.float32))

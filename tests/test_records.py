@@ -14,11 +14,13 @@ from mri3d.cohort.cohort import Cohort
 from mri3d.errors import UserError
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.folds import Fold
-from mri3d.model_folder import CARD
+from mri3d.model_folder import CARD, Card, Contents, read_model, write_model
 from mri3d.models.member import Member
+from mri3d.outcome import Measure
 from mri3d.records import early_log, log_file, write_member, write_scores
 from mri3d.run_folder import claim, claim_evaluation
 from mri3d.temporaries import _machine
+from mri3d.volumes.reference import Reference
 
 SETTINGS = {"model": "Ridge {}", "seed": 0}
 
@@ -26,16 +28,23 @@ SETTINGS = {"model": "Ridge {}", "seed": 0}
 class Saved:
     """Stand for a fitted model, which leaves a card."""
 
-    def save(self, folder, card):
-        """Write where it was told."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / CARD).write_text(card)
+    def contents(self, card):
+        """Return the least that a model folder holds."""
+        return Contents("saved", {}, {}, card)
+
+
+def card_of(name):
+    return Card(Measure("age"), None, Reference(np.zeros((1, 2, 2, 2), np.float32), 0.0, 1.0), run=name)
 
 
 def write(folder, number, *, num_folds):
     none = np.empty(0, dtype=np.int64)
-    result = FoldResult(Fold(number, 0, none, none, none), none, None, {}, [], 0.0)
-    write_member(folder, Member(Saved(), f"card of {number}"), result, num_folds=num_folds)
+    result = FoldResult(Fold(number, 0, none, none, none), none, None, {}, [])
+    write_member(folder, Member(Saved(), card_of(f"card of {number}")), result, num_folds=num_folds)
+
+
+def written(folder):
+    return {str(path.parent.relative_to(folder)): read_model(path.parent).card.run for path in folder.rglob(CARD)}
 
 
 @pytest.mark.parametrize(
@@ -45,16 +54,15 @@ def test_each_fold_has_its_model_folder_and_may_write_it_again(tmp_path, num_fol
     for _ in range(2):
         for number in range(num_folds):
             write(tmp_path, number, num_folds=num_folds)
-    cards = {str(path.parent.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob(CARD)}
-    assert cards == {place: f"card of {number}" for number, place in enumerate(places)}
+    assert written(tmp_path) == {place: f"card of {number}" for number, place in enumerate(places)}
 
 
 @pytest.mark.parametrize(("there", "num_folds"), [("model", 2), ("model/fold_0", 1), ("model/fold_2", 2)])
 def test_a_model_that_is_none_of_the_run_s_is_not_joined(tmp_path, there, num_folds):
-    Saved().save(tmp_path / there, "another")
+    write_model(tmp_path / there, Saved().contents(card_of("another")))
     with pytest.raises(UserError, match="holds another model"):
         write(tmp_path, 0, num_folds=num_folds)
-    assert [path.read_text() for path in tmp_path.rglob(CARD)] == ["another"]
+    assert written(tmp_path) == {there: "another"}
 
 
 def test_what_is_evaluated_in_a_folder_is_noted_and_nothing_else_goes_on_there(tmp_path):

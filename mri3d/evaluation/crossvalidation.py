@@ -13,15 +13,17 @@ import numpy as np
 
 from mri3d.cohort.people import count_sessions, session_word
 from mri3d.errors import UserError, option
-from mri3d.evaluation.fold_result import FoldResult
+from mri3d.evaluation.fold_result import Fit, FoldResult
 from mri3d.evaluation.folds import Fold, Sample
 from mri3d.evaluation.leaks import LeakAudit, audit_leaks
 from mri3d.evaluation.permuted_targets import permuted_targets
 from mri3d.evaluation.results import Results
+from mri3d.evaluation.seeds import seeds_of
 from mri3d.evaluation.splits import Splits
 from mri3d.files import digest_json
+from mri3d.models.ensemble import Ensemble
 from mri3d.models.model import Model, TrainingSet
-from mri3d.outcome import score_text
+from mri3d.outcome import Scores, score_text
 from mri3d.study import Study
 
 log = logging.getLogger(__name__)
@@ -82,7 +84,8 @@ class CrossValidation:
             for fold in folds
         ]
         for training in trainings:
-            prototype.check(training)
+            for seeded in seeds_of(training, splits.seeds):
+                prototype.check(seeded)
         evaluation = cls(study, prototype, folds, trainings, splits)
         _ = evaluation.permuted  # more permutations than there are: told now
         return evaluation
@@ -144,31 +147,36 @@ class CrossValidation:
                 [[part.tolist() for part in parts] for parts in rows],
                 self.trainings[0].seed,
                 self.model.identity(),
+                *([] if self.splits.seeds == 1 else [self.splits.seeds]),
             ]
         )
 
     def _fit(self, fold: Fold, training: TrainingSet) -> FoldResult:
-        """Fit a copy on one fold and test it."""
-        start = time.perf_counter()
-        model = copy.deepcopy(self.model)
-        model.fit(training)
-        seconds = time.perf_counter() - start
-        predictions = model.predict(training.volumes, fold.test_rows) if len(fold.test_rows) else self._nothing()
-        raw = None if model.line is None else model.line.undo(predictions)
+        """Fit a copy on one fold, or one for each seed, and test it."""
+        fits, models = [], []
+        for number, seeded in enumerate(seeds_of(training, self.splits.seeds), start=1):
+            model, start = copy.deepcopy(self.model), time.perf_counter()
+            model.fit(seeded)
+            seconds = time.perf_counter() - start
+            predictions = model.predict(training.volumes, fold.test_rows) if len(fold.test_rows) else self._nothing()
+            raw = None if model.line is None else model.line.undo(predictions)
+            scores = self._scores(fold, predictions, raw)
+            fits.append(Fit(seeded.seed, predictions, raw, scores, model.history(), seconds, model.last_search()))
+            models.append(model)
+            if self.splits.seeds > 1:
+                log.info("seed %d of %d after %.0f s", number, self.splits.seeds, seconds)
+        if len(fits) == 1:
+            return FoldResult(fold, predictions, raw, scores, fits, model, run=self.digest)
+        predictions = np.mean([fit.predictions for fit in fits], axis=0)
+        raws = [fit.raw for fit in fits if fit.raw is not None]
+        raw = np.mean(raws, axis=0) if raws else None
+        ensemble = Ensemble(tuple(models))
+        return FoldResult(fold, predictions, raw, self._scores(fold, predictions, raw), fits, ensemble, run=self.digest)
+
+    def _scores(self, fold: Fold, predictions: np.ndarray, raw: np.ndarray | None) -> Scores:
+        """Score predictions of a fold's test rows; nothing where there are none."""
         targets = self.study.targets[fold.test_rows]
-        scores = self.study.outcome.scores(targets, predictions, raw) if len(targets) else {}
-        return FoldResult(
-            fold,
-            predictions,
-            raw,
-            scores,
-            model.history(),
-            seconds,
-            model.last_search(),
-            model,
-            seed=training.seed,
-            run=self.digest,
-        )
+        return self.study.outcome.scores(targets, predictions, raw) if len(targets) else {}
 
     def _nothing(self) -> np.ndarray:
         """Return predictions of no row."""

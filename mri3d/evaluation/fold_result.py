@@ -1,5 +1,6 @@
-"""What one fold gave: predictions of its test rows, scores, and the fitted model."""
+"""What one fold gave: predictions of its test rows, scores, and what was fitted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,25 +9,55 @@ import numpy as np
 from mri3d.errors import UserError
 from mri3d.evaluation.folds import Fold
 from mri3d.models.member import Member, member_of
-from mri3d.models.model import Model, Search, Setting
+from mri3d.models.model import FittedModel, Search, Setting
 from mri3d.outcome import Scores
 from mri3d.study import Study
 
 
 @dataclass(frozen=True, eq=False)
-class FoldResult:
-    """What one fold gave.
+class Fit:
+    """What one fit gave; M counts the test rows of its fold.
 
     Attributes:
-        fold: Who trained and who was tested.
+        seed: Of the fit.
         predictions: Of the test rows, [M, K] or [M], see `mri3d.outcome`.
         raw: Those of a measure before they were corrected [M]; None where they were not.
         scores: Scores of the test rows; empty where there are none.
         history: The fit epoch by epoch; empty where there are no epochs.
         seconds: Time that fitting took.
         searches: How options were chosen, outermost first; empty where none were.
-        model: The fitted model, where it was kept.
-        seed: Of the fit.
+    """
+
+    seed: int
+    predictions: np.ndarray
+    raw: np.ndarray | None
+    scores: Scores
+    history: list[dict[str, float]]
+    seconds: float
+    searches: tuple[Search, ...] = ()
+
+    @property
+    def chosen(self) -> Setting:
+        """The chosen value of each parameter."""
+        return {name: value for search in self.searches for name, value in search.chosen.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what metrics.json says of it: `seed`, `epochs`, `seconds`, `chosen`, `scores`."""
+        told = {"epochs": len(self.history), "seconds": round(self.seconds, 3), "chosen": self.chosen}
+        return {"seed": self.seed, **told, "scores": self.scores}
+
+
+@dataclass(frozen=True, eq=False)
+class FoldResult:
+    """What one fold gave, by one fit or by several that differ in their seed and predict together.
+
+    Attributes:
+        fold: Who trained and who was tested.
+        predictions: Of the test rows, [M, K] or [M], the mean of the fits'.
+        raw: Those of a measure before they were corrected [M]; None where they were not.
+        scores: Scores of the test rows; empty where there are none.
+        fits: One or more.
+        model: What was fitted, where it was kept.
         run: What identifies the evaluation that the fold is of, see `mri3d.model_folder.Card`.
     """
 
@@ -34,32 +65,43 @@ class FoldResult:
     predictions: np.ndarray
     raw: np.ndarray | None
     scores: Scores
-    history: list[dict[str, float]]
-    seconds: float
-    searches: tuple[Search, ...] = ()
-    model: Model | None = None
-    seed: int = 0
+    fits: Sequence[Fit]
+    model: FittedModel | None = None
     run: str = ""
 
     @property
-    def chosen(self) -> Setting:
-        """The chosen value of each parameter."""
-        return {name: value for search in self.searches for name, value in search.chosen.items()}
+    def seconds(self) -> float:
+        """Time that fitting took."""
+        return sum(fit.seconds for fit in self.fits)
 
-    def facts(self, study: Study) -> dict[str, Any]:
-        """Return what a reader of the model folder wants to know of the fit, JSON types."""
-        learnt_from = np.union1d(self.fold.train_rows, self.fold.validation_rows)
+    def facts(self) -> dict[str, Any]:
+        """Return what metrics.json says of the fold.
+
+        Returns:
+            `fold`, `repeat`, `name` where it has one, `num_train`, `num_validation`, `num_test`, `epochs`, `seconds`,
+            what was `chosen` and the `scores`. Of several fits the most epochs, the seconds of all, what all chose, the
+            scores of their mean prediction, and `fits`, see `Fit.facts`.
+        """
+        fold, (first, *others) = self.fold, self.fits
+        chosen = {
+            name: value for name, value in first.chosen.items() if all(fit.chosen.get(name) == value for fit in others)
+        }
         return {
-            "seed": self.seed,
-            "chosen": self.chosen,
-            "num_train": len(self.fold.train_rows),
-            "num_validation": len(self.fold.validation_rows),
-            "test_scores": self.scores,
-            "train_subjects": [study.ids[row] for row in learnt_from],
+            "fold": fold.number,
+            "repeat": fold.repeat,
+            **({"name": fold.name} if fold.name else {}),
+            "num_train": len(fold.train_rows),
+            "num_validation": len(fold.validation_rows),
+            "num_test": len(fold.test_rows),
+            "epochs": max(len(fit.history) for fit in self.fits),
+            "seconds": round(self.seconds, 3),
+            "chosen": chosen,
+            "scores": self.scores,
+            **({"fits": [fit.facts() for fit in self.fits]} if others else {}),
         }
 
     def member(self, study: Study, *, num_folds: int) -> Member:
-        """Return the fitted model with what surrounds it on new scans.
+        """Return what was fitted with what surrounds it on new scans.
 
         Args:
             study: What it was fitted on.
@@ -80,5 +122,17 @@ class FoldResult:
             repeat=self.fold.repeat,
             num_folds=num_folds,
             run=self.run,
-            facts=self.facts(study),
+            facts=self._card_facts(study),
         )
+
+    def _card_facts(self, study: Study) -> dict[str, Any]:
+        """Return what a reader of the model folder wants to know of the fits, JSON types."""
+        learnt_from, (first, *others) = np.union1d(self.fold.train_rows, self.fold.validation_rows), self.fits
+        return {
+            "seed": [fit.seed for fit in self.fits] if others else first.seed,
+            "chosen": [fit.chosen for fit in self.fits] if others else first.chosen,
+            "num_train": len(self.fold.train_rows),
+            "num_validation": len(self.fold.validation_rows),
+            "test_scores": self.scores,
+            "train_subjects": [study.ids[row] for row in learnt_from],
+        }

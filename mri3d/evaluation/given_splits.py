@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Fold, Sample, check_fold
 from mri3d.evaluation.partition import Strata
@@ -40,7 +39,7 @@ class LeaveSiteOut(WithTest):
     validation: float = 0.2
 
     def __post_init__(self) -> None:
-        check_fields(self, "evaluation")
+        super().__post_init__()
         check_share("validation", self.validation, least=0.0)
 
     def split(self, sample: Sample, *, seed: int) -> list[Fold]:
@@ -117,7 +116,7 @@ class Column(WithTest):
     validation: float = 0.2
 
     def __post_init__(self) -> None:
-        check_fields(self, "evaluation")
+        super().__post_init__()
         check_share("validation", self.validation, least=0.0)
 
     def split(self, sample: Sample, *, seed: int) -> list[Fold]:

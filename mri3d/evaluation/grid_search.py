@@ -155,13 +155,13 @@ class GridSearch:
         """Return how the variant was chosen, and how it chose for itself, if it did."""
         return (self.search_, *self.model_.last_search())
 
-    def save(self, folder: Path, card: Card) -> None:
-        """Write the chosen variant as a model folder: prediction needs no more."""
-        self.model_.save(folder, card)
+    def contents(self, card: Card) -> Contents:
+        """Return what a model folder holds of the chosen variant: prediction needs no more."""
+        return self.model_.contents(card)
 
     @classmethod
     def load(cls, contents: Contents, *, trust: Sequence[str] = ()) -> Self:
-        """Raise a TypeError: what `save` wrote is the chosen variant's."""
+        """Raise a TypeError: what `contents` gave is the chosen variant's."""
         raise TypeError("a model folder holds the variant that was chosen, never the search")
 
     def _search(self, training: TrainingSet, *, name: str) -> Search:

@@ -30,6 +30,7 @@ from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.folds import Sample
 from mri3d.evaluation.permuted_targets import blocks_of, draw
 from mri3d.evaluation.results import Results
+from mri3d.evaluation.seeds import seeds_of
 from mri3d.models.model import ROUNDING, Model, TrainingSet
 from mri3d.outcome import Outcome
 from mri3d.outcome.column_scores import right_pairs, shares
@@ -113,8 +114,11 @@ def permutation_test(
     study, every = evaluation.study, np.concatenate([evaluation.study.targets[None], targets])
     refits = _refitted_at_once(evaluation, every, seed)
     if refits is None and refit:
-        pairs = zip(evaluation.trainings, evaluation.folds, strict=True)
-        refits = [_refitted(evaluation.model, training, fold.test_rows, every) for training, fold in pairs]
+        refits = []
+        for training, fold in zip(evaluation.trainings, evaluation.folds, strict=True):
+            seeds = seeds_of(training, evaluation.splits.seeds)
+            each = [_refitted(evaluation.model, seeded, fold.test_rows, every) for seeded in seeds]
+            refits.append(each[0] if len(each) == 1 else np.mean(each, axis=0))
     tested = [result for result in results.folds if len(result.fold.test_rows)]
     observed = _observed(study.outcome, tested, study.targets)
     if refits is not None:
@@ -250,10 +254,12 @@ def _refitted_at_once(evaluation: CrossValidation, targets: np.ndarray, seed: in
         found = []
         try:
             for training, fold in zip(evaluation.trainings, evaluation.folds, strict=True):
-                refits = evaluation.model.permuted(replace(training, targets=dealt), fold.test_rows, targets)
-                if refits is None:
+                seeds = seeds_of(replace(training, targets=dealt), evaluation.splits.seeds)
+                refits = [evaluation.model.permuted(seeded, fold.test_rows, targets) for seeded in seeds]
+                known = [each for each in refits if each is not None]
+                if not known:
                     return None
-                found.append(refits)
+                found.append(known[0] if len(known) == 1 else np.mean(known, axis=0))
         except UserError:  # whole groups could not be dealt so that every inner fold has every class
             if number == len(nobodys):
                 raise

@@ -15,9 +15,10 @@ from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.intervals import proportion_interval, score_intervals
 from mri3d.evaluation.leaks import LeakAudit
 from mri3d.evaluation.sampling import LEVEL, Sampling
+from mri3d.evaluation.seeds import seed_spread
 from mri3d.models.model import ROUNDING
 from mri3d.models.trained import TrainedModel
-from mri3d.outcome import Score
+from mri3d.outcome import Score, Scores
 from mri3d.outcome.resampling import Resampling
 from mri3d.study import Study
 from mri3d.texts import parameter_text
@@ -99,13 +100,33 @@ class Results:
         """
         if not len(self.rows):
             return {}
-        tests, values = self.tests, self.study.outcome.scores(self.targets, self.predicted, self.raw)
-        if tests.ranking is not None:
-            within = within_fold_auc(tests.ranking, self.fold_numbers)
-            aucs = {"auc": within.value if within else None, "auc_pooled": values["auc"]}
-            values = aucs | {name: value for name, value in values.items() if name != "auc"}
-        intervals = score_intervals(tests, self.sampling)
+        values, intervals = self._values(self.predicted, self.raw), score_intervals(self.tests, self.sampling)
         return {name: Score(value, *intervals.get(name, ())) for name, value in values.items()} | self._levelled()
+
+    @cached_property
+    def seed_scores(self) -> list[Scores]:
+        """Scores of all tests by the first fit of each fold, by the second and so on; empty where each has but one."""
+        by_seed = list(zip(*(result.fits for result in self.folds), strict=True))
+        if len(by_seed) == 1 or not len(self.rows):
+            return []
+        return [
+            self._values(
+                np.concatenate([fit.predictions for fit in fits]),
+                None if fits[0].raw is None else np.concatenate([fit.raw for fit in fits if fit.raw is not None]),
+            )
+            for fits in by_seed
+        ]
+
+    def _values(self, predicted: np.ndarray, raw: np.ndarray | None) -> Scores:
+        """Score predictions of all tests, the AUC within folds and pooled."""
+        outcome = self.study.outcome
+        ranking, values = outcome.resampling(self.targets, predicted, raw).ranking, {}
+        if ranking is not None:
+            within = within_fold_auc(ranking, self.fold_numbers)
+            values["auc"] = within.value if within else None
+        for name, value in outcome.scores(self.targets, predicted, raw).items():
+            values["auc_pooled" if name == "auc" else name] = value
+        return values
 
     def _intervals(self) -> dict[str, Any]:
         """Return what the intervals are about: this model, or this way of training on so many sessions."""
@@ -155,24 +176,23 @@ class Results:
 
     @property
     def chosen_counts(self) -> dict[str, dict[str, int]]:
-        """How many folds chose each value, as text, of each parameter; most frequent first."""
-        names = dict.fromkeys(name for result in self.folds for name in result.chosen)
-        return {
-            name: dict(Counter(parameter_text(result.chosen[name]) for result in self.folds).most_common())
-            for name in names
-        }
+        """How many fits, one for each fold and seed, chose each value of a parameter, as text; most frequent first."""
+        chosen = [fit.chosen for result in self.folds for fit in result.fits]
+        names = dict.fromkeys(name for setting in chosen for name in setting)
+        return {name: dict(Counter(parameter_text(each[name]) for each in chosen).most_common()) for name in names}
 
     def search_rows(self) -> list[dict[str, Any]]:
         """Return what the inner folds found as rows, one for each point and inner fold.
 
         Returns:
-            `fold`, `search` (0, or 1 for the model's own within a grid), the parameters, `inner_fold`,
-            `train_<score>`, `validation_<score>`.
+            `fold`, `fit` where each has several, `search` (0, or 1 for the model's own within a grid), the parameters,
+            `inner_fold`, `train_<score>`, `validation_<score>`.
         """
         return [
-            {"fold": result.fold.number, "search": number, **row}
+            {"fold": result.fold.number, **({"fit": which} if len(result.fits) > 1 else {}), "search": number, **row}
             for result in self.folds
-            for number, search in enumerate(result.searches)
+            for which, fit in enumerate(result.fits)
+            for number, search in enumerate(fit.searches)
             for row in search.table()
         ]
 
@@ -192,10 +212,9 @@ class Results:
 
         Returns:
             `test` (each score with its interval; empty without a test), `intervals` (what they are about),
-            `better_than_chance`, `leaks` (see `mri3d.evaluation.leaks`), `permutation` where it was asked for, `folds`
-            (each with
-            `fold`, `repeat`, `name` where it has one, `num_train`, `num_validation`, `num_test`, `epochs`, `seconds`,
-            what was `chosen` and its `scores`), `chosen` (parameter to value, as text, to how many folds chose it),
+            `better_than_chance`, `leaks` (see `mri3d.evaluation.leaks`), `permutation` where it was asked for, `seeds`
+            where each fold was fitted several times (see `seed_spread`), `folds` (see `FoldResult.facts`), `chosen`
+            (parameter to value, as text, to how many fits chose it),
             `outcome`, what that has beside task and name once more (of classes `classes`, as in the first version), and
             the arguments.
         """
@@ -206,21 +225,8 @@ class Results:
             **({} if self.better_than_chance is None else {"better_than_chance": self.better_than_chance}),
             **({"leaks": self.leaks.to_json()} if self.leaks else {}),
             **({"permutation": self.permutation.to_json()} if self.permutation else {}),
-            "folds": [
-                {
-                    "fold": result.fold.number,
-                    "repeat": result.fold.repeat,
-                    **({"name": result.fold.name} if result.fold.name else {}),
-                    "num_train": len(result.fold.train_rows),
-                    "num_validation": len(result.fold.validation_rows),
-                    "num_test": len(result.fold.test_rows),
-                    "epochs": len(result.history),
-                    "seconds": round(result.seconds, 3),
-                    "chosen": result.chosen,
-                    "scores": result.scores,
-                }
-                for result in self.folds
-            ],
+            **({"seeds": seed_spread(self.seed_scores)} if self.seed_scores else {}),
+            "folds": [result.facts() for result in self.folds],
             "chosen": self.chosen_counts,
             "outcome": outcome,
             **{key: value for key, value in outcome.items() if key not in ("task", "name")},

@@ -1,7 +1,7 @@
 """Ways to deal sessions into folds: stratified by outcome, and no group on two sides."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -39,6 +39,10 @@ class Splits(Protocol):
     def refit(self) -> bool:
         """Whether models that take long to train are trained anew for each permutation."""
 
+    @property
+    def seeds(self) -> int:
+        """How often each fold is fitted, with a seed of its own each time; the mean prediction is the prediction."""
+
     def split(self, sample: Sample, *, seed: int) -> list[Fold]:
         """Deal the rows into folds.
 
@@ -60,6 +64,7 @@ class All:
 
     Attributes:
         validation: Share of the rows that only steer training (early stopping); 0 for none.
+        seeds: How often the model is fitted, with a seed of its own each time; the mean prediction is the prediction.
 
     >>> from mri3d.outcome import Classes
     >>> sample = Sample(Classes(("a", "b")), np.arange(8) % 2, np.arange(8))
@@ -69,6 +74,7 @@ class All:
     """
 
     validation: float = 0.2
+    seeds: int = field(default=1, kw_only=True)
 
     allow_leaks: ClassVar[bool] = False
     permutations: ClassVar[int] = 0
@@ -76,6 +82,7 @@ class All:
 
     def __post_init__(self) -> None:
         check_fields(self, "evaluation")
+        check_count("seeds", self.seeds, least=1)
         check_share("validation", self.validation, least=0.0)
 
     def split(self, sample: Sample, *, seed: int) -> list[Fold]:
@@ -100,11 +107,18 @@ class WithTest:
         permutations: How often labels are permuted to find out whether the scores are better than chance; 0 for never.
         refit: Whether networks are trained anew for each permutation under k-fold, which takes as many times as long;
             without, the folds' tests of their fixed predictions are combined. Classical models are always refitted.
+        seeds: How often each fold is fitted, with a seed of its own each time: how much the scores spread that way is
+            told, and the mean prediction is the prediction.
     """
 
     allow_leaks: bool = False
     permutations: int = 0
     refit: bool = False
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self, "evaluation")
+        check_count("seeds", self.seeds, least=1)
 
     def tuned(self, model: Model) -> Model:
         """Return the model as it is: nothing is chosen."""
@@ -143,7 +157,7 @@ class Holdout(Dealt):
     validation: float = 0.2
 
     def __post_init__(self) -> None:
-        check_fields(self, "evaluation")
+        super().__post_init__()
         check_share("test", self.test, least=np.nextafter(0.0, 1.0))
         check_share("validation", self.validation, least=0.0)
 
@@ -188,9 +202,9 @@ class KFold(Dealt):
     validation: float = 0.2
 
     def __post_init__(self) -> None:
-        check_fields(self, "evaluation")
-        _check_count("folds", self.folds, least=2)
-        _check_count("repeats", self.repeats, least=1)
+        super().__post_init__()
+        check_count("folds", self.folds, least=2)
+        check_count("repeats", self.repeats, least=1)
         check_share("validation", self.validation, least=0.0)
 
     def split(self, sample: Sample, *, seed: int) -> list[Fold]:
@@ -272,6 +286,11 @@ def check_share(name: str, value: float, *, least: float) -> None:
         raise UserError(f"{where} is no share of the subjects: give a number {allowed}, such as 0.2.")
 
 
-def _check_count(name: str, value: int, *, least: int) -> None:
+def check_count(name: str, value: int, *, least: int) -> None:
+    """Refuse what is too small a number.
+
+    Raises:
+        UserError: It names the argument.
+    """
     if value < least:
         raise UserError(f"{option(f'evaluation.{name}', value)}: give a whole number of at least {least}.")

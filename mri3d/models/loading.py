@@ -8,10 +8,11 @@ import numpy as np
 from mri3d.arguments import checked
 from mri3d.errors import UserError
 from mri3d.model_card import FAILURES, printable, reason_of
-from mri3d.model_folder import CARD, model_folders, read_model
+from mri3d.model_folder import CARD, Contents, model_folders, read_model
 from mri3d.models.classical.models import CLASSICAL
+from mri3d.models.ensemble import ENSEMBLE, Ensemble, parts_of
 from mri3d.models.member import Member
-from mri3d.models.model import Model
+from mri3d.models.model import FittedModel, Model
 from mri3d.models.network.cnn import CNN
 from mri3d.models.trained import TrainedModel
 from mri3d.shortage import is_out_of_memory
@@ -67,14 +68,15 @@ def _load_member(folder: Path, trust: Sequence[str]) -> Member:
     """Load one model folder."""
     contents = read_model(folder)
     writer = printable(contents.card.facts.get("mri3d", "?"), length=40)
-    if contents.model not in MODELS:
-        kind = printable(contents.model, length=40)
+    whole = str(contents.arguments.get("model")) if contents.model == ENSEMBLE else contents.model
+    if whole not in MODELS:
+        kind = printable(whole, length=40)
         raise UserError(
             f"{folder} holds a model {kind!r}, unknown here (known: {', '.join(MODELS)}). "
             f"It was written by mri3d {writer}: use that version or a newer one."
         )
     try:
-        member = Member(MODELS[contents.model].load(contents, trust=trust), contents.card)
+        member = Member(_fitted(contents, trust), contents.card)
         _check_prediction(member)
         return member
     except UserError as error:
@@ -86,6 +88,13 @@ def _load_member(folder: Path, trust: Sequence[str]) -> Member:
             f"{folder} does not fit this version of mri3d ({reason_of(error)}), as its {CARD} describes it. "
             f"It was written by {writer}: use that version."
         ) from error
+
+
+def _fitted(contents: Contents, trust: Sequence[str]) -> FittedModel:
+    """Build a fitted model, or the fits of an ensemble."""
+    if contents.model == ENSEMBLE:
+        return Ensemble(tuple(_fitted(part, trust) for part in parts_of(contents)))
+    return MODELS[contents.model].load(contents, trust=trust)
 
 
 def _check_prediction(member: Member) -> None:

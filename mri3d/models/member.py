@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mri3d.model_folder import Card
-from mri3d.models.model import Model
+from mri3d.models.model import FittedModel
 from mri3d.outcome import HeldOut
 from mri3d.scans.scan import Scan, canonical_digest
 from mri3d.study import Study
@@ -22,13 +22,13 @@ from mri3d.volumes.sequence import VolumeSequence
 class Member:
     """One fitted model and what surrounds it."""
 
-    model: Model
+    model: FittedModel
     card: Card
 
 
 def member_of(
     study: Study,
-    model: Model,
+    model: FittedModel,
     *,
     train_rows: np.ndarray,
     validation_rows: np.ndarray,

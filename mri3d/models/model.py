@@ -107,56 +107,13 @@ class Search:
         ]
 
 
-class Model(Protocol):
-    """Fits on rows and predicts. The constructor only stores; `fit` builds everything afresh."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in configurations, model folders and messages."""
-
-    @property
-    def chooses(self) -> bool:
-        """Whether each fit chooses options of the model by inner folds of its rows, see `last_search`."""
-
-    def identity(self, *, length: bool = True) -> str:
-        """Write how the model is set, so that models of equal texts learn the same from the same rows.
-
-        What changes nothing of that is left out, such as how many processes load volumes.
-
-        Args:
-            length: Whether it counts for how long the model trains: a fit that was cut off may go on for longer.
-        """
-
-    def check(self, training: TrainingSet) -> None:
-        """Refuse, before any work starts, what cannot be learnt from; no volume is read.
-
-        Raises:
-            UserError: An option does not suit the volumes' shape, the outcome or the number of rows.
-        """
-
-    def fit(self, training: TrainingSet) -> None:
-        """Learn from the training and validation rows, and from nothing else."""
+class FittedModel(Protocol):
+    """Predicts, explains, and can be written as a model folder."""
 
     def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Predict rows: of classes probabilities, float64 [len(rows), K]; of a measure its values [len(rows)].
 
         On several devices every process gets all rows.
-        """
-
-    def permuted(self, training: TrainingSet, test_rows: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
-        """Predict rows by refits to many permutations of the targets, if that is a matter of minutes.
-
-        Everything that labels touch is done again, the choice of options included; inner folds are those of the true
-        labels. Nothing of a fitted model changes.
-
-        Args:
-            training: What a fit learns from, with the true targets.
-            test_rows: Rows to predict, M of them.
-            targets: Of all rows under each permutation, [B, N]; those of rows that are not learnt from are not read.
-
-        Returns:
-            What `predict` would give under each permutation, but for `line`, which corrects nothing here: [B, M, K] or
-            [B, M]; NaN where nothing can be learnt under a permutation. None where refits take too long.
         """
 
     @property
@@ -181,28 +138,75 @@ class Model(Protocol):
         """Return the weight of each voxel in each of D decisions, float32 [D, X, Y, Z]; None if not linear."""
 
     @property
-    def uses_components(self) -> bool:
-        """Whether the model is built on principal components of the volumes, which a report then shows."""
-
-    @property
-    def line(self) -> Line | None:
-        """By what the fitted model's predictions were corrected; None where they were not."""
-
-    @property
     def held_out(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Rows that the last fit did not learn from but chose or calibrated by, and what it predicts of them.
 
         Rows [M] and predictions [M, K] or [M], of models of inner folds where the fit has such; None without such rows.
         """
 
+    def contents(self, card: Card) -> Contents:
+        """Return what a model folder holds of it, with what surrounds it."""
+
+
+class Model(FittedModel, Protocol):
+    """Fits on rows and predicts. The constructor only stores; `fit` builds everything afresh."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in configurations, model folders and messages."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether each fit chooses options of the model by inner folds of its rows, see `last_search`."""
+
+    @property
+    def uses_components(self) -> bool:
+        """Whether the model is built on principal components of the volumes, which a report then shows."""
+
+    def identity(self, *, length: bool = True) -> str:
+        """Write how the model is set, so that models of equal texts learn the same from the same rows.
+
+        What changes nothing of that is left out, such as how many processes load volumes.
+
+        Args:
+            length: Whether it counts for how long the model trains: a fit that was cut off may go on for longer.
+        """
+
+    def check(self, training: TrainingSet) -> None:
+        """Refuse, before any work starts, what cannot be learnt from; no volume is read.
+
+        Raises:
+            UserError: An option does not suit the volumes' shape, the outcome or the number of rows.
+        """
+
+    def fit(self, training: TrainingSet) -> None:
+        """Learn from the training and validation rows, and from nothing else."""
+
+    def permuted(self, training: TrainingSet, test_rows: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
+        """Predict rows by refits to many permutations of the targets, if that is a matter of minutes.
+
+        Everything that labels touch is done again, the choice of options included; inner folds are those of the true
+        labels. Nothing of a fitted model changes.
+
+        Args:
+            training: What a fit learns from, with the true targets.
+            test_rows: Rows to predict, M of them.
+            targets: Of all rows under each permutation, [B, N]; those of rows that are not learnt from are not read.
+
+        Returns:
+            What `predict` would give under each permutation, but for `line`, which corrects nothing here: [B, M, K] or
+            [B, M]; NaN where nothing can be learnt under a permutation. None where refits take too long.
+        """
+
+    @property
+    def line(self) -> Line | None:
+        """By what the fitted model's predictions were corrected; None where they were not."""
+
     def history(self) -> list[dict[str, float]]:
         """Return the last fit epoch by epoch (`epoch`, `train_loss`, ...); empty where there are no epochs."""
 
     def last_search(self) -> tuple[Search, ...]:
         """Return how the last fit chose its options, outermost search first; empty where it had nothing to choose."""
-
-    def save(self, folder: Path, card: Card) -> None:
-        """Write the fitted model as a model folder."""
 
     @classmethod
     def load(cls, contents: Contents, *, trust: Sequence[str] = ()) -> Self:

@@ -12,7 +12,7 @@ import pandas as pd
 from mri3d.arguments import checked
 from mri3d.errors import UserError, did_you_mean
 from mri3d.files import check_folder
-from mri3d.model_folder import places_of
+from mri3d.model_folder import places_of, write_model
 from mri3d.models.decision_rule import DecisionRule
 from mri3d.models.member import Member, mean_evidence, seen_by, strangeness, votes
 from mri3d.models.scan_prediction import PredictionTable, ScanPrediction, seen_warning, without_training_advice
@@ -204,7 +204,7 @@ class TrainedModel:
         check_folder(Path(folder), "folder")
         numbers = [member.card.fold for member in self.members] if len(self.members) > 1 else []
         for member, place in zip(self.members, places_of(Path(folder), numbers), strict=True):
-            member.model.save(place, member.card)
+            write_model(place, member.model.contents(member.card))
 
     def predict_scan(self, name: str, path: Path, *, strict: bool = False) -> ScanPrediction:
         """Predict one scan.

@@ -23,6 +23,7 @@ from mri3d.report.leak_section import leak_section
 from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
 from mri3d.report.score_section import score_section, score_table
+from mri3d.report.seed_section import seed_section
 from mri3d.report.training_charts import History, training_chart
 from mri3d.report.tuning import tuning_sections
 
@@ -75,6 +76,7 @@ def write_report(
         body += score_section(outcome, metrics, targets, predictions, raw)
     else:
         body.append(element("p", _untested(metrics), css="caution"))
+    body += seed_section(metrics, outcome.compared)
     body += leak_section(metrics.get("leaks"))
     body += _training(metrics, histories)
     body += tuning_sections(metrics, search)

@@ -35,7 +35,7 @@ def training_chart(histories: Sequence[History]) -> Picture:
             limits = SCORE_RANGES.get(next(iter(curves)).removeprefix("val_"))
             if limits and axes.dataLim.y0 < limits[0] < axes.dataLim.y1:
                 axes.set_ylim(limits)  # the first epochs would flatten all others
-        folds = "" if len(histories) == 1 else f" One line for each of {len(histories)} folds."
+        folds = "" if len(histories) == 1 else f" One line for each of {len(histories)} fits."
         caption = (
             f"Training. A validation loss that rises while the training loss falls is a sign of over-fitting.{folds}"
         )

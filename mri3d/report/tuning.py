@@ -42,21 +42,28 @@ def tuning_sections(metrics: Mapping[str, Any], search: Sequence[Mapping[str, An
     Returns:
         The section; nothing where there was nothing to choose from.
     """
-    curves = validation_curves([fold["chosen"] for fold in metrics["folds"]], search)
+    fits = [fold.get("fits", [fold]) for fold in metrics["folds"]]
+    places = [(fold, fit) for fold, of_fold in enumerate(fits) for fit in range(len(of_fold))]
+    number = {place: which for which, place in enumerate(places)}
+    rows = [
+        {name: value for name, value in row.items() if name != "fit"} | {"fold": number[row["fold"], row.get("fit", 0)]}
+        for row in search
+    ]
+    curves = validation_curves([fit["chosen"] for of_fold in fits for fit in of_fold], rows)
     if not curves:
         return []
-    num_folds = len(metrics["folds"])
+    num_fits, what = len(places), "fit" if len(places) > len(fits) else "fold"
     shown = []
     for curve in curves:
-        others = ", all others as each fold chose them" if len(curves) > 1 else ""
+        others = f", all others as each {what} chose them" if len(curves) > 1 else ""
         spread = f"mean ± SD over {len(curve.validation_scores[0])} inner folds"
         caption = f"Validation curve: {score_title(curve.criterion)} against {curve.name}{others}; {spread}."
         curve_scores = {"Training": curve.train_scores, "Validation": curve.validation_scores}
         chart = validation_chart(curve.name, curve.values, curve_scores, caption, criterion=curve.criterion)
-        shown += [figure(chart), _choices(curve, num_folds)]
+        shown += [figure(chart), _choices(curve, num_fits, what)]
     fair = (
-        f"Each of {num_folds} folds chose within its own training sessions, and was then tested on other sessions."
-        if num_folds > 1
+        f"Each of {num_fits} {what}s chose within its own training sessions, and was then tested on other sessions."
+        if num_fits > 1
         else "The choice was made within the training sessions."
     )
     return [
@@ -119,12 +126,12 @@ def _cut(
     return curve
 
 
-def _choices(curve: ValidationCurve, num_folds: int) -> Html:
-    """List how many folds chose each value, and the numbers of the curve."""
+def _choices(curve: ValidationCurve, num_fits: int, what: str) -> Html:
+    """List how many fits chose each value, and the numbers of the curve."""
     rows = [
         [
             parameter_text(value),
-            f"{count} of {num_folds}",
+            f"{count} of {num_fits}",
             mean_and_sd(train),
             mean_and_sd(held_out),
         ]
@@ -132,4 +139,4 @@ def _choices(curve: ValidationCurve, num_folds: int) -> Html:
             curve.values, curve.num_chosen, curve.train_scores, curve.validation_scores, strict=True
         )
     ]
-    return table([curve.name, "Folds that chose it", "Training", "Validation"], rows, css="numbers")
+    return table([curve.name, f"{what.capitalize()}s that chose it", "Training", "Validation"], rows, css="numbers")

@@ -46,7 +46,7 @@ def test_each_fold_fits_a_fresh_copy_on_its_own_rows(study, tmp_path):
         expected = LogisticRegression().fit(flat(study.volumes, fold.train_rows), study.targets[fold.train_rows])
         assert np.allclose(result.predictions, expected.predict_proba(flat(study.volumes, fold.test_rows)))
         assert result.scores["auc"] == roc_auc_score(study.targets[fold.test_rows], result.predictions[:, 1])
-        assert result.seed == 7 + fold.number
+        assert [fit.seed for fit in result.fits] == [7 + fold.number]
     assert results.folds == tuple(seen)
 
 

@@ -118,11 +118,11 @@ def test_each_fold_takes_the_setting_with_the_best_mean_inner_score(which, reque
             train, held_out = training.train_rows[fold.train_rows], training.train_rows[fold.test_rows]
             model = estimator(study.outcome.task, setting["C"]).fit(flat(study.volumes, train), study.targets[train])
             expected[number, k] = judge(model, held_out)
-        (search,) = result.searches
+        (search,) = result.fits[0].searches
         np.testing.assert_allclose(search.validation_scores, expected)
         assert search.criterion == criterion
-        assert result.chosen == SETTINGS[expected.mean(axis=1).argmax()]
-        whole = estimator(study.outcome.task, result.chosen["C"])
+        assert result.fits[0].chosen == SETTINGS[expected.mean(axis=1).argmax()]
+        whole = estimator(study.outcome.task, result.fits[0].chosen["C"])
         whole.fit(flat(study.volumes, training.train_rows), study.targets[training.train_rows])
         test = result.fold.test_rows
         np.testing.assert_allclose(result.predictions, predicted(whole, flat(study.volumes, test)))

@@ -10,7 +10,7 @@ import torch
 
 from mri3d import KFold, Study, UserError, evaluate, fit, load, models
 from mri3d.files import digest_json
-from mri3d.model_folder import CARD, SEAL
+from mri3d.model_folder import CARD, SEAL, write_model
 from mri3d.models import loading
 from tests.studies import REGION, age_study, class_study, cnn, planted
 
@@ -112,7 +112,7 @@ def test_models_of_different_outcomes_do_not_vote(study, linear, tmp_path):
     linear.model.save(tmp_path)
     labels = ["healthy", "patient"] * 12
     other = evaluate(Study.from_arrays(study.volumes.volumes, labels), RIDGE, KFold(folds=3)).model
-    other.members[2].model.save(tmp_path / "fold_2", other.members[2].card)
+    write_model(tmp_path / "fold_2", other.members[2].model.contents(other.members[2].card))
     with pytest.raises(UserError, match="differ in outcome or preprocessing: they are not of one run"):
         load(tmp_path)
 
@@ -132,7 +132,7 @@ def test_folds_of_different_runs_do_not_vote_though_they_fit(linear, tmp_path, o
     linear.model.save(tmp_path)
     other = evaluate(class_study(**options), model, splits, seed=seed).model
     shutil.rmtree(tmp_path / "fold_2")
-    other.members[2].model.save(tmp_path / "fold_2", other.members[2].card)
+    write_model(tmp_path / "fold_2", other.members[2].model.contents(other.members[2].card))
     with pytest.raises(UserError, match=r"are of 2 different runs, and would be taken for the folds of one\. Copy the"):
         load(tmp_path)
     assert len(load(tmp_path / "fold_2").members) == 1
@@ -141,7 +141,7 @@ def test_folds_of_different_runs_do_not_vote_though_they_fit(linear, tmp_path, o
 def test_folds_of_the_same_run_made_twice_vote(linear, tmp_path):
     linear.model.save(tmp_path)
     again = evaluate(class_study(), SVM, KFold(folds=3), seed=1).model
-    again.members[2].model.save(tmp_path / "fold_2", again.members[2].card)
+    write_model(tmp_path / "fold_2", again.members[2].model.contents(again.members[2].card))
     assert len(load(tmp_path).members) == 3
 
 

@@ -10,7 +10,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
 from mri3d.explain.attribution import weighed_difference
-from mri3d.model_folder import Card, Contents, write_model
+from mri3d.model_folder import Card, Contents
 from mri3d.models.classical.calibration import calibrate, inner_line
 from mri3d.models.classical.decisions import Decision, LinearDecision, decision_from_tensors, decision_tensors
 from mri3d.models.classical.grid import ParameterGrid
@@ -231,8 +230,8 @@ class ClassicalModel(ABC):
         """Return how the last fit chose its parameters; nothing where it had nothing to choose."""
         return () if self.search_ is None else (self.search_,)
 
-    def save(self, folder: Path, card: Card) -> None:
-        """Write what prediction needs as a model folder; arrays only, no scikit-learn object."""
+    def contents(self, card: Card) -> Contents:
+        """Return what prediction needs; arrays only, no scikit-learn object."""
         tensors = self.projection_.tensors() | decision_tensors(self.decision_)
         tensors["unit"] = np.array([self.unit_])
         if self.scaling_ is not None:
@@ -244,7 +243,7 @@ class ClassicalModel(ABC):
             "line": None if self.line_ is None else asdict(self.line_),
             "smoothing": self.smoothing_,
         }
-        write_model(folder, Contents(self.name, arguments, tensors, card))
+        return Contents(self.name, arguments, tensors, card)
 
     @classmethod
     def load(cls, contents: Contents, *, trust: Sequence[str] = ()) -> Self:

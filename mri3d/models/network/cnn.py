@@ -15,7 +15,7 @@ from torch import nn
 from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
 from mri3d.explain.attribution import grad_cam, integrated_gradients
-from mri3d.model_folder import Card, Contents, write_model
+from mri3d.model_folder import Card, Contents
 from mri3d.models.model import Search, TrainingSet, options_text
 from mri3d.models.network.batches import check_batches
 from mri3d.models.network.board import Board
@@ -215,15 +215,15 @@ class CNN:
         """Return nothing: a CNN has its options."""
         return ()
 
-    def save(self, folder: Path, card: Card) -> None:
-        """Write the network as a model folder."""
+    def contents(self, card: Card) -> Contents:
+        """Return the network's weights, and what builds it again."""
         tensors = {name: tensor.cpu().numpy() for name, tensor in self.network_.state_dict().items()}
         steering = {
             "scaling": None if self.scaling_ is None else self.scaling_.tolist(),
             "line": None if self.line_ is None else asdict(self.line_),
             "temperature": None if self.temperature_ is None else asdict(self.temperature_),
         }
-        write_model(folder, Contents(self.name, self.arguments_ | steering, tensors, card))
+        return Contents(self.name, self.arguments_ | steering, tensors, card)
 
     @classmethod
     def load(cls, contents: Contents, *, trust: Sequence[str] = ()) -> Self:

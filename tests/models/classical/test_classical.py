@@ -14,7 +14,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from mri3d.model_folder import Card, read_model
+from mri3d.model_folder import Card, read_model, write_model
 from mri3d.models.classical.inner_folds import inner_folds
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
 from mri3d.models.classical.pipeline import ClassicalModel
@@ -159,7 +159,7 @@ def test_poisoned_test_rows_change_no_byte(model_type, standardize, tmp_path, tw
         model.fit(training_of((volumes, targets)))
         assert_array_equal(volumes[0], two[0][0])
         folders.append(tmp_path / name)
-        model.save(folders[-1], card(volumes))
+        write_model(folders[-1], model.contents(card(volumes)))
     for file in ("card.json", "weights.safetensors"):
         assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
 
@@ -173,7 +173,7 @@ def card(volumes: Volumes) -> Card:
 def test_model_folder_gives_the_same_probabilities_and_holds_no_code(model_type, tmp_path, two):
     volumes, _ = two
     model = fitted(model_type(normalize=True, standardize=True, num_components=(4, None)), training_of(two))
-    model.save(tmp_path / "model", card(volumes))
+    write_model(tmp_path / "model", model.contents(card(volumes)))
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["card.json", "weights.safetensors"]
     stored = read_model(tmp_path / "model")
     loaded: Model = model_type.load(stored)

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import linear_model
 
 from mri3d.explain import attribution
-from mri3d.model_folder import Card
+from mri3d.model_folder import Card, write_model
 from mri3d.models.classical.models import LinearSVM, Ridge
 from mri3d.models.loading import load
 from mri3d.outcome import Measure
@@ -98,7 +98,7 @@ def test_two_channels_are_one_long_volume(tmp_path, monkeypatch):
     alone, average = model.predict(InMemory(np.stack([volumes[TEST[0]], baseline])), np.arange(2))
     assert heat.shape == SHAPE
     assert heat.sum() == pytest.approx(alone - average, abs=0.01)
-    model.save(Path(tmp_path), Card(Measure("age"), None, Reference.fit(volumes, TRAIN)))
+    write_model(Path(tmp_path), model.contents(Card(Measure("age"), None, Reference.fit(volumes, TRAIN))))
     loaded = load(tmp_path)
     assert_array_equal(loaded.predict_arrays(both[TEST]), model.predict(volumes, TEST))
     with refused(r"volumes of 1 x 7 x 8 x 9 \(channels, X, Y, Z\) do not fit a model of 2 x 7 x 8 x 9"):

@@ -16,7 +16,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from mri3d.model_folder import Card, read_model
+from mri3d.model_folder import Card, read_model, write_model
 from mri3d.models.classical.inner_folds import inner_folds
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
 from mri3d.models.classical.pipeline import ClassicalModel
@@ -206,7 +206,7 @@ def test_poisoned_test_rows_change_no_byte(model_type, standardize, tmp_path, me
         for cohort in ((volumes, ages), (InMemory(poisoned), other_ages))
     )
     for model, folder in ((clean, tmp_path / "clean"), (dirty, tmp_path / "poisoned")):
-        model.save(folder, card(volumes))
+        write_model(folder, model.contents(card(volumes)))
     for file in ("card.json", "weights.safetensors"):
         assert (tmp_path / "clean" / file).read_bytes() == (tmp_path / "poisoned" / file).read_bytes()
     for row in TEST[:3]:
@@ -221,7 +221,7 @@ def test_model_folder_gives_the_same_predictions_and_line(model_type, debias, tm
     model = fitted(
         model_type(normalize=True, standardize=True, num_components=(4, None), debias=debias), training(measured)
     )
-    model.save(tmp_path / "model", card(volumes))
+    write_model(tmp_path / "model", model.contents(card(volumes)))
     stored = read_model(tmp_path / "model")
     assert stored.card.outcome == AGE
     line = json.loads((tmp_path / "model" / "card.json").read_text())["arguments"]["line"]
@@ -230,7 +230,7 @@ def test_model_folder_gives_the_same_predictions_and_line(model_type, debias, tm
         assert_array_equal(loaded.predict(volumes, TEST), model.predict(volumes, TEST))
         assert loaded.line == model.line
         assert loaded.chosen_ == model.chosen_
-        loaded.save(tmp_path / "again", card(volumes))
+        write_model(tmp_path / "again", loaded.contents(card(volumes)))
         again = model_type.load(read_model(tmp_path / "again"))
         assert_array_equal(again.predict(volumes, TEST), model.predict(volumes, TEST))
 

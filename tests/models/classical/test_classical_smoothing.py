@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mri3d.errors import UserError
-from mri3d.model_folder import Card
+from mri3d.model_folder import Card, write_model
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Ridge
 from mri3d.models.loading import load
 from mri3d.outcome import Classes
@@ -54,9 +54,8 @@ def test_the_evidence_adds_up_to_the_difference_from_the_baseline(measured):
 def test_a_model_folder_smooths_as_it_did(tmp_path, measured):
     volumes, _ = measured
     model = fitted(Ridge(smoothing=SHARE, **OPTIONS), training_of(measured, outcome=AGE))
-    model.save(
-        tmp_path / "model", Card(AGE, Recipe("native", shape=volumes.shape[1:]), Reference(volumes[0], 0.1, 0.9))
-    )
+    card = Card(AGE, Recipe("native", shape=volumes.shape[1:]), Reference(volumes[0], 0.1, 0.9))
+    write_model(tmp_path / "model", model.contents(card))
     loaded = load(tmp_path / "model").members[0].model
     assert_array_equal(loaded.predict(volumes, TEST), model.predict(volumes, TEST))
     new_scan = InMemory(volumes.volumes[TEST[:1]])

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mri3d.errors import UserError
-from mri3d.model_folder import Card, read_model
+from mri3d.model_folder import Card, read_model, write_model
 from mri3d.models.network.checkpoint_file import read_checkpoint
 from mri3d.models.network.cnn import CNN
 from mri3d.volumes.recipe import Recipe
@@ -77,7 +77,7 @@ def test_predicting_changes_nothing(fitted):
 def test_saved_and_loaded_it_gives_the_same_probabilities(fitted, tmp_path):
     model, made, _ = fitted
     recipe = Recipe("native", crop="none", shape=SHAPE)
-    model.save(tmp_path, Card(made.outcome, recipe, Reference.fit(made.volumes, TRAIN)))
+    write_model(tmp_path, model.contents(Card(made.outcome, recipe, Reference.fit(made.volumes, TRAIN))))
     contents = read_model(tmp_path)
     assert contents.model == "cnn"
     assert contents.arguments["network"] == "sfcn"

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import linregress
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mri3d.model_folder import Card, read_model
+from mri3d.model_folder import Card, read_model, write_model
 from mri3d.models.loading import load
 from mri3d.models.network.cnn import CNN
 from mri3d.models.network.learner import Learner
@@ -221,14 +221,14 @@ def test_saved_and_loaded_it_gives_the_same_values(learnt, tmp_path, debias):
         model = still(epochs=2)
         model.fit(measured(tmp_path / "run"))
     card = Card(AGE, RECIPE, Reference.fit(made.volumes, TRAIN))
-    model.save(tmp_path / "model", card)
+    write_model(tmp_path / "model", model.contents(card))
     arguments = json.loads((tmp_path / "model" / "card.json").read_text())["arguments"]
     assert arguments["scaling"] == [[made.targets[TRAIN].std(), made.targets[TRAIN].mean()]]
     assert (arguments["line"] is None) == (not debias)
     for loaded in (CNN.load(read_model(tmp_path / "model")), load(tmp_path / "model").members[0].model):
         assert_array_equal(loaded.predict(made.volumes, TEST), model.predict(made.volumes, TEST))
         assert loaded.line == model.line
-        loaded.save(tmp_path / "again", card)
+        write_model(tmp_path / "again", loaded.contents(card))
         again = CNN.load(read_model(tmp_path / "again"))
         assert_array_equal(again.predict(made.volumes, TEST), model.predict(made.volumes, TEST))
     trained = load(tmp_path / "model")
@@ -288,7 +288,7 @@ def test_two_channels_are_learnt_and_predicted(tmp_path):
     predictions = model.predict(made.volumes, TEST)
     assert np.corrcoef(predictions, ages[TEST])[0, 1] > 0.9
     assert model.arguments_["num_channels"] == 2
-    model.save(tmp_path / "model", Card(AGE, None, Reference.fit(made.volumes, TRAIN)))
+    write_model(tmp_path / "model", model.contents(Card(AGE, None, Reference.fit(made.volumes, TRAIN))))
     loaded = load(tmp_path / "model")
     assert_array_equal(loaded.predict_arrays(volumes[TEST]), predictions)
     assert loaded.explain_arrays(volumes[TEST[:2]]).shape == (2, *SHAPE)

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from mri3d.errors import UserError
-from mri3d.model_folder import Card
+from mri3d.model_folder import Card, write_model
 from mri3d.models.loading import load
 from mri3d.models.network.cnn import CNN
 from mri3d.volumes.recipe import Recipe
@@ -57,7 +57,7 @@ def test_own_network_trains_and_is_loaded_where_it_is_trusted(my_net, tmp_path):
     heat = model.explain(made.volumes[TEST[1]], baseline=baseline, target=1, method="integrated_gradients")
     assert heat.shape == SHAPE
     recipe = Recipe("native", crop="none", shape=SHAPE)
-    model.save(tmp_path / "model", Card(made.outcome, recipe, Reference.fit(made.volumes, TRAIN)))
+    write_model(tmp_path / "model", model.contents(Card(made.outcome, recipe, Reference.fit(made.volumes, TRAIN))))
     del sys.modules["my_networks"]
     told = r"the model's network 'my_networks\.MyNet' is code of its own, which would be imported and run\. Give trust="
     for trust in ((), "my_networks.Other", ["torch.nn.Linear", "my_networks"]):
@@ -77,7 +77,7 @@ def test_own_network_that_changed_since_is_named(my_net, tmp_path):
     made = training(tmp_path / "run")
     model = cnn(epochs=1, network=my_net)
     model.fit(made)
-    model.save(tmp_path / "model", Card(made.outcome, None, Reference.fit(made.volumes, TRAIN)))
+    write_model(tmp_path / "model", model.contents(Card(made.outcome, None, Reference.fit(made.volumes, TRAIN))))
     my_net.__init__.__kwdefaults__["width"] = 4
     with refused(r"model does not fit this version of mri3d \(RuntimeError: Error\(s\) in loading state_dict for My"):
         load(tmp_path / "model", trust="my_networks.MyNet")

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy
 
 from mri3d.errors import UserError
-from mri3d.model_folder import Card
+from mri3d.model_folder import Card, write_model
 from mri3d.models.loading import load
 from mri3d.models.network import devices
 from mri3d.models.network.cnn import CNN
@@ -25,7 +25,7 @@ def saved(tmp_path):
     made = training(tmp_path / "run")
     model = cnn(epochs=1)
     model.fit(made)
-    model.save(tmp_path / "model", Card(made.outcome, None, Reference.fit(made.volumes, TRAIN)))
+    write_model(tmp_path / "model", model.contents(Card(made.outcome, None, Reference.fit(made.volumes, TRAIN))))
     return tmp_path / "model"
 
 
