@@ -20,12 +20,14 @@ from mri3d.files import digest, digest_json, what_is, write_bytes, write_json
 from mri3d.model_card import card_of_format_1, check_entries, check_tensors, described, held_out_rows, reason_of
 from mri3d.outcome import HeldOut, Outcome, outcome_from_json
 from mri3d.texts import list_text
+from mri3d.volumes.fingerprints import Fingerprints
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 
 FORMAT = 2
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 SEAL = "card_sha256"  # digest of all else in the card
+_SEEN = "training."  # what is kept of the training scans
 _FOLD = re.compile("0|[1-9][0-9]*")
 MAX_CARD_BYTES = 64 << 20  # of 100,000 training scans a card has 7 MB of digests
 
@@ -51,6 +53,8 @@ class Card:
         steered: What was predicted of rows that the model did not learn from, but was chosen or calibrated by; empty
             where there were none, None in folders of versions that kept none.
         tested: What was predicted of rows that had no part in training at all, likewise.
+        fingerprints: Of the scans that the model has seen, by which a near-copy of one is known; None in folders of
+            versions that kept none.
     """
 
     outcome: Outcome
@@ -66,6 +70,7 @@ class Card:
     shares: tuple[float, ...] | None = None
     steered: HeldOut | None = None
     tested: HeldOut | None = None
+    fingerprints: Fingerprints | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +97,12 @@ def write_model(folder: Path, contents: Contents) -> None:
         folder: Made if need be.
         contents: What to write.
     """
-    given, reference = contents.card, contents.card.reference
+    given, reference, prints = contents.card, contents.card.reference, contents.card.fingerprints
     held_out = {"steered": given.steered, "tested": given.tested}
     weights = safetensors.numpy.save(
         {f"model.{name}": np.ascontiguousarray(tensor) for name, tensor in contents.tensors.items()}
         | {"reference.mean": reference.mean}
+        | {f"{_SEEN}{name}": tensor for name, tensor in (prints.tensors() if prints else {}).items()}
     )
     (folder / CARD).unlink(missing_ok=True)
     write_bytes(folder / WEIGHTS, weights)
@@ -168,6 +174,7 @@ def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
     if card["recipe"] is not None:
         recipe = Recipe(**{"version": 1} | card["recipe"])  # models of mri3d up to 0.2 knew no other
     check_tensors(tensors, mean, recipe)
+    seen = {name.removeprefix(_SEEN): tensors.pop(name) for name in [*tensors] if name.startswith(_SEEN)}
     outcome = outcome_from_json(card["outcome"])
     return Contents(
         model=card["model"],
@@ -185,6 +192,7 @@ def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
             training=tuple(card.get("training", ())),
             repeat=card.get("repeat", 0),
             **held_out_rows(card, outcome),
+            fingerprints=Fingerprints.from_tensors(seen, mean.shape) if seen else None,
         ),
     )
 

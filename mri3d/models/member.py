@@ -11,9 +11,9 @@ import torch
 from mri3d.model_folder import Card
 from mri3d.models.model import FittedModel
 from mri3d.outcome import HeldOut
-from mri3d.scans.scan import Scan, canonical_digest
 from mri3d.study import Study
 from mri3d.version import __version__
+from mri3d.volumes.fingerprints import Fingerprints
 from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import VolumeSequence
 
@@ -79,6 +79,7 @@ def member_of(
         shares=study.outcome.options.shares(study.targets[learnt]),
         steered=steered,
         tested=untouched,
+        fingerprints=Fingerprints.fit(study.volumes, np.sort(learnt)),
     )
     return Member(model, card)
 
@@ -96,24 +97,3 @@ def mean_evidence(members: Sequence[Member], volume: np.ndarray, *, target: int,
         for member in members
     ]
     return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
-
-
-def seen_by(members: Sequence[Member], scan: Scan) -> list[bool]:
-    """Find out which members know a scan from their training, whatever its axis order and data type."""
-    if not any(member.card.training for member in members):
-        return [False] * len(members)
-    voxels = canonical_digest(scan)
-    return [voxels in member.card.training for member in members]
-
-
-def strangeness(members: Sequence[Member], volume: np.ndarray, seers: Sequence[bool]) -> str:
-    """Describe in what a volume is unlike the training scans; most members, who saw others each, must find so.
-
-    Args:
-        members: Those that vote.
-        volume: float32 [C, X, Y, Z].
-        seers: Which of them know it from their training.
-    """
-    cards = [(member.card, seen) for member, seen in zip(members, seers, strict=True)]
-    said = [told for card, seen in cards if (told := card.reference.warning(volume, seen=seen))]
-    return said[0] if len(said) * 2 > len(members) else ""

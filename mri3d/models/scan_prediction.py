@@ -27,7 +27,7 @@ class ScanPrediction:
         spread: How far the members differ; None for one.
         status: "ok", "unusual" where the scan is unlike every training scan, or "failed" where it could not be used.
         warnings: What to know about the scan; why, where it could not be used.
-        seen: How many members were trained on the scan, or stopped by it.
+        seen: How many members were trained on the scan or a near-copy of it, or stopped by it.
         scan: The scan as it was read.
         volume: What the model saw, float32 [C, X, Y, Z].
         region: Where the truth lies as often as was asked for; None where nothing was.
@@ -159,18 +159,6 @@ def without_training_advice(error: Exception) -> UserError:
     other = "use a model that was trained with another preprocessing."
     advice = ", or ".join([*ways, other]) if ways else other[0].upper() + other[1:]
     return UserError(" ".join([sentences[0], *told, advice]))
-
-
-def seen_warning(seen: int, num_members: int) -> str:
-    """Write how many of the members of a model know a scan from their training; empty where none does.
-
-    >>> seen_warning(1, 1), seen_warning(4, 5)
-    ('was among the training scans of this model', 'was among the training scans of 4 of the 5 models that vote')
-    """
-    if not seen:
-        return ""
-    whose = "this model" if num_members == 1 else f"{seen} of the {num_members} models that vote"
-    return f"was among the training scans of {whose}"
 
 
 def _as_tuple(value: object) -> object:

@@ -13,9 +13,10 @@ from mri3d.arguments import checked
 from mri3d.errors import UserError, did_you_mean
 from mri3d.files import check_folder
 from mri3d.model_folder import places_of, write_model
+from mri3d.models.acquaintance import Acquaintance
 from mri3d.models.decision_rule import DecisionRule
-from mri3d.models.member import Member, mean_evidence, seen_by, strangeness, votes
-from mri3d.models.scan_prediction import PredictionTable, ScanPrediction, seen_warning, without_training_advice
+from mri3d.models.member import Member, mean_evidence, votes
+from mri3d.models.scan_prediction import PredictionTable, ScanPrediction, without_training_advice
 from mri3d.outcome import Outcome
 from mri3d.scans.listing import find_scans, unique_names
 from mri3d.scans.scan import read_scan
@@ -230,17 +231,15 @@ class TrainedModel:
             if strict:
                 raise told from error
             return ScanPrediction(name, None, status="failed", warnings=(" ".join(str(told).split()),))
-        seers = seen_by(self.members, scan)
-        strange = strangeness(self.members, volume, seers)
-        seen, rule = seen_warning(sum(seers), len(self.members)), self.deciding
+        met, rule = Acquaintance.of(self.members, scan, volume), self.deciding
         moved = rule.moved(predictions)
         return ScanPrediction(
             name,
             moved.mean(axis=0),
             spread=self.outcome.spread(moved) if len(self.members) > 1 else None,
-            status="unusual" if strange else "ok",
-            warnings=(*scan.warnings, *recipe.warnings(scan), *filter(None, [strange, seen])),
-            seen=sum(seers),
+            status="unusual" if met.strange else "ok",
+            warnings=(*scan.warnings, *recipe.warnings(scan), *filter(None, [met.strange, met.known])),
+            seen=met.seen,
             scan=scan,
             volume=volume,
             region=rule.region(predictions),

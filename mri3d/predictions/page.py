@@ -31,8 +31,8 @@ def remarks(records: Sequence[Record]) -> list[str]:
     if number := sum(record.seen > 0 for record in records):
         whose = "scan was" if number == 1 else "scans were"
         told.append(
-            f"{number} {whose} among the training scans: what is predicted of such a scan does not show how well new "
-            "scans are predicted."
+            f"{number} {whose} among the training scans, saved anew or not: what is predicted of such a scan does not "
+            "show how well new scans are predicted."
         )
     return told
 

@@ -20,6 +20,7 @@ NUM_AVERAGED = 32
 
 _TURN, _SHIFT = 0.4, 0.5  # how far the entries of a pose may go from where the search began: no head lies further off
 _LEVEL, _NUM_TELLING = 0.01, 3000  # share of the mean steepness that a voxel must show to tell how a volume lies
+_STILL = 2e-3  # of half an edge: a twentieth of a voxel at 50 voxels, less than tells heads apart
 _DAMPING = 1e-4  # share of the mean curvature: directions in which nothing changes are left alone
 
 
@@ -126,6 +127,8 @@ class Target:
             pose = Pose(matrix, pose.shift - matrix @ change[9:12])
             if np.abs(pose.matrix - start.matrix).max() > _TURN or np.abs(pose.shift - start.shift).max() > _SHIFT:
                 return start
+            if np.abs(change[:12]).max() < _STILL:
+                break
         return pose
 
     def _seen_in(self, volume: np.ndarray, pose: Pose) -> np.ndarray:

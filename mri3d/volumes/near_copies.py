@@ -1,6 +1,6 @@
 """Near-copies among the volumes of a cohort: one head twice, changed so that no comparison of bytes would see it.
 
-Each volume is laid onto the average of the cohort, and its fine structure (`mri3d.volumes.fingerprints`) is held
+Each volume is laid onto the average of the cohort, and its fine structure (`mri3d.volumes.fine_structure`) is held
 against that of all others, straight and mirrored, what the cohort has in common taken off. The likest partner of each
 is then laid onto it and the pair compared closely, where both show structure: so defaced and cropped copies are found.
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from mri3d.parallel import map_threads, num_cores, one_thread_each
 from mri3d.volumes.alignment import Pose, Target, laid, mirrored, sample, shrink
-from mri3d.volumes.fingerprints import (
+from mri3d.volumes.fine_structure import (
     FINE,
     NEAR,
     NUM_CENTRED,
@@ -43,7 +43,7 @@ from mri3d.volumes.sequence import VolumeSequence
 # Without what the cohort has in common, and with it where that is not known.
 CENTRED, PLAIN = Levels(0.72, 0.69), Levels(0.96, 0.93)
 
-_CANDIDATE, _PROMISING, _UNCLEAR = 0.2, 0.35, 0.85  # below, no closer look is taken; above, none is needed
+_CANDIDATE, _PROMISING, _UNCLEAR = 0.3, 0.35, 0.85  # below, no closer look is taken; above, none is needed
 _NUM_KEPT = 256  # volumes of which the fine structure is kept, 0.3 MB each
 _BLOCK = 256  # rows whose products are taken at once
 

@@ -8,7 +8,8 @@ from scipy.ndimage import affine_transform, gaussian_filter, shift
 from scipy.spatial.transform import Rotation
 
 from mri3d.volumes.alignment import AS_IT_IS, Pose, Target, laid
-from mri3d.volumes.fingerprints import Fingerprints, Structure, likeness, masked_correlations, structure
+from mri3d.volumes.fine_structure import Structure, likeness, masked_correlations, structure
+from mri3d.volumes.fingerprints import Fingerprints
 from mri3d.volumes.near_copies import NearCopy, find_near_copies
 from mri3d.volumes.sequence import InMemory
 from tests import studies

@@ -1,0 +1,93 @@
+"""Whether a model knows a scan from its training, and whether it is unlike everything that the model knows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from mri3d.models.member import Member
+from mri3d.scans.scan import Scan, canonical_digest
+from mri3d.volumes.fine_structure import Verdict
+
+
+@dataclass(frozen=True)
+class Acquaintance:
+    """What the members of a model know of a scan.
+
+    Attributes:
+        seen: How many were trained on it, or stopped by it, or for certain on a near-copy.
+        known: That they were, or were on a near-copy of it; empty where they were not.
+        strange: In what it is unlike the training scans; empty where it is not.
+    """
+
+    seen: int
+    known: str
+    strange: str
+
+    @classmethod
+    def of(cls, members: Sequence[Member], scan: Scan, volume: np.ndarray) -> Self:
+        """Hold a scan, and the volume [C, X, Y, Z] that was made of it, against what each member has seen."""
+        seers = _seen_by(members, scan)
+        copies = [] if any(seers) else _copied_from(members, volume)
+        known = seen_warning(sum(seers), len(members)) or copy_warning(copies, len(members))
+        seen = sum(seers) or sum(copy.certain for copy in copies)
+        return cls(seen, known, _strangeness(members, volume, [knows or bool(copies) for knows in seers]))
+
+
+def seen_warning(seen: int, num_members: int) -> str:
+    """Write how many of the members of a model know a scan from their training; empty where none does.
+
+    >>> seen_warning(1, 1), seen_warning(4, 5)
+    ('was among the training scans of this model', 'was among the training scans of 4 of the 5 models that vote')
+    """
+    if not seen:
+        return ""
+    whose = "this model" if num_members == 1 else f"{seen} of the {num_members} models that vote"
+    return f"was among the training scans of {whose}"
+
+
+def copy_warning(copies: Sequence[Verdict], num_members: int) -> str:
+    """Write that members learnt from a near-copy of a scan; empty where none did.
+
+    Args:
+        copies: How alike the two are, of each member that did.
+        num_members: How many vote.
+
+    >>> copy_warning([Verdict(0.93, True)], 1)
+    'is a near-copy of a training scan of this model (similarity 0.93)'
+    """
+    if not copies:
+        return ""
+    whose = "this model" if num_members == 1 else f"{len(copies)} of the {num_members} models that vote"
+    best = max(copies)
+    told = "is" if best.certain else "may be"
+    return f"{told} a near-copy of a training scan of {whose} (similarity {best.similarity:.2f})"
+
+
+def _seen_by(members: Sequence[Member], scan: Scan) -> list[bool]:
+    """Find out which members know a scan from their training, whatever its axis order and data type."""
+    if not any(member.card.training for member in members):
+        return [False] * len(members)
+    voxels = canonical_digest(scan)
+    return [voxels in member.card.training for member in members]
+
+
+def _copied_from(members: Sequence[Member], volume: np.ndarray) -> list[Verdict]:
+    """Find out which members learnt from a near-copy of a volume, and how alike the two are."""
+    kept = [member.card.fingerprints for member in members]
+    found = [prints.nearest(volume) for prints in kept if prints is not None]
+    return [match[1] for match in found if match is not None]
+
+
+def _strangeness(members: Sequence[Member], volume: np.ndarray, known: Sequence[bool]) -> str:
+    """Describe in what a volume is unlike the training scans; most members, who saw others each, must find so.
+
+    Args:
+        members: Those that vote.
+        volume: float32 [C, X, Y, Z].
+        known: Which of them know it from their training.
+    """
+    cards = zip((member.card for member in members), known, strict=True)
+    said = [told for card, seen in cards if (told := card.reference.warning(volume, seen=seen))]
+    return said[0] if len(said) * 2 > len(members) else ""
