@@ -12,7 +12,8 @@ from mri3d.evaluation.comparison import JudgedModel, compare_pairs
 from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.evaluation.judging import judge
 from mri3d.evaluation.results import Results
-from mri3d.evaluation.splits import All, KFold, Splits, splits_text
+from mri3d.evaluation.splits import All, KFold
+from mri3d.evaluation.splitting import Splits, splits_text
 from mri3d.files import check_folder
 from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together

@@ -16,7 +16,7 @@ from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.judging import judge
 from mri3d.evaluation.results import Results
-from mri3d.evaluation.splits import Splits
+from mri3d.evaluation.splitting import Splits
 from mri3d.memory import peak_memory_mb, reset_peak_memory
 from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together

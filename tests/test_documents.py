@@ -61,6 +61,7 @@ RUNS = {
         ("data.demo.num_subjects=16", "evaluation.folds=2", *CLASSICAL),
         r"^model +AUC .*\n((logistic|linear_svm|rbf_svm|knn) .*\n){4}",
     ),
+    "python -m mri3d compare runs/x/y runs/x/z": ((), r"^The AUC of y and that of z are the same \(p = 1 by DeLong's"),
     "python -m mri3d pca run=runs/x/y": (("components=2",), r"^made   principal components of 16 subjects"),
     "python -m mri3d averages run=runs/x/y": ((), r"^made   averages of -1 \(8 subjects\), 1 \(8 subjects\)"),
     "python train.py resume=runs/x/y": ((), r"^test   AUC .*\nrun    runs/x/y\n"),
@@ -130,7 +131,8 @@ def trained(studies):
 @pytest.mark.parametrize("command", RUNS)
 def test_command_of_the_readme(command, studies, trained, tmp_path):
     more, printed = RUNS[command]
-    shutil.copytree(trained, tmp_path / "runs/x/y")
+    for name in "yz":
+        shutil.copytree(trained, tmp_path / "runs/x" / name)
     shutil.copytree(studies / "study", tmp_path / "ixi")
     places = {"=/study": f"={studies}/seed_study", "=/bids": f"={studies}/bids", "/new/": f"{studies}/study/T1/"}
     for place, ours in places.items():

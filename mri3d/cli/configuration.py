@@ -17,7 +17,7 @@ from mri3d.texts import as_list
 
 if TYPE_CHECKING:
     from mri3d.cohort.cohort import CohortSource
-    from mri3d.evaluation.splits import Splits
+    from mri3d.evaluation.splitting import Splits
     from mri3d.models.model import Model
     from mri3d.study import Study
     from mri3d.volumes.recipe import Recipe

@@ -59,6 +59,23 @@ Examples:
   {program} model=runs/x/y scans=/bids out=results heatmap=none
   {program} model=runs/x/y scans='/new/*.nii.gz' prevalence=0.05 threshold=balanced coverage=0.9
 """
+COMPARE = """\
+Compare finished runs that were tested on the same sessions in the same folds: which is better, by how much, and how
+certain that is.
+
+  runs/a runs/b ...   two runs or more
+  out=folder          where to write comparison.csv and report.html; neither may be there
+                      (default: runs/<timestamp>-comparison)
+  debug=false         show the traceback of an error
+
+The primary p is that of the AUC (classes) or of the MAE (a measure); of three and more runs it is adjusted for the
+number of pairs. Runs on the same cohort with the same evaluation and seed have the same tests, whatever their model;
+evaluation.splits=runs/a of a training takes those of another run. A sweep (train -m ...) compares its runs itself.
+
+Examples:
+  {program} runs/demo-sfcn-50/2030-01-31_12-00-00 runs/demo-ridge-50/2030-01-31_12-30-00
+  {program} runs/sfcn/x runs/ridge/y runs/knn/z out=comparison
+"""
 MAPS = """\
 Pictures and maps of a cohort, without training anything.
 
@@ -85,6 +102,8 @@ def general(command: str, invocation: str) -> str:
     """
     if command == "predict":
         return PREDICT.format(program=invocation)
+    if command == "compare":
+        return COMPARE.format(program=invocation)
     if command == "train":
         installed = "".join(f"\n  installed: model.network._target_={name}" for name in installed_networks())
         return TRAIN.format(program=invocation, groups=_groups(), networks=installed)

@@ -16,6 +16,7 @@ from mri3d.version import __version__
 COMMANDS = {
     "train": "train and evaluate a model; with -m several, one after the other",
     "predict": "predict new scans with a trained model, with heatmaps",
+    "compare": "is a run better than another? differences with intervals and p values",
     "pca": "principal components of a cohort: scree, eigenbrains, a scan from few components",
     "averages": "how a cohort differs: averages of its classes, or slope along a measure, and t maps",
 }
@@ -62,7 +63,7 @@ def _help(command: str, arguments: list[str]) -> int:
     others = [argument for argument in arguments if argument not in ("-h", "--help")]
 
     def show() -> int:
-        chosen = command != "predict" and help.chosen_groups(others)
+        chosen = command not in ("predict", "compare") and help.chosen_groups(others)
         print(help.arguments_of(others) if chosen else help.general(command, invocation(command)), end="")
         return 0
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mri3d.errors import UserError
+from mri3d.texts import list_text
 
 if TYPE_CHECKING:
     from mri3d.outcome import Outcome
     from mri3d.report.sweep_page import SweepPart, SweepRun
+
+MOST_LINES = 10
+"""Runs whose difference from the best one is printed."""
 
 
 class Sweep:
@@ -42,27 +47,30 @@ class Sweep:
             self._runs.append((settings, folder, failure))
 
     def finish(self) -> list[str]:
-        """Write `<timestamp>-sweep` with `models.csv` and `report.html`.
+        """Write `<timestamp>-sweep`: `models.csv`, `report.html`, and `comparison.csv` of runs with the same tests.
 
         Returns:
-            Lines for the user: the table, the best run first, and where the page lies; none after a single run, and
-            none where no run came to a result.
+            Lines for the user: the table, the best run first, how the best differs from the others, and where the page
+            lies; none after a single run, and none where no run came to a result.
         """
         if len(self._runs) < 2 or all(failure for *_, failure in self._runs):
             return []
+        from mri3d.cli.compared_runs import comparison_rows
         from mri3d.csv_files import write_csv
         from mri3d.report.sweep_page import sweep_table, write_sweep_page  # here: matplotlib would slow --help down
 
-        parts = sweep_parts(self._results())
+        parts = [compared_part(part) for part in sweep_parts(self._results())]
         runs = [run for part in parts for run in part.runs]
         compared = dict.fromkeys(name for part in parts for name in part.compared)
         folder = self.root / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}-sweep"
         write_csv(folder / "models.csv", csv_rows(runs, list(compared)))
+        if tested := [row for part in parts for compared in part.comparisons for row in comparison_rows(compared)]:
+            write_csv(folder / "comparison.csv", tested)
         write_sweep_page(folder / "report.html", parts)
         lines = []
         for part in parts:
             title = [part.title] if len(parts) > 1 else []
-            lines += ["", *title, *aligned(*sweep_table(part.runs, part.compared))]
+            lines += ["", *title, *aligned(*sweep_table(part.runs, part.compared)), *difference_lines(part)]
         return [*lines, "", f"sweep  {folder / 'report.html'}"]
 
     def _results(self) -> list[SweepRun]:
@@ -102,6 +110,57 @@ def sweep_parts(runs: Sequence[SweepRun]) -> list[SweepPart]:
     return parts
 
 
+def compared_part(part: SweepPart) -> SweepPart:
+    """Compare the runs that were tested on the same, and say which were not; never fail for it."""
+    from mri3d.cli.compared_runs import compare_runs
+    from mri3d.evaluation.comparison import are_alike
+    from mri3d.evaluation.recorded_tests import RecordedTests
+    from mri3d.report.sweep_page import run_names
+
+    alike: list[dict[str, RecordedTests]] = []
+    unread: dict[str, str] = {}
+    for name, run in zip(run_names(part.runs), part.runs, strict=True):
+        if not run.metrics:
+            continue
+        try:
+            found = RecordedTests.read(run.folder)
+        except UserError as error:
+            unread[name] = error.on_command_line()
+            continue
+        mates = (group for group in alike if are_alike(next(iter(group.values())).judged, found.judged))
+        group = next(mates, None)
+        if group is None:
+            alike.append({name: found})
+        else:
+            group[name] = found
+    alone = [name for group in alike if len(group) == 1 for name in group]
+    told = [f"{name}: {reason}" for name, reason in unread.items()][:1]
+    if alone and len(alike) > 1:
+        told.insert(0, f"{list_text(alone, ', ')}, whose tests are of other sessions or folds.")
+    return replace(
+        part,
+        same_tests=len(alike) == 1 if alike else None,
+        comparisons=[compare_runs(group) for group in alike if len(group) > 1],
+        uncompared=" ".join(told) if sum(run.metrics is not None for run in part.runs) > 1 else "",
+    )
+
+
+def difference_lines(part: SweepPart) -> list[str]:
+    """Write how the best run of each comparison differs from the others, and which runs are not compared."""
+    from mri3d.report.comparison_words import p_text
+
+    lines: list[str] = []
+    for compared in part.comparisons:
+        adjusted = f"p by Holm ({len(compared.pairs)} pairs)" if len(compared.pairs) > 1 else "p"
+        header = [f"against {compared.best}", f"Difference in {compared.primary_title} (95 % interval)", adjusted]
+        rows = [
+            [pair.second, pair.difference_text(compared.primary), p_text(pair.p_holm)] for pair in compared.with_best
+        ]
+        lines += ["", *aligned(header, rows[:MOST_LINES])]
+        lines += [f"and {len(rows) - MOST_LINES} more in comparison.csv"] if len(rows) > MOST_LINES else []
+    return [*lines, "", f"not compared: {part.uncompared}"] if part.uncompared else lines
+
+
 def csv_rows(runs: Sequence[SweepRun], compared: Sequence[str]) -> list[dict[str, object]]:
     """Return the rows of models.csv.
 
@@ -110,8 +169,8 @@ def csv_rows(runs: Sequence[SweepRun], compared: Sequence[str]) -> list[dict[str
         compared: Names of the scores.
 
     Returns:
-        For each run what was varied, then `<score>` of all tests together, `<score>_mean` and `<score>_sd` over the
-        folds, `seconds`, `run` and `failure`.
+        For each run what was varied, then `<score>` of all tests together with the ends `<score>_low` and
+        `<score>_high` of its interval, `<score>_mean` and `<score>_sd` over the folds, `seconds`, `run` and `failure`.
     """
     import numpy as np
 
@@ -122,7 +181,9 @@ def csv_rows(runs: Sequence[SweepRun], compared: Sequence[str]) -> list[dict[str
         row: dict[str, object] = {key: run.settings.get(key, "") for key in varied_keys(runs)}
         for name in compared:
             defined = [score for score in run.fold_scores(name) if score is not None]
-            row |= {name: run.score(name), f"{name}_mean": float(np.mean(defined)) if defined else None}
+            score = run.score(name)
+            row |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
+            row |= {f"{name}_mean": float(np.mean(defined)) if defined else None}
             row[f"{name}_sd"] = float(np.std(defined, ddof=1)) if len(defined) > 1 else None
         seconds = run.metrics["seconds"]["total"] if run.metrics else None
         rows.append(row | {"seconds": seconds, "run": str(run.folder) if run.metrics else "", "failure": run.failure})
@@ -157,7 +218,7 @@ def _asked_for(run: SweepRun) -> tuple[str | None, ...]:
 
 def _rank(run: SweepRun, outcome: Outcome) -> tuple[bool, bool, float]:
     """Order runs: the best score first, then those without a score, failures last."""
-    score = run.score(outcome.compared[0])
+    score = run.score(outcome.compared[0]).value
     value = score or 0.0
     return run.metrics is None, score is None, value if outcome.ascending else -value
 

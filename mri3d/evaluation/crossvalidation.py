@@ -16,10 +16,11 @@ from mri3d.errors import UserError, option
 from mri3d.evaluation.fold_result import Fit, FoldResult
 from mri3d.evaluation.folds import Fold, Sample
 from mri3d.evaluation.leaks import LeakAudit, audit_leaks
+from mri3d.evaluation.nested_widening import check_widening
 from mri3d.evaluation.permuted_targets import permuted_targets
 from mri3d.evaluation.results import Results
 from mri3d.evaluation.seeds import seeds_of
-from mri3d.evaluation.splits import Splits
+from mri3d.evaluation.splitting import Splits
 from mri3d.files import digest_json
 from mri3d.models.ensemble import Ensemble
 from mri3d.models.model import Model, TrainingSet
@@ -88,6 +89,8 @@ class CrossValidation:
                 prototype.check(seeded)
         evaluation = cls(study, prototype, folds, trainings, splits)
         _ = evaluation.permuted  # more permutations than there are: told now
+        if splits.intervals == "nested":
+            check_widening(evaluation)
         return evaluation
 
     @cached_property

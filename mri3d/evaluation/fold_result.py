@@ -74,6 +74,19 @@ class FoldResult:
         """Time that fitting took."""
         return sum(fit.seconds for fit in self.fits)
 
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The first fit epoch by epoch; empty where there are no epochs."""
+        return self.fits[0].history
+
+    @property
+    def chosen(self) -> Setting:
+        """The value of each parameter that all fits chose."""
+        first, *others = self.fits
+        return {
+            name: value for name, value in first.chosen.items() if all(fit.chosen.get(name) == value for fit in others)
+        }
+
     def facts(self) -> dict[str, Any]:
         """Return what metrics.json says of the fold.
 
@@ -82,10 +95,7 @@ class FoldResult:
             what was `chosen` and the `scores`. Of several fits the most epochs, the seconds of all, what all chose, the
             scores of their mean prediction, and `fits`, see `Fit.facts`.
         """
-        fold, (first, *others) = self.fold, self.fits
-        chosen = {
-            name: value for name, value in first.chosen.items() if all(fit.chosen.get(name) == value for fit in others)
-        }
+        fold = self.fold
         return {
             "fold": fold.number,
             "repeat": fold.repeat,
@@ -95,9 +105,9 @@ class FoldResult:
             "num_test": len(fold.test_rows),
             "epochs": max(len(fit.history) for fit in self.fits),
             "seconds": round(self.seconds, 3),
-            "chosen": chosen,
+            "chosen": self.chosen,
             "scores": self.scores,
-            **({"fits": [fit.facts() for fit in self.fits]} if others else {}),
+            **({"fits": [fit.facts() for fit in self.fits]} if len(self.fits) > 1 else {}),
         }
 
     def member(self, study: Study, *, num_folds: int) -> Member:

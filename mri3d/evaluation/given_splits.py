@@ -9,7 +9,8 @@ import numpy as np
 from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Fold, Sample, check_fold
 from mri3d.evaluation.partition import Strata
-from mri3d.evaluation.splits import WithTest, check_share, dealt_fold
+from mri3d.evaluation.splits import dealt_fold
+from mri3d.evaluation.splitting import WithTest, check_share
 from mri3d.texts import list_text, natural_order, number_text
 
 log = logging.getLogger(__name__)

@@ -6,14 +6,17 @@ way of training on so many subjects is. Tests of one group are dependent, so who
 - The AUC: from placements within folds, see `mri3d.evaluation.auc`.
 - Scores that count right answers: the score interval (of one proportion Wilson's) of as many independent answers as
   know it as well.
+- The calibration error, a sum of absolute means: see `mri3d.evaluation.distances`.
 - All others: the standard error over resampled groups, by bootstrap or jackknife, whichever is larger, on a scale
   without bounds, times Student's quantile because few groups know little of their own spread.
+- Losses besides: where hardly any answer is wrong, resampling knows nothing of what wrong ones cost. So the intervals
+  of losses reach as far as those of accuracy do, which are known without resampling.
 - With several folds each is wider by a factor, see `Sampling.widening`.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.optimize import brentq
@@ -21,6 +24,7 @@ from scipy.special import expit, ndtri
 from scipy.stats import t as student
 
 from mri3d.evaluation.auc import auc_interval, within_fold_auc
+from mri3d.evaluation.distances import distance_interval
 from mri3d.evaluation.sampling import LEVEL, Sampling
 from mri3d.outcome.resampling import Proportion, Resampling
 
@@ -28,8 +32,11 @@ Z = float(ndtri((1 + LEVEL) / 2))
 REPLICATES = 2000
 
 BIAS_OF_VALUE = 1 / (np.sqrt(2) - 1)
-"""Bias of a value, by that of draws from it beyond the value: of means of absolute values without a true part, as the
-calibration error is. Values have noise s and draws 2**0.5 s, so that draws show (2**0.5 - 1) of it once more."""
+"""Bias of a value, by that of draws from it beyond the value, at most. Of smooth scores it is as large. Absolute values
+of noise show the least: values have noise s and draws 2**0.5 s, so that draws show (2**0.5 - 1) of it once more."""
+
+NO_SPREAD = 1e-12
+"""Standard errors that are less, as a share of the value, are rounding: the samples do not differ."""
 
 
 class Interval(NamedTuple):
@@ -67,9 +74,13 @@ def score_intervals(
     values = tests.scores(sampling.once[None])
     omitted = weighted_scores(tests, sampling.omissions())
     drawn = weighted_scores(tests, sampling.draws(strata, replicates, seed))
+    unseen = unseen_losses(tests, sampling)
+    for name, parts in tests.distances.items():
+        result[name] = Interval(*distance_interval(parts, sampling, tests.bounds[name], seed=seed))
     for name in values.keys() - result.keys():
-        samples = _Samples(float(values[name][0]), drawn[name], omitted[name], freedom)
+        samples = _Samples(float(values[name][0]), drawn[name], omitted[name], freedom, name in unseen)
         result[name] = samples.interval(tests.bounds.get(name, (-np.inf, np.inf)), sampling.widening)
+    result |= {name: ends.reached_from(result[name]) for name, ends in unseen.items()}
     return {name: result[name] for name in ("auc", "auc_pooled", *values) if name in result}
 
 
@@ -77,6 +88,51 @@ def weighted_scores(tests: Resampling, blocks: Iterable[np.ndarray]) -> dict[str
     """Score tests under blocks of weights, each [R, T]; of each score a value for each row of all blocks."""
     found = [tests.scores(weights) for weights in blocks]
     return {name: np.concatenate([scores[name] for scores in found]) for name in found[0]}
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What a score would be if more answers were wrong, or right, than were seen to be.
+
+    Attributes:
+        low: The least of it.
+        high: The largest.
+        weight: How little is known of that by what was seen: 1 where all answers are right, or all wrong.
+    """
+
+    low: float
+    high: float
+    weight: float
+
+    @classmethod
+    def of(cls, part: Proportion, sampling: Sampling) -> Self:
+        """Find how many answers may be right."""
+        found = float(sampling.once @ part.hits / sampling.once.sum())
+        low, high = proportion_interval([part], sampling)
+        assert low is not None
+        assert high is not None
+        return cls(low, high, 1 / (1 + min(found, 1 - found) * sampling.num_units))
+
+    def reached_from(self, interval: Interval) -> Interval:
+        """Widen an interval of the score where it does not reach so far."""
+        low, high = interval
+        return Interval(
+            None if low is None else low - self.weight * max(low - self.low, 0.0),
+            None if high is None else high + self.weight * max(self.high - high, 0.0),
+        )
+
+
+def unseen_losses(tests: Resampling, sampling: Sampling) -> dict[str, Unseen]:
+    """Find how far losses could be from what was seen of them; none where answers are not right or wrong."""
+    if "accuracy" not in tests.proportions:
+        return {}
+    (part,) = tests.proportions["accuracy"]
+    accuracies = Unseen.of(part, sampling)
+    ends = [tests.at_accuracy(accuracy, sampling.once) for accuracy in (accuracies.low, accuracies.high)]
+    return {
+        name: Unseen(min(end[name] for end in ends), max(end[name] for end in ends), accuracies.weight)
+        for name in ends[0]
+    }
 
 
 def proportion_interval(parts: Sequence[Proportion], sampling: Sampling) -> Interval:
@@ -175,15 +231,19 @@ def standard_error(drawn: np.ndarray, omitted: np.ndarray, freedom: int) -> floa
 
 @dataclass(frozen=True, eq=False)
 class _Samples:
-    """A score of all tests, of R draws of G groups [R], without each group [G], and its degrees of freedom."""
+    """A score of all tests, of R draws of G groups [R], without each group [G], and its degrees of freedom.
+
+    Where samples are all alike nothing is known of how far off the value is, unless `unseen` tells.
+    """
 
     value: float
     drawn: np.ndarray
     omitted: np.ndarray
     freedom: int
+    unseen: bool
 
     def interval(self, bounds: tuple[float, float], widening: float) -> Interval:
-        """Compute the interval; a value of noise, such as a calibration error, may be as much too large as noise is."""
+        """Compute the interval."""
         if np.isnan(self.value):
             return Interval(None, None)
         scale, (low, high) = bounds, bounds
@@ -191,10 +251,12 @@ class _Samples:
         if abs(bias) > error / 2:  # its logarithm would say too little of how near 0 the true value may be
             scale = (-np.inf, np.inf)
             place, bias, error = self._on(scale)
-        if np.isfinite(place + bias + error):
+        if np.isfinite(place) and error > NO_SPREAD * max(1.0, abs(place)):
             reach = widening * float(student.ppf((1 + LEVEL) / 2, self.freedom)) * error
             ends = place + np.array([-max(bias * BIAS_OF_VALUE, 0.0) - reach, reach - min(bias * BIAS_OF_VALUE, 0.0)])
             low, high = np.clip(_from_line(ends, scale), *bounds)
+        elif self.unseen and self.freedom > 0 and not (np.isfinite(place) and np.isnan(error)):
+            low = high = self.value
         return Interval(*(float(end) if np.isfinite(end) else None for end in (low, high)))
 
     def _on(self, scale: tuple[float, float]) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ that these two models are equally good, with several that these two ways of trai
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from scipy.stats import t as student
@@ -61,6 +62,35 @@ class Comparison:
         return self.differences[self.primary].p if self.primary in self.differences else 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """The tests of one model, scored under the weightings that its comparisons with any number of others take.
+
+    Attributes:
+        tests: What was predicted.
+        scores: Name of each score but the AUC to its values: of all tests [1], of each fold [J], without each group
+            [G], and of draws of groups [R].
+    """
+
+    tests: Resampling
+    scores: tuple[dict[str, np.ndarray], ...]
+
+    @classmethod
+    def of(cls, tests: Resampling, sampling: Sampling, *, replicates: int = REPLICATES, seed: int = 0) -> Self:
+        """Score tests under weightings that are the same for every model that was tested so.
+
+        Args:
+            tests: What was predicted.
+            sampling: Who was tested, in which folds.
+            replicates: How often groups are drawn.
+            seed: Of the draws.
+        """
+        by_fold = (sampling.folds == np.unique(sampling.folds)[:, None]).astype(np.float64)
+        draws = sampling.draws(sampling.strata(tests.ranking), replicates, seed)
+        weightings = ([sampling.once[None]], [by_fold], sampling.omissions(), draws)
+        return cls(tests, tuple(weighted_scores(tests, blocks) for blocks in weightings))
+
+
 def compare_tests(
     first: Resampling,
     second: Resampling,
@@ -80,13 +110,19 @@ def compare_tests(
         replicates: How often groups are drawn.
         seed: Of the draws.
     """
-    differences = dict[str, Difference]()
-    if first.ranking is not None and second.ranking is not None:
+    one, other = (Sampled.of(tests, sampling, replicates=replicates, seed=seed) for tests in (first, second))
+    return compare_sampled(one, other, sampling, primary=primary)
+
+
+def compare_sampled(first: Sampled, second: Sampled, sampling: Sampling, *, primary: str) -> Comparison:
+    """Compare two models that were scored under the same weightings; arguments as for `compare_tests`."""
+    both, differences = (first.tests, second.tests), dict[str, Difference]()
+    if first.tests.ranking is not None and second.tests.ranking is not None:
         for name, folds in (("auc", sampling.folds), ("auc_pooled", np.zeros_like(sampling.folds))):
-            found = delong(first.ranking, second.ranking, replace(sampling, folds=folds))
+            found = delong(first.tests.ranking, second.tests.ranking, replace(sampling, folds=folds))
             differences |= {} if found is None else {name: found}
-    differences |= _resampled_differences(first, second, sampling, replicates, seed)
-    answers = [tests.proportions["accuracy"][0].hits for tests in (first, second) if "accuracy" in tests.proportions]
+    differences |= _resampled_differences(first, second, sampling)
+    answers = [tests.proportions["accuracy"][0].hits for tests in both if "accuracy" in tests.proportions]
     return Comparison(primary, differences, mcnemar(answers[0], answers[1], sampling) if len(answers) == 2 else None)
 
 
@@ -182,30 +218,20 @@ def holm(values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def _resampled_differences(
-    first: Resampling, second: Resampling, sampling: Sampling, replicates: int, seed: int
-) -> dict[str, Difference]:
+def _resampled_differences(first: Sampled, second: Sampled, sampling: Sampling) -> dict[str, Difference]:
     """Compare all scores but the AUC on the same draws of groups."""
-    strata = sampling.strata(first.ranking)
-    freedom = sampling.num_units - 1 - int(strata.max())
-    by_fold = (sampling.folds == np.unique(sampling.folds)[:, None]).astype(np.float64)
-
-    def samples(tests: Resampling) -> list[dict[str, np.ndarray]]:
-        """Score all tests, those of each fold, those without each group, and draws, which are the same each time."""
-        draws = sampling.draws(strata, replicates, seed)
-        return [
-            weighted_scores(tests, blocks) for blocks in ([sampling.once[None]], [by_fold], sampling.omissions(), draws)
-        ]
-
-    ones, others, result = samples(first), samples(second), dict[str, Difference]()
-    for name in ones[0].keys() & others[0].keys():
+    freedom, result = sampling.num_units - 1 - int(sampling.strata(first.tests.ranking).max()), dict[str, Difference]()
+    ones, others = first.scores, second.scores
+    for name in ones[0]:
+        if name not in others[0]:
+            continue
         one, other = float(ones[0][name][0]), float(others[0][name][0])
         if np.isnan(one) or np.isnan(other):
             continue
         folds, omitted, drawn = (b[name] - a[name] for a, b in zip(ones[1:], others[1:], strict=True))
         error, p_folds = standard_error(drawn, omitted, freedom), corrected_t_test(folds, sampling)
         result[name] = _difference(one, other, error, freedom, sampling, (-np.inf, np.inf), "resampling", p_folds)
-    return {name: result[name] for name in ones[0] if name in result}
+    return result
 
 
 def _difference(

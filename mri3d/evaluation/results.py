@@ -11,6 +11,7 @@ import pandas as pd
 
 from mri3d.cohort.people import count_sessions
 from mri3d.evaluation.auc import within_fold_auc
+from mri3d.evaluation.calibration import calibration
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.intervals import proportion_interval, score_intervals
 from mri3d.evaluation.leaks import LeakAudit
@@ -36,6 +37,8 @@ class Results:
         folds: The folds in order.
         leaks: What was found of test sessions among those that were learnt from; None where nobody was tested.
         permutation: The scores beside those for permuted labels; None where that was not asked for.
+        widening: Factor on standard errors because folds share training rows, where it was measured; else it is that of
+            Nadeau and Bengio.
 
     >>> from mri3d import Holdout, evaluate, models
     >>> volumes = np.random.default_rng(0).random((20, 7, 8, 9))
@@ -50,6 +53,7 @@ class Results:
     folds: tuple[FoldResult, ...]
     leaks: LeakAudit | None = None
     permutation: "PermutationTest | None" = None
+    widening: float | None = None
 
     def __repr__(self) -> str:
         return f"<Results: {self.headline()}>"
@@ -84,7 +88,8 @@ class Results:
     def sampling(self) -> Sampling:
         """Who was tested in which fold, for intervals and comparisons."""
         num_train = tuple(len(result.fold.train_rows) + len(result.fold.validation_rows) for result in self.folds)
-        return Sampling(self.fold_numbers, self.rows, self.study.groups[self.rows], num_train)
+        groups = self.study.groups[self.rows]
+        return Sampling(self.fold_numbers, self.rows, groups, num_train, self.widening)
 
     @property
     def tests(self) -> Resampling:
@@ -135,7 +140,8 @@ class Results:
             "level": LEVEL,
             "about": "model" if len(self.folds) == 1 else "training",
             "num_train": round(float(np.mean(sampling.num_train))),
-            "widening": round(sampling.widening, 3),
+            "widening": sampling.widening,
+            **({} if self.widening is None else {"measured": True}),
         }
 
     def _levelled(self) -> dict[str, Score]:
@@ -212,11 +218,10 @@ class Results:
 
         Returns:
             `test` (each score with its interval; empty without a test), `intervals` (what they are about),
-            `better_than_chance`, `leaks` (see `mri3d.evaluation.leaks`), `permutation` where it was asked for, `seeds`
-            where each fold was fitted several times (see `seed_spread`), `folds` (see `FoldResult.facts`), `chosen`
-            (parameter to value, as text, to how many fits chose it),
-            `outcome`, what that has beside task and name once more (of classes `classes`, as in the first version), and
-            the arguments.
+            `better_than_chance`, `leaks` (see `mri3d.evaluation.leaks`), `calibration` (see there), `permutation` where
+            it was asked for, `seeds` where each fold was fitted several times (see `seed_spread`), `folds` (see
+            `FoldResult.facts`), `chosen` (parameter to value, as text, to how many fits chose it), `outcome`, what that
+            has beside task and name once more (of classes `classes`, as in the first version), and the arguments.
         """
         outcome = self.study.outcome.to_json()
         return {
@@ -224,6 +229,7 @@ class Results:
             **({"intervals": self._intervals()} if self.scores else {}),
             **({} if self.better_than_chance is None else {"better_than_chance": self.better_than_chance}),
             **({"leaks": self.leaks.to_json()} if self.leaks else {}),
+            **({"calibration": calibration(self.study, self.folds, self.sampling)} if self.scores else {}),
             **({"permutation": self.permutation.to_json()} if self.permutation else {}),
             **({"seeds": seed_spread(self.seed_scores)} if self.seed_scores else {}),
             "folds": [result.facts() for result in self.folds],

@@ -1,6 +1,6 @@
 """Who was tested, in which fold, and how whole groups are drawn anew."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,7 +25,7 @@ class Sampling:
         groups: Who is one unit, of each test [T]; a value of its own for a session that stands alone.
         num_train: Rows that the fit of each fold learnt from, in the order of the folds' numbers; none where models
             were not fitted for the evaluation.
-        chosen_widening: In place of the factor of Nadeau and Bengio, such as `nested_widening`.
+        chosen_widening: In place of the factor of Nadeau and Bengio, see `mri3d.evaluation.nested_widening`.
     """
 
     folds: np.ndarray
@@ -106,29 +106,3 @@ class Sampling:
         for start in range(0, self.num_units, block):
             left_out = np.arange(start, min(start + block, self.num_units))
             yield (self.unit != left_out[:, None]) * self.once
-
-
-def nested_widening(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray], *, num_folds: int) -> float:
-    """Estimate the factor on the standard error of a cross-validation (Bates, Hastie and Tibshirani 2024).
-
-    Cross-validation: what does it estimate and how well does it do it? The rest of each fold is cross-validated once
-    more. Its error estimates what the fold's test rows measure, so their distance tells how wrong such estimates are.
-    Inner folds that chose options are such fits where they hold predictions of the chosen options for all of the rest.
-    One split of K folds has K distances only, and a factor as noisy as a variance of K values: ask for many splits.
-
-    Args:
-        outer: Error of each test of each fold, a mean for each group, by the fit on the rest: an array for each fold.
-        inner: Errors of the rest of each fold, each by a fit on the other parts of the rest.
-        num_folds: Folds K of one split; there are as many arrays as K times the number of splits.
-
-    Returns:
-        The factor for `Sampling.chosen_widening`, from 1 to the square root of K as they propose.
-    """
-    apart = np.array([out.mean() - within.mean() for out, within in zip(outer, inner, strict=True)])
-    of_tests = np.array([out.var(ddof=1) / len(out) for out in outer])
-    errors = np.concatenate(outer)
-    naive = errors.var(ddof=1) / (len(errors) / len(outer) * num_folds)
-    if naive <= 0:
-        return 1.0
-    squared = (num_folds - 1) / num_folds * (np.square(apart) - of_tests).mean()
-    return float(np.sqrt(np.clip(squared / naive, 1.0, num_folds)))

@@ -1,9 +1,8 @@
 """Ways to deal sessions into folds: stratified by outcome, and no group on two sides."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,50 +11,8 @@ from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Fold, Sample, check_fold
 from mri3d.evaluation.partition import Strata, partition
 from mri3d.evaluation.recorded_folds import recorded_tests
+from mri3d.evaluation.splitting import Dealt, check_count, check_share
 from mri3d.models.model import Model
-
-
-def splits_text(splits: Any) -> str:  # noqa: ANN401 (any way to split)
-    """Write how sessions are split, as folders of earlier versions have it: what is newer stands there if it is set."""
-    if not is_dataclass(splits):
-        return repr(splits)
-    told = {field.name: getattr(splits, field.name) for field in fields(splits)}
-    shown = [field.name for field in fields(splits) if not field.kw_only or told[field.name]]
-    return f"{type(splits).__name__}({', '.join(f'{name}={told[name]!r}' for name in shown)})"
-
-
-class Splits(Protocol):
-    """Who trains and who is tested."""
-
-    @property
-    def allow_leaks(self) -> bool:
-        """Whether to go on where a near-copy of a test session is among those that are learnt from."""
-
-    @property
-    def permutations(self) -> int:
-        """How often labels are permuted to find out whether the scores are better than chance; 0 for never."""
-
-    @property
-    def refit(self) -> bool:
-        """Whether models that take long to train are trained anew for each permutation."""
-
-    @property
-    def seeds(self) -> int:
-        """How often each fold is fitted, with a seed of its own each time; the mean prediction is the prediction."""
-
-    def split(self, sample: Sample, *, seed: int) -> list[Fold]:
-        """Deal the rows into folds.
-
-        Args:
-            sample: Who is to be split.
-            seed: The split is a function of it and of the sample, whatever the order of the rows.
-
-        Raises:
-            UserError: There are too few groups to be on every side.
-        """
-
-    def tuned(self, model: Model) -> Model:
-        """Return what is fitted in each fold: the model, or one that chooses among its variants."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +36,7 @@ class All:
     allow_leaks: ClassVar[bool] = False
     permutations: ClassVar[int] = 0
     refit: ClassVar[bool] = False
+    intervals: ClassVar[str] = "nadeau_bengio"
 
     def __post_init__(self) -> None:
         check_fields(self, "evaluation")
@@ -96,46 +54,6 @@ class All:
     def tuned(self, model: Model) -> Model:
         """Return the model as it is: nothing is chosen."""
         return model
-
-
-@dataclass(frozen=True, kw_only=True)
-class WithTest:
-    """What all ways to split with a test have in common.
-
-    Attributes:
-        allow_leaks: Whether to go on where a near-copy of a test session is among those that are learnt from.
-        permutations: How often labels are permuted to find out whether the scores are better than chance; 0 for never.
-        refit: Whether networks are trained anew for each permutation under k-fold, which takes as many times as long;
-            without, the folds' tests of their fixed predictions are combined. Classical models are always refitted.
-        seeds: How often each fold is fitted, with a seed of its own each time: how much the scores spread that way is
-            told, and the mean prediction is the prediction.
-    """
-
-    allow_leaks: bool = False
-    permutations: int = 0
-    refit: bool = False
-    seeds: int = 1
-
-    def __post_init__(self) -> None:
-        check_fields(self, "evaluation")
-        check_count("seeds", self.seeds, least=1)
-
-    def tuned(self, model: Model) -> Model:
-        """Return the model as it is: nothing is chosen."""
-        return model
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dealt(WithTest):
-    """What ways to deal sessions out have in common.
-
-    Attributes:
-        balance: Columns that the sides of a split should hold alike, beside the outcome, such as `[age, sex]`.
-        splits: Folder of another run, whose test sets are taken, so that several models are judged on the same.
-    """
-
-    balance: str | Sequence[str] = ()
-    splits: str | Path | None = None
 
 
 @dataclass(frozen=True)
@@ -272,25 +190,3 @@ def dealt_fold(
     in_train = ~used & ~in_validation
     train, held_out = (np.flatnonzero(side[strata.group_of_row]) for side in (in_train, in_validation))
     return Fold(number, repeat, train, held_out, np.flatnonzero(in_test), name)
-
-
-def check_share(name: str, value: float, *, least: float) -> None:
-    """Refuse what is no share of the subjects.
-
-    Raises:
-        UserError: It names the argument.
-    """
-    if not least <= value < 1:
-        allowed = "between 0 and 1" if least > 0 else "at least 0 and below 1"
-        where = option(f"evaluation.{name}", value)
-        raise UserError(f"{where} is no share of the subjects: give a number {allowed}, such as 0.2.")
-
-
-def check_count(name: str, value: int, *, least: int) -> None:
-    """Refuse what is too small a number.
-
-    Raises:
-        UserError: It names the argument.
-    """
-    if value < least:
-        raise UserError(f"{option(f'evaluation.{name}', value)}: give a whole number of at least {least}.")

@@ -61,6 +61,30 @@ class ClassResampling(Resampling):
             }
         return result
 
+    @property
+    def distances(self) -> dict[str, np.ndarray]:
+        """The calibration error: in bins of confidence, right answers minus confidence."""
+        proba = np.asarray(self.proba, dtype=np.float64)
+        confidence, right = proba.max(axis=1), proba.argmax(axis=1) == self.targets
+        bins = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+        return {"expected_calibration_error": np.eye(NUM_BINS)[bins] * (right - confidence)[:, None]}
+
+    def at_accuracy(self, accuracy: float, weights: np.ndarray) -> dict[str, float]:
+        """Score the tests with another truth in part: of a wrong answer what was predicted, of a right one the rest."""
+        num_classes, predicted = self.proba.shape[1], self.proba.argmax(axis=1)
+        right = predicted == self.targets
+        found = float(weights @ right / weights.sum())
+        lost, gained = (
+            (max(1 - accuracy / found, 0.0) if found else 0.0),
+            max(accuracy - found, 0.0) / ((1 - found) or 1),
+        )
+        targets = np.concatenate([self.targets, *((predicted + step) % num_classes for step in range(num_classes))])
+        parts = [np.where(right, 1 - lost, 1 - gained), np.where(right, 0.0, gained)]
+        parts += [np.where(right, lost, 0.0) / (num_classes - 1)] * (num_classes - 1)
+        tests = ClassResampling(targets, np.tile(self.proba, (num_classes + 1, 1)))
+        scores = tests.scores((weights * np.array(parts)).reshape(1, -1))
+        return {name: float(scores[name][0]) for name in self.bounds}
+
     def scores(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Score as `class_scores` does, see `Resampling.scores`."""
         targets, proba = self.targets, np.asarray(self.proba, dtype=np.float64)
@@ -69,9 +93,7 @@ class ClassResampling(Resampling):
         cells = np.eye(num_classes**2)[targets * num_classes + predicted]
         log_loss = -np.log(proba[rows, targets].clip(np.finfo(np.float64).eps, 1.0))
         squared = np.square(proba - true).sum(axis=1) / (2 if num_classes == 2 else 1)
-        confidence = proba.max(axis=1)
-        bins = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
-        gaps = np.eye(NUM_BINS)[bins] * ((predicted == targets) - confidence)[:, None]
+        gaps = self.distances["expected_calibration_error"]
         sums = weights @ np.hstack([cells, gaps, log_loss[:, None], squared[:, None]])  # [R, K * K + bins + 2]
         confusion = sums[:, : num_classes**2].reshape(-1, num_classes, num_classes)
         hits, num_true, num_predicted = np.einsum("rkk->rk", confusion), confusion.sum(axis=2), confusion.sum(axis=1)

@@ -133,6 +133,22 @@ class ClassWords(Words):
             )
         return texts
 
+    def calibration(self, content: Mapping[str, Any]) -> list[str]:
+        """Write how frequent the classes were, how probabilities were fitted, and how often they are right."""
+        shares = ", ".join(f"{100 * share:.0f} % of class {name}" for name, share in content["prevalence"].items())
+        predicted = [
+            f"Of the {number_text(told['number'], 'test')} predicted as class {name}, with a probability of "
+            f"{100 * told['mean_probability']:.0f} % on average, {100 * told['observed']:.0f} % are of class {name}."
+            for name, told in content["predicted"].items()
+            if told["number"]
+        ]
+        return [
+            f"Training sessions: {shares}. Probabilities hold for people among whom the classes are as frequent; for "
+            f"others, give their shares to predict.py (prevalence=).{_fitted(content.get('fits', ()))}",
+            " ".join(predicted),
+            *[text for name, told in content["estimates"].items() if (text := _verdict(name, told))],
+        ]
+
     def reading(self) -> list[str]:
         """Write how the scores of classes are to be read."""
         positive = f" {self.names[1]} is the positive class." if len(self.names) == 2 else ""
@@ -151,3 +167,33 @@ class ClassWords(Words):
     def _decided(self, prediction: np.ndarray) -> int:
         """Return the index of the predicted class of probabilities [K]."""
         return int(prediction.argmax() if self.threshold is None else self.threshold.decide(prediction[None]).item())
+
+
+def _fitted(fits: Sequence[Mapping[str, Any]]) -> str:
+    """Write how decisions became probabilities; a blank before it, nothing where that is not known."""
+    methods = {fit["method"] for fit in fits}
+    if methods == {"temperature"}:
+        low, high = (end(fit["temperature"] for fit in fits) for end in (min, max))
+        temperature = f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
+        return (
+            f" The network's outputs were divided by a temperature of {temperature}, fitted to validation sessions "
+            "(above 1: the network was surer than it should be), and shifted by how frequent the classes are."
+        )
+    if methods == {"sigmoids"}:
+        return (
+            " Probabilities are sigmoids of the model's decisions, fitted to sessions that inner folds held out (Platt "
+            "1999)."
+        )
+    return " Probabilities are those of the model itself: nothing was fitted afterwards." if methods == {"none"} else ""
+
+
+def _verdict(name: str, estimates: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write which way probabilities of a class are wrong; nothing where the intervals leave it open."""
+    texts, difference, slope = [], estimates["mean_difference"], estimates["slope"]
+    if difference["low"] is not None and (difference["low"] > 0 or difference["high"] < 0):
+        way = "high" if difference["low"] > 0 else "low"
+        texts.append(f"Probabilities of class {name} are too {way}, by {abs(difference['value']):.2g} on average.")
+    if slope["low"] is not None and (slope["high"] < 1 or slope["low"] > 1):
+        way = "extreme: those near 0 and 1 promise too much" if slope["high"] < 1 else "cautious: too near the middle"
+        texts.append(f"Probabilities of class {name} are too {way} (slope {slope['value']:.2f}).")
+    return " ".join(texts)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from mri3d.errors import UserError, did_you_mean, option
+from mri3d.outcome.class_calibration import class_calibration
 from mri3d.outcome.class_options import ClassOptions
 from mri3d.outcome.class_resampling import ClassResampling
 from mri3d.outcome.class_scores import auc, class_scores, count_classes, membership
 from mri3d.outcome.class_words import ClassWords
+from mri3d.outcome.estimates import Calibration
 from mri3d.outcome.outcome import Example, Outcome
 from mri3d.outcome.platt import fit_sigmoids, sigmoid_proba, softmax_proba
 from mri3d.outcome.score import Score, Scores
@@ -54,6 +56,7 @@ class Classes(Outcome):
     criterion: ClassVar[str] = "auc"
     compared: ClassVar[tuple[str, ...]] = ("auc", "accuracy", "balanced_accuracy")
     ascending: ClassVar[bool] = False
+    mean_error: ClassVar[str] = "brier"
     charts: ClassVar[tuple[str, ...]] = ("roc", "confusion", "probability", "calibration")
     cohort_map: ClassVar[str] = "averages"
 
@@ -196,6 +199,12 @@ class Classes(Outcome):
     ) -> ClassResampling:
         """Return tests to be scored with many weightings."""
         return ClassResampling(targets, predictions)
+
+    def calibration(
+        self, targets: np.ndarray, predictions: np.ndarray, *, weights: np.ndarray, learnt: Sequence[np.ndarray]
+    ) -> Calibration:
+        """Compare probabilities with observed frequencies, see `class_calibration`."""
+        return class_calibration(self.names, targets, predictions, weights=weights, learnt=learnt)
 
     def above_chance(self, scores: Mapping[str, Score]) -> bool | None:
         """Return whether the interval of the AUC lies above one half."""

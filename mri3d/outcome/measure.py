@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from mri3d.errors import UserError
+from mri3d.outcome.estimates import Calibration
+from mri3d.outcome.measure_calibration import measure_calibration
 from mri3d.outcome.measure_options import MeasureOptions
 from mri3d.outcome.measure_resampling import MeasureResampling
 from mri3d.outcome.measure_scores import measure_scores, r2
@@ -48,6 +50,7 @@ class Measure(Outcome):
     criterion: ClassVar[str] = "r2"
     compared: ClassVar[tuple[str, ...]] = ("mae", "r2", "pearson_r")
     ascending: ClassVar[bool] = True
+    mean_error: ClassVar[str] = "mae"
     charts: ClassVar[tuple[str, ...]] = ("predicted_against_true", "error_against_true")
     cohort_map: ClassVar[str] = "correlation"
 
@@ -180,6 +183,12 @@ class Measure(Outcome):
     ) -> MeasureResampling:
         """Return tests to be scored with many weightings."""
         return MeasureResampling(targets, predictions, raw)
+
+    def calibration(
+        self, targets: np.ndarray, predictions: np.ndarray, *, weights: np.ndarray, learnt: Sequence[np.ndarray]
+    ) -> Calibration:
+        """Compare predicted with true values, see `measure_calibration`."""
+        return measure_calibration(self.name, targets, predictions, weights=weights)
 
     def above_chance(self, scores: Mapping[str, Score]) -> bool | None:
         """Return whether the interval of the correlation with the truth lies above 0."""

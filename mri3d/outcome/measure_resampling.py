@@ -47,6 +47,15 @@ class MeasureResampling(Resampling):
         """No score counts right answers."""
         return {}
 
+    @property
+    def distances(self) -> dict[str, np.ndarray]:
+        """No score adds up absolute means."""
+        return {}
+
+    def at_accuracy(self, accuracy: float, weights: np.ndarray) -> dict[str, float]:
+        """Return none: a value is never right or wrong."""
+        return {}
+
     def scores(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Score as `measure_scores` does, see `Resampling.scores`."""
         uncorrected = {} if self.raw is None else _scores(self.targets, self.raw, weights)

@@ -137,6 +137,19 @@ class MeasureWords(Words):
             texts.append(_slope_caution(self.name, slope, corrected="mae_raw" in test))
         return texts
 
+    def calibration(self, content: Mapping[str, Any]) -> list[str]:
+        """Write whether predictions are too high or too low, and how far apart the truth is where they differ."""
+        told = content["estimates"][self.name]
+        difference, slope = told["mean_difference"], told["slope"]
+        mean = value_text(difference["value"]).replace("-", "−")
+        texts = [f"Predicted minus true {self.name} is {mean} on average{_ends(difference)}."]
+        if slope["value"] is not None:
+            texts.append(
+                f"Where a prediction is higher by 1, the true {self.name} is higher by {slope['value']:.2f} on average"
+                f"{_ends(slope)}: at best it would be by 1 too."
+            )
+        return [" ".join(texts)]
+
     def reading(self) -> list[str]:
         """Write how the scores of a measure are to be read."""
         return [
@@ -157,6 +170,14 @@ class MeasureWords(Words):
             f"{self.name}: compare studies of a similar range only. If {self.name} goes along with scanner, sex, head "
             "size or anything else, the model may have learnt that instead.",
         ]
+
+
+def _ends(estimate: Mapping[str, Any]) -> str:
+    """Write the interval of an estimate in brackets after a blank; nothing where there is none."""
+    if estimate["low"] is None:
+        return ""
+    low, high = (value_text(estimate[end]).replace("-", "−") for end in ("low", "high"))
+    return f" (95 % interval {low} to {high})"
 
 
 def _mean_error(targets: np.ndarray) -> float:

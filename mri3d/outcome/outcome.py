@@ -17,6 +17,7 @@ from mri3d.outcome.thresholds import Threshold
 from mri3d.outcome.words import Words
 
 if TYPE_CHECKING:
+    from mri3d.outcome.estimates import Calibration
     from mri3d.outcome.objectives import Objective
     from mri3d.outcome.resampling import Resampling
     from mri3d.outcome.temperature import Temperature
@@ -59,6 +60,7 @@ class Outcome(Protocol):
         criterion: The score by which options are chosen; larger is better.
         compared: The scores that runs are compared by, the first of which orders them.
         ascending: Whether less of the first of `compared` is better.
+        mean_error: A score that is the mean of what each test went wrong by.
         charts: The charts of a report's score section, by the names that the report has for them.
         cohort_map: The map that shows how volumes differ with the outcome, by the name that cohort maps have for it.
     """
@@ -76,6 +78,7 @@ class Outcome(Protocol):
     criterion: ClassVar[str]
     compared: ClassVar[tuple[str, ...]]
     ascending: ClassVar[bool]
+    mean_error: ClassVar[str]
     charts: ClassVar[tuple[str, ...]]
     cohort_map: ClassVar[str]
 
@@ -203,6 +206,18 @@ class Outcome(Protocol):
 
     def resampling(self, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None = None) -> "Resampling":
         """Return tests to be scored with many weightings at once, for intervals and comparisons."""
+
+    def calibration(
+        self, targets: np.ndarray, predictions: np.ndarray, *, weights: np.ndarray, learnt: Sequence[np.ndarray]
+    ) -> "Calibration":
+        """Compare predictions with how often, or how far, they come true.
+
+        Args:
+            targets: Truth of each test.
+            predictions: Of each test.
+            weights: How much each test counts.
+            learnt: Truth of the rows that each fold learnt from.
+        """
 
     def levelled(self, predictions: np.ndarray, *, learnt: np.ndarray) -> np.ndarray | None:
         """Return predictions as they were if all strata that were learnt from were as frequent; None of a measure.

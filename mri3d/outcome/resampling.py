@@ -53,6 +53,21 @@ class Resampling(Protocol):
     def proportions(self) -> Mapping[str, tuple[Proportion, ...]]:
         """Name of a score that counts right answers, to the proportions of which it is the sum, each by its share."""
 
+    @property
+    def distances(self) -> Mapping[str, np.ndarray]:
+        """Name of a score that adds up absolute values of means, to the parts [T, B] of which these are the means."""
+
+    def at_accuracy(self, accuracy: float, weights: np.ndarray) -> Mapping[str, float]:
+        """Compute what losses would be if another share of the answers were right.
+
+        Args:
+            accuracy: That share. As many of those that are right count as wrong, or of the wrong ones as right.
+            weights: Of the tests [T].
+
+        Returns:
+            Each loss by its name; none where answers are not right or wrong.
+        """
+
     def scores(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Compute every score but the AUC under R weightings of the tests.
 

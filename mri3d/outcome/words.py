@@ -67,5 +67,12 @@ class Words(Protocol):
     def cautions(self, metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
         """Write what a reader must know before using the number; arguments as for `result_sentence`."""
 
+    def calibration(self, content: Mapping[str, Any]) -> list[str]:
+        """Write what was done so that predictions come true as they say, and whether they do: a text for a paragraph.
+
+        Args:
+            content: `calibration` of metrics.json.
+        """
+
     def reading(self) -> list[str]:
         """Write how the scores are to be read, and what they do not say."""

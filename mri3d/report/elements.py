@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from mri3d.files import write_text
-from mri3d.outcome.score import SCORE_TITLES
+from mri3d.outcome.score import SCORE_TITLES, Score, interval_text
 from mri3d.report.picture import Picture
 
 _NOTHING = 1e-12  # what is smaller is rounding
@@ -83,6 +83,15 @@ def number(value: float | None, *, decimals: int | None = None) -> str:
         return "–"
     decimals = num_decimals([value]) if decimals is None else decimals
     return f"{value:.{decimals}f}" if decimals <= _MAX_DECIMALS else f"{value:.3g}"
+
+
+def with_interval(score: Score) -> str:
+    """Write a score with its interval, a dash where it is not defined.
+
+    >>> with_interval(Score(0.9617, 0.9214, 0.9897)), with_interval(Score(0.5)), with_interval(Score(None))
+    ('0.962 (0.92 to 0.99)', '0.500', '–')
+    """
+    return number(score.value) + ("" if score.value is None else interval_text(score))
 
 
 def num_decimals(values: Iterable[float | None]) -> int:

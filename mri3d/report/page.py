@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mri3d.report.calibration_section import calibration_section
 from mri3d.report.elements import (
     Html,
     details,
@@ -20,6 +21,7 @@ from mri3d.report.elements import (
     write_page,
 )
 from mri3d.report.leak_section import leak_section
+from mri3d.report.permutation_section import permutation_section
 from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
 from mri3d.report.score_section import score_section, score_table
@@ -74,6 +76,8 @@ def write_report(
         cautions = [*_chance(metrics), *outcome.words.cautions(metrics, targets)]
         body += [element("p", text, css="caution") for text in cautions]
         body += score_section(outcome, metrics, targets, predictions, raw)
+        body += calibration_section(outcome, metrics.get("calibration"))
+        body += permutation_section(metrics.get("permutation"))
     else:
         body.append(element("p", _untested(metrics), css="caution"))
     body += seed_section(metrics, outcome.compared)

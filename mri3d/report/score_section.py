@@ -78,10 +78,11 @@ def _about_intervals(about: Mapping[str, Any], num_folds: int) -> str:
             "In brackets: 95 % intervals. They are about this model, as it is, on people like those who were tested; "
             "another training could give a better or a worse one."
         )
+    source = "measured by fits within folds, Bates et al. 2024" if about.get("measured") else "Nadeau and Bengio 2003"
     return (
         f"In brackets: 95 % intervals. They are about this way of training on about {about['num_train']} sessions, not "
-        f"about one of the {num_folds} models. Folds share training sessions, so the intervals are {about['widening']} "
-        "times as wide as those of as many independent tests (Nadeau and Bengio 2003)."
+        f"about one of the {num_folds} models. Folds share training sessions, so the intervals are "
+        f"{about['widening']:.2f} times as wide as those of as many independent tests ({source})."
     )
 
 

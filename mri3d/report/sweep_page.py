@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mri3d.outcome import SCORE_MEANINGS
+from mri3d.outcome import SCORE_MEANINGS, Score
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, short_label
+from mri3d.report.comparison_page import difference_section
+from mri3d.report.comparison_words import ComparedModels
 from mri3d.report.elements import (
     Html,
     element,
@@ -19,6 +21,7 @@ from mri3d.report.elements import (
     number,
     score_title,
     table,
+    with_interval,
     write_page,
 )
 from mri3d.report.picture import Picture
@@ -43,10 +46,10 @@ class SweepRun:
     metrics: Mapping[str, Any] | None
     failure: str = ""
 
-    def score(self, name: str) -> float | None:
-        """Return the score of all tests together; None where it is not defined."""
-        value: float | None = self.metrics["test"].get(name, {}).get("value") if self.metrics else None
-        return value
+    def score(self, name: str) -> Score:
+        """Return the score of all tests together; of a run of an earlier version it has no interval."""
+        entry = self.metrics["test"].get(name, {}) if self.metrics else {}
+        return Score(*(entry.get(key) for key in ("value", "low", "high")))
 
     def fold_scores(self, name: str) -> list[float | None]:
         """Return the score of each fold."""
@@ -63,6 +66,9 @@ class SweepPart:
         compared: Names of the scores, the first of which orders the runs, see `Outcome.compared`.
         ascending: Whether less of the first score is better.
         chance: What guessing gives, by the name of the score, where that is known.
+        same_tests: Whether all that have a result were tested on the same; None where that is not known.
+        comparisons: Of those that were tested on the same, two or more.
+        uncompared: Which ones are not compared, and why; empty where all are.
     """
 
     title: str
@@ -70,6 +76,22 @@ class SweepPart:
     compared: Sequence[str]
     ascending: bool
     chance: Mapping[str, float]
+    same_tests: bool | None = None
+    comparisons: Sequence[ComparedModels] = ()
+    uncompared: str = ""
+
+
+def run_names(runs: Sequence[SweepRun]) -> list[str]:
+    """Name runs by what was varied; one that is like another has its number behind it.
+
+    >>> run_names([SweepRun({"model": name, "seed": "0"}, Path("."), None) for name in ("knn", "ridge", "knn")])
+    ['knn', 'ridge', 'knn (3)']
+    """
+    keys, names = varied_keys(runs), list[str]()
+    for place, run in enumerate(runs, start=1):
+        name = " · ".join(run.settings.get(key, "") for key in keys)
+        names.append(f"{name} ({place})" if name in names else name)
+    return names
 
 
 def varied_keys(runs: Sequence[SweepRun]) -> list[str]:
@@ -95,7 +117,7 @@ def sweep_table(runs: Sequence[SweepRun], compared: Sequence[str]) -> tuple[list
     for run in runs:
         row = [run.settings.get(key, "") for key in keys]
         for name in compared:
-            row += [number(run.score(name)), *([mean_and_sd(run.fold_scores(name))] if folded else [])]
+            row += [with_interval(run.score(name)), *([mean_and_sd(run.fold_scores(name))] if folded else [])]
         row += [f"{run.metrics['seconds']['total']:.0f}" if run.metrics else "–"]
         rows.append([*row, f"failed: {run.failure}" if run.failure else str(run.folder)])
     return header, rows
@@ -124,7 +146,7 @@ def _part_sections(part: SweepPart, folder: Path, *, alone: bool) -> list[Html]:
     assert best.metrics, "a sweep without any result has no page"
     with_result = [run for run in part.runs if run.metrics]
     drawn = with_result[:_MAX_DRAWN]
-    names = [" · ".join(run.settings.get(key, "") for key in keys) for run in drawn]
+    names = run_names(part.runs)[: len(drawn)]  # those without a result stand behind
     scores = {
         name: [(run.score(name), run.fold_scores(name)) for run in drawn]
         for name in part.compared
@@ -132,18 +154,24 @@ def _part_sections(part: SweepPart, folder: Path, *, alone: bool) -> list[Html]:
     }
     header, rows = sweep_table(part.runs, part.compared)
     for run, row in zip(part.runs, rows, strict=True):
-        row[:] = [cell.replace(" ± ", "\u00a0±\u00a0") for cell in row]
+        row[:] = [cell.replace(" ± ", "\u00a0±\u00a0").replace(" to ", "\u00a0to\u00a0") for cell in row]
         if run.metrics:
             row[-1] = link("report", Path(os.path.relpath(run.folder / "report.html", folder)).as_posix())
-    result = headline(number(best.score(part.compared[0])), _result(part, keys, with_result))
+    result = headline(number(best.score(part.compared[0]).value), _result(part, keys, with_result))
     top = [result, element("h2", "All runs")] if alone else [element("h2", part.title), result]
     legend = element("p", _legend(part, num_left_out=len(with_result) - len(drawn)))
-    return [*top, table(header, rows, css="runs"), legend, figure(sweep_chart(names, scores, part.chance))]
+    shown = [*top, table(header, rows, css="runs"), legend, figure(sweep_chart(names, scores, part.chance))]
+    for compared in part.comparisons:
+        of = f" of {len(compared.models)} of them" if len(compared.models) < len(with_result) else ""
+        shown += [element("h2", f"Differences{of}"), *difference_section(compared)]
+    return [*shown, element("p", f"Not compared: {part.uncompared}")] if part.uncompared else shown
 
 
 def _legend(part: SweepPart, *, num_left_out: int) -> str:
     """Write what the columns of the table are."""
     text = "Each score is that of all tests together"
+    if any(run.score(name).low is not None for run in part.runs for name in part.compared):
+        text += ", in brackets its 95 % interval"
     if _folded(part.runs):
         text += "; beside it stand the mean and standard deviation over the folds, which a single split does not have"
     meanings = [SCORE_MEANINGS[name] for name in part.compared if name in SCORE_MEANINGS]
@@ -153,7 +181,7 @@ def _legend(part: SweepPart, *, num_left_out: int) -> str:
 
 def sweep_chart(
     names: Sequence[str],
-    scores: Mapping[str, Sequence[tuple[float | None, Sequence[float | None]]]],
+    scores: Mapping[str, Sequence[tuple[Score, Sequence[float | None]]]],
     chance: Mapping[str, float],
 ) -> Picture:
     """Draw the scores of several runs beneath each other.
@@ -171,8 +199,10 @@ def sweep_chart(
             for place, (pooled, folds) in enumerate(of_runs):
                 defined = [value for value in folds if value is not None] if len(folds) > 1 else []
                 axes.scatter(defined, [place] * len(defined), s=22, color=COLOURS[0], alpha=0.4, linewidth=0)
-                if pooled is not None:
-                    axes.scatter(pooled, place, s=60, marker="D", color=COLOURS[1], edgecolors="white", zorder=3)
+                if pooled.low is not None and pooled.high is not None:
+                    axes.plot([pooled.low, pooled.high], [place, place], color=COLOURS[1], linewidth=1.6)
+                if pooled.value is not None:
+                    axes.scatter(pooled.value, place, s=60, marker="D", color=COLOURS[1], edgecolors="white", zorder=3)
             axes.set_yticks(range(len(names)), [short_label(name) for name in names])
             axes.set(xlabel=score_title(score), ylim=(len(names) - 0.5, -0.5))
             axes.grid(axis="y", color=GRAY, alpha=0.2)
@@ -180,29 +210,32 @@ def sweep_chart(
         line = " Dotted line: guessing." if any(score in chance for score in scores) else ""
         several = any(len(folds) > 1 for of_runs in scores.values() for _, folds in of_runs)
         dots = " Dots: single folds." if several else ""
-        caption = f"Diamonds: all tests together.{dots}{line} Runs are in the order of the table."
+        bars = any(pooled.low is not None for of_runs in scores.values() for pooled, _ in of_runs)
+        ends = " Bars: 95 % intervals." if bars else ""
+        caption = f"Diamonds: all tests together.{ends}{dots}{line} Runs are in the order of the table."
         return chart_picture(drawing, alt, caption)
 
 
 def _result(part: SweepPart, keys: Sequence[str], with_result: Sequence[SweepRun]) -> str:
     """Write what the best run is, and what it means to be the best of these."""
     best, score = part.runs[0], part.compared[0]
-    if best.score(score) is None:
+    if best.score(score).value is None:
         return "No run has this score: there is no best one."
     superlative = "lowest" if part.ascending else "best"
     winner = ", ".join(f"{key}={best.settings.get(key, '')}" for key in keys)
-    return f"is the {superlative} {score_title(score)}, reached by {winner}. {_comparability(with_result)}"
+    return f"is the {superlative} {score_title(score)}, reached by {winner}. {_comparability(part, with_result)}"
 
 
-def _comparability(runs: Sequence[SweepRun]) -> str:
-    """Write whether the runs can be compared."""
+def _comparability(part: SweepPart, runs: Sequence[SweepRun]) -> str:
+    """Write whether the runs can be compared; where their tests could not be read, their settings tell it."""
     if len(runs) == 1:
         return "No other run has a result."
     subjects = [key for key in _differing(runs) if key.partition(".")[0] in _WHO_IS_TESTED]
-    if subjects:
+    if part.same_tests is False or (part.same_tests is None and subjects):
+        because = f", because they differ in {', '.join(subjects)}" if subjects else ", or in different folds"
         return (
-            f"The runs were tested on different subjects, because they differ in {', '.join(subjects)}: the order of "
-            "the runs may be due to the subjects alone."
+            f"The runs were tested on different subjects{because}: the order of the runs may be due to the subjects "
+            "alone."
         )
     return (
         f"It is the best of {len(runs)} on the same tests, and therefore somewhat too good: choose on one cohort and "

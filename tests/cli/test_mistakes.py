@@ -121,8 +121,13 @@ UNWRITABLE = ["/proc/x", "/proc/x/deep", "file", "file/x", "file/x/deep"]
 @pytest.mark.parametrize("out", UNWRITABLE)
 @pytest.mark.parametrize(
     ("script", "arguments"),
-    [("predict", ["model=nowhere", "scans=x.nii"]), ("mri3d", ["pca"]), ("mri3d", ["averages", "data=bids"])],
-    ids=["predict", "pca", "averages"],
+    [
+        ("predict", ["model=nowhere", "scans=x.nii"]),
+        ("mri3d", ["compare", "runs/a", "runs/b"]),
+        ("mri3d", ["pca"]),
+        ("mri3d", ["averages", "data=bids"]),
+    ],
+    ids=["predict", "compare", "pca", "averages"],
 )
 def test_folder_that_cannot_be_written_is_told_first(script, arguments, out, tmp_path, here):
     (tmp_path / "file").write_text("mine")

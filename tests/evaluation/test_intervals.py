@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from mri3d.evaluation.intervals import Interval, proportion_interval, score_intervals, weighted_scores
-from mri3d.evaluation.sampling import Sampling, nested_widening
+from mri3d.evaluation.nested_widening import nested_widening
+from mri3d.evaluation.sampling import Sampling
 from mri3d.outcome.class_resampling import ClassResampling
 from mri3d.outcome.class_scores import class_scores
 from mri3d.outcome.measure_resampling import MeasureResampling

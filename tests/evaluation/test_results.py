@@ -74,12 +74,14 @@ def test_metrics_are_those_of_the_contract(study, tmp_path):
     metrics = results.metrics(num_subjects={"tested": 41}, seconds={"fit": 1.5}, peak_memory_mb=12.0)
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert list(metrics) == [
-        *("test", "intervals", "better_than_chance", "leaks", "folds", "chosen", "outcome", "classes"),
+        *("test", "intervals", "better_than_chance", "leaks", "calibration", "folds", "chosen", "outcome", "classes"),
         *("num_subjects", "seconds", "peak_memory_mb"),
     ]
     assert metrics["test"]["auc"] == vars(results.scores["auc"])
     assert list(metrics["test"])[:3] == ["auc", "auc_pooled", "accuracy"]
     assert metrics["leaks"] == {"sessions": 41, "near_copies": [], "across": 0, "allowed": False}
+    difference = metrics["calibration"]["estimates"]["patient"]["mean_difference"]["value"]
+    assert difference == pytest.approx((results.predicted[:, 1] - results.targets).mean())
     assert metrics["classes"] == ["control", "patient"]
     assert metrics["outcome"] == {"task": "classification", "name": "label", "classes": ["control", "patient"]}
     for fold, result, entry in zip(folds, results.folds, metrics["folds"], strict=True):

@@ -1,13 +1,14 @@
 """The page of a sweep has a row for each run, with the numbers of its metrics."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mri3d.outcome import Measure
+from mri3d.outcome import Measure, Score
 from mri3d.report.sweep_page import SweepPart, SweepRun, sweep_chart, sweep_table, varied_keys, write_sweep_page
 from tests.report.reader import HOSTILE, read
-from tests.report.svg import points, texts
+from tests.report.svg import lines, points, texts
 
 COMPARED = ("auc", "accuracy", "balanced_accuracy")
 AGE = Measure("age")
@@ -94,7 +95,9 @@ def test_a_run_that_failed_does_not_make_the_others_incomparable(tmp_path):
 
 def test_the_chart_places_folds_and_all_tests():
     def drawn(pooled, folds):
-        picture = sweep_chart(["knn", "_ridge"], {"auc": [(pooled, folds), (0.5, [None, 0.6])]}, {"auc": 0.5})
+        picture = sweep_chart(
+            ["knn", "_ridge"], {"auc": [(Score(pooled), folds), (Score(0.5), [None, 0.6])]}, {"auc": 0.5}
+        )
         assert {"knn", " _ridge", "AUC"} <= set(texts(picture))
         return points(picture)
 
@@ -126,11 +129,11 @@ def test_a_measure_has_the_lowest_error_first(tmp_path):
     header, rows = sweep_table(runs, AGE.compared)
     assert header[1:4] == ["MAE", "Mean ± SD", "R²"]
     assert [row[1] for row in rows] == ["7.125", "48211"]
-    picture = sweep_chart(["a"], {"mae": [(7.0, [6.0, 8.0])], "r2": [(0.5, [0.4, 0.6])]}, AGE.chance)
+    picture = sweep_chart(["a"], {"mae": [(Score(7.0), [6.0, 8.0])], "r2": [(Score(0.5), [0.4, 0.6])]}, AGE.chance)
     assert {"MAE", "R²"} <= set(texts(picture))
     assert picture.alt == "MAE, R² of 1 runs."
     assert "Dotted line: guessing." in picture.caption
-    assert "guessing" not in sweep_chart(["a"], {"mae": [(7.0, [])]}, AGE.chance).caption
+    assert "guessing" not in sweep_chart(["a"], {"mae": [(Score(7.0), [])]}, AGE.chance).caption
 
 
 def test_single_splits_have_no_column_of_spreads(tmp_path):
@@ -177,3 +180,29 @@ def test_runs_without_tests_have_dashes(tmp_path):
     assert [row[1:4] for row in sweep_table(runs, COMPARED)[1]] == [["–"] * 3] * 2
     write_sweep_page(tmp_path / "report.html", [of_classes(runs)])
     assert "No run has this score: there is no best one." in read(tmp_path / "report.html").texts
+
+
+def test_intervals_stand_in_the_cells_and_are_drawn_as_bars(tmp_path):
+    run = result(tmp_path / "a", [0.8, 1.0], 0.9, model="ridge")
+    run.metrics["test"]["auc"] |= {"low": 0.8123, "high": 0.9678}
+    earlier = result(tmp_path / "b", [0.7, 0.9], 0.8, model="knn")
+    _, rows = sweep_table([run, earlier], COMPARED)
+    assert [row[1] for row in rows] == ["0.900 (0.81 to 0.97)", "0.800"]
+    assert rows[0][3] == "0.750"
+    write_sweep_page(tmp_path / "report.html", [of_classes([run, earlier])])
+    assert any("in brackets its 95 % interval" in text for text in read(tmp_path / "report.html").texts)
+    picture = sweep_chart(["a", "b"], {"auc": [(Score(0.9, 0.8, 0.95), [0.9]), (Score(0.8), [0.8])]}, {})
+    bar, (diamond, _) = lines(picture)[-1], points(picture)
+    per_unit = (bar[1, 0] - bar[0, 0]) / 0.15
+    assert bar[0, 0] == pytest.approx(diamond[0, 0] - 0.1 * per_unit, abs=0.01)
+    assert bar[:, 1] == pytest.approx([diamond[0, 1]] * 2, abs=0.01)
+    assert "Bars: 95 % intervals." in picture.caption
+
+
+def test_what_is_not_compared_is_told_on_the_page(tmp_path):
+    part = of_classes([result(tmp_path / name, [0.8], 0.8, model=name) for name in ("knn", "ridge")])
+    part = replace(part, same_tests=False, uncompared="ridge, whose tests are of other sessions or folds.")
+    write_sweep_page(tmp_path / "report.html", [part])
+    shown = read(tmp_path / "report.html").texts
+    assert "Not compared: ridge, whose tests are of other sessions or folds." in shown
+    assert any("tested on different subjects, or in different folds: the order" in text for text in shown)

@@ -12,7 +12,7 @@ def test_training_draws_a_line_for_each_fold_and_a_legend_once():
     history = [epoch | {"val_accuracy": 0.8} for epoch in history]
     picture = training_chart([history, history[:2], []])
     assert texts(picture).count("Training") == texts(picture).count("AUC") == texts(picture).count("Accuracy") == 1
-    assert "3 folds" in picture.caption
+    assert "3 fits" in picture.caption
     assert {"Epoch", "Loss", "Validation score"} <= set(texts(picture))
 
 
