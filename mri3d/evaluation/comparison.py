@@ -50,7 +50,7 @@ class JudgedModel:
         return cls(
             results.study.outcome,
             tuple(results.study.ids[row] for row in results.rows),
-            replace(results.sampling, chosen_widening=None),  # of the one model: differences have another
+            results.sampling,
             results.targets,
             results.tests,
             {name: score.value for name, score in results.scores.items()},
