@@ -28,8 +28,9 @@ def calibration(study: Study, folds: Sequence[FoldResult], sampling: Sampling) -
         sampling: Who was tested.
 
     Returns:
-        The facts of the outcome, see `class_calibration`; and `estimates`, by the name of each class or of the measure:
-        each with `value`, `low` and `high`, and `undefined`, which says why, where the tests do not define it.
+        `fits`, how each made predictions of what it computes, see `Model.calibration`; the facts of the outcome, see
+        `class_calibration`; and `estimates`, by the name of each class or of the measure: each with `value`, `low` and
+        `high`, and `undefined`, which says why, where the tests do not define it.
     """
     learnt = [study.targets[np.concatenate([each.fold.train_rows, each.fold.validation_rows])] for each in folds]
     found = study.outcome.calibration(
@@ -39,6 +40,7 @@ def calibration(study: Study, folds: Sequence[FoldResult], sampling: Sampling) -
         learnt=learnt,
     )
     return {
+        "fits": [{"fold": each.fold.number, **fit.calibration} for each in folds for fit in each.fits],
         **found.facts,
         "estimates": {
             name: {key: told for each in estimates for key, told in _described(each, sampling).items()}

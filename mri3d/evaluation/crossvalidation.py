@@ -164,7 +164,8 @@ class CrossValidation:
             predictions = model.predict(training.volumes, fold.test_rows) if len(fold.test_rows) else self._nothing()
             raw = None if model.line is None else model.line.undo(predictions)
             scores = self._scores(fold, predictions, raw)
-            fits.append(Fit(seeded.seed, predictions, raw, scores, model.history(), seconds, model.last_search()))
+            told = model.history(), seconds, model.last_search(), model.calibration
+            fits.append(Fit(seeded.seed, predictions, raw, scores, *told))
             models.append(model)
             if self.splits.seeds > 1:
                 log.info("seed %d of %d after %.0f s", number, self.splits.seeds, seconds)

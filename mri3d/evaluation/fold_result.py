@@ -1,7 +1,7 @@
 """What one fold gave: predictions of its test rows, scores, and what was fitted."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Fit:
         history: The fit epoch by epoch; empty where there are no epochs.
         seconds: Time that fitting took.
         searches: How options were chosen, outermost first; empty where none were.
+        calibration: How predictions were made of what the model computes, see `Model.calibration`.
     """
 
     seed: int
@@ -35,6 +36,7 @@ class Fit:
     history: list[dict[str, float]]
     seconds: float
     searches: tuple[Search, ...] = ()
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def chosen(self) -> Setting:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -146,6 +146,11 @@ class GridSearch:
     def held_out(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Rows that the chosen variant was chosen or calibrated by, and what it predicts of them."""
         return self.model_.held_out
+
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """That of the chosen variant."""
+        return self.model_.calibration
 
     def history(self) -> list[dict[str, float]]:
         """Return the last fit of the chosen variant epoch by epoch."""

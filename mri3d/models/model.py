@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from mri3d.model_folder import Card, Contents
-from mri3d.outcome import Line, Outcome
+from mri3d.outcome import Line, Outcome, Temperature
 from mri3d.volumes.sequence import VolumeSequence
 
 Setting = dict[str, Any]
@@ -202,6 +202,14 @@ class Model(FittedModel, Protocol):
     def line(self) -> Line | None:
         """By what the fitted model's predictions were corrected; None where they were not."""
 
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """How the last fit turns what it computes into predictions, JSON types.
+
+        `method`, and what it found: `temperature` (`temperature`, `log_odds`), `sigmoids` (`slopes`, `offsets`) or
+        `line` (`intercept`, `slope`); `none` where nothing was fitted for it.
+        """
+
     def history(self) -> list[dict[str, float]]:
         """Return the last fit epoch by epoch (`epoch`, `train_loss`, ...); empty where there are no epochs."""
 
@@ -216,6 +224,24 @@ class Model(FittedModel, Protocol):
             contents: What the folder holds.
             trust: Dotted names of networks of the user's own that may be imported.
         """
+
+
+def fitted_by(
+    *, temperature: Temperature | None = None, sigmoids: np.ndarray | None = None, line: Line | None = None
+) -> dict[str, Any]:
+    """Return what `Model.calibration` says of a fit.
+
+    Args:
+        temperature: Of a network's outputs.
+        sigmoids: Slope and offset for each decision [D, 2].
+        line: That corrects predictions.
+    """
+    if temperature is not None:
+        return {"method": "temperature", **asdict(temperature)}
+    if sigmoids is not None:
+        slopes, offsets = sigmoids.T.tolist()
+        return {"method": "sigmoids", "slopes": slopes, "offsets": offsets}
+    return {"method": "none"} if line is None else {"method": "line", **asdict(line)}
 
 
 def options_text(model: Any, *, instead: Mapping[str, object] | None = None) -> str:  # noqa: ANN401 (any dataclass)

@@ -65,6 +65,11 @@ class Peer:
         """Pretend three epochs."""
         return [{"epoch": epoch, "train_loss": 1.0} for epoch in range(3)]
 
+    @property
+    def calibration(self):
+        """Nothing."""
+        return {"method": "none"}
+
     def last_search(self):
         """Choose nothing."""
         return ()

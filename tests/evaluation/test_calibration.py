@@ -115,7 +115,26 @@ def test_an_evaluation_of_classes_says_how_its_probabilities_are(volumes):
     difference = found["estimates"]["M"]["mean_difference"]
     assert difference["value"] == pytest.approx(results.predictions["p_M"].mean() - 0.25)
     assert difference["low"] < difference["value"] < difference["high"]
-    assert study.outcome.words.calibration(found)
+    assert [(fit["fold"], fit["method"]) for fit in found["fits"]] == [(fold, "sigmoids") for fold in range(4)]
+    assert all(len(fit["slopes"]) == len(fit["offsets"]) == 1 for fit in found["fits"])
+    assert "sigmoids of the model's decisions" in study.outcome.words.calibration(found)[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "expected"),
+    [
+        (models.Logistic(num_components=0.9, inner_folds=2), "classification", {"method": "none"}),
+        (models.Ridge(num_components=0.9, inner_folds=2), "regression", {"method": "none"}),
+        (models.Ridge(num_components=0.9, inner_folds=2, debias=True), "regression", {"method": "line"}),
+    ],
+)
+def test_fits_say_how_they_made_predictions(volumes, model, task, expected):
+    labels = np.arange(40) % (2 if task == "classification" else 10)
+    volumes = volumes + labels[:, None, None, None]
+    results = evaluate(Study.from_arrays(volumes, labels=labels.tolist(), task=task), model, Holdout(test=0.4))
+    (fit,) = calibration(results.study, results.folds, results.sampling)["fits"]
+    line = results.folds[0].model.line
+    assert fit == {"fold": 0, **expected, **({} if line is None else vars(line))}
 
 
 def test_an_evaluation_of_a_measure_says_how_its_values_are(volumes):

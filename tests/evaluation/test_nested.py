@@ -60,6 +60,11 @@ class Peer:
         """Have no epochs."""
         return []
 
+    @property
+    def calibration(self):
+        """Nothing."""
+        return {"method": "none"}
+
     def last_search(self):
         """Choose nothing by itself."""
         return ()

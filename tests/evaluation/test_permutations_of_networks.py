@@ -55,6 +55,11 @@ class Guess:
         """Return nothing."""
         return []
 
+    @property
+    def calibration(self):
+        """Nothing."""
+        return {"method": "none"}
+
     def last_search(self):
         """Return nothing."""
         return ()

@@ -26,7 +26,7 @@ from mri3d.models.classical.permuted import Refit
 from mri3d.models.classical.planning import Plan, make_plan
 from mri3d.models.classical.search import FoldScores, fit_decision, outside, search, truncated
 from mri3d.models.classical.tasks import check_task
-from mri3d.models.model import Search, Setting, TrainingSet, options_text
+from mri3d.models.model import Search, Setting, TrainingSet, fitted_by, options_text
 from mri3d.outcome import TASKS, Line, check_debias
 from mri3d.texts import number_text
 from mri3d.volumes.sequence import VolumeSequence
@@ -168,7 +168,8 @@ class ClassicalModel(ABC):
                 self.line_ = inner_line(outcome, targets, held_out, num_folds=len(folds))
                 held_out = self.line_.correct(held_out)
             self.held_out = rows, held_out
-        self.scaling_ = scaling
+        self.scaling_, sigmoids = scaling, scaling if self.calibrated and outcome.calibrates else None
+        self.calibration = fitted_by(sigmoids=sigmoids, line=self.line_)
         self._fit_all(volumes, rows, columns, products[-1])
         told = f"{self.name} on {len(rows)} rows in {time.perf_counter() - start:.1f} s: {self.chosen_}"
         log.log(logging.DEBUG if training.inner else logging.INFO, "%s", told)

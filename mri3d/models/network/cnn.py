@@ -16,7 +16,7 @@ from mri3d.arguments import check_fields
 from mri3d.errors import UserError, option
 from mri3d.explain.attribution import grad_cam, integrated_gradients
 from mri3d.model_folder import Card, Contents
-from mri3d.models.model import Search, TrainingSet, options_text
+from mri3d.models.model import Search, TrainingSet, fitted_by, options_text
 from mri3d.models.network.batches import check_batches
 from mri3d.models.network.board import Board
 from mri3d.models.network.building import build_network, check_maker
@@ -169,6 +169,7 @@ class CNN:
         if self.debias and not training.inner:  # a choice is made by what the models predict, uncorrected
             self.line_ = correcting_line(outcome, targets[held_out], self.predict(training.volumes, held_out))
         self.held_out = held_out, self.predict(training.volumes, held_out)
+        self.calibration = fitted_by(temperature=self.temperature_, line=self.line_)
 
     def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Predict rows, see `Model.predict`; several processes share the work and all get all rows."""
@@ -240,8 +241,7 @@ class CNN:
         scaling, line = arguments.get("scaling"), arguments.get("line")  # the first format has neither
         model.outcome_, model.scaling_ = contents.card.outcome, None if scaling is None else np.array(scaling)
         model.line_, model.temperature_ = None if line is None else Line(**line), None
-        tempered = arguments.get("temperature")  # folders of mri3d up to 0.3 have none
-        if tempered is not None:
+        if (tempered := arguments.get("temperature")) is not None:  # folders of mri3d up to 0.3 have none
             model.temperature_ = Temperature.from_json(tempered, num_outputs=model.outcome_.num_outputs)
         return model
 

@@ -61,6 +61,7 @@ def test_probabilities_follow_the_order_of_the_rows(fitted):
     with torch.no_grad():
         logits = model.network_(torch.from_numpy(made.volumes.volumes[rows]))
     log_odds = model.temperature_.apply(logits.double().numpy())
+    assert model.calibration == {"method": "temperature", **vars(model.temperature_)}
     np.testing.assert_allclose(proba[:, 1], expit(log_odds)[:, 0], atol=1e-6)
     for row, alone in zip(rows, proba, strict=True):
         np.testing.assert_allclose(model.predict(made.volumes, np.array([row]))[0], alone, atol=1e-6)
