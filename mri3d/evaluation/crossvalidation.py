@@ -15,7 +15,7 @@ from mri3d.cohort.people import count_sessions, session_word
 from mri3d.errors import UserError, option
 from mri3d.evaluation.fold_result import Fit, FoldResult
 from mri3d.evaluation.folds import Fold, Sample
-from mri3d.evaluation.leaks import LeakAudit, audit_leaks
+from mri3d.evaluation.leaks import LeakAudit, audit_leaks, heads_of
 from mri3d.evaluation.nested_widening import check_widening
 from mri3d.evaluation.permuted_targets import permuted_targets
 from mri3d.evaluation.results import Results
@@ -169,13 +169,15 @@ class CrossValidation:
             models.append(model)
             if self.splits.seeds > 1:
                 log.info("seed %d of %d after %.0f s", number, self.splits.seeds, seconds)
+        known = heads_of(self.study, self.folds).fingerprints.some(training.rows)
         if len(fits) == 1:
-            return FoldResult(fold, predictions, raw, scores, fits, model, run=self.digest)
+            return FoldResult(fold, predictions, raw, scores, fits, model, self.digest, known)
         predictions = np.mean([fit.predictions for fit in fits], axis=0)
         raws = [fit.raw for fit in fits if fit.raw is not None]
         raw = np.mean(raws, axis=0) if raws else None
         ensemble = Ensemble(tuple(models))
-        return FoldResult(fold, predictions, raw, self._scores(fold, predictions, raw), fits, ensemble, run=self.digest)
+        scores = self._scores(fold, predictions, raw)
+        return FoldResult(fold, predictions, raw, scores, fits, ensemble, self.digest, known)
 
     def _scores(self, fold: Fold, predictions: np.ndarray, raw: np.ndarray | None) -> Scores:
         """Score predictions of a fold's test rows; nothing where there are none."""

@@ -12,6 +12,7 @@ from mri3d.models.member import Member, member_of
 from mri3d.models.model import FittedModel, Search, Setting
 from mri3d.outcome import Scores
 from mri3d.study import Study
+from mri3d.volumes.fingerprints import Fingerprints
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ class FoldResult:
         fits: One or more.
         model: What was fitted, where it was kept.
         run: What identifies the evaluation that the fold is of, see `mri3d.model_folder.Card`.
+        fingerprints: Of the volumes that were learnt from.
     """
 
     fold: Fold
@@ -70,6 +72,7 @@ class FoldResult:
     fits: Sequence[Fit]
     model: FittedModel | None = None
     run: str = ""
+    fingerprints: Fingerprints | None = None
 
     @property
     def seconds(self) -> float:
@@ -134,6 +137,7 @@ class FoldResult:
             repeat=self.fold.repeat,
             num_folds=num_folds,
             run=self.run,
+            fingerprints=self.fingerprints,
             facts=self._card_facts(study),
         )
 

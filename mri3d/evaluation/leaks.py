@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,11 +13,28 @@ from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Fold
 from mri3d.study import Study
 from mri3d.texts import list_text, number_text
+from mri3d.volumes.fine_structure import Lying
+from mri3d.volumes.fingerprints import Fingerprints
 from mri3d.volumes.near_copies import NearCopy, find_near_copies
 
 log = logging.getLogger(__name__)
 
-_known: WeakKeyDictionary[Study, list[NearCopy]] = WeakKeyDictionary()
+
+class Heads(NamedTuple):
+    """What is known of whose heads the volumes of a study show.
+
+    Attributes:
+        learnt: Rows that are learnt from.
+        copies: Near-copies among all rows; None where nobody is tested.
+        fingerprints: Of all rows; what they share is of those that are learnt from.
+    """
+
+    learnt: tuple[int, ...]
+    copies: list[NearCopy] | None
+    fingerprints: Fingerprints
+
+
+_known: WeakKeyDictionary[Study, Heads] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ def audit_leaks(study: Study, folds: Sequence[Fold], *, allowed: bool) -> LeakAu
         UserError: There are some for certain, and `allowed` is not set.
     """
     pairs = []
-    for copy in _near_copies(study):
+    for copy in heads_of(study, folds).copies or []:
         across = tuple(fold.number for fold in folds if _parted(fold, copy.first, copy.second))
         names = study.ids[copy.first], study.ids[copy.second]
         pairs.append(Likeness(*names, round(copy.similarity, 4), copy.certain, across))
@@ -109,11 +126,18 @@ def audit_leaks(study: Study, folds: Sequence[Fold], *, allowed: bool) -> LeakAu
     return found
 
 
-def _near_copies(study: Study) -> list[NearCopy]:
-    """Find the near-copies of a study, once: it may be evaluated many times."""
-    if study not in _known:
-        _known[study] = find_near_copies(study.volumes, np.arange(len(study.volumes)))
-    return _known[study]
+def heads_of(study: Study, folds: Sequence[Fold]) -> Heads:
+    """Find the near-copies of a study and take fingerprints, once: it may be evaluated many times."""
+    learnt = np.unique(np.concatenate([rows for fold in folds for rows in (fold.train_rows, fold.validation_rows)]))
+    tested, found = any(len(fold.test_rows) for fold in folds), _known.get(study)
+    copies = found and found.copies
+    if found is None or found.learnt != tuple(learnt.tolist()) or (tested and copies is None):
+        rows = np.arange(len(study.volumes))
+        lying = Lying(study.volumes, rows, averaged=learnt)
+        if tested and copies is None:
+            copies = find_near_copies(study.volumes, rows, lying)
+        found = _known[study] = Heads(tuple(learnt.tolist()), copies, Fingerprints.of(lying, learnt))
+    return found
 
 
 def _parted(fold: Fold, first: int, second: int) -> bool:

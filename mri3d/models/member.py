@@ -37,6 +37,7 @@ def member_of(
     repeat: int = 0,
     num_folds: int = 1,
     run: str = "",
+    fingerprints: Fingerprints | None = None,
     facts: dict[str, Any] | None = None,
 ) -> Member:
     """Surround a model with what it needs to meet new scans.
@@ -51,6 +52,7 @@ def member_of(
         repeat: Number of the shuffle that the fold belongs to.
         num_folds: How many folds there are.
         run: What identifies the run, see `Card`.
+        fingerprints: Of the volumes that it learnt from, or was steered by.
         facts: What a reader of its card wants to know.
     """
     written = {
@@ -79,7 +81,7 @@ def member_of(
         shares=study.outcome.options.shares(study.targets[learnt]),
         steered=steered,
         tested=untouched,
-        fingerprints=Fingerprints.fit(study.volumes, np.sort(learnt)),
+        fingerprints=fingerprints,
     )
     return Member(model, card)
 

@@ -124,20 +124,30 @@ def median_near(place: int, structures: Structure, values: Callable[[int], np.nd
 
 
 class Lying:
-    """The volumes of a cohort, small, and as they lie to their average.
+    """The volumes of a cohort, small, and as they lie to an average.
+
+    Args:
+        volumes: Of the cohort.
+        rows: Which of them, [N].
+        averaged: Rows that the average is made of; all of them unless given.
 
     Attributes:
-        average: Theirs.
+        average: What they lie to.
         small: Each at `MIDDLE`, float32 [C, X, Y, Z].
         poses: How each lies.
         centre: Fine structure that they have in common, float32 [V].
         own: That of each, without what is common, [N, V].
     """
 
-    def __init__(self, volumes: VolumeSequence, rows: Sequence[int] | np.ndarray) -> None:
+    def __init__(
+        self,
+        volumes: VolumeSequence,
+        rows: Sequence[int] | np.ndarray,
+        averaged: Sequence[int] | np.ndarray | None = None,
+    ) -> None:
         self._volumes = volumes
         with one_thread_each(num_cores()):
-            self.average = Average.fit(volumes, rows)
+            self.average = Average.fit(volumes, rows if averaged is None else averaged)
             found = map_threads(self._lay, [int(row) for row in rows], what="looking for near-copies")
         self.small = [small for small, _, _ in found]
         self.poses = [pose for _, pose, _ in found]

@@ -1,7 +1,7 @@
 """What a model folder keeps of the heads that it was trained on, so that a near-copy of one is known again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -14,6 +14,7 @@ from mri3d.volumes.fine_structure import (
     Lying,
     Structure,
     Verdict,
+    common,
     likeness,
     masked_correlations,
     median_near,
@@ -55,13 +56,27 @@ class Fingerprints:
     @classmethod
     def fit(cls, volumes: VolumeSequence, rows: Sequence[int] | np.ndarray) -> Self:
         """Take the fingerprints of training volumes."""
-        lying = Lying(volumes, rows)
-        often = np.flatnonzero(lying.own.seen.mean(axis=0) >= min(0.5, lying.own.seen.mean(axis=0).max()))
-        voxels = np.array(sample(often, NUM_STORED), dtype=np.int32)
+        return cls.of(Lying(volumes, rows), np.arange(len(rows)))
+
+    @classmethod
+    def of(cls, lying: Lying, learnt: np.ndarray) -> Self:
+        """Take the fingerprints of volumes that were laid onto the average of some of them.
+
+        Args:
+            lying: The volumes.
+            learnt: Places of those that are learnt from: nothing that all fingerprints share is of others.
+        """
+        seen, values = lying.own.seen[learnt], lying.own.values[learnt] + lying.centre * lying.own.seen[learnt]
+        share = seen.mean(axis=0)
+        voxels = np.array(sample(np.flatnonzero(share >= min(0.5, share.max())), NUM_STORED), dtype=np.int32)
+        centre = _coded(common(Structure(values, seen)).reshape(lying.average.middle.shape))
         values, seen = (part[:, voxels] for part in lying.own)
         values = np.where(seen, _coded(values + lying.centre[voxels]), np.int8(_UNSEEN))
-        centre = _coded(lying.centre.reshape(lying.average.middle.shape))
         return cls(lying.average, centre, voxels, values)
+
+    def some(self, places: np.ndarray) -> Self:
+        """Return those of the volumes at some places."""
+        return replace(self, values=self.values[places])
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return all of it as arrays by name, volumes in an order that tells nothing of the cohort's."""

@@ -71,14 +71,17 @@ class _Pair(NamedTuple):
     is_mirrored: bool
 
 
-def find_near_copies(volumes: VolumeSequence, rows: Sequence[int] | np.ndarray) -> list[NearCopy]:
+def find_near_copies(
+    volumes: VolumeSequence, rows: Sequence[int] | np.ndarray, lying: Lying | None = None
+) -> list[NearCopy]:
     """Find which volumes of a cohort show the same head.
 
     Of three and more volumes of one head as many pairs are named as link them: whoever parts the volumes parts a pair.
 
     Args:
         volumes: Read one at a time, and those that resemble another once more.
-        rows: Which of them, [N].
+        rows: Which of them, [N], sorted if they are laid onto an average.
+        lying: They as they lie to an average, where that is known.
 
     Returns:
         Near-copies, in the order of their rows.
@@ -91,7 +94,8 @@ def find_near_copies(volumes: VolumeSequence, rows: Sequence[int] | np.ndarray) 
     for first, second in _equal([volumes.digests[row] for row in rows]):
         heads[heads == heads[second]] = heads[first]
         found[first, second] = NearCopy(int(rows[first]), int(rows[second]), 1.0, True)
-    cohort, compared, active = _Cohort(volumes, rows), set[_Pair](), np.ones(len(rows), bool)
+    cohort = _Cohort(volumes, rows, lying or Lying(volumes, rows))
+    compared, active = set[_Pair](), np.ones(len(rows), bool)
     with one_thread_each(num_cores()):
         while active.any():
             pairs = sorted(set(cohort.candidates(np.flatnonzero(active), heads)) - compared)
@@ -111,9 +115,8 @@ def find_near_copies(volumes: VolumeSequence, rows: Sequence[int] | np.ndarray) 
 class _Cohort:
     """The volumes of a cohort, whose pairs are compared."""
 
-    def __init__(self, volumes: VolumeSequence, rows: np.ndarray) -> None:
-        self.volumes, self.rows = volumes, rows
-        self.lying = Lying(volumes, rows)
+    def __init__(self, volumes: VolumeSequence, rows: np.ndarray, lying: Lying) -> None:
+        self.volumes, self.rows, self.lying = volumes, rows, lying
         self._fine = lru_cache(maxsize=_NUM_KEPT)(self._structure)
         self._levels = CENTRED.at(volumes.shape)
 
