@@ -41,9 +41,9 @@ class Schema:
     model: Any = None
     trainer: Any = None
     evaluation: Any = None
-    task: str = "classification"
+    task: Any = "classification"
     resolution: Any = 50
-    seed: int = 0
+    seed: Any = 0
     name: str = "${hydra:runtime.choices.data}-${hydra:runtime.choices.model}-${resolution}"
     resume: str | None = None
     trust: Any = None
