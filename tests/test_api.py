@@ -222,12 +222,12 @@ def test_what_is_no_result_is_not_compared(linear):
 def test_results_of_other_tests_are_not_compared(study, ages, linear):
     for splits, seed in ((KFold(folds=3), 2), (KFold(folds=2), 1), (Holdout(), 1)):
         other = evaluate(study, RIDGE, splits, seed=seed)
-        with pytest.raises(UserError, match=r"not of the same tests: \d+ are in one of them only \(\d+ \(fold \d\)"):
+        with pytest.raises(UserError, match=r"the same folds: \d+ tests are in one of them only \(\d+ \(fold \d\)"):
             compare(linear, other)
     with pytest.raises(UserError, match="of different outcomes, and their scores cannot be compared"):
         compare(linear, evaluate(ages, RIDGE, KFold(folds=3), seed=1))
     swapped = Study.from_arrays(study.volumes.volumes, ["patient", "control"] * 12)
-    with pytest.raises(UserError, match=r"not of the same labels: 24 sessions have another \(0, 1, 10, 11, 12, and 19"):
+    with pytest.raises(UserError, match=r"have different labels for 24 sessions \(0, 1, 10, 11, 12, and 19"):
         compare(linear, evaluate(swapped, RIDGE, KFold(folds=3), seed=1))
 
 

@@ -39,7 +39,7 @@ def card_of(name):
 
 def write(folder, number, *, num_folds):
     none = np.empty(0, dtype=np.int64)
-    result = FoldResult(Fold(number, 0, none, none, none), none, None, {}, [])
+    result = FoldResult(Fold(number, 0, none, none, none), none, None, {}, [], None)
     write_member(folder, Member(Saved(), card_of(f"card of {number}")), result, num_folds=num_folds)
 
 

@@ -147,7 +147,7 @@ def compared_part(part: SweepPart) -> SweepPart:
 
 def difference_lines(part: SweepPart) -> list[str]:
     """Write how the best run of each comparison differs from the others, and which runs are not compared."""
-    from mri3d.report.comparison_words import p_text
+    from mri3d.outcome.score import p_text
 
     lines: list[str] = []
     for compared in part.comparisons:

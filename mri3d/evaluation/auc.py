@@ -14,6 +14,7 @@ from scipy.special import ndtri, owens_t
 from scipy.stats import t as student
 
 from mri3d.evaluation.sampling import LEVEL, Sampling
+from mri3d.outcome import Outcome, Scores
 from mri3d.outcome.resampling import Ranking
 
 
@@ -73,9 +74,31 @@ def within_fold_auc(ranking: Ranking, folds: np.ndarray) -> FoldAuc | None:
     values = case.sum(axis=0) / num_pairs
     scale = num_pairs * truth.shape[1]
     case, control = (((right - seen * values * kind) / scale) for right, kind in ((case, truth), (control, ~truth)))
-    per_repeat = truth.sum(axis=0) * (~truth).sum(axis=0) / num_pairs  # of a single fold 1; of several more
+    # Of repeated folds less than what counts twice is taken off: the variance errs upwards then, by some per cent.
+    num_folds = truth.sum(axis=0) * (~truth).sum(axis=0) / num_pairs
     doubled = (squares - num_pairs * values**2) / scale**2
-    return FoldAuc(float(values.mean()), case, control, float((doubled * (1 - 1 / per_repeat)).sum()), num_pairs)
+    return FoldAuc(float(values.mean()), case, control, float((doubled * (1 - 1 / num_folds)).sum()), num_pairs)
+
+
+def scores_of_tests(
+    outcome: Outcome, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None, folds: np.ndarray
+) -> Scores:
+    """Score predictions of T tests, the AUC within folds (`auc`) and over all pairs (`auc_pooled`).
+
+    Args:
+        outcome: What is predicted.
+        targets: Truth of each test [T].
+        predictions: [T, K] or [T].
+        raw: Those of a measure before they were corrected [T]; None where they were not.
+        folds: Fold of each test [T].
+    """
+    ranking, values = outcome.resampling(targets, predictions, raw).ranking, dict[str, float | None]()
+    if ranking is not None:
+        within = within_fold_auc(ranking, folds)
+        values["auc"] = within.value if within else None
+    for name, value in outcome.scores(targets, predictions, raw).items():
+        values["auc_pooled" if name == "auc" else name] = value
+    return values
 
 
 def auc_variance(auc: FoldAuc, truth: np.ndarray, sampling: Sampling) -> tuple[float, float]:

@@ -65,9 +65,8 @@ def estimate_intervals(found: Estimates, sampling: Sampling) -> list[Interval]:
     errors = np.sqrt((number - 1) / number * np.square(changes).sum(axis=0))
     reach = sampling.widening * float(student.ppf((1 + LEVEL) / 2, number - size)) * errors
     if found.near is None:
-        spread = errors > NO_SPREAD * np.maximum(
-            1.0, np.abs(found.values)
-        )  # else nothing is known of how far off it is
+        # Without any spread nothing is known of how far off an estimate is.
+        spread = errors > NO_SPREAD * np.maximum(1.0, np.abs(found.values))
         ends = np.stack([found.values - reach, found.values + reach], axis=1).tolist()
         return [Interval(*each) if known else Interval(None, None) for each, known in zip(ends, spread, strict=True)]
     near = Unseen.of(Proportion(found.near, np.ones(len(found.near), dtype=bool)), sampling)

@@ -157,12 +157,13 @@ def _check(first: str, one: JudgedModel, second: str, other: JudgedModel) -> Non
     if alone := sorted(set(ours) ^ set(theirs)):
         told = list_text([f"{subject} (fold {fold})" for subject, fold in alone], ", ", most=3)
         raise UserError(
-            f"{first} and {second} are not of the same tests: {len(alone)} are in one of them only ({told}). {way_out}"
+            f"{first} and {second} did not test the same sessions in the same folds: {len(alone)} tests are in one of "
+            f"them only ({told}). {way_out}"
         )
     if changed := sorted({key[0] for key in ours if ours[key] != theirs[key]}):
         raise UserError(
-            f"{first} and {second} are not of the same labels: {number_text(len(changed), 'session', 'has', 'have')} "
-            f"another ({list_text(changed, ', ')}). Evaluate all models on one study."
+            f"{first} and {second} have different labels for {number_text(len(changed), 'session')} "
+            f"({list_text(changed, ', ')}). Evaluate all models on one study."
         )
     assert list(ours) == list(theirs), "folds and sessions are in the order of their numbers and ids"
 
@@ -170,8 +171,8 @@ def _check(first: str, one: JudgedModel, second: str, other: JudgedModel) -> Non
 def _common_sampling(given: Sequence[Sampling]) -> Sampling:
     """Return who was tested, with those as one unit who stayed together for any of the models.
 
-    Models that were judged on the same tests may have been told of different groups, and have learnt from validation
-    rows or not: what is shared most makes the widest interval.
+    Models that were judged on the same tests may have been told of different groups, and have learnt from different
+    numbers of rows: what is shared most makes the widest interval.
     """
     result = given[0]
     for other in given[1:]:

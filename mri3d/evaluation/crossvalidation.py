@@ -171,13 +171,13 @@ class CrossValidation:
                 log.info("seed %d of %d after %.0f s", number, self.splits.seeds, seconds)
         known = heads_of(self.study, self.folds).fingerprints.some(training.rows)
         if len(fits) == 1:
-            return FoldResult(fold, predictions, raw, scores, fits, model, self.digest, known)
+            return FoldResult(fold, predictions, raw, scores, fits, known, model, self.digest)
         predictions = np.mean([fit.predictions for fit in fits], axis=0)
         raws = [fit.raw for fit in fits if fit.raw is not None]
         raw = np.mean(raws, axis=0) if raws else None
         ensemble = Ensemble(tuple(models))
         scores = self._scores(fold, predictions, raw)
-        return FoldResult(fold, predictions, raw, scores, fits, ensemble, self.digest, known)
+        return FoldResult(fold, predictions, raw, scores, fits, known, ensemble, self.digest)
 
     def _scores(self, fold: Fold, predictions: np.ndarray, raw: np.ndarray | None) -> Scores:
         """Score predictions of a fold's test rows; nothing where there are none."""

@@ -60,9 +60,9 @@ class FoldResult:
         raw: Those of a measure before they were corrected [M]; None where they were not.
         scores: Scores of the test rows; empty where there are none.
         fits: One or more.
+        fingerprints: Of the volumes that were learnt from.
         model: What was fitted, where it was kept.
         run: What identifies the evaluation that the fold is of, see `mri3d.model_folder.Card`.
-        fingerprints: Of the volumes that were learnt from.
     """
 
     fold: Fold
@@ -70,9 +70,9 @@ class FoldResult:
     raw: np.ndarray | None
     scores: Scores
     fits: Sequence[Fit]
+    fingerprints: Fingerprints
     model: FittedModel | None = None
     run: str = ""
-    fingerprints: Fingerprints | None = None
 
     @property
     def seconds(self) -> float:

@@ -124,10 +124,9 @@ class Unseen:
 
 def unseen_losses(tests: Resampling, sampling: Sampling) -> dict[str, Unseen]:
     """Find how far losses could be from what was seen of them; none where answers are not right or wrong."""
-    if "accuracy" not in tests.proportions:
+    if (answers := tests.answers) is None:
         return {}
-    (part,) = tests.proportions["accuracy"]
-    accuracies = Unseen.of(part, sampling)
+    accuracies = Unseen.of(answers, sampling)
     ends = [tests.at_accuracy(accuracy, sampling.once) for accuracy in (accuracies.low, accuracies.high)]
     return {
         name: Unseen(min(end[name] for end in ends), max(end[name] for end in ends), accuracies.weight)
@@ -154,7 +153,7 @@ def proportion_interval(parts: Sequence[Proportion], sampling: Sampling) -> Inte
     points, numbers, residuals = [], [], []
     for part in parts:
         weights = sampling.once * part.among * np.where(part.hits & part.doubled, 2, 1)
-        point = float(weights @ part.hits / weights.sum())
+        point = min(float(weights @ part.hits / weights.sum()), 1.0)  # weights of thirds add up to a little more
         residual = np.bincount(sampling.unit, weights * (part.hits - point)) / weights.sum()
         worth = 2 / (2 - point) ** 2 if part.doubled else 1.0  # by the derivative of F1 = 2J / (1 + J)
         points.append(point)

@@ -1,5 +1,6 @@
 """Whether a test session, or a near-copy of it, was learnt from: told before anything is trained."""
 
+import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ def audit_leaks(study: Study, folds: Sequence[Fold], *, allowed: bool) -> LeakAu
         UserError: There are some for certain, and `allowed` is not set.
     """
     pairs = []
-    for copy in heads_of(study, folds).copies or []:
+    copies = heads_of(study, folds).copies or []
+    for copy in [*copies, *_implied(copies, folds)]:
         across = tuple(fold.number for fold in folds if _parted(fold, copy.first, copy.second))
         names = study.ids[copy.first], study.ids[copy.second]
         pairs.append(Likeness(*names, round(copy.similarity, 4), copy.certain, across))
@@ -137,6 +139,32 @@ def heads_of(study: Study, folds: Sequence[Fold]) -> Heads:
         if tested and copies is None:
             copies = find_near_copies(study.volumes, rows, lying)
         found = _known[study] = Heads(tuple(learnt.tolist()), copies, Fingerprints.of(lying, learnt))
+    return found
+
+
+def _implied(copies: Sequence[NearCopy], folds: Sequence[Fold]) -> list[NearCopy]:
+    """Return pairs of one head, linked by others, that a fold parts although it parts no link: some take no part in it.
+
+    Args:
+        copies: The links, as few as join the volumes of each head.
+        folds: Who learns and who is tested.
+    """
+    links = [copy for copy in copies if copy.certain]
+    rows = sorted({row for link in links for row in (link.first, link.second)})
+    head_of = {row: row for row in rows}
+    for link in links:
+        old, new = head_of[link.second], head_of[link.first]
+        head_of = {row: new if head == old else head for row, head in head_of.items()}
+    found = []
+    for first, second in itertools.combinations(rows, 2):
+        if head_of[first] != head_of[second]:
+            continue
+        own = [link for link in links if head_of[link.first] == head_of[first]]
+        if any(
+            _parted(fold, first, second) and not any(_parted(fold, link.first, link.second) for link in own)
+            for fold in folds
+        ):
+            found.append(NearCopy(first, second, min(link.similarity for link in own), True))
     return found
 
 

@@ -93,9 +93,10 @@ def nested_widening(outer: Sequence[np.ndarray], inner: Sequence[np.ndarray], *,
         The factor for `Sampling.chosen_widening`, from 1 to the square root of K as they propose.
     """
     apart = np.array([out.mean() - within.mean() for out, within in zip(outer, inner, strict=True)])
-    of_tests = np.array([out.var(ddof=1) / len(out) for out in outer])
     errors = np.concatenate(outer)
-    naive = errors.var(ddof=1) / (len(errors) / len(outer) * num_folds)
+    spread = errors.var(ddof=1)  # of a fold that tests one group nothing else is known
+    of_tests = np.array([(out.var(ddof=1) if len(out) > 1 else spread) / len(out) for out in outer])
+    naive = spread / (len(errors) / len(outer) * num_folds)
     if naive <= 0:
         return 1.0
     squared = (num_folds - 1) / num_folds * (np.square(apart) - of_tests).mean()
@@ -113,10 +114,9 @@ def _pairs(folds: Sequence[Fold]) -> list[tuple[int, int]]:
 
 
 def _without(training: TrainingSet, left_out: Fold, number: int) -> TrainingSet:
-    """Return what a fold learns from, less the test rows of another."""
-    train, validation = (
-        np.setdiff1d(rows, left_out.test_rows) for rows in (training.train_rows, training.validation_rows)
-    )
+    """Return what a fold learns from, less everybody whom another tests."""
+    barred = np.flatnonzero(np.isin(training.groups, training.groups[left_out.test_rows]))
+    train, validation = (np.setdiff1d(rows, barred) for rows in (training.train_rows, training.validation_rows))
     name = f"{training.name}_without/{number}"
     return replace(training, train_rows=train, validation_rows=validation, name=name, inner=True)
 

@@ -91,39 +91,24 @@ class Sampled:
         return cls(tests, tuple(weighted_scores(tests, blocks) for blocks in weightings))
 
 
-def compare_tests(
-    first: Resampling,
-    second: Resampling,
-    sampling: Sampling,
-    *,
-    primary: str,
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> Comparison:
-    """Compare two models by every score that both define.
+def compare_sampled(first: Sampled, second: Sampled, sampling: Sampling, *, primary: str) -> Comparison:
+    """Compare two models that were scored under the same weightings, by every score that both define.
 
     Args:
-        first: What one model predicted.
-        second: What the other predicted for the same tests.
+        first: One model.
+        second: The other, with the same tests.
         sampling: Who was tested, in which folds.
         primary: Name of the score whose p decides, such as the first of `Outcome.compared`.
-        replicates: How often groups are drawn.
-        seed: Of the draws.
     """
-    one, other = (Sampled.of(tests, sampling, replicates=replicates, seed=seed) for tests in (first, second))
-    return compare_sampled(one, other, sampling, primary=primary)
-
-
-def compare_sampled(first: Sampled, second: Sampled, sampling: Sampling, *, primary: str) -> Comparison:
-    """Compare two models that were scored under the same weightings; arguments as for `compare_tests`."""
-    both, differences = (first.tests, second.tests), dict[str, Difference]()
+    differences = dict[str, Difference]()
     if first.tests.ranking is not None and second.tests.ranking is not None:
         for name, folds in (("auc", sampling.folds), ("auc_pooled", np.zeros_like(sampling.folds))):
             found = delong(first.tests.ranking, second.tests.ranking, replace(sampling, folds=folds))
             differences |= {} if found is None else {name: found}
     differences |= _resampled_differences(first, second, sampling)
-    answers = [tests.proportions["accuracy"][0].hits for tests in both if "accuracy" in tests.proportions]
-    return Comparison(primary, differences, mcnemar(answers[0], answers[1], sampling) if len(answers) == 2 else None)
+    one, other = first.tests.answers, second.tests.answers
+    p_mcnemar = None if one is None or other is None else mcnemar(one.hits, other.hits, sampling)
+    return Comparison(primary, differences, p_mcnemar)
 
 
 def delong(first: Ranking, second: Ranking, sampling: Sampling) -> Difference | None:

@@ -34,12 +34,10 @@ from mri3d.evaluation.seeds import seeds_of
 from mri3d.models.model import ROUNDING, Model, TrainingSet
 from mri3d.outcome import Outcome
 from mri3d.outcome.column_scores import right_pairs, shares
+from mri3d.outcome.score import LESS_IS_BETTER
 from mri3d.progress import progress
 
 REFITTED, FIXED, COMBINED = "refitted", "fixed predictions", "folds combined"
-
-ERRORS = ("mae", "rmse", "log_loss", "brier", "expected_calibration_error")
-"""Scores of which less is better."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,7 @@ def _twice_the_mean(ps: Sequence[float]) -> float | None:
 
 def _p(name: str, scores: np.ndarray) -> float:
     """Count the scores [1 + B] that are at least as good as the first; one that is not defined counts with them."""
-    sign = -1.0 if name in ERRORS else 1.0
+    sign = -1.0 if name in LESS_IS_BETTER else 1.0
     first, margin = sign * scores[0], ROUNDING * max(1.0, abs(float(scores[0])))
     return float(np.mean(~(sign * scores < first - margin)))
 

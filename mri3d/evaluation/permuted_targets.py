@@ -10,6 +10,8 @@ import numpy as np
 
 from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Fold
+from mri3d.outcome.score import SIGNIFICANT
+from mri3d.texts import number_text
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +61,10 @@ def permuted_targets(
         if not others:
             raise UserError(f"{asked}: there is no permutation, as {reason}. Leave it out, or use fewer folds.")
         raise UserError(
-            f"{asked} is more than the {others} permutations that there are: {reason}. Ask for at most {others}, or "
-            "use fewer folds."
+            f"{asked} is more than there are, {number_text(others, 'permutation')}: {reason}. Ask for {others} at "
+            "most, or use fewer folds."
         )
-    if (least := 1 / (1 + number)) > 0.05:
+    if (least := 1 / (1 + number)) > SIGNIFICANT:
         log.warning("%s", UserError(f"{asked}: p cannot be below {least:.3f}; at least 19 are needed for 0.05"))
     return draw(targets, blocks, number, np.random.default_rng([seed, 0, 0, 3]))  # no split draws by such a seed
 

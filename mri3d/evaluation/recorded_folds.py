@@ -1,18 +1,15 @@
 """The test sets of another run, read from its `cohort.csv`."""
 
-import csv
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mri3d.csv_files import csv_cells
 from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Sample
+from mri3d.evaluation.recorded_files import COHORT, described, read_rows
 from mri3d.texts import list_text, number_text
-
-MAX_BYTES = 1 << 28
-"""Of a `cohort.csv`; a million sessions take no more."""
 
 MAX_FOLDS = 10_000
 
@@ -80,16 +77,12 @@ def _numbers(text: str) -> list[int]:
 
 def _folds_of_sessions(folder: Path, whose: str) -> Mapping[str, str]:
     """Read the column `fold` of a run's `cohort.csv`, of those who took part."""
-    path = folder / "cohort.csv"
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES >> 20} MiB")
-        rows = list(csv_cells(path.read_text()))
-        return {row["subject"]: row["fold"] for row in rows if row["fold"]}
-    except OSError as error:
-        raise UserError(f"{whose} is no run: its cohort.csv cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, csv.Error) as error:
-        raise UserError(f"{whose} is damaged: its cohort.csv is not as it was written ({error}).") from error
+    path = folder / COHORT
+    if not os.path.lexists(path):
+        raise UserError(f"{whose} is no run: it has no {COHORT}.")
+    with described(path):
+        rows = read_rows(path, ("subject", "fold"))
+    return {row["subject"]: row["fold"] for row in rows if row["fold"]}
 
 
 def _check_together(in_test: np.ndarray, sample: Sample, whose: str) -> None:

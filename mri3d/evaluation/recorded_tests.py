@@ -9,7 +9,7 @@ import numpy as np
 
 from mri3d.cohort.cohort import Cohort, Session
 from mri3d.errors import UserError, option
-from mri3d.evaluation.auc import within_fold_auc
+from mri3d.evaluation.auc import scores_of_tests
 from mri3d.evaluation.comparison import JudgedModel
 from mri3d.evaluation.intervals import score_intervals
 from mri3d.evaluation.recorded_files import (
@@ -84,12 +84,9 @@ class RecordedTests:
         found = outcome.scores(tests.targets, tests.predictions, tests.raw)
         _check_same(folder, found, scores, outcome)
         if "intervals" not in metrics:
-            if resampling.ranking is not None:
-                within = within_fold_auc(resampling.ranking, tests.folds)
-                aucs = {"auc": within.value if within else None, "auc_pooled": found["auc"]}
-                found = aucs | {name: value for name, value in found.items() if name != "auc"}
             intervals = score_intervals(resampling, sampling)
-            scores = {name: Score(value, *intervals.get(name, ())) for name, value in found.items()}
+            values = scores_of_tests(outcome, tests.targets, tests.predictions, tests.raw, tests.folds)
+            scores = {name: Score(value, *intervals.get(name, ())) for name, value in values.items()}
         values = {name: score.value for name, score in scores.items()}
         of_folds = tuple(fold.scores for fold in folds)
         judged = JudgedModel(outcome, tests.subjects, sampling, tests.targets, resampling, values, of_folds, folder)

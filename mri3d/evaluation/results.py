@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mri3d.cohort.people import count_sessions
-from mri3d.evaluation.auc import within_fold_auc
+from mri3d.evaluation.auc import scores_of_tests
 from mri3d.evaluation.calibration import calibration
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.intervals import proportion_interval, score_intervals
@@ -21,6 +21,7 @@ from mri3d.models.model import ROUNDING
 from mri3d.models.trained import TrainedModel
 from mri3d.outcome import Score, Scores
 from mri3d.outcome.resampling import Resampling
+from mri3d.outcome.score import SIGNIFICANT, p_relation
 from mri3d.study import Study
 from mri3d.texts import parameter_text
 
@@ -123,15 +124,8 @@ class Results:
         ]
 
     def _values(self, predicted: np.ndarray, raw: np.ndarray | None) -> Scores:
-        """Score predictions of all tests, the AUC within folds and pooled."""
-        outcome = self.study.outcome
-        ranking, values = outcome.resampling(self.targets, predicted, raw).ranking, {}
-        if ranking is not None:
-            within = within_fold_auc(ranking, self.fold_numbers)
-            values["auc"] = within.value if within else None
-        for name, value in outcome.scores(self.targets, predicted, raw).items():
-            values["auc_pooled" if name == "auc" else name] = value
-        return values
+        """Score predictions of all tests."""
+        return scores_of_tests(self.study.outcome, self.targets, predicted, raw, self.fold_numbers)
 
     def _intervals(self) -> dict[str, Any]:
         """Return what the intervals are about: this model, or this way of training on so many sessions."""
@@ -185,7 +179,8 @@ class Results:
         """How many fits, one for each fold and seed, chose each value of a parameter, as text; most frequent first."""
         chosen = [fit.chosen for result in self.folds for fit in result.fits]
         names = dict.fromkeys(name for setting in chosen for name in setting)
-        return {name: dict(Counter(parameter_text(each[name]) for each in chosen).most_common()) for name in names}
+        values = {name: [parameter_text(each[name]) for each in chosen if name in each] for name in names}
+        return {name: dict(Counter(texts).most_common()) for name, texts in values.items()}
 
     def search_rows(self) -> list[dict[str, Any]]:
         """Return what the inner folds found as rows, one for each point and inner fold.
@@ -250,12 +245,12 @@ class Results:
         said = self.study.outcome.headline(self.scores)
         tests = f"{len(self.rows)} tests of {count_sessions(cohort, np.unique(self.rows))}"
         chance = "" if self.better_than_chance in (None, True) else ", no evidence that it is better than chance"
-        p = "" if self.permutation is None or self.permutation.p is None else f", p {self.permutation.p:.3g}"
+        p = "" if self.permutation is None or self.permutation.p is None else f", p {p_relation(self.permutation.p)}"
         return f"{said} ({tests}{p}){chance}"
 
     @property
     def better_than_chance(self) -> bool | None:
         """Whether the permutations say so (p up to 0.05) or, without, the interval; None where nothing says it."""
         if self.permutation is not None and self.permutation.p is not None:
-            return self.permutation.p <= 1 - LEVEL + ROUNDING
+            return self.permutation.p <= SIGNIFICANT + ROUNDING
         return self.study.outcome.above_chance(self.scores) if self.scores else None

@@ -32,12 +32,12 @@ def member_of(
     *,
     train_rows: np.ndarray,
     validation_rows: np.ndarray,
+    fingerprints: Fingerprints,
     tested: tuple[np.ndarray, np.ndarray] | None = None,
     fold: int = 0,
     repeat: int = 0,
     num_folds: int = 1,
     run: str = "",
-    fingerprints: Fingerprints | None = None,
     facts: dict[str, Any] | None = None,
 ) -> Member:
     """Surround a model with what it needs to meet new scans.
@@ -47,12 +47,12 @@ def member_of(
         model: The fitted model.
         train_rows: Rows that it learnt from, whose average new volumes are held against.
         validation_rows: Rows that steered its training.
+        fingerprints: Of the volumes of both.
         tested: Rows [M] that had no part in its training, and what it predicted of them; None where there are none.
         fold: Number of the fold.
         repeat: Number of the shuffle that the fold belongs to.
         num_folds: How many folds there are.
         run: What identifies the run, see `Card`.
-        fingerprints: Of the volumes that it learnt from, or was steered by.
         facts: What a reader of its card wants to know.
     """
     written = {

@@ -185,11 +185,11 @@ class Model(FittedModel, Protocol):
     def permuted(self, training: TrainingSet, test_rows: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
         """Predict rows by refits to many permutations of the targets, if that is a matter of minutes.
 
-        Everything that labels touch is done again, the choice of options included; inner folds are those of the true
-        labels. Nothing of a fitted model changes.
+        Everything that labels touch is done again, the choice of options included; inner folds are those of the
+        targets of `training`. Nothing of a fitted model changes.
 
         Args:
-            training: What a fit learns from, with the true targets.
+            training: What a fit learns from.
             test_rows: Rows to predict, M of them.
             targets: Of all rows under each permutation, [B, N]; those of rows that are not learnt from are not read.
 

@@ -19,7 +19,7 @@ from mri3d.models.member import Member, mean_evidence, votes
 from mri3d.models.scan_prediction import PredictionTable, ScanPrediction, without_training_advice
 from mri3d.outcome import Outcome
 from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan import read_scan
+from mri3d.scans.scan import image_of, read_scan
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.sequence import InMemory
 
@@ -123,8 +123,7 @@ class TrainedModel:
         if prevalence is None and threshold is None and coverage is None:
             return self
         cards = [member.card for member in self.members]
-        rule = DecisionRule.of(cards, prevalence=prevalence, threshold=threshold, coverage=coverage)
-        return replace(self, rule=rule)
+        return replace(self, rule=DecisionRule.of(cards, prevalence=prevalence, threshold=threshold, coverage=coverage))
 
     def predict_arrays(self, volumes: Any) -> np.ndarray:  # noqa: ANN401 (anything that numpy makes an array of)
         """Predict volumes of the shape that the model was trained on.
@@ -138,7 +137,7 @@ class TrainedModel:
         Raises:
             UserError: They have another shape, or are not finite.
         """
-        return np.asarray(votes(self.members, self._taken(volumes)).mean(axis=0))
+        return self._predictions(self._taken(volumes))
 
     @checked
     def explain(
@@ -160,10 +159,7 @@ class TrainedModel:
         self.require_recipe()
         found = self.predict_scan(Path(scan).name, Path(scan), strict=True)
         assert found.scan is not None, "strict"
-        image = nib.Nifti1Image(self.heat(found, target, method=method), found.scan.affine)
-        image.set_sform(found.scan.affine, found.scan.code)
-        image.set_qform(found.scan.affine, found.scan.code)
-        return image
+        return image_of(self.heat(found, target, method=method), found.scan.affine, code=found.scan.code)
 
     def explain_arrays(
         self,
@@ -186,7 +182,7 @@ class TrainedModel:
             UserError: As for `predict_arrays`, or there is no such class or method.
         """
         taken, kind = self._taken(volumes), self.method(method)
-        predictions = votes(self.members, taken).mean(axis=0)
+        predictions = self._predictions(taken)
         return np.stack(
             [
                 self.evidence(taken[row], self.outcome.target_named(target, prediction), kind)
@@ -289,6 +285,11 @@ class TrainedModel:
                 "predict_arrays and explain_arrays, or train on a study made from a table or a BIDS tree."
             )
         return self.recipe
+
+    def _predictions(self, taken: InMemory) -> np.ndarray:
+        """Predict volumes, [N, K] or [N], at the prevalence that was asked for."""
+        each = votes(self.members, taken).swapaxes(0, 1)
+        return np.stack([self.deciding.moved(of_members).mean(axis=0) for of_members in each])
 
     def _taken(self, volumes: Any) -> InMemory:  # noqa: ANN401
         """Copy a user's arrays, of the shape that the model was trained on."""

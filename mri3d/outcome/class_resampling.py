@@ -40,6 +40,11 @@ class ClassResampling(Resampling):
         return Ranking(membership(self.targets, num_classes), self.proba[:, 1:] if num_classes == 2 else self.proba)
 
     @property
+    def answers(self) -> Proportion:
+        """Those of the most probable class."""
+        return Proportion(self.proba.argmax(axis=1) == self.targets, np.ones(len(self.targets), dtype=bool))
+
+    @property
     def proportions(self) -> dict[str, tuple[Proportion, ...]]:
         """Accuracy, recall and F1, see `Resampling.proportions`."""
         num_classes = self.proba.shape[1]
@@ -51,7 +56,7 @@ class ClassResampling(Resampling):
         counted = [1] if num_classes == 2 else list(range(num_classes))
         f1 = [Proportion(right[:, k], true[:, k] | predicted[:, k], 1 / len(counted), doubled=True) for k in counted]
         result = {
-            "accuracy": (Proportion(right.any(axis=1), np.ones(len(self.targets), dtype=bool)),),
+            "accuracy": (self.answers,),
             "balanced_accuracy": tuple(recall),
             "f1": tuple(f1),
         }

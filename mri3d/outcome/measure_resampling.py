@@ -43,6 +43,11 @@ class MeasureResampling(Resampling):
         return None
 
     @property
+    def answers(self) -> None:
+        """Nothing: a value is never right or wrong."""
+        return None
+
+    @property
     def proportions(self) -> dict[str, tuple[Proportion, ...]]:
         """No score counts right answers."""
         return {}

@@ -50,6 +50,10 @@ class Resampling(Protocol):
         """What an AUC compares; None where there are no classes."""
 
     @property
+    def answers(self) -> Proportion | None:
+        """Which answers were right; None where none is right or wrong."""
+
+    @property
     def proportions(self) -> Mapping[str, tuple[Proportion, ...]]:
         """Name of a score that counts right answers, to the proportions of which it is the sum, each by its share."""
 

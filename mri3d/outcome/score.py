@@ -54,6 +54,12 @@ SCORE_RANGES = {
 }
 """Name of a score without a unit, to the range that a chart need not go beyond."""
 
+LESS_IS_BETTER = ("mae", "rmse", "log_loss", "brier", "expected_calibration_error")
+"""Names of the scores of which less is better."""
+
+SIGNIFICANT = 0.05
+"""Up to which p chance is no good explanation any more."""
+
 SCORE_MEANINGS = {
     "auc": "AUC is the area under the ROC curve: right pairs among all pairs of tests of the same fold",
     "balanced_accuracy": "Balanced accuracy is the mean over the classes of the proportion classified correctly",
@@ -82,3 +88,24 @@ def interval_text(score: Score) -> str:
         return ""
     low, high = (f"{end:.2f}" if abs(end) >= 0.1 or not end else f"{end:.2g}" for end in (score.low, score.high))
     return f" ({low} to {high})"
+
+
+def p_text(p: float | None, *, none: str = "–") -> str:
+    """Write a p value.
+
+    >>> [p_text(p) for p in (0.15234, 0.00099, 0.00012, 1.0, None)]
+    ['0.152', '< 0.001', '< 0.001', '1', '–']
+    """
+    if p is None:
+        return none
+    return "< 0.001" if p < 0.001 else f"{p:.3g}"
+
+
+def p_relation(p: float) -> str:
+    """Write a p value to stand after its name.
+
+    >>> p_relation(0.15234), p_relation(0.00012)
+    ('= 0.152', '< 0.001')
+    """
+    text = p_text(p)
+    return text if text.startswith("<") else f"= {text}"

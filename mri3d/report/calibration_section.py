@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mri3d.report.elements import Html, element, num_decimals, number, table
+from mri3d.report.elements import Html, element, in_full, table
 
 if TYPE_CHECKING:
     from mri3d.outcome import Outcome
@@ -32,9 +32,7 @@ def calibration_section(outcome: Outcome, content: Mapping[str, Any] | None) -> 
     if content is None:
         return []
     texts = [element("p", text) for text in outcome.words.calibration(content) if text]
-    rows = [
-        [name, *(_with_interval(estimates[key]) for key in _TITLES)] for name, estimates in content["estimates"].items()
-    ]
+    rows = [[name, *(in_full(estimates[key]) for key in _TITLES)] for name, estimates in content["estimates"].items()]
     first = "" if outcome.name in content["estimates"] else outcome.name
     shown = table([first, *_TITLES.values()], rows, css="numbers")
     reasons = dict.fromkeys(
@@ -45,14 +43,3 @@ def calibration_section(outcome: Outcome, content: Mapping[str, Any] | None) -> 
     )
     notes = [f"No calibration curve for {'; '.join(reasons)}."] if reasons else []
     return [element("h2", "Calibration"), *texts, shown, *(element("p", note) for note in [*notes, _READING])]
-
-
-def _with_interval(estimate: Mapping[str, Any]) -> str:
-    """Write an estimate and its interval in brackets."""
-    decimals = num_decimals([estimate["value"]])
-    value, low, high = (_signed(estimate[key], decimals) for key in ("value", "low", "high"))
-    return value if estimate["low"] is None else f"{value} ({low} to {high})"
-
-
-def _signed(value: float | None, decimals: int) -> str:
-    return number(value, decimals=decimals).replace("-", "−")

@@ -119,8 +119,8 @@ def calibration_chart(
         axes.set(xlabel=f"Predicted probability of {of_class}", ylabel="Observed frequency")
         caption = (
             "Calibration, in ten bins of predicted probability. On the dotted line, a predicted 0.8 comes true in 8 "
-            "tests of 10. Lines are 95 % intervals (Wilson), as if each test were another subject's; a larger mark stands "
-            "for more tests."
+            "tests of 10. Lines are 95 % intervals (Wilson), as if each test were another subject's; a larger mark "
+            "stands for more tests."
         )
         return chart_picture(figure, "Calibration: observed frequency against predicted probability.", caption)
 

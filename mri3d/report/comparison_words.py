@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mri3d.outcome.score import Score, interval_text, score_text
+from mri3d.outcome.score import SIGNIFICANT, Score, interval_text, p_relation, p_text, score_text
 from mri3d.report.elements import num_decimals, number, score_title, with_interval
 
 if TYPE_CHECKING:
     from mri3d.outcome import Outcome
 
-SIGNIFICANT = 0.05
 _FEW_PAIRS = 10  # all of five models
 _TESTS = {"delong": "DeLong's test", "resampling": "resampling"}
 
@@ -130,9 +129,9 @@ class ComparedModels:
         if self.num_folds > 1:
             how += " within folds" if pair.test == "delong" else ""
             how += ", widened because folds share training sessions"
-        p = f"p {_relation(pair.p)} by {how}"
+        p = f"p {p_relation(pair.p)} by {how}"
         if len(self.pairs) > 1:
-            p += f"; adjusted for {len(self.pairs)} pairs by Holm's method p {_relation(pair.p_holm)}"
+            p += f"; adjusted for {len(self.pairs)} pairs by Holm's method p {p_relation(pair.p_holm)}"
         verdict = "evidence of a difference" if pair.p_holm <= SIGNIFICANT else "no evidence of a difference"
         if abs(found.value) < 1e-12:
             return f"The {title} of {pair.first} and that of {pair.second} are the same ({p}): {verdict}."
@@ -207,20 +206,3 @@ class ComparedModels:
             )
         texts.append("No evidence of a difference is no evidence of equality: the interval says how large it may be.")
         return texts
-
-
-def p_text(p: float | None, *, none: str = "–") -> str:
-    """Write a p value.
-
-    >>> [p_text(p) for p in (0.15234, 0.00012, 1.0, None)]
-    ['0.152', '< 0.001', '1', '–']
-    """
-    if p is None:
-        return none
-    return "< 0.001" if p < 0.001 else f"{p:.3g}"
-
-
-def _relation(p: float) -> str:
-    """Write a p value after its name."""
-    text = p_text(p)
-    return text if text.startswith("<") else f"= {text}"

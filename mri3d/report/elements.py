@@ -94,6 +94,17 @@ def with_interval(score: Score) -> str:
     return number(score.value) + ("" if score.value is None else interval_text(score))
 
 
+def in_full(estimate: Mapping[str, float | None], *, decimals: int | None = None) -> str:
+    """Write `value`, `low` and `high` of an estimate with as many decimals each, a dash where it is not defined.
+
+    >>> in_full({"value": -0.0123, "low": -0.5, "high": None}), in_full({"value": 0.5, "low": None, "high": None})
+    ('-0.012 (-0.500 to –)', '0.500')
+    """
+    decimals = num_decimals([estimate["value"]]) if decimals is None else decimals
+    value, low, high = (number(estimate[key], decimals=decimals) for key in ("value", "low", "high"))
+    return value if estimate["low"] is None else f"{value} ({low} to {high})"
+
+
 def num_decimals(values: Iterable[float | None]) -> int:
     """Choose how many decimals numbers of one kind have: three, fewer of large ones, and three digits of small ones.
 

@@ -23,8 +23,12 @@ def leak_section(leaks: Mapping[str, Any] | None) -> list[Html]:
         several = f"{certain} pairs of sessions that show" if certain > 1 else "a pair of sessions that shows"
         told = f"Tested on near-copies: {several} the same head lie on two sides of the split. The scores are too good."
         parts.append(element("p", told, css="caution"))
+    elif any(pair["folds"] for pair in pairs):
+        told = "Sessions that may show the same head lie on two sides of the split; look at them."
+        parts.append(element("p", told, css="caution"))
     elif pairs:
-        parts.append(element("p", "Sessions that may show the same head were found; look at them."))
+        told = "Sessions that show, or may show, the same head were found; none lie on two sides of the split."
+        parts.append(element("p", told))
     else:
         told = (
             f"No near-copies were found among the {leaks['sessions']} sessions, and no participant or group is parted."

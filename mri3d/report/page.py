@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mri3d.outcome.score import p_text
 from mri3d.report.calibration_section import calibration_section
 from mri3d.report.elements import (
     Html,
@@ -97,10 +98,11 @@ def _chance(metrics: Mapping[str, Any]) -> list[str]:
     if metrics.get("better_than_chance") is not False:  # runs of earlier versions say nothing
         return []
     test = metrics.get("permutation")
+    p = test["scores"][test["primary"]]["p"] if test else None
     reason = (
-        f"with permuted labels the score is as good with probability {test['scores'][test['primary']]['p']:.2g}"
-        if test
-        else "guessing lies within the 95 % interval"
+        "the 95 % interval does not lie above what guessing gives"
+        if p is None
+        else f"with permuted labels the score is as good with probability {p_text(p)}"
     )
     return [f"No evidence that the model is better than chance: {reason}."]
 

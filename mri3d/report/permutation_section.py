@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from mri3d.outcome.score import p_relation, p_text
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture
 from mri3d.report.elements import Html, element, figure, number, score_title, table
 from mri3d.report.picture import Picture
@@ -42,7 +43,7 @@ def permutation_section(test: Mapping[str, Any] | None) -> list[Html]:
     answer = (
         f"No p: the tests do not define the {score_title(name)}."
         if p is None
-        else f"p = {_p_text(p)} for the {score_title(name)}, by {test['number']} permutations of the labels."
+        else f"p {p_relation(p)} for the {score_title(name)}, by {test['number']} permutations of the labels."
     )
     drawn = [value for value in test["null"] if value is not None]
     observed = test["scores"][name]["compared"]
@@ -103,14 +104,10 @@ def _score_table(scores: Mapping[str, Mapping[str, Any]]) -> Html:
     rows = []
     for name, score in scores.items():
         null = [number(score["null_mean"]), _range(score)] if spreads else []
-        rows.append([score_title(name), number(score["compared"]), *null, _p_text(score["p"])])
+        rows.append([score_title(name), number(score["compared"]), *null, p_text(score["p"])])
     return table(header, rows, css="numbers")
 
 
 def _range(score: Mapping[str, Any]) -> str:
     low, high = score["null_low"], score["null_high"]
     return "–" if low is None else f"{number(low)} to {number(high)}"
-
-
-def _p_text(p: float | None) -> str:
-    return "–" if p is None else f"{p:.3g}"

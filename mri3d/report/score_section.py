@@ -13,6 +13,7 @@ from mri3d.report.elements import (
     details,
     element,
     figure,
+    in_full,
     mean_and_sd,
     num_decimals,
     number,
@@ -94,7 +95,7 @@ def score_table(metrics: Mapping[str, Any]) -> Html:
     pooled, folds = metrics["test"], metrics["folds"]
     sizes = _sizes(metrics)
     decimals = {name: num_decimals([pooled[name]["value"], *_of_folds(folds, name)]) for name in pooled}
-    rows = [[score_title(name), _with_interval(pooled[name], decimals[name])] for name in pooled]
+    rows = [[score_title(name), in_full(pooled[name], decimals=decimals[name])] for name in pooled]
     for key in sizes:  # the folds' training sessions overlap, and have no sum
         summable = len(folds) == 1 or key in ("num_test", "seconds")
         rows.append([_SIZES[key], _size(key, sum(fold[key] for fold in folds)) if summable else ""])
@@ -132,8 +133,3 @@ def _sizes(metrics: Mapping[str, Any]) -> list[str]:
     """Name the sizes that a run has: epochs where there are any, tests where there are any."""
     optional = ("epochs", "num_test")
     return [key for key in _SIZES if key not in optional or any(fold[key] for fold in metrics["folds"])]
-
-
-def _with_interval(score: Mapping[str, float | None], decimals: int) -> str:
-    value, low, high = (number(score[key], decimals=decimals) for key in ("value", "low", "high"))
-    return value if score["low"] is None else f"{value} ({low} to {high})"

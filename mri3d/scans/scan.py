@@ -224,6 +224,16 @@ def canonical_digest(scan: Scan) -> str:
     return files.digest(f"{voxels.shape} {total}".encode(), half.ravel(order="K").data.cast("B"))
 
 
+def image_of(values: np.ndarray, affine: np.ndarray, *, code: int = 2, description: str = "") -> nib.Nifti1Image:
+    """Make a NIfTI image of values [X, Y, Z], written as they are; arguments as for `write_image`."""
+    image = nib.Nifti1Image(values, affine)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description.encode("latin-1", "replace")[:79]
+    image.set_sform(affine, code)
+    image.set_qform(affine, code)
+    return image
+
+
 def write_image(path: Path, values: np.ndarray, affine: np.ndarray, *, code: int = 2, description: str = "") -> None:
     """Write a 3D image as NIfTI, atomically; the same image gives the same bytes.
 
@@ -238,10 +248,5 @@ def write_image(path: Path, values: np.ndarray, affine: np.ndarray, *, code: int
     columns = np.empty(values.shape[::-1], dtype)  # the file's order, in which nibabel need not turn the image
     for first in range(0, len(values), 16):  # a whole image at once would leave the processor's cache at every voxel
         columns[..., first : first + 16] = values[first : first + 16].T
-    image = nib.Nifti1Image(columns.T, affine)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = description.encode("latin-1", "replace")[:79]
-    image.set_sform(affine, code)
-    image.set_qform(affine, code)
-    data = image.to_bytes()
+    data = image_of(columns.T, affine, code=code, description=description).to_bytes()
     files.write_bytes(path, igzip.compress(data, level, mtime=0) if Path(path).name.endswith(".gz") else data)

@@ -22,7 +22,6 @@ from mri3d.volumes.fine_structure import (
     stacked,
     structure,
 )
-from mri3d.volumes.sequence import VolumeSequence
 
 NUM_STORED = 1900
 """Values of each training volume that a model folder keeps, one byte each."""
@@ -52,11 +51,6 @@ class Fingerprints:
     centre: np.ndarray
     voxels: np.ndarray
     values: np.ndarray
-
-    @classmethod
-    def fit(cls, volumes: VolumeSequence, rows: Sequence[int] | np.ndarray) -> Self:
-        """Take the fingerprints of training volumes."""
-        return cls.of(Lying(volumes, rows), np.arange(len(rows)))
 
     @classmethod
     def of(cls, lying: Lying, learnt: np.ndarray) -> Self:

@@ -153,7 +153,9 @@ def test_mistakes_are_told_in_one_message(arguments, told, finished, here, tmp_p
     status, said = here("mri3d", "compare", *(argument.format(**places) for argument in arguments))
     assert status == 2
     if told.startswith("another set"):
-        assert said.startswith(f"error: {places['ridge']} and {places['seed 2']} are not of the same tests: ")
+        assert said.startswith(
+            f"error: {places['ridge']} and {places['seed 2']} did not test the same sessions in the same folds: "
+        )
         told = f"Train one of them anew on the test sets of the other: evaluation.splits={places['ridge']}."
         assert said.endswith(f" {told}\n")
     else:
@@ -167,7 +169,7 @@ def test_the_same_ids_with_another_truth_are_refused(finished, here, tmp_path):
     write_run(tmp_path / "other", evaluate(swapped, RIDGE, FOLDS, seed=1))
     status, said = here("mri3d", "compare", str(runs["ridge"]), "other")
     assert status == 2
-    assert said.startswith(f"error: {runs['ridge']} and other are not of the same labels: 24 sessions have another (0,")
+    assert said.startswith(f"error: {runs['ridge']} and other have different labels for 24 sessions (0,")
 
 
 def test_an_interrupted_run_and_a_traceback(finished, here, tmp_path, caplog):

@@ -8,8 +8,8 @@ import pytest
 
 from mri3d import Holdout, KFold, UserError, evaluate, models
 from mri3d.evaluation.comparison import JudgedModel, are_alike, compare_pairs
-from mri3d.evaluation.paired import compare_tests
 from mri3d.evaluation.sampling import Sampling
+from tests.evaluation.comparing import compare_tests
 from tests.studies import age_study, class_study
 
 RIDGE, KNN = models.Ridge(num_components=0.9, inner_folds=2), models.KNN(k=3, num_components=0.9, inner_folds=2)
@@ -94,7 +94,7 @@ def test_runs_that_are_refused_are_named_by_their_folders(judged):
     with pytest.raises(UserError) as error:
         compare_pairs({"Ridge": one, "KNN": other})
     told = error.value.on_command_line()
-    assert told.startswith("runs/a and runs/b are not of the same tests: ")
+    assert told.startswith("runs/a and runs/b did not test the same sessions in the same folds: ")
     assert told.endswith("Train one of them anew on the test sets of the other: evaluation.splits=runs/a.")
     with pytest.raises(UserError, match=r"^runs/a and ages are of different outcomes"):
         compare_pairs({"Ridge": one, "ages": ages})

@@ -12,11 +12,12 @@ from scipy.stats import norm
 from mri3d.evaluation.auc import auc_interval, within_fold_auc
 from mri3d.evaluation.intervals import proportion_interval, score_intervals
 from mri3d.evaluation.nested_widening import nested_widening
-from mri3d.evaluation.paired import compare_tests, delong
+from mri3d.evaluation.paired import delong
 from mri3d.evaluation.sampling import Sampling
 from mri3d.outcome.class_resampling import ClassResampling
 from mri3d.outcome.measure_resampling import MeasureResampling
 from mri3d.outcome.resampling import Ranking
+from tests.evaluation.comparing import compare_tests
 
 pytestmark = pytest.mark.slow
 

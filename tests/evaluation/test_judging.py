@@ -20,7 +20,7 @@ def test_a_planted_effect_is_better_than_chance_and_none_is_not():
         assert results.better_than_chance == said
         assert results.headline().endswith(NONE) == (not said)
         assert results.permutation.number == 39
-        assert f"p {results.permutation.p:.3g})" in results.headline()
+        assert f"p = {results.permutation.p:.3g})" in results.headline()
         assert (results.permutation.p == 1 / 40) == said
         metrics = results.metrics(num_subjects={}, seconds={})
         assert metrics["better_than_chance"] == said
@@ -67,7 +67,7 @@ def test_more_permutations_than_there_are_are_told_before_any_training():
     side = {"side": ["train"] * 20 + ["test"] * 4}
     study = class_study(covariates=side)
     few = Column("side", validation=0.0, permutations=10**9)
-    with pytest.raises(UserError, match=r"^permutations=1000000000 is more than the \d+ permutations that there are"):
+    with pytest.raises(UserError, match=r"^permutations=1000000000 is more than there are, \d+ permutations"):
         evaluate(study, RIDGE, few)
 
 
@@ -76,7 +76,7 @@ def test_the_page_and_the_headline_of_a_run_say_that_there_is_no_evidence(tmp_pa
     study = class_study(40, effect=0.0)
     end = run(lambda: study, RIDGE, KFold(folds=4), seed=0, folder=tmp_path / "plain", **names)
     assert end.lines[0].endswith(NONE)
-    assert "No evidence that the model is better than chance: guessing lies within" in page(tmp_path / "plain")
+    assert "No evidence that the model is better than chance: the 95 % interval does not lie" in page(tmp_path / "plain")
     splits = KFold(folds=4, permutations=39)
     run(lambda: study, RIDGE, splits, seed=0, folder=tmp_path / "permuted", **names)
     assert "No evidence that the model is better than chance: with permuted labels" in page(tmp_path / "permuted")

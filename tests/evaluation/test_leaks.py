@@ -132,3 +132,14 @@ def test_a_study_is_looked_through_once_and_not_at_all_where_nobody_is_tested(mo
     for splits in (Holdout(), KFold(folds=3), Holdout()):
         assert evaluate(study, RIDGE, splits).leaks.near_copies == ()
     assert len(looked) == 1
+
+
+def test_copies_that_are_linked_by_one_who_takes_no_part_are_found(found):
+    found += [NearCopy(2, 5, 0.9, True), NearCopy(5, 9, 0.8, True)]
+    rows = np.arange(24)
+    without = np.setdiff1d(rows, [2, 5])  # 2 is tested, 9 is learnt from, and 5, which links them, takes no part
+    fold = Fold(0, 0, without[2:], without[:2], np.array([2]))
+    with pytest.raises(UserError, match=r"1 pair, 2 and 9 \(similarity 0\.80\)"):
+        audit_leaks(class_study(), [fold], allowed=False)
+    whole = audit_leaks(class_study(), folds_of([2, 5, 9]), allowed=False)
+    assert [(pair.first, pair.second) for pair in whole.near_copies] == [("2", "5"), ("5", "9")]

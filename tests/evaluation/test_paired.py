@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mri3d.evaluation.paired import compare_tests, corrected_t_test, delong, holm, mcnemar
+from mri3d.evaluation.paired import corrected_t_test, delong, holm, mcnemar
 from mri3d.evaluation.sampling import Sampling
 from mri3d.outcome.class_resampling import ClassResampling
 from mri3d.outcome.measure_resampling import MeasureResampling
 from mri3d.outcome.resampling import Ranking
+from tests.evaluation.comparing import compare_tests
 
 
 def alone(number, folds=1, **options):

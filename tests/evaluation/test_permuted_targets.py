@@ -112,11 +112,11 @@ def test_more_permutations_than_there_are_are_refused_by_name(targets, groups, s
             found.add(tuple(moved))
     others = len(found) - 1
     assert len(permuted_targets(targets, folds, groups, sites, number=others, seed=0)) == others
-    told = rf"evaluation\.permutations={others + 1} is more than the {others} permutations that there are: labels move "
+    told = rf"evaluation\.permutations={others + 1} is more than there are, {others} permutations: labels move "
     with pytest.raises(UserError) as raised:
         permuted_targets(targets, folds, groups, sites, number=others + 1, seed=0)
     assert re.match(told, raised.value.on_command_line())
-    assert f"Ask for at most {others}" in str(raised.value)
+    assert f"Ask for {others} at most" in str(raised.value)
 
 
 def test_what_cannot_be_permuted_is_refused_by_name():

@@ -12,6 +12,7 @@ from mri3d.models.acquaintance import copy_warning
 from mri3d.volumes.fine_structure import Verdict
 from mri3d.volumes.fingerprints import Fingerprints
 from mri3d.volumes.sequence import InMemory
+from tests.volumes.fingerprinted import fingerprints_of
 from tests.volumes.test_near_copies import heads
 
 TRAINED = 24
@@ -118,7 +119,7 @@ def test_what_is_said_of_copies(copies, num_members, told):
 
 
 def damaged(name, change):
-    tensors = Fingerprints.fit(InMemory(heads()), range(12)).tensors()
+    tensors = fingerprints_of(InMemory(heads()), range(12)).tensors()
     return tensors | {name: change(tensors[name])}
 
 
@@ -143,7 +144,7 @@ def test_arrays_that_do_not_go_together_are_refused(name, change):
 
 
 def test_they_are_held_against_the_volume(tmp_path):
-    tensors = Fingerprints.fit(InMemory(heads()), range(12)).tensors()
+    tensors = fingerprints_of(InMemory(heads()), range(12)).tensors()
     with pytest.raises(ValueError, match="coarse of the training scans"):
         Fingerprints.from_tensors(tensors, (2, *heads().shape[2:]))
     del tensors["centre"]
@@ -163,5 +164,5 @@ def test_a_damaged_model_folder_is_told(trained, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_few_training_volumes_have_fingerprints_too(count):
-    stored = Fingerprints.fit(InMemory(heads()), range(count))
+    stored = fingerprints_of(InMemory(heads()), range(count))
     assert Fingerprints.from_tensors(stored.tensors(), heads().shape[1:]).nearest(heads()[8]) is None

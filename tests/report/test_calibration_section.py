@@ -39,7 +39,7 @@ def test_the_section_says_what_was_done_and_what_came_of_it(tmp_path):
     row = texts.index("M", start)
     header = ["label", "Calibration in the large", "Calibration intercept", "Calibration slope"]
     assert texts[row - 4 : row] == header
-    assert texts[row + 1 : row + 4] == ["0.141 (0.081 to 0.201)", "−0.200 (−0.600 to 0.200)", "0.612 (0.412 to 0.812)"]
+    assert texts[row + 1 : row + 4] == ["0.141 (0.081 to 0.201)", "-0.200 (-0.600 to 0.200)", "0.612 (0.412 to 0.812)"]
 
 
 def test_a_measure_has_its_own_words():

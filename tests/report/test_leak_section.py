@@ -17,8 +17,8 @@ PAIR = {"first": "<a>", "second": "b", "similarity": 0.987, "certain": True, "fo
         ),
         ([PAIR], ["Tested on near-copies: a pair of sessions that shows", "&lt;a&gt;", "0.99", "0, 2"], ["<a>"]),
         ([PAIR, PAIR | {"folds": [1]}], ["Tested on near-copies: 2 pairs of sessions that show"], ["No near-copies"]),
-        ([PAIR | {"folds": []}], ["Sessions that may show the same head", "none"], ["too good"]),
-        ([PAIR | {"certain": False}], ["Sessions that may show the same head", "no"], ["too good"]),
+        ([PAIR | {"folds": []}], ["show, or may show, the same head", "none lie on two sides"], ["too good", "look"]),
+        ([PAIR | {"certain": False}], ["may show the same head lie on two sides of the split; look"], ["too good"]),
         ([PAIR] * 53, ["Near-copies: 53", "3 more are in metrics.json."], []),
     ],
 )

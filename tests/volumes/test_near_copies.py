@@ -9,11 +9,11 @@ from scipy.spatial.transform import Rotation
 
 from mri3d.volumes.alignment import AS_IT_IS, Pose, Target, laid
 from mri3d.volumes.fine_structure import Structure, likeness, masked_correlations, structure
-from mri3d.volumes.fingerprints import Fingerprints
 from mri3d.volumes.near_copies import NearCopy, find_near_copies
 from mri3d.volumes.sequence import InMemory
 from tests import studies
 from tests.models import blobs
+from tests.volumes.fingerprinted import fingerprints_of
 
 SIDES = (28, 32, 30)
 
@@ -194,7 +194,7 @@ def test_correlations_of_unlike_noise_scatter_as_the_number_of_independent_value
 
 @pytest.mark.parametrize("damage", ["rescaled", "noise", "gamma", "mirrored", "blurred"])
 def test_a_stored_training_volume_is_known_again(damage):
-    stored = Fingerprints.fit(InMemory(heads()), range(1, 12))
+    stored = fingerprints_of(InMemory(heads()), range(1, 12))
     assert stored.values.dtype == np.int8
     assert stored.values[0].nbytes <= 2048
     place, verdict = stored.nearest(DAMAGES[damage](heads()[5, 0]).astype(np.float32)[None])
@@ -205,7 +205,7 @@ def test_a_stored_training_volume_is_known_again(damage):
 @pytest.mark.parametrize("cohort", ["noise 3", "noise 40", "ellipsoids 12", "heads 3", "heads of two channels"])
 def test_stored_volumes_of_other_things_are_known_and_nothing_else_is(cohort):
     volumes = others()[cohort]
-    stored = Fingerprints.fit(InMemory(volumes), range(len(volumes) - 1))
+    stored = fingerprints_of(InMemory(volumes), range(len(volumes) - 1))
     assert stored.nearest(volumes[-1]) is None
     place, verdict = stored.nearest(5 * volumes[0] - 3)
     assert (place, verdict.certain) == (0, True)

@@ -13,11 +13,11 @@ from scipy.spatial.transform import Rotation
 from mri3d.cohort.demo import DemoStudy
 from mri3d.parallel import map_threads
 from mri3d.scans.scan import read_scan
-from mri3d.volumes.fingerprints import Fingerprints
 from mri3d.volumes.near_copies import find_near_copies
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.sequence import InMemory
 from tests.scans.phantom import SHARED_DATA, needs_shared_data, write_scan
+from tests.volumes.fingerprinted import fingerprints_of
 
 pytestmark = [pytest.mark.slow, needs_shared_data]
 RECIPE = Recipe(50)
@@ -148,7 +148,7 @@ def planted(folder: Path) -> list[tuple[str, str, int, np.ndarray]]:
 def test_planted_copies_are_found_and_no_other_pair(tmp_path):
     left, found, wrong, stored = planted(tmp_path), Counter(), [], Counter()
     assert len(left) == 200
-    prints = {name: Fingerprints.fit(InMemory(v), range(len(v))) for name, (_, v) in cohorts().items()}
+    prints = {name: fingerprints_of(InMemory(v), range(len(v))) for name, (_, v) in cohorts().items()}
     for cohort, kind, row, volume in left:
         match = prints[cohort].nearest(volume)
         stored["wrong" if match and match[0] != row else kind if match else "missed"] += 1
@@ -191,5 +191,5 @@ def test_nor_is_one_of_few_and_a_rescaled_one_is(name, count):
 @pytest.mark.parametrize("name", ["ixi", "demo"])
 def test_a_new_head_is_not_taken_for_a_training_scan(name):
     volumes = cohorts()[name][1]
-    stored = Fingerprints.fit(InMemory(volumes), range(0, len(volumes), 2))
+    stored = fingerprints_of(InMemory(volumes), range(0, len(volumes), 2))
     assert [row for row in range(1, len(volumes), 2) if stored.nearest(volumes[row])] == []

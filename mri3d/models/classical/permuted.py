@@ -5,9 +5,10 @@ computed once. For each permutation the inner folds choose among all points of t
 calibrated again, and the chosen point is fitted again. What is fitted column by column is fitted to the columns of many
 permutations in one go: for ridge and for nearest neighbours that is a few products of matrices.
 
-The inner folds are those of the true labels, so a permutation may leave one without a class. If the rows that it learns
-from lack a class, the fold does not count for that permutation: neither in the choice nor for calibration. If those
-that it holds out do, their decisions calibrate, but there is no score of theirs to choose by.
+The inner folds are those of the labels that come with the rows, not of each permutation, so a permutation may leave one
+without a class. If the rows that it learns from lack a class, the fold does not count for that permutation: neither in
+the choice nor for calibration. If those that it holds out do, their decisions calibrate, but there is no score of
+theirs to choose by.
 """
 
 from collections.abc import Sequence
