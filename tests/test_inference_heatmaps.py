@@ -9,12 +9,12 @@ from mri3d.inference import HEATMAPS, predict_scans
 from mri3d.models.classical.models import LinearSVM
 from mri3d.models.network.cnn import CNN
 from mri3d.nets.sfcn import SFCN
-from tests.test_inference import CLASSES, head, rows_of, write_model
+from tests.test_inference import CLASSES, head, rows_of, write_network
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model"))
+    return write_network(tmp_path_factory.mktemp("model"))
 
 
 def test_heatmap_of_an_unknown_kind_is_named(model, tmp_path):
@@ -25,7 +25,7 @@ def test_heatmap_of_an_unknown_kind_is_named(model, tmp_path):
 
 
 def test_folds_share_the_heatmap(tmp_path):
-    folders = [write_model(tmp_path / "run" / "model" / f"fold_{k}", fold=k, num_folds=2) for k in range(2)]
+    folders = [write_network(tmp_path / "run" / "model" / f"fold_{k}", fold=k, num_folds=2) for k in range(2)]
     assert len(folders) == 2
     scan = str(head(tmp_path / "a.nii"))
     maps = []

@@ -10,7 +10,7 @@ from mri3d.nets.sfcn import SFCN
 from mri3d.outcome import Line
 from mri3d.scans.scan import read_scan
 from mri3d.volumes.recipe import Recipe
-from tests.test_inference import AGE, head, rows_of, write_model
+from tests.test_inference import AGE, head, rows_of, write_network
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def ages(tmp_path_factory):
     """Write a run of two folds whose networks differ."""
     run = tmp_path_factory.mktemp("ages")
     for k in range(2):
-        write_model(run / "model" / f"fold_{k}", outcome=AGE, seed=k, fold=k, num_folds=2)
+        write_network(run / "model" / f"fold_{k}", outcome=AGE, seed=k, fold=k, num_folds=2)
     return run
 
 
@@ -50,8 +50,8 @@ def test_a_measure_is_predicted_as_a_value_with_the_spread_of_the_models(ages, t
 
 def test_one_model_of_a_measure_has_no_spread_and_corrects_by_its_line(tmp_path):
     path = head(tmp_path / "a.nii")
-    plain = write_model(tmp_path / "plain", outcome=AGE)
-    corrected = write_model(tmp_path / "corrected", outcome=AGE, line=Line(intercept=30.0, slope=0.4))
+    plain = write_network(tmp_path / "plain", outcome=AGE)
+    corrected = write_network(tmp_path / "corrected", outcome=AGE, line=Line(intercept=30.0, slope=0.4))
     values = []
     for model in (plain, corrected):
         assert predict_scans(model, str(path), tmp_path / "out") == 0

@@ -15,7 +15,7 @@ from mri3d.model_folder import CARD, SEAL
 from mri3d.outcome import HeldOut
 from mri3d.outcome.conformal import class_p_values
 from tests.report.reader import read
-from tests.test_inference import AGE, CLASSES, head, rows_of, write_model
+from tests.test_inference import AGE, CLASSES, head, rows_of, write_network
 from tests.test_model_card import reseal
 
 SHARES = [(0.7, 0.3), (0.6, 0.4)]
@@ -43,7 +43,7 @@ def plain(tmp_path_factory, scans):
     folder = tmp_path_factory.mktemp("plain")
     return np.stack(
         [
-            mri3d.load(write_model(folder / f"fold_{k}", seed=k))
+            mri3d.load(write_network(folder / f"fold_{k}", seed=k))
             .predict(str(scans))[["p_a", "p_b"]][:2]
             .to_numpy(float)
             for k in (0, 1)
@@ -60,7 +60,7 @@ def run(tmp_path_factory, plain):
         positive = plain[k, targets, 1] + random.normal(0, gap / 4, 30)
         held = HeldOut.of(targets, probabilities(positive))
         kept = {"shares": SHARES[k], "steered": held, "tested": held, "fold": k, "num_folds": 2}
-        write_model(folder / f"model/fold_{k}", seed=k, **kept)
+        write_network(folder / f"model/fold_{k}", seed=k, **kept)
     return folder
 
 
@@ -201,7 +201,7 @@ def test_options_are_typed_as_the_help_says(run, scans, tmp_path, typed, facts):
 def test_intervals_of_a_measure_are_in_its_unit(scans, tmp_path):
     errors = np.linspace(-9, 9, 19)
     tested = HeldOut.of(np.full(19, 50.0), 50 + errors)
-    folder = write_model(tmp_path / "model", outcome=AGE, tested=tested, steered=tested)
+    folder = write_network(tmp_path / "model", outcome=AGE, tested=tested, steered=tested)
     assert predict_scans(folder, str(scans), tmp_path / "out", heatmap="none", coverage=0.9) == 1
     rows = rows_of(tmp_path / "out")
     assert list(rows["a"]) == ["scan", "prediction", "low", "high", "status", "warnings"]
@@ -223,7 +223,7 @@ def test_cards_without_the_new_entries_predict_as_they_did(scans, tmp_path, outc
         rows = HeldOut.of(np.arange(20.0), np.arange(20.0))
     shares = None if outcome == AGE else (0.5, 0.5)
     kept = {"shares": shares, "steered": rows, "tested": rows, "facts": {"mri3d": "0.3.0"}}
-    folder = write_model(tmp_path / "model", outcome=outcome, **kept)
+    folder = write_network(tmp_path / "model", outcome=outcome, **kept)
     new = mri3d.load(folder).predict(str(scans / "a.nii"))
     card = json.loads((folder / CARD).read_text())
     reseal(folder, {name: value for name, value in card.items() if name not in (SEAL, *NEW_ENTRIES)})

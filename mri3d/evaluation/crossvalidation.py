@@ -15,7 +15,7 @@ from mri3d.cohort.people import count_sessions, session_word
 from mri3d.errors import UserError, option
 from mri3d.evaluation.fold_result import Fit, FoldResult
 from mri3d.evaluation.folds import Fold, Sample
-from mri3d.evaluation.leaks import LeakAudit, audit_leaks, heads_of
+from mri3d.evaluation.leaks import LeakAudit, audit_leaks, fingerprints_of
 from mri3d.evaluation.nested_widening import check_widening
 from mri3d.evaluation.permuted_targets import permuted_targets
 from mri3d.evaluation.results import Results
@@ -169,7 +169,7 @@ class CrossValidation:
             models.append(model)
             if self.splits.seeds > 1:
                 log.info("seed %d of %d after %.0f s", number, self.splits.seeds, seconds)
-        known = heads_of(self.study, self.folds).fingerprints.some(training.rows)
+        known = fingerprints_of(self.study, self.folds, training.rows)
         if len(fits) == 1:
             return FoldResult(fold, predictions, raw, scores, fits, known, model, self.digest)
         predictions = np.mean([fit.predictions for fit in fits], axis=0)

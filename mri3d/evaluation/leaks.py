@@ -142,6 +142,19 @@ def heads_of(study: Study, folds: Sequence[Fold]) -> Heads:
     return found
 
 
+def fingerprints_of(study: Study, folds: Sequence[Fold], rows: np.ndarray) -> Fingerprints:
+    """Take the fingerprints of the rows that a fold learns from, of which nothing is of its test rows.
+
+    Args:
+        study: Whose volumes are read.
+        folds: All folds; what a single one learns from has been laid onto its own average already.
+        rows: That the fold learns from.
+    """
+    if len(folds) == 1:
+        return heads_of(study, folds).fingerprints.some(rows)
+    return Fingerprints.of(Lying(study.volumes, rows), np.arange(len(rows)))
+
+
 def _implied(copies: Sequence[NearCopy], folds: Sequence[Fold]) -> list[NearCopy]:
     """Return pairs of one head, linked by others, that a fold parts although it parts no link: some take no part in it.
 

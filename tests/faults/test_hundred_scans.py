@@ -10,7 +10,7 @@ import pytest
 
 from mri3d.inference import predict_scans
 from tests.scans.phantom import oblique_affine
-from tests.test_inference import write_model
+from tests.test_inference import write_network
 from tests.volumes.test_recipe_background import brain, in_air
 
 BRAIN = brain()
@@ -63,7 +63,7 @@ def test_the_others_are_predicted_and_twelve_reasons_are_told(tmp_path):
         kind = places.get(number)
         content = DAMAGED[kind][0] if kind else packed(in_air(BRAIN * (0.8 + 0.004 * number)))
         (tmp_path / f"scans/sub-{number:03d}_T1w.nii.gz").write_bytes(content)
-    status = predict_scans(write_model(tmp_path / "model"), str(tmp_path / "scans"), tmp_path / "out", heatmap="none")
+    status = predict_scans(write_network(tmp_path / "model"), str(tmp_path / "scans"), tmp_path / "out", heatmap="none")
     assert status == 1
     with (tmp_path / "out/predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -8,7 +8,7 @@ import pytest
 
 from mri3d.errors import UserError
 from mri3d.models.loading import load
-from tests.test_inference import write_model
+from tests.test_inference import write_network
 
 AMOUNTS = [pytest.param(40, id="few"), pytest.param(500, id="many", marks=pytest.mark.slow)]
 
@@ -25,7 +25,7 @@ def refusal(folder) -> str:
 @pytest.mark.parametrize("number", AMOUNTS)
 @pytest.mark.parametrize("cut", [False, True], ids=["flipped", "cut"])
 def test_no_damage_of_a_model_folder_is_used(tmp_path, number, cut):
-    whole = write_model(tmp_path / "whole")
+    whole = write_network(tmp_path / "whole")
     random = np.random.default_rng(0)
     for turn in range(number):
         damaged = tmp_path / "damaged"

@@ -8,17 +8,17 @@ from mri3d.models.loading import load
 from mri3d.models.trained import TrainedModel
 from mri3d.report.picture import Picture
 from tests.predictions.made import contents
-from tests.test_inference import head, write_model
+from tests.test_inference import head, write_network
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model"))
+    return write_network(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
 def other_model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("model"), seed=1)
+    return write_network(tmp_path_factory.mktemp("model"), seed=1)
 
 
 @pytest.fixture(scope="module")
