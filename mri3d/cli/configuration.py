@@ -240,7 +240,14 @@ def _keep_columns(checked: dict[str, Any]) -> dict[str, str]:
     data, evaluation = checked["data"], checked["evaluation"]
     named = {str(name): "evaluation.balance" for name in as_list(evaluation.get("balance") or ())}
     named |= {str(evaluation["column"]): "evaluation.column"} if "column" in evaluation else {}
+    sites = "site" not in data and str(evaluation["_target_"]).endswith(".LeaveSiteOut")
     if "covariates" not in data:
+        if sites or named:
+            column, place = next(iter(named.items()), ("leave_site_out", "evaluation"))
+            asked = option(place, column)
+            raise UserError(
+                f"{asked} goes by a column of a table, and these data have none. Set data=table or data=bids."
+            )
         return {}
     kept = as_list(data["covariates"])
     added = {name: asked for name, asked in named.items() if name not in (*map(str, kept), "site" * bool(data["site"]))}

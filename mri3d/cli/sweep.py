@@ -57,7 +57,11 @@ class Sweep:
             return []
         from mri3d.cli.compared_runs import comparison_rows
         from mri3d.csv_files import write_csv
-        from mri3d.report.sweep_page import sweep_table, write_sweep_page  # here: matplotlib would slow --help down
+        from mri3d.report.sweep_page import (
+            no_evidence,
+            sweep_table,
+            write_sweep_page,
+        )  # here: matplotlib would slow --help down
 
         parts = [compared_part(part) for part in sweep_parts(self._results())]
         runs = [run for part in parts for run in part.runs]
@@ -70,7 +74,8 @@ class Sweep:
         lines = []
         for part in parts:
             title = [part.title] if len(parts) > 1 else []
-            lines += ["", *title, *aligned(*sweep_table(part.runs, part.compared)), *difference_lines(part)]
+            lines += ["", *title, *aligned(*sweep_table(part.runs, part.compared)), *no_evidence(part)]
+            lines += difference_lines(part)
         return [*lines, "", f"sweep  {folder / 'report.html'}"]
 
     def _results(self) -> list[SweepRun]:

@@ -98,14 +98,20 @@ class CrossValidation:
         """Permutations of the targets [B, N]; None where none are asked for.
 
         Raises:
-            UserError: There are not so many.
+            UserError: There are not so many, or the tests have no score to compare.
         """
         if not self.splits.permutations:
             return None
         sample, seed = Sample.of(self.study), self.trainings[0].seed
-        return permuted_targets(
-            sample.targets, self.folds, sample.groups, sample.sites, number=self.splits.permutations, seed=seed
-        )
+        tested = np.unique(np.concatenate([fold.test_rows for fold in self.folds]))
+        if len(tested) and (lacking := sample.outcome.lacking(sample.targets[tested])):
+            raise UserError(
+                f"{option('evaluation.permutations', self.splits.permutations)}: the test sessions have {lacking}, so "
+                "there is no score to hold against chance. Test more sessions, or leave it out."
+            )
+        told = sample.targets, self.folds, sample.groups, sample.sites
+        fixed = not (self.model.permutes or self.splits.refit)
+        return permuted_targets(*told, number=self.splits.permutations, seed=seed, fixed=fixed)
 
     @cached_property
     def leaks(self) -> LeakAudit | None:

@@ -133,6 +133,11 @@ class GridSearch:
         return self.model_.maps()
 
     @property
+    def permutes(self) -> bool:
+        """Whether the variants are refitted."""
+        return self.model.permutes
+
+    @property
     def uses_components(self) -> bool:
         """Whether the variants do."""
         return self.model.uses_components

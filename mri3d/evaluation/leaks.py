@@ -79,6 +79,11 @@ class LeakAudit:
         """The pairs of which some fold tests one and learns from the other."""
         return tuple(pair for pair in self.near_copies if pair.folds)
 
+    @property
+    def found(self) -> bool:
+        """Whether a model was tested on what is certainly a near-copy of something that it learnt from."""
+        return any(pair.certain for pair in self.across)
+
     def to_json(self) -> dict[str, Any]:
         """Return what metrics.json keeps."""
         return {

@@ -36,8 +36,14 @@ def check_widening(evaluation: "CrossValidation") -> None:
         )
     for number, left_out in _pairs(folds):
         training = _without(evaluation.trainings[number], folds[left_out], left_out)
-        for seeded in seeds_of(training, evaluation.splits.seeds):
-            evaluation.model.check(seeded)
+        try:
+            for seeded in seeds_of(training, evaluation.splits.seeds):
+                evaluation.model.check(seeded)
+        except UserError as error:
+            raise UserError(
+                f"{option('evaluation.intervals', 'nested')} fits each fold without the tests of each other one, and "
+                f"fold {number} without those of fold {left_out} leaves too little: {error.text} Or leave it out."
+            ) from error
 
 
 def measured_widening(evaluation: "CrossValidation", results: "Results") -> float:

@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 
+from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Sample
 from mri3d.texts import as_list, parse_number
 
@@ -53,7 +54,7 @@ class Strata:
         outcome = sample.outcome
         codes = outcome.strata(sample.targets, sample.groups, needed=needed, reason=reason, remedy=remedy)
         _, group_of_row = np.unique(sample.groups, return_inverse=True)
-        columns = [_column_strata(sample.column(str(name), asked="evaluation.balance")) for name in as_list(balance)]
+        columns = [_column_strata(sample, str(name)) for name in as_list(balance)]
         counts, *others = (_counted(each, group_of_row) for each in (codes, *columns))
         balanced = np.concatenate([counts[:, :0], *others], axis=1)
         return cls(counts, balanced, group_of_row, outcome.in_every_part)
@@ -63,12 +64,23 @@ class Strata:
         return replace(self, counts=self.counts[groups], balanced=self.balanced[groups])
 
 
-def _column_strata(cells: Sequence[str]) -> np.ndarray:
-    """Sort cells [N] into strata: numbers of many values by quantiles, all else by what stands there."""
+def _column_strata(sample: Sample, name: str) -> np.ndarray:
+    """Sort the cells of a column into strata [N]: numbers of many values by quantiles, all else by what stands there.
+
+    Raises:
+        UserError: The column was not kept, or has about as many values as rows, none of which can be alike.
+    """
+    cells = sample.column(name, asked="evaluation.balance")
     numbers = [parse_number(cell) for cell in cells]
     known = np.array([number for number in numbers if number is not None])
     if any(number is None and cell for number, cell in zip(numbers, cells, strict=True)) or len(set(known)) <= NUM_BINS:
-        return np.unique(np.array(cells, dtype=np.str_), return_inverse=True)[1]
+        values, strata = np.unique(np.array(cells, dtype=np.str_), return_inverse=True)
+        if len(values) > max(NUM_BINS, len(cells) / 2):
+            raise UserError(
+                f"{option('evaluation.balance', name)} has {len(values)} different texts in {len(cells)} sessions, "
+                "which no two sets can hold alike. Name a column of groups or of numbers."
+            )
+        return strata
     edges = np.quantile(known, np.arange(1, NUM_BINS) / NUM_BINS)
     bins = [NUM_BINS if number is None else int(np.searchsorted(edges, number, side="right")) for number in numbers]
     return np.unique(np.array(bins), return_inverse=True)[1]

@@ -15,6 +15,9 @@ from mri3d.texts import number_text
 
 log = logging.getLogger(__name__)
 
+MOST = 100_000
+"""Permutations: p is known to 0.0014 by then, at worst."""
+
 
 def permuted_targets(
     targets: np.ndarray,
@@ -24,6 +27,7 @@ def permuted_targets(
     *,
     number: int,
     seed: int,
+    fixed: bool = False,
 ) -> np.ndarray:
     """Draw permutations of the targets, each as likely as any other, the one that changes nothing included.
 
@@ -36,6 +40,7 @@ def permuted_targets(
         sites: Where each row was scanned [N]; labels stay there. Empty where that is not known.
         number: How many, B.
         seed: Of the draws.
+        fixed: Whether predictions stay as they are: then only labels of the test rows of one fold are told apart.
 
     Returns:
         [B, N].
@@ -49,15 +54,22 @@ def permuted_targets(
            [1, 0, 1, 0, 1, 1, 0, 0]])
     """
     asked = option("evaluation.permutations", number)
+    if number > MOST:
+        raise UserError(f"{asked} is more than tells anything. Give {MOST} at most; 1000 are usual.")
     if number < 1:
         raise UserError(f"{asked} is no number of permutations. Give 1000, or leave it out.")
     if not any(len(fold.test_rows) for fold in folds):
         raise UserError(f"{asked}: nothing is tested, so there is no score to compare with chance. Leave it out.")
     blocks = blocks_of(folds, groups, sites)
-    others = _count_arrangements(targets, blocks, enough=number + 1) - 1
+    counted = [blocks]
+    if fixed:
+        each = [(fold.test_rows, blocks_of([fold], groups, sites)) for fold in folds]
+        counted = [[block for block in own if np.isin(block, tested).all()] for tested, own in each]
+    others = max(_count_arrangements(targets, own, enough=number + 1) for own in counted) - 1
     if others < number:
         where = "within test folds and sites" if any(sites) else "within test folds"
         reason = f"labels move {where} only, and between groups of equal size"
+        reason += ", and the predictions stay as they are" if fixed else ""
         if not others:
             raise UserError(f"{asked}: there is no permutation, as {reason}. Leave it out, or use fewer folds.")
         raise UserError(

@@ -141,7 +141,9 @@ class _Tests:
         if not all(0 <= number < len(folds) for number in numbers):
             raise ValueError(f"it has a fold that {METRICS} does not")
         if np.bincount(numbers, minlength=len(folds)).tolist() != [fold.num_test for fold in folds]:
-            raise ValueError(f"it has {len(rows)} tests, and {METRICS} counts {sum(fold.num_test for fold in folds)}")
+            counted = ", ".join(str(fold.num_test) for fold in folds[:10])
+            ours = ", ".join(map(str, np.bincount(numbers, minlength=len(folds))[:10]))
+            raise ValueError(f"its folds have {ours} tests, and those of {METRICS} {counted}")
         truth = np.array([targets[subject] for subject in subjects])
         written = outcome.encode([row["label"] for _, row in numbered])
         if not np.isfinite(truth).all() or not np.allclose(written, truth, rtol=1e-6, atol=0):

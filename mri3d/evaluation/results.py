@@ -245,12 +245,18 @@ class Results:
         said = self.study.outcome.headline(self.scores)
         tests = f"{len(self.rows)} tests of {count_sessions(cohort, np.unique(self.rows))}"
         chance = "" if self.better_than_chance in (None, True) else ", no evidence that it is better than chance"
+        chance += ", tested on near-copies of what was learnt from: too good" if self.leaks and self.leaks.found else ""
         p = "" if self.permutation is None or self.permutation.p is None else f", p {p_relation(self.permutation.p)}"
         return f"{said} ({tests}{p}){chance}"
 
     @property
     def better_than_chance(self) -> bool | None:
-        """Whether the permutations say so (p up to 0.05) or, without, the interval; None where nothing says it."""
+        """Whether the permutations say so (p up to 0.05) or, without, the interval; None where nothing says it.
+
+        Nothing does where a model was tested on near-copies of what it learnt from.
+        """
+        if self.leaks is not None and self.leaks.found:
+            return None
         if self.permutation is not None and self.permutation.p is not None:
             return self.permutation.p <= SIGNIFICANT + ROUNDING
         return self.study.outcome.above_chance(self.scores) if self.scores else None

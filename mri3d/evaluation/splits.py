@@ -1,5 +1,6 @@
 """Ways to deal sessions into folds: stratified by outcome, and no group on two sides."""
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,8 @@ from mri3d.evaluation.partition import Strata, partition
 from mri3d.evaluation.recorded_folds import recorded_tests
 from mri3d.evaluation.splitting import Dealt, check_count, check_share
 from mri3d.models.model import Model
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,10 @@ class KFold(Dealt):
             remedy="Ask for fewer folds. " if self.folds > 3 else "",
         )
         tests = self._tests(strata, seed) if recorded is None else recorded
+        if recorded is not None and len(recorded) != self.folds * self.repeats:
+            ours = f"{option('evaluation.folds', self.folds)} and {option('evaluation.repeats', self.repeats)}"
+            told = f"the {len(recorded)} test sets are those of {self.splits}: {ours} do nothing"
+            log.warning("%s", UserError(told))
         folds = []
         for number, (repeat, in_test) in enumerate(tests):
             folds.append(dealt_fold(number, repeat, in_test, strata, self.validation, seed))

@@ -160,6 +160,10 @@ class Model(FittedModel, Protocol):
         """Whether each fit chooses options of the model by inner folds of its rows, see `last_search`."""
 
     @property
+    def permutes(self) -> bool:
+        """Whether `permuted` refits the model."""
+
+    @property
     def uses_components(self) -> bool:
         """Whether the model is built on principal components of the volumes, which a report then shows."""
 

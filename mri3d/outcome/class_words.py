@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from mri3d.outcome.class_scores import confusion_matrix, count_classes
+from mri3d.outcome.score import ends_text
 from mri3d.outcome.thresholds import Threshold
-from mri3d.outcome.words import Words
+from mri3d.outcome.words import Words, num_repeats
 from mri3d.texts import list_text, number_text
 
 FEW_TESTS = 30
@@ -101,10 +102,10 @@ class ClassWords(Words):
     def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
         """Write the first defined one of AUC, balanced accuracy and accuracy, and what it means."""
         name = next(name for name in _SENTENCES if metrics["test"][name]["value"] is not None)
-        score, num_folds = metrics["test"][name], len(metrics["folds"])
-        interval = "" if score["low"] is None else f", 95 % interval {score['low']:.3f} to {score['high']:.3f}"
-        tests = number_text(len(targets), "test") + (f" in {num_folds} folds" if num_folds > 1 else "")
-        sentence = f"{_SENTENCES[name]}{interval}, on {tests}. No model was tested on a scan that it was trained on."
+        score = metrics["test"][name]
+        ends = ends_text(score["low"], score["high"], "{:.3f}".format)
+        interval = f", 95 % interval {ends}" if ends else ""
+        sentence = f"{_SENTENCES[name]}{interval}, {self.tested_on(metrics, targets)}"
         if name == "auc" and len(self.names) == 2:
             rank = f"{100 * score['value']:.1f}".removesuffix(".0")
             sentence += (
@@ -118,7 +119,8 @@ class ClassWords(Words):
     def cautions(self, metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
         """Warn of few tests, and of probabilities that are none."""
         texts = []
-        counts = count_classes(targets, self.names)
+        repeats = num_repeats(metrics)
+        counts = {name: count // repeats for name, count in count_classes(targets, self.names).items()}
         few = [f"{count} of class {name}" for name, count in counts.items() if count < FEW_TESTS]
         if few:
             texts.append(
@@ -126,7 +128,7 @@ class ClassWords(Words):
                 + ("; evaluation=kfold tests every subject." if len(metrics["folds"]) == 1 else ".")
             )
         error = metrics["test"]["expected_calibration_error"]["value"]
-        if error > 0.15 and len(targets) >= 50:  # fewer tests raise it by chance alone
+        if error > 0.15 and len(targets) // repeats >= 50:  # fewer tests raise it by chance alone
             texts.append(
                 f"The predicted probabilities differ from the observed frequencies by {error:.2f} on average: use them "
                 "to rank scans, not as probabilities."

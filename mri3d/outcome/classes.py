@@ -57,6 +57,7 @@ class Classes(Outcome):
     compared: ClassVar[tuple[str, ...]] = ("auc", "accuracy", "balanced_accuracy")
     ascending: ClassVar[bool] = False
     mean_error: ClassVar[str] = "brier"
+    evidence: ClassVar[str] = "auc"
     charts: ClassVar[tuple[str, ...]] = ("roc", "confusion", "probability", "calibration")
     cohort_map: ClassVar[str] = "averages"
 
@@ -208,8 +209,8 @@ class Classes(Outcome):
 
     def above_chance(self, scores: Mapping[str, Score]) -> bool | None:
         """Return whether the interval of the AUC lies above one half."""
-        low = scores["auc"].low
-        return None if low is None else low > self.chance["auc"]
+        low = scores[self.evidence].low
+        return None if low is None else low > self.chance[self.evidence]
 
     def levelled(self, predictions: np.ndarray, *, learnt: np.ndarray) -> np.ndarray:
         """Divide probabilities [N, K] by how frequent each class was: the largest is most probable for its share."""

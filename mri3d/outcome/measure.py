@@ -51,6 +51,7 @@ class Measure(Outcome):
     compared: ClassVar[tuple[str, ...]] = ("mae", "r2", "pearson_r")
     ascending: ClassVar[bool] = True
     mean_error: ClassVar[str] = "mae"
+    evidence: ClassVar[str] = "pearson_r"
     charts: ClassVar[tuple[str, ...]] = ("predicted_against_true", "error_against_true")
     cohort_map: ClassVar[str] = "correlation"
 
@@ -192,7 +193,7 @@ class Measure(Outcome):
 
     def above_chance(self, scores: Mapping[str, Score]) -> bool | None:
         """Return whether the interval of the correlation with the truth lies above 0."""
-        low = scores["pearson_r"].low
+        low = scores[self.evidence].low
         return None if low is None else low > 0
 
     def levelled(self, predictions: np.ndarray, *, learnt: np.ndarray) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mri3d.outcome.words import Words
-from mri3d.texts import number_text
+from mri3d.outcome.score import ends_text
+from mri3d.outcome.words import Words, num_repeats
 
 FEW_TESTS = 50
 """With fewer, the standard error of the mean absolute error is more than a tenth of it."""
@@ -100,15 +100,11 @@ class MeasureWords(Words):
 
     def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
         """Write the mean absolute error, and what it means."""
-        score, num_folds = metrics["test"]["mae"], len(metrics["folds"])
-        interval = (
-            "" if score["low"] is None else f", 95 % interval {value_text(score['low'])} to {value_text(score['high'])}"
-        )
-        tests = number_text(len(targets), "test") + (f" in {num_folds} folds" if num_folds > 1 else "")
-        sentence = (
-            f"is the mean absolute error (MAE) of the predicted {self.name}{interval}, on {tests}. No model was tested "
-            "on a scan that it was trained on."
-        )
+        score = metrics["test"]["mae"]
+        ends = ends_text(score["low"], score["high"], value_text)
+        interval = f", 95 % interval {ends}" if ends else ""
+        told = self.tested_on(metrics, targets)
+        sentence = f"is the mean absolute error (MAE) of the predicted {self.name}{interval}, {told}"
         explained, test = metrics["test"]["r2"]["value"], metrics["test"]
         if "mae_raw" in test:
             sentence += f" Before the correction for shrinkage it was {value_text(test['mae_raw']['value'])}."
@@ -123,9 +119,9 @@ class MeasureWords(Words):
     def cautions(self, metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
         """Warn of few tests, of predictions no better than the mean, and of errors that follow the truth."""
         test, texts = metrics["test"], []
-        if len(targets) < FEW_TESTS:
+        if (tested := len(targets) // num_repeats(metrics)) < FEW_TESTS:
             texts.append(
-                f"Few tests: only {len(targets)}. With other subjects, the error could differ by a fifth or more"
+                f"Few tests: only {tested}. With other subjects, the error could differ by a fifth or more"
                 + ("; evaluation=kfold tests every subject." if len(metrics["folds"]) == 1 else ".")
             )
         explained, slope = test["r2"]["value"], test["error_slope"]["value"]
@@ -174,10 +170,8 @@ class MeasureWords(Words):
 
 def _ends(estimate: Mapping[str, Any]) -> str:
     """Write the interval of an estimate in brackets after a blank; nothing where there is none."""
-    if estimate["low"] is None:
-        return ""
-    low, high = (value_text(estimate[end]).replace("-", "−") for end in ("low", "high"))
-    return f" (95 % interval {low} to {high})"
+    ends = ends_text(estimate["low"], estimate["high"], lambda end: value_text(end).replace("-", "−"))
+    return f" (95 % interval {ends})" if ends else ""
 
 
 def _mean_error(targets: np.ndarray) -> float:

@@ -61,6 +61,7 @@ class Outcome(Protocol):
         compared: The scores that runs are compared by, the first of which orders them.
         ascending: Whether less of the first of `compared` is better.
         mean_error: A score that is the mean of what each test went wrong by.
+        evidence: The score whose interval says whether predictions are better than guessing.
         charts: The charts of a report's score section, by the names that the report has for them.
         cohort_map: The map that shows how volumes differ with the outcome, by the name that cohort maps have for it.
     """
@@ -79,6 +80,7 @@ class Outcome(Protocol):
     compared: ClassVar[tuple[str, ...]]
     ascending: ClassVar[bool]
     mean_error: ClassVar[str]
+    evidence: ClassVar[str]
     charts: ClassVar[tuple[str, ...]]
     cohort_map: ClassVar[str]
 

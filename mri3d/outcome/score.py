@@ -1,5 +1,6 @@
 """Scores: their names, what they are called, and how they are written."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 Scores = dict[str, float | None]
@@ -83,11 +84,22 @@ def interval_text(score: Score) -> str:
 
     >>> interval_text(Score(0.962, 0.9214, 0.9897)), interval_text(Score(0.5)), interval_text(Score(0.02, 0.0, 0.031))
     (' (0.92 to 0.99)', '', ' (0.00 to 0.031)')
+    >>> interval_text(Score(3.2, 0.0, None))
+    ' (0.00 and more)'
     """
-    if score.low is None or score.high is None:
-        return ""
-    low, high = (f"{end:.2f}" if abs(end) >= 0.1 or not end else f"{end:.2g}" for end in (score.low, score.high))
-    return f" ({low} to {high})"
+    ends = ends_text(score.low, score.high, lambda end: f"{end:.2f}" if abs(end) >= 0.1 or not end else f"{end:.2g}")
+    return ends and f" ({ends})"
+
+
+def ends_text(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
+    """Write the ends of an interval, of which one or both may be open.
+
+    >>> [ends_text(low, high, "{:.1f}".format) for low, high in ((0.5, 1), (0, None), (None, 1), (None, None))]
+    ['0.5 to 1.0', '0.0 and more', '1.0 and less', '']
+    """
+    if low is None:
+        return "" if high is None else f"{write(high)} and less"
+    return f"{write(low)} and more" if high is None else f"{write(low)} to {write(high)}"
 
 
 def p_text(p: float | None, *, none: str = "–") -> str:

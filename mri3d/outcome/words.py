@@ -5,6 +5,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mri3d.texts import number_text
+
+
+def num_repeats(metrics: Mapping[str, Any]) -> int:
+    """Return how often each session was tested, by metrics.json."""
+    return 1 + max(int(fold.get("repeat", 0)) for fold in metrics["folds"])
+
 
 class Words(Protocol):
     """The texts of an outcome; targets and predictions are those of `mri3d.outcome.outcome`."""
@@ -52,6 +59,14 @@ class Words(Protocol):
         """Name the number whose standard deviation between models `Outcome.spread` is."""
 
     # ---- the test of a run
+
+    def tested_on(self, metrics: Mapping[str, Any], targets: np.ndarray) -> str:
+        """Write on how many tests a result is, and on whom; goes on after a comma."""
+        num_folds, leaks = len(metrics["folds"]), metrics.get("leaks") or {}
+        tests = number_text(len(targets), "test") + (f" in {num_folds} folds" if num_folds > 1 else "")
+        if any(pair["folds"] and pair["certain"] for pair in leaks.get("near_copies", ())):
+            return f"on {tests}."
+        return f"on {tests}. No model was tested on a scan that it was trained on."
 
     def result_sentence(self, metrics: Mapping[str, Any], targets: np.ndarray) -> tuple[str, str]:
         """Write the number of a report's headline, and the sentence that explains it.

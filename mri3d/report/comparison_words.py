@@ -118,7 +118,10 @@ class ComparedModels:
             return told
         superlative = "lowest" if self.outcome.ascending else "highest"
         score = with_interval(self.models[best][self.primary])
-        return [f"The {superlative} {title} of {len(self.models)} models is that of {best}: {score}.", *told]
+        said = f"The {superlative} {title} of {len(self.models)} models is that of {best}: {score}."
+        if self.outcome.above_chance(self.models[best]) is False:
+            said += " There is no evidence that it is better than chance."
+        return [said, *told]
 
     def _sentence(self, pair: ComparedPair) -> str:
         """Write what is known of a pair, to be cited."""

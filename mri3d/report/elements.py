@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from mri3d.files import write_text
-from mri3d.outcome.score import SCORE_TITLES, Score, interval_text
+from mri3d.outcome.score import SCORE_TITLES, Score, ends_text, interval_text
 from mri3d.report.picture import Picture
 
 _NOTHING = 1e-12  # what is smaller is rounding
@@ -82,7 +82,8 @@ def number(value: float | None, *, decimals: int | None = None) -> str:
     if value is None:
         return "–"
     decimals = num_decimals([value]) if decimals is None else decimals
-    return f"{value:.{decimals}f}" if decimals <= _MAX_DECIMALS else f"{value:.3g}"
+    text = f"{value:.{decimals}f}" if decimals <= _MAX_DECIMALS else f"{value:.3g}"
+    return text if float(text) else text.removeprefix("-")  # nothing is not less than nothing
 
 
 def with_interval(score: Score) -> str:
@@ -98,11 +99,11 @@ def in_full(estimate: Mapping[str, float | None], *, decimals: int | None = None
     """Write `value`, `low` and `high` of an estimate with as many decimals each, a dash where it is not defined.
 
     >>> in_full({"value": -0.0123, "low": -0.5, "high": None}), in_full({"value": 0.5, "low": None, "high": None})
-    ('-0.012 (-0.500 to –)', '0.500')
+    ('-0.012 (-0.500 and more)', '0.500')
     """
     decimals = num_decimals([estimate["value"]]) if decimals is None else decimals
-    value, low, high = (number(estimate[key], decimals=decimals) for key in ("value", "low", "high"))
-    return value if estimate["low"] is None else f"{value} ({low} to {high})"
+    ends = ends_text(estimate["low"], estimate["high"], lambda end: number(end, decimals=decimals))
+    return number(estimate["value"], decimals=decimals) + (f" ({ends})" if ends else "")
 
 
 def num_decimals(values: Iterable[float | None]) -> int:

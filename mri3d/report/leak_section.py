@@ -8,6 +8,17 @@ from mri3d.report.elements import Html, details, element, table
 _MAX_ROWS = 50
 
 
+def leak_cautions(leaks: Mapping[str, Any] | None) -> list[str]:
+    """Warn of near-copies on two sides of the split; argument as for `leak_section`."""
+    across = [pair for pair in leaks["near_copies"] if pair["folds"]] if leaks else []
+    if certain := sum(bool(pair["certain"]) for pair in across):
+        several = f"{certain} pairs of sessions that show" if certain > 1 else "a pair of sessions that shows"
+        return [
+            f"Tested on near-copies: {several} the same head lie on two sides of the split. The scores are too good."
+        ]
+    return ["Sessions that may show the same head lie on two sides of the split; look at them."] if across else []
+
+
 def leak_section(leaks: Mapping[str, Any] | None) -> list[Html]:
     """Say whether near-copies were found, and list them.
 
@@ -16,24 +27,14 @@ def leak_section(leaks: Mapping[str, Any] | None) -> list[Html]:
     """
     if leaks is None:
         return []
-    pairs = leaks["near_copies"]
-    certain = sum(bool(pair["folds"]) and pair["certain"] for pair in pairs)
-    parts = []
-    if certain:
-        several = f"{certain} pairs of sessions that show" if certain > 1 else "a pair of sessions that shows"
-        told = f"Tested on near-copies: {several} the same head lie on two sides of the split. The scores are too good."
-        parts.append(element("p", told, css="caution"))
-    elif any(pair["folds"] for pair in pairs):
-        told = "Sessions that may show the same head lie on two sides of the split; look at them."
-        parts.append(element("p", told, css="caution"))
-    elif pairs:
-        told = "Sessions that show, or may show, the same head were found; none lie on two sides of the split."
-        parts.append(element("p", told))
-    else:
-        told = (
+    pairs, told = leaks["near_copies"], leak_cautions(leaks)
+    if pairs and not told:
+        told = ["Sessions that show, or may show, the same head were found; none lie on two sides of the split."]
+    if not pairs:
+        told = [
             f"No near-copies were found among the {leaks['sessions']} sessions, and no participant or group is parted."
-        )
-        parts.append(element("p", told))
+        ]
+    parts = [element("p", text) for text in told]
     if pairs:
         header = ["First", "Second", "Similarity", "Certain", "Parted in folds"]
         rows = [

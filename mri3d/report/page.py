@@ -18,10 +18,11 @@ from mri3d.report.elements import (
     heading,
     headline,
     picture_sections,
+    score_title,
     table,
     write_page,
 )
-from mri3d.report.leak_section import leak_section
+from mri3d.report.leak_section import leak_cautions, leak_section
 from mri3d.report.permutation_section import permutation_section
 from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
@@ -74,7 +75,11 @@ def write_report(
     body = [heading(title, facts)]
     if metrics["test"]:
         body.append(headline(*outcome.words.result_sentence(metrics, targets)))
-        cautions = [*_chance(metrics), *outcome.words.cautions(metrics, targets)]
+        cautions = [
+            *leak_cautions(metrics.get("leaks")),
+            *_chance(metrics, outcome),
+            *outcome.words.cautions(metrics, targets),
+        ]
         body += [element("p", text, css="caution") for text in cautions]
         body += score_section(outcome, metrics, targets, predictions, raw)
         body += calibration_section(outcome, metrics.get("calibration"))
@@ -93,14 +98,14 @@ def write_report(
     write_page(path, title=title, sections=body)
 
 
-def _chance(metrics: Mapping[str, Any]) -> list[str]:
+def _chance(metrics: Mapping[str, Any], outcome: Outcome) -> list[str]:
     """Say that there is no evidence, where there is none."""
     if metrics.get("better_than_chance") is not False:  # runs of earlier versions say nothing
         return []
     test = metrics.get("permutation")
     p = test["scores"][test["primary"]]["p"] if test else None
     reason = (
-        "the 95 % interval does not lie above what guessing gives"
+        f"the 95 % interval of the {score_title(outcome.evidence)} does not lie above what guessing gives"
         if p is None
         else f"with permuted labels the score is as good with probability {p_text(p)}"
     )

@@ -87,13 +87,16 @@ def null_chart(name: str, null: list[float], observed: float) -> Picture:
 
 def _others(test: Mapping[str, Any]) -> list[str]:
     """Say where what is compared is not what the evaluation found."""
-    score = test["scores"][test["primary"]]
-    if score["compared"] is None or score["observed"] is None or abs(score["compared"] - score["observed"]) < 5e-4:
+    told = [
+        f"{score_title(name)} {number(score['compared'])}, where the evaluation itself has {number(score['observed'])}"
+        for name, score in test["scores"].items()
+        if None not in (score["compared"], score["observed"]) and abs(score["compared"] - score["observed"]) >= 5e-4
+    ]
+    if not told:
         return []
     return [
         "To compare like with like, the model was fitted to the true labels once more, with inner folds dealt without "
-        f"regard to any of these labels: {score_title(test['primary'])} {number(score['compared'])}, where the "
-        f"evaluation itself has {number(score['observed'])}."
+        f"regard to any of these labels: {'; '.join(told)}."
     ]
 
 

@@ -223,7 +223,16 @@ def _result(part: SweepPart, keys: Sequence[str], with_result: Sequence[SweepRun
         return "No run has this score: there is no best one."
     superlative = "lowest" if part.ascending else "best"
     winner = ", ".join(f"{key}={best.settings.get(key, '')}" for key in keys)
-    return f"is the {superlative} {score_title(score)}, reached by {winner}. {_comparability(part, with_result)}"
+    told = [f"is the {superlative} {score_title(score)}, reached by {winner}.", *no_evidence(part)]
+    return " ".join([*told, _comparability(part, with_result)])
+
+
+def no_evidence(part: SweepPart) -> list[str]:
+    """Say that the best run's score may be chance, where nothing speaks against it."""
+    metrics = part.runs[0].metrics
+    if metrics is None or metrics.get("better_than_chance") is not False:
+        return []
+    return ["There is no evidence that the best of them is better than chance."]
 
 
 def _comparability(part: SweepPart, runs: Sequence[SweepRun]) -> str:

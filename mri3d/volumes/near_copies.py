@@ -118,7 +118,7 @@ class _Cohort:
     def __init__(self, volumes: VolumeSequence, rows: np.ndarray, lying: Lying) -> None:
         self.volumes, self.rows, self.lying = volumes, rows, lying
         self._fine = lru_cache(maxsize=_NUM_KEPT)(self._structure)
-        self._levels = CENTRED.at(volumes.shape)
+        self._levels, self._plain = CENTRED.at(volumes.shape), PLAIN.at(volumes.shape, plain=True)
 
     def candidates(self, places: np.ndarray, heads: np.ndarray) -> list[_Pair]:
         """Choose for each place the volume, straight or mirrored, of another head that is most alike."""
@@ -160,7 +160,7 @@ class _Cohort:
             closer = likeness(one, better, centres, shape)
             if closer.similarity > alike.similarity:
                 alike, two = closer, better
-        verdict = alike.judged(self._levels, plain=PLAIN)
+        verdict = alike.judged(self._levels, plain=self._plain)
         if verdict is None or len(self.rows) < NUM_CENTRED:
             return verdict
         near = median_near(pair.first, self.lying.own, lambda place: self._fine(place).values)
@@ -168,7 +168,8 @@ class _Cohort:
         if pair.is_mirrored:
             near = median_near(pair.second, self.lying.own, lambda place: self._fine(place).values)
             centres = centres[0], _flipped(near, shape)
-        return verdict.confirmed(likeness(one, two, centres, shape).judged(self._levels.raised(NEAR), plain=PLAIN))
+        again = likeness(one, two, centres, shape).judged(self._levels.raised(NEAR), plain=self._plain)
+        return verdict.confirmed(again)
 
     @cached_property
     def _centre(self) -> np.ndarray:

@@ -66,12 +66,13 @@ def test_standard_output_ends_with_the_table_after_the_lines_of_the_runs(swept):
     assert [line.split()[1] for line in lines[8:12]] == ["ridge", "ridge", "knn", "knn"]
     starts = {line.index("  runs/") for line in lines[8:10]} | {line.index("  failed: ") for line in lines[10:12]}
     assert len(starts) == 1  # columns are aligned
-    assert [line.split("  ")[0] for line in lines[12:14]] == ["", f"against {lines[8].split()[0]} · ridge"]
-    assert lines[13].split("  ")[1:] == ["Difference in AUC (95 % interval)", "p"]
-    assert lines[14].startswith(f"{lines[9].split()[0]} · ridge ")
-    assert lines[15] == ""
-    page = cwd / lines[16].removeprefix("sweep  ")
-    assert len(lines) == 17
+    assert lines[12] == "There is no evidence that the best of them is better than chance."
+    assert [line.split("  ")[0] for line in lines[13:15]] == ["", f"against {lines[8].split()[0]} · ridge"]
+    assert lines[14].split("  ")[1:] == ["Difference in AUC (95 % interval)", "p"]
+    assert lines[15].startswith(f"{lines[9].split()[0]} · ridge ")
+    assert lines[16] == ""
+    page = cwd / lines[17].removeprefix("sweep  ")
+    assert len(lines) == 18
     for folder in (line.split()[-1] for line in lines[8:10]):
         assert f'href="../{Path(folder).relative_to("runs")}/report.html"' in page.read_text()
         assert "What the inner folds chose" in (cwd / folder / "report.html").read_text()

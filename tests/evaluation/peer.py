@@ -36,6 +36,7 @@ class Peer:
     line: Line | None = None
     name = "peer"
     chooses = False
+    permutes = False
     uses_components = False
 
     def identity(self, *, length=True):

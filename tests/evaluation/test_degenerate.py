@@ -12,6 +12,7 @@ from mri3d.evaluation.intervals import proportion_interval
 from mri3d.evaluation.nested_widening import _without
 from mri3d.evaluation.sampling import Sampling
 from mri3d.outcome.resampling import Proportion
+from mri3d.runs import run
 from tests.studies import planted
 
 RIDGE = models.Ridge(num_components=2, alpha=1.0, inner_folds=2)
@@ -78,6 +79,22 @@ def test_who_is_tested_in_a_fold_within_a_fold_is_not_learnt_from_elsewhere():
         training = _without(evaluation.trainings[number], evaluation.folds[left_out], left_out)
         tested = study.groups[evaluation.folds[left_out].test_rows]
         assert not np.isin(study.groups[training.rows], tested).any()
+
+
+def test_a_measure_of_one_test_has_a_report(tmp_path):
+    study = Study.from_arrays(planted(np.linspace(0, 2, 20)), np.linspace(20, 80, 20), task="regression")
+    names = {"title": "one", "model_name": "ridge", "configuration": {"seed": 0}}
+    end = run(lambda: study, RIDGE, Holdout(test=0.01, validation=0), seed=0, folder=tmp_path / "run", **names)
+    assert "(0.00 and more)" in end.lines[0]
+    assert "95 % interval 0 and more" in (tmp_path / "run/report.html").read_text()
+
+
+def test_repeats_do_not_make_few_subjects_many():
+    study = Study.from_arrays(planted(np.tile([0.0, 1.0], 20)), ["a", "b"] * 20)
+    for repeats in (1, 3):
+        results = evaluate(study, RIDGE, KFold(folds=2, repeats=repeats, validation=0))
+        first = study.outcome.words.cautions(metrics_of(results), results.targets)[0]
+        assert first.startswith("Few tests: only 20 of class a and 20 of class b.")
 
 
 @pytest.mark.slow

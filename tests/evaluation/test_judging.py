@@ -67,8 +67,26 @@ def test_more_permutations_than_there_are_are_told_before_any_training():
     side = {"side": ["train"] * 20 + ["test"] * 4}
     study = class_study(covariates=side)
     few = Column("side", validation=0.0, permutations=10**9)
-    with pytest.raises(UserError, match=r"^permutations=1000000000 is more than there are, \d+ permutations"):
+    with pytest.raises(UserError, match=r"^permutations=1000000000 is more than tells anything. Give 100000 at most"):
         evaluate(study, RIDGE, few)
+    eight = class_study(8, covariates={"side": ["train"] * 6 + ["test"] * 2})
+    with pytest.raises(UserError, match=r"^permutations=40 is more than there are, 39 permutations: labels move"):
+        evaluate(eight, RIDGE, Column("side", validation=0.0, permutations=40))
+
+
+def test_labels_that_a_network_learnt_from_are_no_permutations_of_its_fixed_predictions():
+    study = class_study(covariates={"side": ["train"] * 15 + ["val"] * 5 + ["test"] * 4})
+    with pytest.raises(
+        UserError, match=r"more than there are, 5 permutations: .* and the predictions stay as they are"
+    ):
+        evaluate(study, cnn(epochs=1), Column("side", permutations=6))
+    assert evaluate(study, cnn(epochs=1), Column("side", permutations=5)).permutation.number == 5
+
+
+def test_tests_without_a_score_are_not_held_against_chance():
+    study = age_study(20)
+    with pytest.raises(UserError, match=r"^permutations=19: the test sessions have no two different values of age, so"):
+        evaluate(study, RIDGE, Holdout(test=0.01, validation=0, permutations=19))
 
 
 def test_the_page_and_the_headline_of_a_run_say_that_there_is_no_evidence(tmp_path):
@@ -76,7 +94,7 @@ def test_the_page_and_the_headline_of_a_run_say_that_there_is_no_evidence(tmp_pa
     study = class_study(40, effect=0.0)
     end = run(lambda: study, RIDGE, KFold(folds=4), seed=0, folder=tmp_path / "plain", **names)
     assert end.lines[0].endswith(NONE)
-    assert "No evidence that the model is better than chance: the 95 % interval does not" in page(tmp_path / "plain")
+    assert "No evidence that the model is better than chance: the 95 % interval of the AUC" in page(tmp_path / "plain")
     splits = KFold(folds=4, permutations=39)
     run(lambda: study, RIDGE, splits, seed=0, folder=tmp_path / "permuted", **names)
     assert "No evidence that the model is better than chance: with permuted labels" in page(tmp_path / "permuted")

@@ -143,3 +143,17 @@ def test_copies_that_are_linked_by_one_who_takes_no_part_are_found(found):
         audit_leaks(class_study(), [fold], allowed=False)
     whole = audit_leaks(class_study(), folds_of([2, 5, 9]), allowed=False)
     assert [(pair.first, pair.second) for pair in whole.near_copies] == [("2", "5"), ("5", "9")]
+
+
+def test_scores_on_near_copies_are_not_called_better_than_chance(found, tmp_path):
+    study, splits = class_study(effect=3.0), KFold(folds=3, allow_leaks=True)
+    first, second = sorted(int(fold.test_rows[0]) for fold in splits.split(Sample.of(study), seed=0)[:2])
+    found += [NearCopy(first, second, 0.98, True)]
+    results = evaluate(study, RIDGE, splits)
+    assert results.leaks.found
+    assert results.better_than_chance is None
+    assert results.headline().endswith(", tested on near-copies of what was learnt from: too good")
+    metrics = results.metrics(num_subjects={}, seconds={})
+    honest = metrics | {"leaks": metrics["leaks"] | {"near_copies": []}}
+    for told, said in ((metrics, False), (honest, True)):
+        assert ("No model was tested" in study.outcome.words.result_sentence(told, results.targets)[1]) == said

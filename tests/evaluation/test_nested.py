@@ -33,6 +33,7 @@ class Peer:
     C: float = 1.0
     name = "peer"
     chooses = False
+    permutes = False
     uses_components = False
     line = None
 

@@ -31,6 +31,7 @@ class Guess:
     line: None = None
     name: str = "guess"
     chooses: bool = False
+    permutes: bool = False
 
     def identity(self, *, length=True):
         """Write nothing that differs."""

@@ -81,7 +81,8 @@ def test_p_of_several_pairs_is_judged_after_the_adjustment():
         pair("b", "c", (0.9, 0.8), p=0.01, p_holm=0.03),
     )
     first, with_a, with_c = three.conclusions()
-    assert first == "The highest AUC of 3 models is that of b: 0.900 (0.10 to 0.99)."
+    best = "The highest AUC of 3 models is that of b: 0.900 (0.10 to 0.99)."
+    assert first == f"{best} There is no evidence that it is better than chance."
     assert "adjusted for 3 pairs by Holm's method p = 0.09): no evidence" in with_a
     assert "adjusted for 3 pairs by Holm's method p = 0.03): evidence" in with_c
     header, rows = three.table(three.shown)

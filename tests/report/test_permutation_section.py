@@ -26,7 +26,7 @@ def found(method="refitted", null=NULL, **score):
         "primary": "auc",
         "method": method,
         "number": 200,
-        "scores": {"auc": SCORE | score, "accuracy": SCORE | {"compared": 0.8, "p": 0.0149}},
+        "scores": {"auc": SCORE | score, "accuracy": SCORE | {"observed": 0.8, "compared": 0.8, "p": 0.0149}},
         "null": null,
     }
 

@@ -8,7 +8,7 @@ from scipy.ndimage import affine_transform, gaussian_filter, shift
 from scipy.spatial.transform import Rotation
 
 from mri3d.volumes.alignment import AS_IT_IS, Pose, Target, laid
-from mri3d.volumes.fine_structure import Structure, likeness, masked_correlations, structure
+from mri3d.volumes.fine_structure import Levels, Structure, likeness, masked_correlations, structure
 from mri3d.volumes.near_copies import NearCopy, find_near_copies
 from mri3d.volumes.sequence import InMemory
 from tests import studies
@@ -209,3 +209,12 @@ def test_stored_volumes_of_other_things_are_known_and_nothing_else_is(cohort):
     assert stored.nearest(volumes[-1]) is None
     place, verdict = stored.nearest(5 * volumes[0] - 3)
     assert (place, verdict.certain) == (0, True)
+
+
+def test_levels_rise_for_small_volumes_and_never_beyond_what_a_copy_reaches():
+    shapes = [(1, side, side - 2, side) for side in (8, 16, 24, 40, 60)]
+    plain = [Levels(0.96, 0.93).at(shape, plain=True) for shape in shapes]
+    assert plain[1].possible >= 0.967, "unlike demo heads reach that at 16 voxels"
+    assert [levels.certain < 1 for levels in plain] == [True] * 5
+    assert plain[3] == plain[4] == Levels(0.96, 0.93)
+    assert Levels(0.72, 0.69).at(shapes[2]) == pytest.approx((0.8, 0.77))

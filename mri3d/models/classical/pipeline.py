@@ -82,6 +82,7 @@ class ClassicalModel(ABC):
     calibrated: ClassVar[bool] = True
     separate: ClassVar[bool] = False  # whether `fit_decisions` fits each column as it would fit it alone
     uses_components: ClassVar[bool] = True
+    permutes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
@@ -150,8 +151,7 @@ class ClassicalModel(ABC):
         outcome, targets = training.outcome, training.targets[rows]
         scaling = outcome.scaling(targets)
         columns = outcome.columns(targets, scaling)
-        trainings = [train for train, _ in folds] + [np.arange(len(rows))]
-        self.smoothing_ = self._smoothing(training)
+        trainings, self.smoothing_ = [*(train for train, _ in folds), np.arange(len(rows))], self._smoothing(training)
         volumes = training.volumes.smoothed(self.smoothing_)
         products = row_products(
             volumes, rows, trainings=trainings, standardize=self.standardize, normalize=self.normalize

@@ -91,6 +91,7 @@ class CNN:
     name: ClassVar[str] = "cnn"
     uses_components: ClassVar[bool] = False
     chooses: ClassVar[bool] = False
+    permutes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
@@ -174,9 +175,8 @@ class CNN:
     def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
         """Predict rows, see `Model.predict`; several processes share the work and all get all rows."""
         outputs = self._outputs(volumes, rows)
-        if self.temperature_ is not None:
-            outputs = self.temperature_.apply(outputs)
-        predictions = self.outcome_.activate(outputs, self.scaling_)
+        tempered = outputs if self.temperature_ is None else self.temperature_.apply(outputs)
+        predictions = self.outcome_.activate(tempered, self.scaling_)
         return predictions if self.line_ is None else self.line_.correct(predictions)
 
     def permuted(self, training: TrainingSet, test_rows: np.ndarray, targets: np.ndarray) -> None:
