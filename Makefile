@@ -20,8 +20,10 @@ lint: .venv/.installed-dev
 fast: .venv/.installed-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
+# Simulations share the cores; the other slow tests start processes of their own, or kill them.
 slow: .venv/.installed-dev
-	$(TEST_ENV) $(BIN)/python -m pytest -m slow
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m slow tests/evaluation tests/volumes
+	$(TEST_ENV) $(BIN)/python -m pytest -m slow --ignore tests/evaluation --ignore tests/volumes
 
 clean:
 	rm -rf .venv
