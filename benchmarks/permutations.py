@@ -108,7 +108,7 @@ def main() -> None:
     if options.root is None:
         study = simulated(options.subjects, tuple(options.shape))
     else:
-        study = Study.from_table(options.root / "subjects.csv", root=options.root, label="sex", scan="T1/{id}*.nii*")
+        study = Study.from_table("subjects.csv", root=options.root, label="sex", scan="T1/{id}*.nii*")
     model = MODELS[options.model]
     _, gram_s, _ = timed(lambda: gram(study.volumes))
     test, seconds, busy = permute(study, model, options.permutations)

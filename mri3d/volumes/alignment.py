@@ -94,6 +94,7 @@ class Target:
             turned = (along[:, None] * self._at).reshape(9, -1)
             columns.append(np.concatenate([turned, along, values[None], np.ones((1, len(values)))]))
         self._changes = np.concatenate(columns, axis=1).astype(np.float32)  # [14, C * V]
+        self._curvature = (self._changes @ self._changes.T).astype(np.float64)
         self._values = self._changes[12]
         self._spread = float(volume.std())
 
@@ -112,13 +113,13 @@ class Target:
         pose, brightness = start, np.zeros(2)
         for _ in range(steps):
             off = self._seen_in(volume, pose) - self._values
-            weighted = self._changes
+            weighted, curvature = self._changes, self._curvature
             if robust:
                 misfit = np.abs(off - brightness @ self._changes[12:])
                 differing = misfit[misfit > 1e-3 * self._spread]
                 usual = 2 * max(float(np.median(differing)) if differing.size else 0.0, 0.05 * self._spread) or 1.0
                 weighted = self._changes * (1 / (1 + (misfit / usual) ** 2) ** 2).astype(np.float32)
-            curvature = (weighted @ self._changes.T).astype(np.float64)
+                curvature = (weighted @ self._changes.T).astype(np.float64)
             damping = (_DAMPING * np.trace(curvature) / len(curvature) or 1.0) * np.eye(len(curvature))
             change = np.linalg.solve(curvature + damping, weighted @ off)
             brightness = change[12:]

@@ -43,7 +43,7 @@ from mri3d.volumes.sequence import VolumeSequence
 # Without what the cohort has in common, and with it where that is not known.
 CENTRED, PLAIN = Levels(0.72, 0.69), Levels(0.96, 0.93)
 
-_CANDIDATE, _PROMISING, _UNCLEAR = 0.3, 0.35, 0.85  # below, no closer look is taken; above, none is needed
+_CANDIDATE, _PROMISING, _UNCLEAR = 0.2, 0.35, 0.85  # below, no closer look is taken; above, none is needed
 _NUM_KEPT = 256  # volumes of which the fine structure is kept, 0.3 MB each
 _BLOCK = 256  # rows whose products are taken at once
 
