@@ -53,8 +53,8 @@ class Card:
         steered: What was predicted of rows that the model did not learn from, but was chosen or calibrated by; empty
             where there were none, None in folders of versions that kept none.
         tested: What was predicted of rows that had no part in training at all, likewise.
-        fingerprints: Of the scans that the model has seen, by which a near-copy of one is known; None in folders of
-            versions that kept none.
+        fingerprints: Of the scans that the model has seen, by which a near-copy of one is known; None of a model of
+            arrays, and in folders of versions that kept none.
     """
 
     outcome: Outcome

@@ -196,6 +196,7 @@ def script(studies, one_core, monkeypatch):
         del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_python_page_runs_and_prints_what_it_says(script):
     page = [block for block in blocks(PYTHON_PAGE) if block.language == "python"]
     assert len(page) >= 14

@@ -60,7 +60,7 @@ class FoldResult:
         raw: Those of a measure before they were corrected [M]; None where they were not.
         scores: Scores of the test rows; empty where there are none.
         fits: One or more.
-        fingerprints: Of the volumes that were learnt from.
+        fingerprints: Of the volumes that were learnt from; None of arrays.
         model: What was fitted, where it was kept.
         run: What identifies the evaluation that the fold is of, see `mri3d.model_folder.Card`.
     """
@@ -70,7 +70,7 @@ class FoldResult:
     raw: np.ndarray | None
     scores: Scores
     fits: Sequence[Fit]
-    fingerprints: Fingerprints
+    fingerprints: Fingerprints | None
     model: FittedModel | None = None
     run: str = ""
 

@@ -147,14 +147,18 @@ def heads_of(study: Study, folds: Sequence[Fold]) -> Heads:
     return found
 
 
-def fingerprints_of(study: Study, folds: Sequence[Fold], rows: np.ndarray) -> Fingerprints:
+def fingerprints_of(study: Study, folds: Sequence[Fold], rows: np.ndarray) -> Fingerprints | None:
     """Take the fingerprints of the rows that a fold learns from, of which nothing is of its test rows.
+
+    A model of arrays has none: no scan can be given to it, to be known again.
 
     Args:
         study: Whose volumes are read.
         folds: All folds; what a single one learns from has been laid onto its own average already.
         rows: That the fold learns from.
     """
+    if study.recipe is None:
+        return None
     if len(folds) == 1:
         return heads_of(study, folds).fingerprints.some(rows)
     return Fingerprints.of(Lying(study.volumes, rows), np.arange(len(rows)))

@@ -32,7 +32,7 @@ def member_of(
     *,
     train_rows: np.ndarray,
     validation_rows: np.ndarray,
-    fingerprints: Fingerprints,
+    fingerprints: Fingerprints | None,
     tested: tuple[np.ndarray, np.ndarray] | None = None,
     fold: int = 0,
     repeat: int = 0,
@@ -47,7 +47,7 @@ def member_of(
         model: The fitted model.
         train_rows: Rows that it learnt from, whose average new volumes are held against.
         validation_rows: Rows that steered its training.
-        fingerprints: Of the volumes of both.
+        fingerprints: Of the volumes of both; None of arrays.
         tested: Rows [M] that had no part in its training, and what it predicted of them; None where there are none.
         fold: Number of the fold.
         repeat: Number of the shuffle that the fold belongs to.

@@ -52,6 +52,7 @@ def ridge_tests(num_cohorts: int, *, number: int, kind: str, num_subjects: int) 
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classes", "measure"])
 def test_p_is_about_uniform_where_there_is_nothing_to_find(kind):
     assert uniform(ridge_tests(8, number=19, kind=kind, num_subjects=24)) > 0.01

@@ -73,6 +73,7 @@ def refitted_one_by_one(model: Ridge) -> Ridge:
     return model
 
 
+@pytest.mark.slow
 def test_a_network_on_a_hold_out_has_a_uniform_p_by_its_fixed_predictions():
     study = study_of(60)
     tests = [chance_test(study, Guess(seed), Holdout(test=0.3), number=19, seed=seed) for seed in range(80)]
@@ -88,6 +89,7 @@ def test_a_network_that_knows_has_the_smallest_p_on_a_hold_out():
     assert (test.p, test.scores["auc"].observed, test.scores["auc"].compared) == (pytest.approx(0.01), 1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_the_folds_of_a_network_are_combined_to_twice_their_mean_which_is_conservative():
     study, splits = study_of(60), KFold(folds=3)
     tests = [chance_test(study, Guess(seed), splits, number=19, seed=seed) for seed in range(50)]

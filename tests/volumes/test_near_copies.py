@@ -115,7 +115,9 @@ def others() -> dict[str, np.ndarray]:
     return {name: cohort.astype(np.float32) for name, cohort in cohorts.items()}
 
 
-@pytest.mark.parametrize("cohort", others())
+@pytest.mark.parametrize(
+    "cohort", [pytest.param(name, marks=[pytest.mark.slow] if name.endswith(" 40") else []) for name in others()]
+)
 def test_different_things_are_not_accused_and_the_same_ones_are(cohort):
     volumes = others()[cohort]
     last = len(volumes) - 1

@@ -64,6 +64,7 @@ def test_few_inner_folds_are_told_of_however_many_rows_there_are(inner_folds, sh
     assert all(text in message for text, message in zip(expected, told(caplog), strict=True))
 
 
+@pytest.mark.slow
 def test_models_of_fewer_inner_folds_shrink_more_so_the_correction_goes_further():
     """The reason for the warning: no component is left out, and half of the rows teach clearly less than all."""
     ages = np.random.default_rng(0).uniform(20, 80, 200)
