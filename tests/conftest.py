@@ -4,8 +4,9 @@ import functools
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,14 @@ def pytest_collection_finish() -> None:
     """Take the imported libraries out of what is searched for garbage: it was a tenth of the tests' time."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+    """Let what tests log of names that are no text pass between test processes, which take nothing but text."""
+    outcome = yield
+    report = outcome.get_result()
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
 
 
 @pytest.fixture(scope="session", autouse=True)
