@@ -228,7 +228,6 @@ def test_two_volumes_in_memory_are_not_mixed_up(volumes):
         )
 
 
-@pytest.mark.slow
 def test_blocks_run_on_a_dask_cluster(tmp_path, monkeypatch):
     monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / "cache"))
     volumes = write_volumes(tmp_path, brains(11, seed=1))
