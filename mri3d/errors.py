@@ -93,7 +93,7 @@ def _typed_item(value: object) -> str:
 
 def _shortened(text: str) -> str:
     """Write what may be a long array on one line of bearable length."""
-    line = " ".join(text.split())
+    line = " ".join(part.strip() for part in text.splitlines())
     return line if len(line) <= 80 else f"{line[:77]}..."
 
 

@@ -4,7 +4,7 @@ import re
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mri3d.cli.overrides import typed_values
@@ -155,6 +155,7 @@ def test_lists_are_written_so_that_they_can_be_typed(value, typed):
 WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.just("\u00e9"), min_size=1, max_size=6)
 
 
+@example(["0  :"])
 @given(
     st.lists(
         WORDS.filter(lambda word: not re.fullmatch(r"[\s\d.+eE_-]*|(?i:true|false|null|nan|[+-]?inf)", word)),
