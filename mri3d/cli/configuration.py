@@ -240,7 +240,7 @@ def _keep_columns(checked: dict[str, Any]) -> dict[str, str]:
     data, evaluation = checked["data"], checked["evaluation"]
     named = {str(name): "evaluation.balance" for name in as_list(evaluation.get("balance") or ())}
     named |= {str(evaluation["column"]): "evaluation.column"} if "column" in evaluation else {}
-    sites = "site" not in data and str(evaluation["_target_"]).endswith(".LeaveSiteOut")
+    sites = "site" not in data and evaluation["_target_"] == "mri3d.evaluation.given_splits.LeaveSiteOut"
     if "covariates" not in data:
         if sites or named:
             column, place = next(iter(named.items()), ("leave_site_out", "evaluation"))

@@ -80,11 +80,6 @@ class FoldResult:
         return sum(fit.seconds for fit in self.fits)
 
     @property
-    def history(self) -> list[dict[str, float]]:
-        """The first fit epoch by epoch; empty where there are no epochs."""
-        return self.fits[0].history
-
-    @property
     def chosen(self) -> Setting:
         """The value of each parameter that all fits chose."""
         first, *others = self.fits

@@ -116,7 +116,7 @@ def permutation_test(
         for training, fold in zip(evaluation.trainings, evaluation.folds, strict=True):
             seeds = seeds_of(training, evaluation.splits.seeds)
             each = [_refitted(evaluation.model, seeded, fold.test_rows, every) for seeded in seeds]
-            refits.append(each[0] if len(each) == 1 else np.mean(each, axis=0))
+            refits.append(np.mean(each, axis=0))
     tested = [result for result in results.folds if len(result.fold.test_rows)]
     observed = _observed(study.outcome, tested, study.targets)
     if refits is not None:
@@ -255,9 +255,9 @@ def _refitted_at_once(evaluation: CrossValidation, targets: np.ndarray, seed: in
                 seeds = seeds_of(replace(training, targets=dealt), evaluation.splits.seeds)
                 refits = [evaluation.model.permuted(seeded, fold.test_rows, targets) for seeded in seeds]
                 known = [each for each in refits if each is not None]
-                if not known:
+                if len(known) < len(seeds):
                     return None
-                found.append(known[0] if len(known) == 1 else np.mean(known, axis=0))
+                found.append(np.mean(known, axis=0))
         except UserError:  # whole groups could not be dealt so that every inner fold has every class
             if number == len(nobodys):
                 raise
