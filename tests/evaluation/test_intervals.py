@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 from mri3d.evaluation.intervals import Interval, proportion_interval, score_intervals, weighted_scores
-from mri3d.evaluation.nested_widening import nested_widening
 from mri3d.evaluation.sampling import Sampling
 from mri3d.outcome.class_resampling import ClassResampling
 from mri3d.outcome.class_scores import class_scores
@@ -285,17 +284,3 @@ def test_two_thousand_draws_of_a_thousand_are_quick():
 def test_proportions_that_no_test_counts_for_have_no_interval():
     nobody = Proportion(np.zeros(3, dtype=bool), np.zeros(3, dtype=bool))
     assert proportion_interval([nobody], alone(3)) == Interval(None, None)
-
-
-def test_nested_widening_is_the_distance_of_what_both_estimate():
-    outer = [np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])]
-    # naive variance: 1.1 of six errors, / 6; of a mean of three tests: 1 / 3; (K - 1) / K is 1 / 2
-    for inner, factor in (
-        ([4.0, 1.0], np.sqrt(2)),  # at most the root of the number of folds
-        ([2.8, 2.2], np.sqrt(max(1.0, (0.8**2 - 1 / 3) / 2 / (1.1 / 6)))),
-        ([2.9, 2.1], np.sqrt((0.9**2 - 1 / 3) / 2 / (1.1 / 6))),
-        ([2.0, 3.0], 1.0),
-    ):
-        errors = [np.array([error]) for error in inner]
-        assert nested_widening(outer, errors, num_folds=2) == pytest.approx(factor)
-        assert nested_widening(outer * 9, errors * 9, num_folds=2) == pytest.approx(factor, rel=0.1)  # nine splits

@@ -15,27 +15,18 @@ from mri3d.evaluation.folds import Sample
 from mri3d.evaluation.nested import Nested
 from mri3d.evaluation.splits import KFold
 from mri3d.study import Study
+from tests.evaluation.peer import Double, flat
 
 CLASSES = ("control", "patient")
 GRID = {"C": [1e-4, 1.0, 1e4]}
 SETTINGS = [{"C": 1e-4}, {"C": 1.0}, {"C": 1e4}]
 
 
-def flat(volumes, rows):
-    """Return volumes as a matrix [N, V]."""
-    return np.stack([volumes[int(row)].reshape(-1) for row in rows]).astype(np.float64)
-
-
 @dataclass
-class Peer:
+class Peer(Double):
     """One of scikit-learn's penalised models on a few voxels, with what the loop asks for."""
 
     C: float = 1.0
-    name = "peer"
-    chooses = False
-    permutes = False
-    uses_components = False
-    line = None
 
     def identity(self, *, length=True):
         """Have one option."""
@@ -56,19 +47,6 @@ class Peer:
     def predict(self, volumes, rows):
         """Ask scikit-learn."""
         return predicted(self.estimator_, flat(volumes, rows))
-
-    def history(self):
-        """Have no epochs."""
-        return []
-
-    @property
-    def calibration(self):
-        """Nothing."""
-        return {"method": "none"}
-
-    def last_search(self):
-        """Choose nothing by itself."""
-        return ()
 
 
 def estimator(task, C):

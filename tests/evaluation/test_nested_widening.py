@@ -96,3 +96,17 @@ def test_splits_are_written_as_before_unless_something_newer_is_set():
     assert splits_text(All()) == "All(validation=0.2)"
     newer = splits_text(KFold(seeds=2, intervals="nested"))
     assert newer == "KFold(seeds=2, intervals='nested', folds=5, repeats=1, validation=0.2)"
+
+
+def test_nested_widening_is_the_distance_of_what_both_estimate():
+    outer = [np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])]
+    # naive variance: 1.1 of six errors, / 6; of a mean of three tests: 1 / 3; (K - 1) / K is 1 / 2
+    for inner, factor in (
+        ([4.0, 1.0], np.sqrt(2)),  # at most the root of the number of folds
+        ([2.8, 2.2], np.sqrt(max(1.0, (0.8**2 - 1 / 3) / 2 / (1.1 / 6)))),
+        ([2.9, 2.1], np.sqrt((0.9**2 - 1 / 3) / 2 / (1.1 / 6))),
+        ([2.0, 3.0], 1.0),
+    ):
+        errors = [np.array([error]) for error in inner]
+        assert nested_widening(outer, errors, num_folds=2) == pytest.approx(factor)
+        assert nested_widening(outer * 9, errors * 9, num_folds=2) == pytest.approx(factor, rel=0.1)  # nine splits

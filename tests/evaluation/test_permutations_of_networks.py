@@ -14,6 +14,7 @@ from mri3d.evaluation.permuted_targets import permuted_targets
 from mri3d.evaluation.splits import Holdout, KFold
 from mri3d.models.classical.models import Ridge
 from mri3d.models.network.cnn import CNN
+from tests.evaluation.peer import Double
 from tests.evaluation.permuting import chance_test, study_of, uniform
 
 
@@ -24,21 +25,14 @@ def without_audit(monkeypatch):
 
 
 @dataclass
-class Guess:
+class Guess(Double):
     """A network's stand-in that predicts by a seed, and is not refitted."""
 
     seed: int
-    line: None = None
-    name: str = "guess"
-    chooses: bool = False
-    permutes: bool = False
 
     def identity(self, *, length=True):
         """Write nothing that differs."""
         return "guess"
-
-    def check(self, training):
-        """Take all."""
 
     def fit(self, training):
         """Learn nothing."""
@@ -51,19 +45,6 @@ class Guess:
     def permuted(self, training, test_rows, targets):
         """Return None, as a network does."""
         return None
-
-    def history(self):
-        """Return nothing."""
-        return []
-
-    @property
-    def calibration(self):
-        """Nothing."""
-        return {"method": "none"}
-
-    def last_search(self):
-        """Return nothing."""
-        return ()
 
 
 def refitted_one_by_one(model: Ridge) -> Ridge:
