@@ -108,6 +108,7 @@ def test_a_threshold_by_number_needs_nothing_of_it(name, scan):
     (row,), (as_it_was,) = (model.predict(scan, **a).to_dict("records") for a in ({"threshold": 0.2}, {}))
     assert row.pop("prediction") == "1"
     assert as_it_was.pop("prediction") == "-1"
+    assert row.pop("spread", 0.0) == pytest.approx(as_it_was.pop("spread", 0.0), rel=1e-12)  # sums round either way
     assert row == as_it_was
 
 
