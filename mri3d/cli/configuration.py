@@ -237,9 +237,13 @@ def import_from_here() -> None:
 
 def _keep_columns(checked: dict[str, Any]) -> dict[str, str]:
     """Let the study keep the columns that the evaluation goes by; return them, each with the option that names it."""
+    from mri3d.cohort.noticed import FACTS  # here: it imports numpy, and help need not wait for that
+
     data, evaluation = checked["data"], checked["evaluation"]
     named = {str(name): "evaluation.balance" for name in as_list(evaluation.get("balance") or ())}
     named |= {str(evaluation["column"]): "evaluation.column"} if "column" in evaluation else {}
+    confounds = [str(name) for name in as_list(evaluation.get("confounds") or ())]
+    named |= {name: "evaluation.confounds" for name in confounds if name not in FACTS}
     sites = "site" not in data and evaluation["_target_"] == "mri3d.evaluation.given_splits.LeaveSiteOut"
     if "covariates" not in data:
         if sites or named:

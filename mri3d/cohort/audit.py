@@ -13,11 +13,12 @@ from typing import Protocol
 import nibabel
 
 from mri3d.cohort.cohort import Cohort, Session
+from mri3d.cohort.noticed import facts_of
 from mri3d.errors import UserError, option
 from mri3d.files import cache_folder, digest, write_bytes
 from mri3d.parallel import map_threads
 from mri3d.scans import scan as reader
-from mri3d.scans.scan import Scan, ScanError, canonical_digest, files_of, read_scan
+from mri3d.scans.scan import Scan, ScanError, canonical_digest, files_of, read_scan, scan_name
 from mri3d.texts import list_text, number_text
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ class Check(Protocol):
     def warnings(self, scan: Scan) -> tuple[str, ...]:
         """List what a user should know about a scan that passes, one sentence each."""
 
+    def head_size_ml(self, scan: Scan) -> float | None:
+        """Estimate the size of the head in a scan that passes; None where none is looked for."""
+
 
 @dataclass(frozen=True)
 class _Findings:
@@ -53,6 +57,7 @@ class _Findings:
         voxels: `canonical_digest`.
         warnings: From reading.
         checks: The warnings of each check that the scan has passed, by the check's digest.
+        facts: What it shows of how the scan was made, see `mri3d.cohort.noticed`.
         error: Why it cannot be read, or does not pass.
     """
 
@@ -60,6 +65,7 @@ class _Findings:
     voxels: str = ""
     warnings: tuple[str, ...] = ()
     checks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
 
 
@@ -110,6 +116,7 @@ def _judge(session: Session, found: _Findings, key: str) -> Session:
         digest=found.digest,
         voxels=found.voxels,
         warnings=(*found.warnings, *found.checks.get(key, ())),
+        facts=found.facts,
     )
 
 
@@ -158,7 +165,8 @@ def _read_all(paths: Sequence[Path], check: Check, key: str) -> dict[Path, _Find
         if not found.error and _is_settled(states[path]) and states[path] == _state(path):
             known = past[path].checks if past[path].digest == found.digest else {}
             checks = dict(list({**known, **found.checks}.items())[-_MAX_CHECKS:])
-            new[str(path.absolute())] = (states[path], dataclasses.replace(found, checks=checks))
+            facts = {**(past[path].facts if known else {}), **found.facts}
+            new[str(path.absolute())] = (states[path], dataclasses.replace(found, checks=checks, facts=facts))
     if new:
         _remember(file, new)
     num_read, seconds = number_text(len(unread), "scan"), time.monotonic() - began
@@ -179,7 +187,14 @@ def _read(path: Path, check: Check, key: str) -> _Findings:
         check.check(scan)
     except ScanError as error:
         return dataclasses.replace(found, error=error.text)
-    return dataclasses.replace(found, checks={key: check.warnings(scan)})
+    facts = facts_of(scan.data.shape, scan.spacing_mm, _file_type(path, scan), check.head_size_ml(scan))
+    return dataclasses.replace(found, checks={key: check.warnings(scan)}, facts=facts)
+
+
+def _file_type(path: Path, scan: Scan) -> str:
+    """Write the ending of a scan's file and the data type of its voxels."""
+    ending = path.name[len(scan_name(path)) :].lower()
+    return f"{ending} {scan.stored}".strip()
 
 
 def _state(path: Path) -> _State:
@@ -210,9 +225,9 @@ def _recall(file: Path) -> _Memory:
         return {
             path: (
                 tuple(state),
-                _Findings(digest, voxels, tuple(warnings), {key: tuple(told) for key, told in checks.items()}),
+                _Findings(digest, voxels, tuple(warnings), {key: tuple(told) for key, told in checks.items()}, facts),
             )
-            for path, (state, digest, voxels, warnings, checks) in memory["scans"].items()
+            for path, (state, digest, voxels, warnings, checks, facts) in memory["scans"].items()
         }
     except _DAMAGE:  # none yet, or not ours: it can be made again
         return {}
@@ -224,7 +239,8 @@ def _remember(file: Path, new: _Memory) -> None:
     memory = {
         "reader": _reader_digest(),
         "scans": {
-            path: (state, found.digest, found.voxels, found.warnings, found.checks) for path, (state, found) in scans
+            path: (state, found.digest, found.voxels, found.warnings, found.checks, found.facts)
+            for path, (state, found) in scans
         },
     }
     try:

@@ -31,6 +31,8 @@ class Session:
         group: Sessions of one group (family, repeated visits) are never on two sides of a split; None stands alone.
         site: Where it was scanned.
         covariates: Column to cell, as text; empty where the cell is.
+        usual: Further columns that studies usually have, such as age and sex, likewise: see `mri3d.cohort.noticed`.
+        facts: What the file shows of how the scan was made, as text, from the audit: see there.
         participant: Who was scanned, where one participant may have several sessions: they are never on two sides of a
             split either. None where each session is a participant of its own.
         digest: SHA-256 of the scan's header and voxels, from the audit.
@@ -47,6 +49,8 @@ class Session:
     group: str | None = None
     site: str | None = None
     covariates: Mapping[str, str] = field(default_factory=dict, hash=False)
+    usual: Mapping[str, str] = field(default_factory=dict, hash=False)
+    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
     participant: str | None = None
     digest: str = ""
     voxels: str = ""

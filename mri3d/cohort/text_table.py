@@ -11,6 +11,7 @@ from mri3d.cohort.cohort import NO_LABEL, Session, means_no_label
 from mri3d.cohort.delimited import read_rows
 from mri3d.cohort.labels import warn_of_labels
 from mri3d.cohort.missing import is_missing
+from mri3d.cohort.noticed import is_usual
 from mri3d.cohort.participants import warn_of_groups, warn_of_people
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.files import expanded, what_is
@@ -125,6 +126,7 @@ class TextTable:
             warn_of_groups(cells, f"column {group!r}")
         sites = self._shown(site, "data.site") if site is not None else [""] * len(ids)
         kept = {str(name): self._shown(str(name), "data.covariates") for name in as_list(covariates)}
+        usual = self._usual(leaving=[label, group, site, *kept])
         ignored = [as_shown(value) if isinstance(value, str) else value for value in as_list(unlabelled)]
         warn_of_labels(labels, ignored, column=label, table=self.path.name)
         sessions = []
@@ -138,11 +140,18 @@ class TextTable:
                     group=groups[row],
                     site=sites[row] or None,
                     covariates={name: cells[row] for name, cells in kept.items()},
+                    usual={name: cells[row] for name, cells in usual.items()},
                     participant=participants[row],
                     left_out="" if own_label is not None else NO_LABEL,
                 )
             )
         return sessions
+
+    def _usual(self, *, leaving: Sequence[str | None]) -> dict[str, list[str]]:
+        """Return columns that studies usually have, but for those that are taken for something."""
+        taken = {as_shown(name) for name in leaving if name is not None}
+        names = [name for name in dict.fromkeys(self.columns) if is_usual(name) and name not in taken]
+        return {name: self._shown(name, "data.covariates") for name in names if self.columns.count(name) == 1}
 
     def _shown(self, name: str, key: str) -> list[str]:
         return [as_shown(cell) for cell in self.column(name, option(key))]

@@ -11,10 +11,13 @@ from typing import Self
 
 import numpy as np
 
+from mri3d.cohort.encoding import Encoder
 from mri3d.cohort.people import count_sessions, session_word
+from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError, option
+from mri3d.evaluation.associations import Association, associations_of
 from mri3d.evaluation.fold_result import Fit, FoldResult
-from mri3d.evaluation.folds import Fold, Sample
+from mri3d.evaluation.folds import Fold, Sample, warn_of_unseen
 from mri3d.evaluation.leaks import LeakAudit, audit_leaks, fingerprints_of
 from mri3d.evaluation.nested_widening import check_widening
 from mri3d.evaluation.permuted_targets import permuted_targets
@@ -26,6 +29,7 @@ from mri3d.models.ensemble import Ensemble
 from mri3d.models.model import Model, TrainingSet
 from mri3d.outcome import Scores, score_text
 from mri3d.study import Study
+from mri3d.texts import as_list
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +92,7 @@ class CrossValidation:
             for seeded in seeds_of(training, splits.seeds):
                 prototype.check(seeded)
         evaluation = cls(study, prototype, folds, trainings, splits)
-        _ = evaluation.permuted  # more permutations than there are: told now
+        _ = evaluation.permuted, evaluation.confounds, evaluation.associations  # what is wrong is told now
         if splits.intervals == "nested":
             check_widening(evaluation)
         return evaluation
@@ -112,6 +116,32 @@ class CrossValidation:
         told = sample.targets, self.folds, sample.groups, sample.sites
         fixed = not (self.model.permutes or self.splits.refit)
         return permuted_targets(*told, number=self.splits.permutations, seed=seed, fixed=fixed)
+
+    @cached_property
+    def confounds(self) -> Variables | None:
+        """The confounds of all sessions; None where none are asked for.
+
+        Raises:
+            UserError: A column is missing, says nothing, or is not what it was taken for.
+        """
+        names = [str(name) for name in as_list(self.splits.confounds)]
+        if not names:
+            return None
+        sample, asked = Sample.of(self.study), "evaluation.confounds"
+        found = sample.variables(names, asked=asked)
+        for fold in self.folds:
+            learnt = np.concatenate([fold.train_rows, fold.validation_rows])
+            warn_of_unseen(found, Encoder.fit(found, learnt), fold, asked=asked)
+        return found
+
+    @cached_property
+    def associations(self) -> list[Association]:
+        """What else differs along with the outcome; where something says the outcome, there is a warning."""
+        found = associations_of(self.study)
+        for each in found:
+            if each.determines:
+                log.warning("%s", each.sentence())
+        return found
 
     @cached_property
     def leaks(self) -> LeakAudit | None:
@@ -143,7 +173,7 @@ class CrossValidation:
             if after_fold:
                 after_fold(result)
             results.append(result if keep_models else replace(result, model=None))
-        return Results(self.study, tuple(results), self.leaks)
+        return Results(self.study, tuple(results), self.leaks, associations=self.associations)
 
     @cached_property
     def digest(self) -> str:
@@ -177,13 +207,13 @@ class CrossValidation:
                 log.info("seed %d of %d after %.0f s", number, self.splits.seeds, seconds)
         known = fingerprints_of(self.study, self.folds, training.rows)
         if len(fits) == 1:
-            return FoldResult(fold, predictions, raw, scores, fits, known, model, self.digest)
+            return FoldResult(fold, predictions, raw, scores, fits, known, model, self.digest, model.held_out)
         predictions = np.mean([fit.predictions for fit in fits], axis=0)
         raws = [fit.raw for fit in fits if fit.raw is not None]
         raw = np.mean(raws, axis=0) if raws else None
         ensemble = Ensemble(tuple(models))
         scores = self._scores(fold, predictions, raw)
-        return FoldResult(fold, predictions, raw, scores, fits, known, ensemble, self.digest)
+        return FoldResult(fold, predictions, raw, scores, fits, known, ensemble, self.digest, ensemble.held_out)
 
     def _scores(self, fold: Fold, predictions: np.ndarray, raw: np.ndarray | None) -> Scores:
         """Score predictions of a fold's test rows; nothing where there are none."""

@@ -63,6 +63,8 @@ class FoldResult:
         fingerprints: Of the volumes that were learnt from; None of arrays.
         model: What was fitted, where it was kept.
         run: What identifies the evaluation that the fold is of, see `mri3d.model_folder.Card`.
+        held_out: Rows that the fits did not learn from but chose or calibrated by, and what they predict of them, see
+            `FittedModel.held_out`.
     """
 
     fold: Fold
@@ -73,6 +75,7 @@ class FoldResult:
     fingerprints: Fingerprints | None
     model: FittedModel | None = None
     run: str = ""
+    held_out: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def seconds(self) -> float:

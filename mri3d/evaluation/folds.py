@@ -7,9 +7,13 @@ from typing import Self
 
 import numpy as np
 
-from mri3d.errors import UserError, option
+from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.noticed import file_facts
+from mri3d.cohort.variables import Variable, Variables
+from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome import Outcome
 from mri3d.study import Study
+from mri3d.texts import list_text
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,7 @@ class Sample:
         ids: Name of each row [N]; empty where nobody needs them.
         sites: Where each was scanned [N]; None where that is not known.
         columns: What else is known, column of the table to the cell of each row [N]; an empty text where there is none.
+        facts: What the audit noted of each scan, see `mri3d.cohort.noticed`.
     """
 
     outcome: Outcome
@@ -33,20 +38,50 @@ class Sample:
     ids: Sequence[str] = ()
     sites: Sequence[str | None] = ()
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    facts: Mapping[str, Variable] = field(default_factory=dict)
 
     @classmethod
     def of(cls, study: Study) -> Self:
         """Take the sessions of a study that take part."""
         sessions = study.cohort.taking_part.sessions
-        names = dict.fromkeys(name for session in sessions for name in session.covariates)
+        cells = [{**session.usual, **session.covariates} for session in sessions]
+        names = dict.fromkeys(name for each in cells for name in each)
         return cls(
             study.outcome,
             study.targets,
             study.groups,
             study.ids,
             [session.site for session in sessions],
-            {name: [session.covariates.get(name, "") for session in sessions] for name in names},
+            {name: [each.get(name, "") for each in cells] for name in names},
+            {fact.name: fact for fact in file_facts(study.cohort)},
         )
+
+    def variables(self, names: Sequence[str], *, asked: str) -> Variables:
+        """Return columns as numbers or categories, checked.
+
+        Args:
+            names: Of the columns, or of what the audit noted of each scan.
+            asked: The option that names them, for the message.
+
+        Raises:
+            UserError: One of them was not kept, is the outcome, stands there twice, or says nothing: see
+                `mri3d.cohort.variables.Variable.check`.
+        """
+        found = []
+        for name in names:
+            if name == self.outcome.name:
+                raise UserError(f"{option(asked, name)} is what is predicted. Leave it out.")
+            if names.count(name) > 1:
+                raise UserError(f"{option(asked, name)} stands there twice. Leave one out.")
+            if name in self.facts and name not in self.columns:
+                variable, is_site = self.facts[name], False
+            else:
+                cells = self.column(name, asked=asked)
+                is_site = any(self.sites) and list(cells) == [site or "" for site in self.sites]
+                variable = Variable.of(name, cells, categorical=is_site)
+            variable.check(self.ids, asked=asked, categorical=is_site)
+            found.append(variable)
+        return Variables(tuple(found))
 
     def column(self, name: str, *, asked: str) -> Sequence[str]:
         """Return the cells of a column [N].
@@ -62,10 +97,11 @@ class Sample:
             return self.columns[name]
         if name == "site" and any(self.sites):
             return [site or "" for site in self.sites]
-        kept = f"kept: {', '.join(self.columns)}" if self.columns else "none was kept"
+        known = [*self.columns, *self.facts]
+        kept = f"kept: {', '.join(known)}" if known else "none was kept"
         raise UserError(
-            f"{option(asked, name)} is no column that the study kept ({kept}). Name one of them, or keep it by "
-            f"{option('data.covariates')}."
+            f"{option(asked, name)} is no column that the study kept ({kept}).{did_you_mean(name, known)} Name one of "
+            f"them, or keep it by {option('data.covariates')}."
         )
 
 
@@ -115,6 +151,21 @@ def check_fold(fold: Fold, sample: Sample) -> None:
                 "a smaller share for test or validation, or more folds."
             )
         log.warning("%s: some of its scores cannot be computed", where)
+
+
+def warn_of_unseen(variables: Variables, encoder: Encoder, fold: Fold, *, asked: str) -> None:
+    """Warn of categories of tested sessions that those learnt from do not have.
+
+    Args:
+        variables: Of all sessions.
+        encoder: Made from those that are learnt from.
+        fold: Who is tested.
+        asked: The option that names the variables.
+    """
+    for coding, variable in zip(encoder.codings, variables.taking(fold.test_rows).members, strict=True):
+        if names := sorted({str(value) for value in variable.values[coding.unseen(variable)]}):
+            told = "fold %d: sessions with %s are tested, and none are learnt from: there it counts as not known"
+            log.warning(told, fold.number, UserError(option(asked, f"{variable.name} {list_text(names, ', ')}")))
 
 
 def fold_texts(folds: Sequence[Fold], num_subjects: int) -> list[str]:

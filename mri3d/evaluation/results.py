@@ -1,7 +1,7 @@
 """What an evaluation gave: predictions of all test rows, scores, and the folds' models."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,11 @@ from mri3d.outcome import Score, Scores
 from mri3d.outcome.resampling import Resampling
 from mri3d.outcome.score import SIGNIFICANT, p_relation
 from mri3d.study import Study
-from mri3d.texts import parameter_text
+from mri3d.texts import list_text, parameter_text
 
 if TYPE_CHECKING:
+    from mri3d.evaluation.associations import Association
+    from mri3d.evaluation.confounds import ConfoundAnalysis
     from mri3d.evaluation.permutations import PermutationTest
 
 
@@ -38,6 +40,8 @@ class Results:
         folds: The folds in order.
         leaks: What was found of test sessions among those that were learnt from; None where nobody was tested.
         permutation: The scores beside those for permuted labels; None where that was not asked for.
+        confounds: What the confounds predict, and what the image adds; None where none were asked for.
+        associations: What else differs along with the outcome.
         widening: Factor on standard errors because folds share training rows, where it was measured; else it is that of
             Nadeau and Bengio.
 
@@ -54,6 +58,8 @@ class Results:
     folds: tuple[FoldResult, ...]
     leaks: LeakAudit | None = None
     permutation: "PermutationTest | None" = None
+    confounds: "ConfoundAnalysis | None" = None
+    associations: "Sequence[Association]" = ()
     widening: float | None = None
 
     def __repr__(self) -> str:
@@ -213,8 +219,9 @@ class Results:
 
         Returns:
             `test` (each score with its interval; empty without a test), `intervals` (what they are about),
-            `better_than_chance`, `leaks` (see `mri3d.evaluation.leaks`), `calibration` (see there), `permutation` where
-            it was asked for, `seeds` where each fold was fitted several times (see `seed_spread`), `folds` (see
+            `better_than_chance`, `leaks` (see `mri3d.evaluation.leaks`), `confounds` (`associations`, and what
+            `ConfoundAnalysis` tells where it was asked for), `calibration` (see there), `permutation` where it was
+            asked for, `seeds` where each fold was fitted several times (see `seed_spread`), `folds` (see
             `FoldResult.facts`), `chosen` (parameter to value, as text, to how many fits chose it), `outcome`, what that
             has beside task and name once more (of classes `classes`, as in the first version), and the arguments.
         """
@@ -225,6 +232,8 @@ class Results:
             **({} if self.better_than_chance is None else {"better_than_chance": self.better_than_chance}),
             **({"leaks": self.leaks.to_json()} if self.leaks else {}),
             **({"calibration": calibration(self.study, self.folds, self.sampling)} if self.scores else {}),
+            "confounds": {"associations": [each.to_json() for each in self.associations]}
+            | (self.confounds.to_json(self.study.outcome) if self.confounds else {}),
             **({"permutation": self.permutation.to_json()} if self.permutation else {}),
             **({"seeds": seed_spread(self.seed_scores)} if self.seed_scores else {}),
             "folds": [result.facts() for result in self.folds],
@@ -245,17 +254,26 @@ class Results:
         said = self.study.outcome.headline(self.scores)
         tests = f"{len(self.rows)} tests of {count_sessions(cohort, np.unique(self.rows))}"
         chance = "" if self.better_than_chance in (None, True) else ", no evidence that it is better than chance"
+        chance += self._beyond()
         chance += ", tested on near-copies of what was learnt from: too good" if self.leaks and self.leaks.found else ""
         p = "" if self.permutation is None or self.permutation.p is None else f", p {p_relation(self.permutation.p)}"
         return f"{said} ({tests}{p}){chance}"
+
+    def _beyond(self) -> str:
+        """Say in the headline that nothing shows that the image tells more than the confounds."""
+        if said := [each.name for each in self.associations if each.determines]:
+            return f", but {said[0]} alone says {self.study.outcome.name}: nothing is shown of it"
+        if self.confounds is None or self.confounds.beyond(ascending=self.study.outcome.ascending) is not False:
+            return ""
+        return f", no evidence beyond {list_text(self.confounds.columns, ', ')}"
 
     @property
     def better_than_chance(self) -> bool | None:
         """Whether the permutations say so (p up to 0.05) or, without, the interval; None where nothing says it.
 
-        Nothing does where a model was tested on near-copies of what it learnt from.
+        Nothing does where a model was tested on near-copies of what it learnt from, or where a site says the outcome.
         """
-        if self.leaks is not None and self.leaks.found:
+        if (self.leaks is not None and self.leaks.found) or any(each.determines for each in self.associations):
             return None
         if self.permutation is not None and self.permutation.p is not None:
             return self.permutation.p <= SIGNIFICANT + ROUNDING

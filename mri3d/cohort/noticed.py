@@ -1,0 +1,91 @@
+"""What is known of sessions without being asked for: columns that studies usually have, and what their files show.
+
+It is held against the outcome in every run: what differs with the outcome may be what a model reads.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mri3d.cohort.cohort import Cohort
+from mri3d.cohort.variables import Variable
+
+_AGE = "(scan|mri|entry)?age(y|years|inyears|scan|mri|at(scan|mri|visit|entry))?"
+_SEX = "(pt)?gender|(biological)?sex(atbirth|gender)?"
+_SITE = "(acquisition|study)?site(id|name)?|cent(er|re)(id)?|(mri)?scanner(id|model)?|manufacturer|hospital"
+_HEAD_SIZE = "[et]?icv(ml|cm3|mm3)?|e?tiv(ml|cm3|mm3)?|tbv|head(size|circumference)|(total)?brainvol(ume)?"
+_HEAD_SIZE += "|(estimated)?(total)?intracranialvol(ume)?"
+
+HEAD_SIZE = "head_size_ml"
+"""Name of the estimate that the audit makes of each scan."""
+
+FACTS = (HEAD_SIZE, "voxel_size_mm3", "field_of_view_ml", "file_type")
+"""What the audit notes of each file, by the names that `evaluation.confounds` has for it."""
+
+
+def is_usual(column: str) -> bool:
+    """Return whether a column is called as those for age, sex, site and head size are.
+
+    >>> [is_usual(name) for name in ("Age at scan", "GENDER", "EstimatedTotalIntraCranialVol", "diagnosis")]
+    [True, True, True, False]
+    """
+    return any(_is_called(column, names) for names in (_AGE, _SEX, _SITE, _HEAD_SIZE))
+
+
+def noticed_variables(cohort: Cohort) -> list[Variable]:
+    """Return all that is known of those who take part: the site, columns that were asked for or are usual, their files.
+
+    The size of the head that was measured in the scan is there where no column has it.
+
+    Args:
+        cohort: Audited; N sessions take part.
+    """
+    sessions = cohort.taking_part.sessions
+    cells = [{**session.covariates, **session.usual} for session in sessions]
+    names = dict.fromkeys(name for each in cells for name in each)
+    columns = {name: [each.get(name, "") for each in cells] for name in names}
+    places = [session.site or "" for session in sessions]
+    if any(places) and places not in columns.values():
+        columns = {"site": places, **columns}
+    sites = {name for name in columns if _is_called(name, _SITE)}
+    found = [
+        Variable.of(name, cells, categorical=name in sites, of_scan=name in sites) for name, cells in columns.items()
+    ]
+    measured = any(_is_called(name, _HEAD_SIZE) for name in columns)
+    return [*found, *(fact for fact in file_facts(cohort) if not (measured and fact.name == HEAD_SIZE))]
+
+
+def file_facts(cohort: Cohort) -> list[Variable]:
+    """Return what the audit noted of the files of those who take part; nothing of volumes that came without scans."""
+    sessions = cohort.taking_part.sessions
+    texts = {name: [session.facts.get(name, "") for session in sessions] for name in FACTS}
+    found = []
+    for name, cells in texts.items():
+        if any(cells):
+            is_size = name == HEAD_SIZE
+            variable = Variable.of(name, cells, categorical=name == "file_type", of_scan=not is_size)
+            found.append(replace(variable, estimate="estimated from the scan") if is_size else variable)
+    return found
+
+
+def facts_of(
+    sides: Sequence[int], spacing_mm: np.ndarray, file_type: str, head_size_ml: float | None
+) -> dict[str, str]:
+    """Write what the audit notes of a file, by the names in `FACTS`.
+
+    Args:
+        sides: Number of voxels along each axis.
+        spacing_mm: Distance between them [3].
+        file_type: Ending of the file, and data type of its voxels.
+        head_size_ml: Estimate of the head's size; None where there is none.
+    """
+    voxel_mm3 = float(np.prod(spacing_mm))
+    told = {"voxel_size_mm3": f"{voxel_mm3:.4g}", "field_of_view_ml": f"{voxel_mm3 * np.prod(sides) / 1000:.4g}"}
+    return told | {"file_type": file_type} | ({} if head_size_ml is None else {HEAD_SIZE: f"{head_size_ml:.5g}"})
+
+
+def _is_called(column: str, names: str) -> bool:
+    """Return whether a name is one of some, whatever its case, blanks and signs."""
+    return re.fullmatch(names, re.sub(r"[\W_]", "", column.casefold())) is not None
