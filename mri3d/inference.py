@@ -11,6 +11,7 @@ from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, option
 from mri3d.files import NO_ROOM, digest, digest_json
 from mri3d.model_folder import CARD, model_folders
+from mri3d.models.beside_scans import Beside
 from mri3d.models.loading import load
 from mri3d.models.scan_prediction import Record, ScanPrediction
 from mri3d.models.trained import TrainedModel
@@ -21,7 +22,7 @@ from mri3d.report.reading import GRADCAM
 from mri3d.scans.dicom import convert_places
 from mri3d.scans.listing import find_scans, unique_names
 from mri3d.scans.scan import ScanError, files_of, read_scan, write_image
-from mri3d.texts import number_text
+from mri3d.texts import list_text, number_text
 from mri3d.version import __version__
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ def predict_scans(
     prevalence: object = None,
     threshold: object = None,
     coverage: object = None,
+    table: object = None,
+    id: object = None,
     trust: str | Sequence[str] = (),
 ) -> int:
     """Predict scans; leave `predictions.csv`, `heatmaps/` and `report.html`.
@@ -55,6 +58,8 @@ def predict_scans(
         prevalence: See `TrainedModel.predict`, as for threshold and coverage.
         threshold: What class is predicted by the probabilities.
         coverage: How often the truth is to lie in a set or an interval.
+        table: Of a model with covariates: what is known of each scan.
+        id: Column of the table that names its rows, or several.
         trust: Dotted names of networks of the user's own that may be imported.
 
     Returns:
@@ -69,6 +74,7 @@ def predict_scans(
     trained = load(model, trust=trust)
     trained.require_recipe()
     trained = trained.with_options(prevalence=prevalence, threshold=threshold, coverage=coverage)
+    beside = trained.beside(table, id=id)
     if heatmap != "none" and heatmap not in trained.heatmaps:
         log.warning("no heatmaps: models of this kind have no %s", heatmap.replace("_", " "))
         heatmap = "none"
@@ -76,7 +82,8 @@ def predict_scans(
         log.warning("%s", GRADCAM)
     with tempfile.TemporaryDirectory(prefix="mri3d-") as converted:
         places = convert_places([scans] if isinstance(scans, str) else scans, Path(converted))
-        call = _Call(model, trained, _named_scans(places, out, suffix=trained.suffix or "T1w"), heatmap)
+        call = _Call(model, trained, _named_scans(places, out, suffix=trained.suffix or "T1w"), heatmap, beside)
+        call.check_table()
         with open_folder(
             out,
             model=call.identity(),
@@ -116,18 +123,42 @@ class _Call:
         trained: The model.
         scans: Name of each scan to its file.
         heatmap: One of `HEATMAPS`.
+        beside: What is known of the scans besides; None where the model asks for nothing.
     """
 
     model: Path
     trained: TrainedModel
     scans: dict[str, Path]
     heatmap: str
+    beside: Beside | None
+
+    def check_table(self) -> None:
+        """Warn, before anything is predicted, of scans of which the table does not say what the model asks for.
+
+        Raises:
+            UserError: It says it of none.
+        """
+        if self.beside is None:
+            return
+        problems = {}
+        for name, path in self.scans.items():
+            try:
+                self.beside.known(path)
+            except UserError as error:
+                problems[name] = error.text
+        told = list_text([f"{name}: {problem}" for name, problem in problems.items()])
+        if len(problems) == len(self.scans):
+            raise UserError(f"no scan can be predicted: {told}")
+        if problems:
+            verb = "is" if len(problems) == 1 else "are"
+            log.warning("%d of %d scans %s not predicted: %s", len(problems), len(self.scans), verb, UserError(told))
 
     def identity(self) -> str:
         """Identify what decides the result of a scan: the models by their cards, the options, the version."""
         cards = [digest((folder / CARD).read_bytes()) for folder in model_folders(self.model)]
         asked = [self.trained.deciding.asked] if self.trained.deciding.asked else []
-        return digest_json([cards, self.trained.require_recipe().digest(), self.heatmap, *asked, __version__])
+        known = [] if self.beside is None else [{name: self.beside.rows.of(path) for name, path in self.scans.items()}]
+        return digest_json([cards, self.trained.require_recipe().digest(), self.heatmap, *asked, *known, __version__])
 
     def row(self, record: Record) -> str:
         """Write a row of predictions.csv; the spread of several models has 6 digits."""
@@ -185,7 +216,7 @@ class _Call:
 
     def _predict(self, folder: PredictionFolder, name: str, path: Path, place: str) -> None:
         """Predict one scan, write the map that explains the prediction, and add its row."""
-        found = self.trained.predict_scan(name, path)
+        found = self.trained.predict_scan(name, path, beside=self.beside)
         written = False
         if self.heatmap != "none" and found.prediction is not None:
             found, written = self._write_heatmap(folder, found)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mri3d.cohort.people import session_word
+from mri3d.cohort.variables import Variables
 from mri3d.cohort_maps import study_sections
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import CrossValidation
@@ -92,7 +93,8 @@ def run(
     with log_file(folder, early) if writes else nullcontext():
         if resumed and writes:
             renew(folder, study.cohort_with_outliers, validation.folds, configuration, moved=moved)
-        keeper = ModelKeeper(folder, study, num_folds=len(validation.folds))
+        known = validation.trainings[0].volumes.covariates
+        keeper = ModelKeeper(folder, study, num_folds=len(validation.folds), covariates=known)
         with clock("training and testing"), devices_together():
             results = judge(validation, after_fold=keeper if writes else None, keep_models=False)
         if not writes:
@@ -123,6 +125,7 @@ class ModelKeeper:
         folder: The run.
         study: What the models are fitted on.
         num_folds: How many folds the run has.
+        covariates: Of all sessions, where the models have such.
         pictures: Of some tested subjects of the first fold.
         weights: The first fold's model in words, to the weights of its voxels; empty where it is not linear.
     """
@@ -130,6 +133,7 @@ class ModelKeeper:
     folder: Path
     study: Study
     num_folds: int
+    covariates: Variables | None = None
     pictures: list[Picture] = field(default_factory=list)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -156,7 +160,8 @@ class ModelKeeper:
             heat, (high, low) = None, outcome.words.evidence(example.target)
             caption = f"{session_word(study.cohort).capitalize()} {study.ids[row]} {example.caption}"
             if trained.heatmaps:
-                heat = trained.evidence(volume, example.target, trained.method(None))
+                known = self.covariates if self.covariates is None else self.covariates.taking(rows[[example.position]])
+                heat = trained.evidence(volume, example.target, trained.method(None), known)
                 caption += f". Colour: {example.evidence}, compared with the average training scan"
             view = HeadView(volume[0], affine, heatmap=heat, high=high, low=low)
             yield slices(view, alt=f"{caption}.", caption=f"{caption}.")

@@ -230,7 +230,8 @@ def test_nothing_is_said_of_unusual_scans_where_there_are_none(model, tmp_path, 
 def test_a_number_that_is_none_is_no_prediction(tmp_path, outcome, monkeypatch):
     folder = write_network(tmp_path / "model", outcome=outcome)
     monkeypatch.setattr(
-        "mri3d.models.network.cnn.network_outputs", lambda network, volumes, rows, **_: np.full((len(rows), 1), np.nan)
+        "mri3d.models.network.fitted.network_outputs",
+        lambda network, volumes, rows, **_: np.full((len(rows), 1), np.nan),
     )
     scan = str(head(tmp_path / "a.nii.gz"))
     assert predict_scans(folder, scan, tmp_path / "out", heatmap="none") == 1

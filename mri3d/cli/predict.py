@@ -32,6 +32,8 @@ class Schema:
     prevalence: Any = None
     threshold: Any = None
     coverage: Any = None
+    table: Any = None
+    id: Any = None
     trust: Any = None
     debug: bool = False
 
@@ -57,7 +59,9 @@ def predict(options: dict[str, Any]) -> int:
     if trust:
         import_from_here()
     advice = "Close other programs, or use a machine with more; what was predicted so far is kept."  # one scan is held
-    asked = {name: options.get(name) for name in ("prevalence", "threshold", "coverage")}
+    asked = {name: options.get(name) for name in ("prevalence", "threshold", "coverage", "table", "id")}
+    if asked["table"] is not None and not isinstance(asked["table"], str):
+        raise UserError(f"table={asked['table']} is no path. Give a CSV or TSV file.")
     with named_limits(less_memory=advice):
         status = inference.predict_scans(
             Path(options["model"]), scans, out, heatmap=options["heatmap"], trust=trust, **asked
@@ -66,10 +70,10 @@ def predict(options: dict[str, Any]) -> int:
     return status
 
 
-def _with_plain_keys(argument: str) -> str:
+def with_plain_keys(argument: str) -> str:
     r"""Take the quotes off names in braces, which Hydra reads without them only, and mark what is special to it.
 
-    >>> print(_with_plain_keys('prevalence={"very old": 0.1, "a,b": 0.2, c: 0.7}'))
+    >>> print(with_plain_keys('prevalence={"very old": 0.1, "a,b": 0.2, c: 0.7}'))
     prevalence={very\ old: 0.1, a\,b: 0.2, c: 0.7}
     """
     if not argument.startswith(("prevalence={", "threshold={")):
@@ -88,6 +92,6 @@ def _compose(arguments: Sequence[str]) -> int:
         "defaults": ["schema", {"override hydra/job_logging": "stdout"}, "_self_"],
         "hydra": {**QUIET, "job_logging": {"handlers": QUIET["job_logging"]["handlers"]}},
     }
-    arguments = [_with_plain_keys(argument) for argument in arguments]
+    arguments = [with_plain_keys(argument) for argument in arguments]
     overrides = hydra_overrides(arguments, groups=[], keys=Schema.__dataclass_fields__)
     return run_app(job, overrides, name="predict", schema=Schema, config=config)

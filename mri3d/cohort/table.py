@@ -142,7 +142,7 @@ def _participants(table: TextTable, columns: Sequence[str], ids: Sequence[str], 
     """
     key = option("data.id")
     if len(columns) > 1:
-        named = [column for column in columns if _names_participants(column)]
+        named = [column for column in columns if names_participants(column)]
         if named and columns[0] != named[0]:
             order = [named[0], *(column for column in columns if column != named[0])]
             raise UserError(
@@ -153,7 +153,7 @@ def _participants(table: TextTable, columns: Sequence[str], ids: Sequence[str], 
     if (found := participants_of([as_shown(id) for id in ids])) is not None:
         return found
     for column in dict.fromkeys(table.columns):
-        if grouped or column == as_shown(columns[0]) or not _names_participants(column):
+        if grouped or column == as_shown(columns[0]) or not names_participants(column):
             continue
         if table.columns.count(column) == 1 and (repeated := _repeated(table.column(column, key))):
             log.warning(
@@ -167,7 +167,7 @@ def _participants(table: TextTable, columns: Sequence[str], ids: Sequence[str], 
     return [None] * len(ids)
 
 
-def _names_participants(column: str) -> bool:
+def names_participants(column: str) -> bool:
     """Return whether a column is called as those are that name participants: subject, participant_id, PTID ..."""
     name = re.sub(r"[\W_]", "", column.casefold())
     return name in _PARTICIPANT or name.removesuffix("id") in _PARTICIPANT

@@ -130,9 +130,23 @@ class Variables:
     def __len__(self) -> int:
         return len(self.members[0].values) if self.members else 0
 
+    def cells(self) -> dict[str, list[str]]:
+        """Return what is known as texts, for digests."""
+        return {each.name: [str(value) for value in each.values] for each in self.members}
+
     def taking(self, rows: np.ndarray) -> "Variables":
         """Return the variables of some sessions, in their order; a session may be there several times."""
         return Variables(tuple(replace(each, values=each.values[rows]) for each in self.members))
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Variables]") -> Self:
+        """Return the variables of the sessions of all parts, which have the same ones."""
+        return cls(
+            tuple(
+                replace(same[0], values=np.concatenate([each.values for each in same]))
+                for same in zip(*(part.members for part in parts), strict=True)
+            )
+        )
 
     @classmethod
     def read(

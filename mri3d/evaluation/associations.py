@@ -194,7 +194,7 @@ def _categories(variable: Variable, outcome: Variable) -> Association:
 
 def _named(variable: Variable, outcome: Variable, test: str, p: float) -> dict[str, Any]:
     """Return what every association has, whatever was tested."""
-    known = {"name": variable.name, "outcome": outcome.name, "estimate": variable.estimate}
+    known: dict[str, Any] = {"name": variable.name, "outcome": outcome.name, "estimate": variable.estimate}
     known |= {"of_scan": variable.of_scan}
     return known | {"num_sessions": len(variable.values), "test": test, "p": p, "p_holm": p}
 

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Sample
 from mri3d.evaluation.splits import KFold
@@ -124,9 +126,27 @@ class GridSearch:
         """Those of the chosen variant."""
         return self.model_.heatmaps
 
-    def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
+    @property
+    def covariates(self) -> str | Sequence[str]:
+        """Those of the model."""
+        return self.model.covariates
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """That of the chosen variant."""
+        return self.model_.encoder
+
+    def explain(
+        self,
+        volume: np.ndarray,
+        *,
+        baseline: np.ndarray,
+        target: int,
+        method: str,
+        covariates: Variables | None = None,
+    ) -> np.ndarray:
         """Explain by the chosen variant."""
-        return self.model_.explain(volume, baseline=baseline, target=target, method=method)
+        return self.model_.explain(volume, baseline=baseline, target=target, method=method, covariates=covariates)
 
     def maps(self) -> np.ndarray | None:
         """Return the weights of the chosen variant, if it is linear."""

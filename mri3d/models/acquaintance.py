@@ -28,7 +28,13 @@ class Acquaintance:
     @classmethod
     def of(cls, members: Sequence[Member], scan: Scan, volume: np.ndarray) -> Self:
         """Hold a scan, and the volume [C, X, Y, Z] that was made of it, against what each member has seen."""
-        seers = _seen_by(members, scan)
+        knows = any(member.card.training for member in members)
+        return cls.of_voxels(members, canonical_digest(scan) if knows else "", volume)
+
+    @classmethod
+    def of_voxels(cls, members: Sequence[Member], voxels: str, volume: np.ndarray) -> Self:
+        """As `of`, by the `canonical_digest` of the scan's voxels; empty where that is not known."""
+        seers = [voxels in member.card.training for member in members]
         copies = [] if any(seers) else _copied_from(members, volume)
         known = seen_warning(sum(seers), len(members)) or copy_warning(copies, len(members))
         seen = sum(seers) or sum(copy.certain for copy in copies)
@@ -63,14 +69,6 @@ def copy_warning(copies: Sequence[Verdict], num_members: int) -> str:
     best = max(copies)
     told = "is" if best.certain else "may be"
     return f"{told} a near-copy of a training scan of {whose} (similarity {best.similarity:.2f})"
-
-
-def _seen_by(members: Sequence[Member], scan: Scan) -> list[bool]:
-    """Find out which members know a scan from their training, whatever its axis order and data type."""
-    if not any(member.card.training for member in members):
-        return [False] * len(members)
-    voxels = canonical_digest(scan)
-    return [voxels in member.card.training for member in members]
 
 
 def _copied_from(members: Sequence[Member], volume: np.ndarray) -> list[Verdict]:

@@ -6,6 +6,8 @@ from functools import reduce
 
 import numpy as np
 
+from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.variables import Variables
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import FittedModel
 from mri3d.volumes.sequence import VolumeSequence
@@ -33,9 +35,25 @@ class Ensemble:
         """The kinds of maps of one fit: all are of one kind."""
         return self.fits[0].heatmaps
 
-    def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
+    @property
+    def encoder(self) -> Encoder | None:
+        """How the covariates of a session become columns: all fits learnt from the same rows."""
+        return self.fits[0].encoder
+
+    def explain(
+        self,
+        volume: np.ndarray,
+        *,
+        baseline: np.ndarray,
+        target: int,
+        method: str,
+        covariates: Variables | None = None,
+    ) -> np.ndarray:
         """Average the evidence of the fits, see `FittedModel.explain`."""
-        maps = [fit.explain(volume, baseline=baseline, target=target, method=method) for fit in self.fits]
+        maps = [
+            fit.explain(volume, baseline=baseline, target=target, method=method, covariates=covariates)
+            for fit in self.fits
+        ]
         return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
 
     def maps(self) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from mri3d.arguments import checked
 from mri3d.errors import UserError
 from mri3d.model_card import FAILURES, printable, reason_of
 from mri3d.model_folder import CARD, Contents, model_folders, read_model
+from mri3d.models.beside_scans import average_session
 from mri3d.models.classical.models import CLASSICAL
 from mri3d.models.ensemble import ENSEMBLE, Ensemble, parts_of
 from mri3d.models.member import Member
@@ -16,6 +17,7 @@ from mri3d.models.model import FittedModel, Model
 from mri3d.models.network.cnn import CNN
 from mri3d.models.trained import TrainedModel
 from mri3d.shortage import is_out_of_memory
+from mri3d.volumes.described import Described
 from mri3d.volumes.sequence import InMemory
 
 MODELS: dict[str, type[Model]] = {CNN.name: CNN, **{model.name: model for model in CLASSICAL}}
@@ -105,6 +107,8 @@ def _check_prediction(member: Member) -> None:
     """
     mean, num_classes = member.card.reference.mean, len(member.card.outcome.words.value_titles())
     with np.errstate(all="ignore"):  # what is not finite is told of each scan
-        found = member.model.predict(InMemory(mean[None]), np.arange(1))
+        volumes, encoder = InMemory(mean[None]), member.model.encoder
+        known = volumes if encoder is None else Described(volumes, average_session(encoder, 1))
+        found = member.model.predict(known, np.arange(1))
     if found.shape != ((1, num_classes) if num_classes else (1,)):
         raise ValueError("it gives no prediction of its outcome")

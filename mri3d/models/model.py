@@ -8,6 +8,8 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.variables import Variables
 from mri3d.model_folder import Card, Contents
 from mri3d.outcome import Line, Outcome, Temperature
 from mri3d.volumes.sequence import VolumeSequence
@@ -120,7 +122,19 @@ class FittedModel(Protocol):
     def heatmaps(self) -> tuple[str, ...]:
         """The kinds of maps that `explain` can make, the default first; empty where it can make none."""
 
-    def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
+    @property
+    def encoder(self) -> Encoder | None:
+        """How the covariates of a session become columns; None where the image is all that the model sees."""
+
+    def explain(
+        self,
+        volume: np.ndarray,
+        *,
+        baseline: np.ndarray,
+        target: int,
+        method: str,
+        covariates: Variables | None = None,
+    ) -> np.ndarray:
         """Map where in a volume the evidence for a prediction lies.
 
         Args:
@@ -128,6 +142,7 @@ class FittedModel(Protocol):
             baseline: What it is compared with, [C, X, Y, Z]: the average of the training volumes.
             target: Index of what is explained, see `mri3d.outcome.Outcome.contrast`.
             method: One of `heatmaps`.
+            covariates: Of the one session, where the model has such: the baseline is given the same.
 
         Returns:
             float32 [X, Y, Z], positive where a voxel speaks for the target: log odds of a class, or the unit of a
@@ -162,6 +177,10 @@ class Model(FittedModel, Protocol):
     @property
     def permutes(self) -> bool:
         """Whether `permuted` refits the model."""
+
+    @property
+    def covariates(self) -> str | Sequence[str]:
+        """Columns of the table, or the one, that go into the model beside the image: `VolumeSequence.covariates`."""
 
     @property
     def uses_components(self) -> bool:
@@ -255,6 +274,10 @@ def options_text(model: Any, *, instead: Mapping[str, object] | None = None) -> 
         model: Whatever has been fitted since.
         instead: Options that are written as something else, by name.
     """
-    options = {one.name: getattr(model, one.name) for one in fields(model)} | dict(instead or {})
+    options = {
+        one.name: getattr(model, one.name)
+        for one in fields(model)
+        if not (one.metadata.get("newer") and getattr(model, one.name) == one.default)  # as folders of earlier versions
+    } | dict(instead or {})
     text = f"{type(model).__name__} {options!r}"
     return re.sub(" at 0x[0-9a-f]+", "", text)  # where a function lies differs each time

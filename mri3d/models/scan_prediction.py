@@ -8,6 +8,7 @@ from typing import Any, Self, get_type_hints
 import numpy as np
 
 from mri3d.arguments import fits
+from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError
 from mri3d.outcome import Outcome, Region
 from mri3d.scans.scan import Scan
@@ -31,6 +32,7 @@ class ScanPrediction:
         scan: The scan as it was read.
         volume: What the model saw, float32 [C, X, Y, Z].
         region: Where the truth lies as often as was asked for; None where nothing was.
+        covariates: What is known of the one session beside the scan; None where the model asks for nothing.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ScanPrediction:
     scan: Scan | None = None
     volume: np.ndarray | None = None
     region: Region | None = None
+    covariates: Variables | None = None
 
     def warned(self, *warnings: str) -> "ScanPrediction":
         """Return the prediction with more warnings."""

@@ -20,6 +20,7 @@ from isal import isal_zlib
 from threadpoolctl import threadpool_limits
 
 from mri3d import files
+from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError
 from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.scan import read_scan
@@ -46,6 +47,7 @@ class Volumes:
     """
 
     on_disk = True
+    covariates: Variables | None = None
     making = "preprocessing"
 
     def __init__(

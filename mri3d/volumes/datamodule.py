@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pytorch_lightning as pl
@@ -20,11 +20,20 @@ WORKER_TIMEOUT_S = 600
 
 
 class Batch(TypedDict):
-    """What the data module yields: volume float32 [B, C, X, Y, Z], target int64 or float64 [B], row int64 [B]."""
+    """What the data module yields: volume float32 [B, C, X, Y, Z], target int64 or float64 [B], row int64 [B].
+
+    With covariates also their columns, float32 [B, Q].
+    """
 
     volume: torch.Tensor
     target: torch.Tensor
     row: torch.Tensor
+    columns: NotRequired[torch.Tensor]
+
+
+def inputs_of(batch: Batch) -> tuple[torch.Tensor, ...]:
+    """Return what a network is given of a batch: volumes, and the columns of covariates where there are some."""
+    return (batch["volume"], batch["columns"]) if "columns" in batch else (batch["volume"],)
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -77,12 +86,20 @@ class VolumeDataset(Dataset[Batch]):
         targets: Truth of each [N], see `mri3d.outcome`.
         augmentation: What to change at random, or None.
         seed: Of the run; together with epoch and row it fixes each random change.
+        columns: Covariates of each volume [N, Q], or None.
     """
 
     def __init__(
-        self, volumes: VolumeSequence, targets: np.ndarray, *, augmentation: Augmentation | None, seed: int
+        self,
+        volumes: VolumeSequence,
+        targets: np.ndarray,
+        *,
+        augmentation: Augmentation | None,
+        seed: int,
+        columns: np.ndarray | None = None,
     ) -> None:
         self.volumes, self.targets, self.seed = volumes, _of_64_bits(targets), seed
+        self.columns = None if columns is None else torch.from_numpy(columns.astype(np.float32))
         self.transform = augmentation.transform(volumes.shape[1:]) if augmentation else None
 
     def __getitem__(self, index: tuple[int, int]) -> Batch:
@@ -93,7 +110,10 @@ class VolumeDataset(Dataset[Batch]):
             tensor = augment(self.transform, volume, draw)
         else:
             tensor = torch.from_numpy(volume)
-        return {"volume": tensor, "target": self.targets[row], "row": torch.tensor(row)}
+        item: Batch = {"volume": tensor, "target": self.targets[row], "row": torch.tensor(row)}
+        if self.columns is not None:
+            item["columns"] = self.columns[row]
+        return item
 
 
 def _of_64_bits(targets: np.ndarray) -> torch.Tensor:
@@ -141,6 +161,7 @@ def volume_loader(
     seed: int = 0,
     rank: int = 0,
     num_ranks: int = 1,
+    columns: np.ndarray | None = None,
 ) -> DataLoader[Batch]:
     """Build the loader of one rank.
 
@@ -155,9 +176,11 @@ def volume_loader(
         seed: Of the run.
         rank: Of this process.
         num_ranks: Number of processes that share the rows.
+        columns: Covariates of each volume [N, Q], or None.
     """
+    changed = augmentation if training else None
     return LazyLoader(
-        VolumeDataset(volumes, targets, augmentation=augmentation if training else None, seed=seed),
+        VolumeDataset(volumes, targets, augmentation=changed, seed=seed, columns=columns),
         batch_size=batch_size,
         sampler=EpochSampler(rows, batch_size=batch_size, shuffle=training, seed=seed, rank=rank, num_ranks=num_ranks),
         generator=torch.Generator(),  # else each iteration takes a number from torch's own, which dropout draws from
@@ -209,6 +232,7 @@ class VolumeDataModule(pl.LightningDataModule):
         num_workers: Processes that load; 0 loads in the training process.
         augmentation: Random changes of the training volumes, or None.
         seed: Of the run.
+        columns: Covariates of each volume [N, Q], or None.
     """
 
     def __init__(
@@ -222,9 +246,10 @@ class VolumeDataModule(pl.LightningDataModule):
         num_workers: int,
         augmentation: Augmentation | None,
         seed: int,
+        columns: np.ndarray | None = None,
     ) -> None:
         super().__init__()
-        self.volumes, self.targets = volumes, targets
+        self.volumes, self.targets, self.columns = volumes, targets, columns
         self.train_rows, self.validation_rows = train_rows, validation_rows
         self.batch_size, self.num_workers, self.augmentation, self.seed = batch_size, num_workers, augmentation, seed
 
@@ -248,4 +273,5 @@ class VolumeDataModule(pl.LightningDataModule):
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             num_ranks=self.trainer.world_size if self.trainer else 1,
+            columns=self.columns,
         )

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mri3d.cohort.variables import Variables
 from mri3d.files import digest, digest_json
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.sequence import VolumeSequence
@@ -34,6 +35,11 @@ class Residuals:
     def shape(self) -> tuple[int, int, int, int]:
         """Sides of every volume, [C, X, Y, Z]."""
         return self.source.shape
+
+    @property
+    def covariates(self) -> Variables | None:
+        """What the table says of each volume of the source."""
+        return self.source.covariates
 
     @property
     def recipe(self) -> Recipe | None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError
 from mri3d.files import digest
 from mri3d.volumes.recipe import Recipe
@@ -29,6 +30,10 @@ class VolumeSequence(Protocol):
     @property
     def digests(self) -> tuple[str, ...]:
         """What identifies the content of each row [N], together with the recipe."""
+
+    @property
+    def covariates(self) -> Variables | None:
+        """What the table says of each [N], for models that learn from it too; None where they have the image alone."""
 
     @property
     def on_disk(self) -> bool:
@@ -59,6 +64,7 @@ class InMemory:
 
     on_disk = False
     recipe: Recipe | None = None
+    covariates: Variables | None = None
 
     def __init__(self, volumes: np.ndarray) -> None:
         self.volumes = volumes

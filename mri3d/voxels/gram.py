@@ -16,6 +16,7 @@ import numpy as np
 
 from mri3d.files import atomic_path, cache_folder, digest_json
 from mri3d.shortage import is_out_of_memory
+from mri3d.volumes.described import Described
 from mri3d.volumes.residuals import Residuals
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.voxels.blocks import BUDGET_BYTES, each_block
@@ -55,6 +56,8 @@ def gram(volumes: VolumeSequence, *, budget_bytes: int = BUDGET_BYTES) -> Gram:
         volumes: Of the whole cohort.
         budget_bytes: Bound for the voxels held at once, whatever their number.
     """
+    if isinstance(volumes, Described):
+        return gram(volumes.source, budget_bytes=budget_bytes)
     if isinstance(volumes, Residuals):  # sums of volumes, whose products follow from those of the volumes
         source, combined = gram(volumes.source, budget_bytes=budget_bytes), volumes.combinations
         return Gram(combined @ source.products @ combined.T, combined @ source.sums)

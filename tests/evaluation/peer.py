@@ -36,6 +36,8 @@ class Double:
     uses_components = False
     line: Line | None = None
     held_out = None
+    covariates = ()
+    encoder = None
     calibration = {"method": "none"}  # noqa: RUF012 (nobody changes it)
 
     def check(self, training):

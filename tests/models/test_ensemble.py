@@ -21,7 +21,7 @@ def fit_of(value, *, held_out=None, weights=None):
     def predict(volumes, rows):
         return np.full((len(rows), 2), value)
 
-    def explain(volume, *, baseline, target, method):
+    def explain(volume, *, baseline, target, method, covariates):
         return np.full((2, 2, 2), value, np.float32)
 
     return SimpleNamespace(

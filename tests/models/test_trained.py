@@ -153,7 +153,7 @@ def test_scans_are_predicted_as_a_table(heads):
     assert "nowhere.nii does not exist" in absent["warnings"]
     with pytest.raises(UserError, match=r"nowhere\*"):
         model.predict(str(root / "nowhere*.nii"))
-    volume = model.recipe.volume(mri3d.models.trained.read_scan(root / "new90.nii.gz"))
+    volume = model.recipe.volume(mri3d.scans.scan.read_scan(root / "new90.nii.gz"))
     assert model.predict_arrays(volume[None])[0].tolist() == pytest.approx([good["p_a"], good["p_b"]])
 
 

@@ -150,7 +150,7 @@ def fit_logistic(scores: np.ndarray, columns: np.ndarray, Cs: list[float]) -> li
 
 
 def fit_ridge(
-    scores: np.ndarray, columns: np.ndarray, alphas: list[float], *, memberships: bool
+    scores: np.ndarray, columns: np.ndarray, alphas: list[float], *, memberships: bool, num_beside: int = 0
 ) -> list[LinearDecision]:
     """Fit least squares with a penalty on the weights for each alpha.
 
@@ -158,14 +158,26 @@ def fit_ridge(
 
     Args:
         scores: Principal scores of all rows that the components were fitted on, [N, P]: centred, and orthogonal
-            column by column, which makes the solution a division.
+            column by column, which makes the solution a division; the last ones may be covariates, centred only.
         columns: What is fitted, [N, D].
         alphas: Penalties of the weights.
         memberships: Whether classes are told apart, or values approximated.
+        num_beside: How many of the last columns of scores are covariates, of which there are few.
     """
-    wanted = np.where(columns, 1.0, -1.0) if memberships else columns
-    projected, squares = wanted.T @ scores, (scores**2).sum(axis=0)
-    return [LinearDecision(projected / (squares + alpha), wanted.mean(axis=0)) for alpha in alphas]
+    wanted, count = np.where(columns, 1.0, -1.0) if memberships else columns, scores.shape[1] - num_beside
+    projected, squares = wanted.T @ scores, (scores[:, :count] ** 2).sum(axis=0)
+    if not num_beside:
+        return [LinearDecision(projected / (squares + alpha), wanted.mean(axis=0)) for alpha in alphas]
+    beside = scores[:, count:]
+    across, among = scores[:, :count].T @ beside, beside.T @ beside  # [P, Q], [Q, Q]
+    decisions = []
+    for alpha in alphas:  # the normal equations, solved for the covariates first (Schur complement)
+        shrunk = across / (squares + alpha)[:, None]
+        left = among + alpha * np.eye(num_beside) - shrunk.T @ across
+        weights = np.linalg.solve(left, (projected[:, count:] - projected[:, :count] @ shrunk).T).T
+        rest = projected[:, :count] / (squares + alpha) - weights @ shrunk.T
+        decisions.append(LinearDecision(np.hstack([rest, weights]), wanted.mean(axis=0)))
+    return decisions
 
 
 def fit_neighbours(scores: np.ndarray, columns: np.ndarray, ks: list[int]) -> list[NeighboursDecision]:

@@ -17,15 +17,30 @@ class ParameterGrid:
     Attributes:
         num_components: Values to try.
         settings: Values to try for the decision.
+        covariate_weights: Values to try for the weight of the covariates; empty where the image is all.
     """
 
     num_components: tuple[NumComponents, ...]
     settings: tuple[Setting, ...]
+    covariate_weights: tuple[float, ...] = ()
+
+    @property
+    def spaces(self) -> list[Setting]:
+        """All ways to make the scores that decisions are fitted to."""
+        counts = [{"num_components": count} for count in self.num_components]
+        if not self.covariate_weights:
+            return counts
+        return [{**count, "covariate_weight": weight} for count in counts for weight in self.covariate_weights]
 
     @property
     def points(self) -> list[Setting]:
         """All combinations; the settings run fastest."""
-        return [{"num_components": count, **setting} for count in self.num_components for setting in self.settings]
+        return [{**space, **setting} for space in self.spaces for setting in self.settings]
+
+    def parted(self, point: int) -> tuple[Setting, Setting]:
+        """Return a point as the way to make scores, and the setting of the decision."""
+        space, setting = divmod(int(point), len(self.settings))
+        return self.spaces[space], self.settings[setting]
 
     def within(self, num_rows: int, rows_needed: Callable[[Setting], int]) -> "ParameterGrid":
         """Leave out values that so many rows are too few for; where none is left all stay, to be refused by name.
@@ -39,7 +54,8 @@ class ParameterGrid:
         """
         counts = [n for n in self.num_components if not (isinstance(n, int) and n >= num_rows)]
         settings = [setting for setting in self.settings if rows_needed(setting) <= num_rows]
-        return ParameterGrid(tuple(counts) or self.num_components, tuple(settings) or self.settings)
+        kept = tuple(counts) or self.num_components, tuple(settings) or self.settings
+        return ParameterGrid(*kept, self.covariate_weights)
 
     def values_beyond(self, other: "ParameterGrid") -> dict[str, list[Any]]:
         """List for each parameter the values that are here and not in another grid; only parameters that have some.
@@ -56,8 +72,13 @@ class ParameterGrid:
         return beyond
 
     @classmethod
-    def of(cls, num_components: object, **parameters: object) -> "ParameterGrid":
+    def of(cls, num_components: object, *, covariate_weight: object = None, **parameters: object) -> "ParameterGrid":
         """Span a grid from one value or a list of values for each parameter.
+
+        Args:
+            num_components: Of components.
+            covariate_weight: Of covariates; None where there are none.
+            **parameters: Of the decision.
 
         Raises:
             UserError: A list is empty.
@@ -67,7 +88,8 @@ class ParameterGrid:
         """
         lists = {name: values_to_try(name, value) for name, value in parameters.items()}
         settings = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
-        return cls(tuple(values_to_try("num_components", num_components)), tuple(settings))
+        weights = [] if covariate_weight is None else values_to_try("covariate_weight", covariate_weight)
+        return cls(tuple(values_to_try("num_components", num_components)), tuple(settings), tuple(weights))
 
 
 def values_to_try(name: str, value: object) -> list[Any]:

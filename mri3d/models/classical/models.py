@@ -45,7 +45,13 @@ class Logistic(ClassicalModel):
         return {"C": self.C}
 
     def fit_decisions(
-        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+        self,
+        scores: np.ndarray,
+        columns: np.ndarray,
+        settings: list[Setting],
+        *,
+        memberships: bool,
+        num_beside: int = 0,
     ) -> Sequence[Decision]:
         """Fit a logistic regression for each C."""
         return fit_logistic(scores, columns, [setting["C"] for setting in settings])
@@ -72,7 +78,13 @@ class LinearSVM(ClassicalModel):
         return {"C": self.C}
 
     def fit_decisions(
-        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+        self,
+        scores: np.ndarray,
+        columns: np.ndarray,
+        settings: list[Setting],
+        *,
+        memberships: bool,
+        num_beside: int = 0,
     ) -> Sequence[Decision]:
         """Fit an SVM for each C."""
         return fit_linear_svms(scores, columns, [setting["C"] for setting in settings], memberships=memberships)
@@ -104,10 +116,17 @@ class Ridge(ClassicalModel):
         return {"alpha": self.alpha}
 
     def fit_decisions(
-        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+        self,
+        scores: np.ndarray,
+        columns: np.ndarray,
+        settings: list[Setting],
+        *,
+        memberships: bool,
+        num_beside: int = 0,
     ) -> Sequence[Decision]:
         """Solve for each alpha."""
-        return fit_ridge(scores, columns, [setting["alpha"] for setting in settings], memberships=memberships)
+        alphas = [setting["alpha"] for setting in settings]
+        return fit_ridge(scores, columns, alphas, memberships=memberships, num_beside=num_beside)
 
 
 @dataclass(kw_only=True)
@@ -134,7 +153,13 @@ class RBFSVM(ClassicalModel):
         return {"C": self.C, "gamma": self.gamma}
 
     def fit_decisions(
-        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+        self,
+        scores: np.ndarray,
+        columns: np.ndarray,
+        settings: list[Setting],
+        *,
+        memberships: bool,
+        num_beside: int = 0,
     ) -> Sequence[Decision]:
         """Fit an SVM for each C and gamma."""
         pairs = [(setting["C"], setting["gamma"]) for setting in settings]
@@ -175,7 +200,13 @@ class KNN(ClassicalModel):
             raise UserError(f"{where} neighbours cannot be found among {rows}. Give whole numbers up to that.")
 
     def fit_decisions(
-        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+        self,
+        scores: np.ndarray,
+        columns: np.ndarray,
+        settings: list[Setting],
+        *,
+        memberships: bool,
+        num_beside: int = 0,
     ) -> Sequence[Decision]:
         """Keep the neighbours for each k."""
         return fit_neighbours(scores, columns, [setting["k"] for setting in settings])

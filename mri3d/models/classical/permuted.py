@@ -19,12 +19,11 @@ import numpy as np
 from mri3d.models.classical.calibration import calibrate
 from mri3d.models.classical.grid import ParameterGrid
 from mri3d.models.classical.inner_folds import InnerFold
-from mri3d.models.classical.search import FitDecisions, FoldScores, without_warnings
+from mri3d.models.classical.search import FitDecisions, FoldScores, told_what, without_warnings
 from mri3d.models.model import Search, Setting
 from mri3d.outcome import Outcome
 from mri3d.outcome.column_scores import judge_columns
 from mri3d.parallel import map_threads, num_cores, one_thread_each
-from mri3d.voxels.pca import NumComponents
 
 CHUNK = 100
 """Permutations that one thread works on at once: many enough for products of matrices, few enough for memory."""
@@ -84,9 +83,8 @@ class Refit:
         points, scalings = self._choose(targets, columns, scalings)
         for point in np.unique(points[points >= 0]):
             mine = np.flatnonzero(points == point)
-            setting = dict(self.grid.points[point])
-            count = setting.pop("num_components")
-            decisions = self._decide(self.final, count, [setting], columns[:, mine])[0]  # [M, B, D]
+            space, setting = self.grid.parted(point)
+            decisions = self._decide(self.final, space, [setting], columns[:, mine])[0]  # [M, B, D]
             for number, which in enumerate(mine):
                 found[learnable[which]] = outcome.activate(decisions[:, number], scalings[which])
         return found
@@ -105,8 +103,8 @@ class Refit:
             decided = np.full((len(self.grid.points), len(held_out), *columns.shape[1:]), np.nan)
             decided[:, :, learnable] = np.concatenate(
                 [
-                    self._decide(scores, count, list(self.grid.settings), columns[train][:, learnable])
-                    for count in self.grid.num_components
+                    self._decide(scores, space, list(self.grid.settings), columns[train][:, learnable])
+                    for space in self.grid.spaces
                 ]
             )
             counts[np.ix_(held_out, learnable)] = True
@@ -135,19 +133,13 @@ class Refit:
             found, scaling = calibrate(found, decisions[solved], columns, self.outcome, scaling)
         return int(solved[found.best]), scaling
 
-    def _decide(
-        self, scores: FoldScores, count: NumComponents, settings: list[Setting], columns: np.ndarray
-    ) -> np.ndarray:
+    def _decide(self, scores: FoldScores, space: Setting, settings: list[Setting], columns: np.ndarray) -> np.ndarray:
         """Fit every setting to columns [N, B, D], and decide for the other rows, [settings, M, B, D]."""
-        mine, others, beyond = scores.kept(count)
+        mine, others, beyond = scores.kept(**space)
+        fit = told_what(self.fit_decisions, self.outcome, num_beside=scores.num_beside)
         parts = [columns.reshape(len(mine), -1)] if self.separate else list(columns.swapaxes(0, 1))
         decided = [
-            np.stack(
-                [
-                    decision.decide(others, beyond)
-                    for decision in self.fit_decisions(mine, part, settings, memberships=self.outcome.memberships)
-                ]
-            )
+            np.stack([decision.decide(others, beyond) for decision in fit(mine, part, settings)])
             for part in parts
             if part.size
         ]

@@ -5,32 +5,32 @@ Scores are divided by the root mean square distance of the training volumes from
 A linear model collapses into one map of weights over the voxels; the others keep the components that they use.
 """
 
+import inspect
 import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import ClassVar, Self
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mri3d.arguments import check_fields
+from mri3d.cohort.encoding import Encoder
 from mri3d.errors import UserError, option
-from mri3d.explain.attribution import weighed_difference
-from mri3d.model_folder import Card, Contents
+from mri3d.models.classical.beside import encoded
 from mri3d.models.classical.calibration import calibrate, inner_line
-from mri3d.models.classical.decisions import Decision, LinearDecision, decision_from_tensors, decision_tensors
+from mri3d.models.classical.decisions import Decision, LinearDecision
+from mri3d.models.classical.fitted import FittedPipeline
 from mri3d.models.classical.grid import ParameterGrid
-from mri3d.models.classical.loading import check_arrays
 from mri3d.models.classical.permuted import Refit
 from mri3d.models.classical.planning import Plan, make_plan
-from mri3d.models.classical.search import FoldScores, fit_decision, outside, search, truncated
+from mri3d.models.classical.search import FoldScores, fit_decision, search, truncated
 from mri3d.models.classical.tasks import check_task
-from mri3d.models.model import Search, Setting, TrainingSet, fitted_by, options_text
-from mri3d.outcome import TASKS, Line, check_debias
-from mri3d.texts import number_text
+from mri3d.models.model import Setting, TrainingSet, fitted_by, options_text
+from mri3d.outcome import TASKS, check_debias
+from mri3d.texts import as_list, number_text
 from mri3d.volumes.sequence import VolumeSequence
-from mri3d.volumes.smoothing import smooth
 from mri3d.voxels.gram import row_products
 from mri3d.voxels.pca import GramPCA, NumComponents
 from mri3d.voxels.projection import Projection
@@ -42,7 +42,7 @@ COMPONENTS: tuple[NumComponents, ...] = (0.3, 0.5, 0.7, 0.9, 0.99, None)
 
 
 @dataclass(kw_only=True)
-class ClassicalModel(ABC):
+class ClassicalModel(FittedPipeline, ABC):
     """PCA of the training rows, the inner search, calibration and the model folder; a model adds its decision.
 
     Training and validation rows are learnt from together, since the inner folds do what validation rows are for.
@@ -58,12 +58,9 @@ class ClassicalModel(ABC):
             warning, where a class is too small for so many.
         debias: Whether predictions of a measure are corrected for shrinking towards the mean, by the line that those
             of the inner folds' held-out rows follow (Cole et al. 2018).
-
-    Attributes:
-        chosen_: The value of each parameter.
-        search_: What the inner folds found; None where there was nothing to choose.
-        line_: What corrects the predictions; None without `debias`.
-        smoothing_: How much the volumes are smoothed.
+        covariates: Columns of the table, or the one, that the model learns from beside the image, such as `[age, sex]`.
+        covariate_weight: What they are multiplied by beside the scores of volumes, whose root mean square distance from
+            their mean is 1, as is that of each covariate.
 
     Raises:
         UserError: `smoothing` is out of range.
@@ -75,10 +72,11 @@ class ClassicalModel(ABC):
     smoothing: float | None = None
     inner_folds: int = 5
     debias: bool = False
+    covariates: str | Sequence[str] = field(default=(), metadata={"newer": True})
+    covariate_weight: float | Sequence[float] = field(default=(0.3, 1.0, 3.0, 10.0), metadata={"newer": True})
 
     name: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]] = tuple(TASKS)
-    decision_type: ClassVar[type[Decision]] = LinearDecision
     calibrated: ClassVar[bool] = True
     separate: ClassVar[bool] = False  # whether `fit_decisions` fits each column as it would fit it alone
     uses_components: ClassVar[bool] = True
@@ -101,15 +99,25 @@ class ClassicalModel(ABC):
         """Write all options: each decides what is learnt, and none for how long."""
         return options_text(self)
 
+    def options(self) -> dict[str, Any]:
+        """Return how the model is set, to make another like it: JSON types."""
+        return asdict(self)
+
     @abstractmethod
     def decision_parameters(self) -> dict[str, object]:
         """Return the parameters of the decision by name, each a value or a list."""
 
     @abstractmethod
     def fit_decisions(
-        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+        self,
+        scores: np.ndarray,
+        columns: np.ndarray,
+        settings: list[Setting],
+        *,
+        memberships: bool,
+        num_beside: int = 0,
     ) -> Sequence[Decision]:
-        """Fit the decision once for each setting, by scores [N, P] to columns [N, D], see `Outcome.memberships`.
+        """Fit the decision once for each setting, by scores [N, P] to columns [N, D]; arguments as of `FitDecisions`.
 
         Returns:
             The decisions; with NaN where a setting has no solution, which leaves it out of the choice.
@@ -137,6 +145,11 @@ class ClassicalModel(ABC):
                 a class is too small for the inner folds.
         """
         check_task(self.name, self.tasks, training.outcome)
+        if as_list(self.covariates) and "num_beside" not in inspect.signature(self.fit_decisions).parameters:
+            raise UserError(
+                f"{option('model.covariates', self.covariates)}: {self.name} fits scores of volumes alone. Its "
+                "fit_decisions needs the argument num_beside, see ClassicalModel."
+            )
         check_debias(self.debias, training.outcome)
         self._plan(training)
 
@@ -158,8 +171,10 @@ class ClassicalModel(ABC):
         )
         self.outcome_, self.chosen_, self.search_, self.line_ = outcome, grid.points[0], None, None
         self.held_out: tuple[np.ndarray, np.ndarray] | None = None
+        beside, known = encoded(volumes, rows, trainings), volumes.covariates
+        self.encoder = None if known is None else Encoder.fit(known, rows)
         if folds:
-            found, decisions = search(products[:-1], columns, outcome, folds, grid, self.fit_decisions)
+            found, decisions = search(products[:-1], columns, outcome, folds, grid, self.fit_decisions, beside[:-1])
             if self.calibrated:
                 found, scaling = calibrate(found, decisions, columns, outcome, scaling)
             self.chosen_, self.search_ = found.chosen, found if len(grid.points) > 1 else None
@@ -170,16 +185,9 @@ class ClassicalModel(ABC):
             self.held_out = rows, held_out
         self.scaling_, sigmoids = scaling, scaling if self.calibrated and outcome.calibrates else None
         self.calibration = fitted_by(sigmoids=sigmoids, line=self.line_)
-        self._fit_all(volumes, rows, columns, products[-1])
+        self._fit_all(volumes, rows, columns, products[-1], beside[-1])
         told = f"{self.name} on {len(rows)} rows in {time.perf_counter() - start:.1f} s: {self.chosen_}"
         log.log(logging.DEBUG if training.inner else logging.INFO, "%s", told)
-
-    def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
-        """Predict rows, see `Model.predict`; the volumes are read block by block."""
-        scores, squares = self.projection_.scores(volumes.smoothed(self.smoothing_), rows)
-        beyond = outside(scores, squares / self.unit_**2, self.chosen_["num_components"])
-        predictions = self.outcome_.activate(self.decision_.decide(scores, beyond), self.scaling_)
-        return predictions if self.line_ is None else self.line_.correct(predictions)
 
     def permuted(self, training: TrainingSet, test_rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Refit for each permutation of the targets, see `Model.permuted`; nothing of the fitted model changes."""
@@ -189,83 +197,21 @@ class ClassicalModel(ABC):
         products = row_products(
             volumes, every, trainings=[fit[0] for fit in fits], standardize=self.standardize, normalize=self.normalize
         )
-        *inner, final = (FoldScores.of(each, *fit) for each, fit in zip(products, fits, strict=True))
+        beside = encoded(volumes, every, [fit[0] for fit in fits])
+        *inner, final = (
+            FoldScores.of(one, *fit, known) for one, fit, known in zip(products, fits, beside, strict=True)
+        )
         refit = Refit(training.outcome, grid, folds, inner, final, self.fit_decisions, self.separate, self.calibrated)
         return refit.predict(targets[:, rows], name=training.name)
 
-    @property
-    def heatmaps(self) -> tuple[str, ...]:
-        """Integrated gradients, which for a linear model are weight times difference; none for the others."""
-        return ("integrated_gradients",) if self.decision_type is LinearDecision else ()
-
-    def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
-        """Map the evidence in a volume, see `Model.explain`."""
-        assert method in self.heatmaps, f"{self.name} has no {method}"
-        contrast = self.outcome_.contrast(target, self.scaling_) / (1.0 if self.line_ is None else self.line_.slope)
-        return weighed_difference(
-            self._weights(),
-            smooth(volume, self.smoothing_),
-            baseline=smooth(baseline, self.smoothing_),
-            contrast=contrast,
-            normalize=self.normalize,
-        )
-
-    def maps(self) -> np.ndarray | None:
-        """Return what each voxel adds to each decision per unit of intensity, [D, X, Y, Z]; None if not linear."""
-        if not self.heatmaps:
-            return None
-        slope = 1.0 if self.line_ is None else self.line_.slope
-        weights: np.ndarray = smooth(self._weights(), self.smoothing_).sum(axis=1) / np.float32(slope)
-        return weights
-
-    @property
-    def line(self) -> Line | None:
-        """What corrects the predictions."""
-        return self.line_
-
-    def history(self) -> list[dict[str, float]]:
-        """Return nothing: there are no epochs."""
-        return []
-
-    def last_search(self) -> tuple[Search, ...]:
-        """Return how the last fit chose its parameters; nothing where it had nothing to choose."""
-        return () if self.search_ is None else (self.search_,)
-
-    def contents(self, card: Card) -> Contents:
-        """Return what prediction needs; arrays only, no scikit-learn object."""
-        tensors = self.projection_.tensors() | decision_tensors(self.decision_)
-        tensors["unit"] = np.array([self.unit_])
-        if self.scaling_ is not None:
-            tensors["scaling"] = self.scaling_
-        arguments = {
-            "options": asdict(self),
-            "chosen": self.chosen_,
-            "volume_shape": list(self.volume_shape_),
-            "line": None if self.line_ is None else asdict(self.line_),
-            "smoothing": self.smoothing_,
-        }
-        return Contents(self.name, arguments, tensors, card)
-
-    @classmethod
-    def load(cls, contents: Contents, *, trust: Sequence[str] = ()) -> Self:
-        """Build the fitted model from the contents of a model folder."""
-        arguments, tensors = contents.arguments, contents.tensors
-        model, line = cls(**arguments["options"]), arguments.get("line")
-        model.outcome_, model.volume_shape_ = contents.card.outcome, contents.card.reference.mean.shape
-        model.chosen_, model.search_ = arguments["chosen"], None
-        model.projection_ = Projection.from_tensors(tensors, normalize=model.normalize)
-        model.decision_ = decision_from_tensors(cls.decision_type, tensors)
-        check_arrays(contents, model.decision_)
-        model.unit_, model.scaling_ = tensors["unit"].item(), tensors.get("scaling")
-        model.line_ = None if line is None else Line(**line)
-        model.smoothing_ = arguments.get("smoothing", 0.0)  # earlier versions did not smooth
-        return model
-
-    def _weights(self) -> np.ndarray:
-        """Return the weights of a linear model for smoothed voxels, float32 [D, C, X, Y, Z]."""
-        return self.projection_.directions.reshape(-1, *self.volume_shape_)
-
-    def _fit_all(self, volumes: VolumeSequence, rows: np.ndarray, columns: np.ndarray, products: np.ndarray) -> None:
+    def _fit_all(
+        self,
+        volumes: VolumeSequence,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        products: np.ndarray,
+        beside: np.ndarray | None,
+    ) -> None:
         """Fit PCA and decision on all rows and carry them into voxels."""
         pca = GramPCA.fit(products)
         asked = self.chosen_["num_components"]
@@ -273,13 +219,15 @@ class ClassicalModel(ABC):
         if isinstance(asked, int) and count < asked:
             told = "%d rows have %s only, because some volumes are alike: %d asked"
             log.warning(told, len(rows), number_text(count, "component"), asked)
-        setting = {name: value for name, value in self.chosen_.items() if name != "num_components"}
-        scores, memberships = pca.training_scores[:, :count] / self.unit_, self.outcome_.memberships
-        decision = fit_decision(self.fit_decisions, scores, columns, setting, memberships=memberships)
+        setting = {parameter: self.chosen_[parameter] for parameter in self.decision_parameters()}
+        known = np.empty((len(rows), 0)) if beside is None else self.chosen_["covariate_weight"] * beside
+        scores = np.hstack([pca.training_scores[:, :count] / self.unit_, known])
+        decision = fit_decision(self.fit_decisions, scores, columns, setting, self.outcome_, num_beside=known.shape[1])
         weights = pca.weights[:count] / self.unit_
         if isinstance(decision, LinearDecision):
-            weights = decision.weights @ weights
-            decision = LinearDecision(np.eye(len(decision.weights)), decision.intercepts)
+            weights = decision.weights[:, :count] @ weights
+            alone = np.hstack([np.eye(len(decision.weights)), decision.weights[:, count:]])
+            decision = LinearDecision(alone, decision.intercepts)
         projection = Projection.sum_volumes(
             volumes, rows, weights, standardize=self.standardize, normalize=self.normalize
         )
@@ -292,7 +240,8 @@ class ClassicalModel(ABC):
         return default if self.smoothing is None else self.smoothing
 
     def _grid(self) -> ParameterGrid:
-        return ParameterGrid.of(self.num_components, **self.decision_parameters())
+        weight = self.covariate_weight if as_list(self.covariates) else None
+        return ParameterGrid.of(self.num_components, covariate_weight=weight, **self.decision_parameters())
 
     def _plan(self, training: TrainingSet) -> Plan:
         """Resolve which rows are learnt from, what is tried on them, and on which inner folds."""

@@ -6,8 +6,9 @@ One eigendecomposition per inner fold serves every point of the grid.
 import contextlib
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, Self
 
 import joblib
@@ -31,9 +32,23 @@ class FitDecisions(Protocol):
     """Fits decisions to columns [N, D] by scores [N, P], one for each setting."""
 
     def __call__(
-        self, scores: np.ndarray, columns: np.ndarray, settings: list[Setting], *, memberships: bool
+        self,
+        scores: np.ndarray,
+        columns: np.ndarray,
+        settings: list[Setting],
+        *,
+        memberships: bool,
+        num_beside: int = 0,
     ) -> Sequence[Decision]:
-        """Fit them; `memberships` says what the columns are, see `Outcome.memberships`; NaN without a solution."""
+        """Fit them; NaN without a solution.
+
+        Args:
+            scores: Of volumes, then covariates.
+            columns: What is fitted.
+            settings: Of the decision.
+            memberships: What the columns are, see `Outcome.memberships`.
+            num_beside: How many of the last scores are covariates: those of volumes are orthogonal, these need not be.
+        """
 
 
 def search(
@@ -43,6 +58,7 @@ def search(
     folds: Sequence[InnerFold],
     grid: ParameterGrid,
     fit_decisions: FitDecisions,
+    beside: Sequence[np.ndarray | None],
 ) -> tuple[Search, np.ndarray]:
     """Try every point of a grid on every inner fold; folds run on all cores, or on joblib's chosen backend.
 
@@ -53,6 +69,7 @@ def search(
         folds: Positions learnt from and positions held out.
         grid: What to try.
         fit_decisions: How to fit.
+        beside: For each fold the covariates of all training rows as columns [N, Q]; None where there are none.
 
     Returns:
         What was found, and the decisions of every row when it was held out, [points, N, D]; points without a solution
@@ -64,8 +81,8 @@ def search(
     num_jobs = min(joblib.effective_n_jobs(-1), len(folds))
     parallel = joblib.Parallel(n_jobs=num_jobs, prefer="threads", return_as="generator")
     tasks = (
-        joblib.delayed(_try_fold)(matrix, columns, outcome, fold, grid, fit_decisions)
-        for matrix, fold in zip(products, folds, strict=True)
+        joblib.delayed(_try_fold)(matrix, known, columns, outcome, fold, grid, fit_decisions)
+        for matrix, fold, known in zip(products, folds, beside, strict=True)
     )
     with one_thread_each(num_jobs), without_warnings():
         tried = list(progress(parallel(tasks), total=len(folds), title="inner folds"))
@@ -84,8 +101,23 @@ def search(
     return Search(points, train_scores[solved], validation_scores[solved], outcome.criterion), decisions[solved]
 
 
+def told_what(
+    fit_decisions: FitDecisions, outcome: Outcome, *, num_beside: int
+) -> Callable[[np.ndarray, np.ndarray, list[Setting]], Sequence[Decision]]:
+    """Bind what is fitted: models of a user's own need not know of covariates as long as there are none."""
+    if not num_beside:
+        return partial(fit_decisions, memberships=outcome.memberships)
+    return partial(fit_decisions, memberships=outcome.memberships, num_beside=num_beside)
+
+
 def fit_decision(
-    fit_decisions: FitDecisions, scores: np.ndarray, columns: np.ndarray, setting: Setting, *, memberships: bool
+    fit_decisions: FitDecisions,
+    scores: np.ndarray,
+    columns: np.ndarray,
+    setting: Setting,
+    outcome: Outcome,
+    *,
+    num_beside: int,
 ) -> Decision:
     """Fit the decision of one setting.
 
@@ -93,7 +125,7 @@ def fit_decision(
         UserError: It has no solution.
     """
     with without_warnings():
-        (decision,) = fit_decisions(scores, columns, [setting], memberships=memberships)
+        (decision,) = told_what(fit_decisions, outcome, num_beside=num_beside)(scores, columns, [setting])
     if not np.isfinite(decision.decide(scores, np.zeros(len(scores)))).all():
         raise _no_solution(setting)
     return decision
@@ -117,34 +149,59 @@ class FoldScores:
         learnt: Their scores [N, R].
         others: Scores of M other rows [M, R].
         squares: Squared distance of the other rows from the mean of the first [M].
+        beside: Covariates of the rows that are learnt from [N, Q] and of the others [M, Q]; Q may be 0.
     """
 
     pca: GramPCA
     learnt: np.ndarray
     others: np.ndarray
     squares: np.ndarray
+    beside: tuple[np.ndarray, np.ndarray]
 
     @classmethod
-    def of(cls, products: np.ndarray, learnt: np.ndarray, others: np.ndarray) -> Self:
-        """Decompose the products of rows with each other, of which some are learnt from, by their positions."""
+    def of(cls, products: np.ndarray, learnt: np.ndarray, others: np.ndarray, known: np.ndarray | None) -> Self:
+        """Decompose the products of rows with each other, of which some are learnt from, by their positions.
+
+        Args:
+            products: Of all rows with each other.
+            learnt: Positions of those that are learnt from.
+            others: Positions of others.
+            known: Covariates of all rows; None where there are none.
+        """
         pca = GramPCA.fit(products[np.ix_(learnt, learnt)])
         cross = products[np.ix_(others, learnt)]
-        return cls(pca, pca.training_scores, pca.scores(cross), pca.squares(cross, products.diagonal()[others]))
+        known = np.empty((len(products), 0)) if known is None else known
+        squares = pca.squares(cross, products.diagonal()[others])
+        return cls(pca, pca.training_scores, pca.scores(cross), squares, (known[learnt], known[others]))
 
-    def kept(self, num_components: NumComponents) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Keep some components, and divide by what makes settings suit any resolution.
+    @property
+    def num_beside(self) -> int:
+        """Number Q of columns of covariates."""
+        return int(self.beside[0].shape[1])
+
+    def kept(
+        self, *, num_components: NumComponents, covariate_weight: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Keep some components, divide by what makes settings suit any resolution, and put the covariates beside them.
+
+        Args:
+            num_components: See `NumComponents`.
+            covariate_weight: What the covariates are multiplied by.
 
         Returns:
-            Scores of the rows learnt from [N, P] and of the others [M, P], and how far the others are outside the space
-            of the components [M], see `outside`.
+            Scores of the rows learnt from [N, P + Q] and of the others [M, P + Q], and how far the others are outside
+            the space of the components [M], see `outside`.
         """
         count, scale = truncated(self.pca, num_components)
         mine, others = self.learnt[:, :count] / scale, self.others[:, :count] / scale
-        return mine, others, outside(others, self.squares / scale**2, num_components)
+        beyond = outside(others, self.squares / scale**2, num_components)
+        known, theirs = (covariate_weight * columns for columns in self.beside)
+        return np.hstack([mine, known]), np.hstack([others, theirs]), beyond
 
 
 def _try_fold(
     products: np.ndarray,
+    known: np.ndarray | None,
     columns: np.ndarray,
     outcome: Outcome,
     fold: InnerFold,
@@ -153,11 +210,12 @@ def _try_fold(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute scores on rows learnt from and held out, [points] each, and decisions for the latter [points, M, D]."""
     train, held_out = fold
-    scores = FoldScores.of(products, train, held_out)
+    scores = FoldScores.of(products, train, held_out, known)
+    fit = told_what(fit_decisions, outcome, num_beside=scores.num_beside)
     learnt, judged, decisions = [], [], []
-    for num_components in grid.num_components:
-        mine, others, beyond = scores.kept(num_components)
-        fitted = fit_decisions(mine, columns[train], list(grid.settings), memberships=outcome.memberships)
+    for space in grid.spaces:
+        mine, others, beyond = scores.kept(**space)
+        fitted = fit(mine, columns[train], list(grid.settings))
         for decision in fitted:
             decisions.append(decision.decide(others, beyond))
             solved = np.isfinite(decisions[-1]).all()

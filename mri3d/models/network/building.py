@@ -4,12 +4,18 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
+import torch
 from torch import nn
 
+from mri3d.cohort.encoding import Encoder
 from mri3d.errors import UserError, option
+from mri3d.models.classical.decisions import fit_logistic
 from mri3d.models.model import TrainingSet
+from mri3d.nets.fused import NUM_FEATURES, Fused
 from mri3d.nets.network import check_network
 from mri3d.nets.networks import network_name
+from mri3d.outcome import Outcome
 
 
 def check_maker(maker: Callable[..., nn.Module]) -> None:
@@ -26,7 +32,7 @@ def check_maker(maker: Callable[..., nn.Module]) -> None:
 
 
 def build_network(
-    maker: Callable[..., nn.Module], training: TrainingSet, *, batch_size: int
+    maker: Callable[..., nn.Module], training: TrainingSet, *, batch_size: int, encoder: Encoder | None = None
 ) -> tuple[nn.Module, dict[str, Any]]:
     """Build the network for a training set.
 
@@ -34,6 +40,7 @@ def build_network(
         maker: A network class with its options bound.
         training: What it is to learn from.
         batch_size: Kept among the arguments: predictions are made by it.
+        encoder: How covariates become columns, which are put in before the last layers; None without.
 
     Returns:
         The network, and the arguments by which a model folder builds it again.
@@ -48,6 +55,7 @@ def build_network(
         "num_channels": num_channels,
         "num_outputs": training.outcome.num_outputs,
         "batch_size": batch_size,
+        **({} if encoder is None else {"encoder": encoder.to_json()}),
     }
     try:
         network = call_maker(maker, arguments)
@@ -76,7 +84,32 @@ def call_maker(maker: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn
     Args:
         maker: A network class with its options bound.
         arguments: `volume_shape` X, Y, Z, `num_outputs`, and `num_channels` where it is not 1, as model folders keep
-            them.
+            them; with an `encoder` of covariates the network is asked for features, and these are put in before the
+            last layers.
     """
     channels = {"num_channels": number} if (number := arguments.get("num_channels", 1)) > 1 else {}
-    return maker(tuple(arguments["volume_shape"]), arguments["num_outputs"], **channels)
+    num_columns = Encoder.from_json(arguments["encoder"]).width if "encoder" in arguments else None
+    num_outputs = arguments["num_outputs"] if num_columns is None else NUM_FEATURES
+    network = maker(tuple(arguments["volume_shape"]), num_outputs, **channels)
+    return network if num_columns is None else Fused(network, num_columns, arguments["num_outputs"])
+
+
+def begin_with_columns(network: Fused, columns: np.ndarray, outcome: Outcome, targets: np.ndarray) -> None:
+    """Let a fused network begin with what a regression on the columns alone predicts.
+
+    Args:
+        network: Not trained yet.
+        columns: Covariates of the rows that are learnt from [N, Q].
+        outcome: What is predicted.
+        targets: Of the same rows [N].
+    """
+    wanted = outcome.columns(targets, outcome.scaling(targets))
+    if outcome.memberships:
+        (found,) = fit_logistic(columns, wanted, [1.0])
+        weights, intercepts = found.weights, found.intercepts
+    else:
+        gram = columns.T @ columns + np.eye(columns.shape[1])
+        weights, intercepts = np.linalg.solve(gram, columns.T @ wanted).T, wanted.mean(axis=0)
+    with torch.no_grad():
+        network.linear.weight.copy_(torch.from_numpy(weights))
+        network.linear.bias.copy_(torch.from_numpy(intercepts))

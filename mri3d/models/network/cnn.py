@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -13,17 +13,17 @@ from pytorch_lightning.callbacks import LearningRateMonitor, TQDMProgressBar
 from torch import nn
 
 from mri3d.arguments import check_fields
+from mri3d.cohort.encoding import Encoder
 from mri3d.errors import UserError, option
-from mri3d.explain.attribution import grad_cam, integrated_gradients
-from mri3d.model_folder import Card, Contents
+from mri3d.model_folder import Contents
 from mri3d.models.model import Search, TrainingSet, fitted_by, options_text
 from mri3d.models.network.batches import check_batches
 from mri3d.models.network.board import Board
-from mri3d.models.network.building import build_network, check_maker
+from mri3d.models.network.building import begin_with_columns, build_network, check_maker
 from mri3d.models.network.callbacks import History, Patience
 from mri3d.models.network.checkpoints import Checkpoint, check_no_requeued, checkpoints_of
 from mri3d.models.network.endings import named_interrupts, named_misuse, named_resumption
-from mri3d.models.network.forward import network_outputs
+from mri3d.models.network.fitted import FittedNetwork
 from mri3d.models.network.identity import checkpoint_identity, former_identity
 from mri3d.models.network.learner import Learner, OptimizerMaker, adamw, check_optimizer
 from mri3d.models.network.loading import load_network
@@ -38,20 +38,19 @@ from mri3d.models.network.trainer import (
     default_trainer,
     quiet_libraries,
 )
+from mri3d.nets.fused import Fused
 from mri3d.nets.sfcn import SFCN
 from mri3d.nets.summary import summarize
-from mri3d.outcome import Line, Temperature, check_debias, correcting_line
-from mri3d.parallel import num_cores
+from mri3d.outcome import check_debias, correcting_line
 from mri3d.texts import number_text
 from mri3d.volumes.augmentation import Augmentation
 from mri3d.volumes.datamodule import VolumeDataModule, named_worker_deaths
-from mri3d.volumes.sequence import VolumeSequence
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class CNN:
+class CNN(FittedNetwork):
     """Train a network by Lightning, and keep the weights of the best epoch or of the last.
 
     Args:
@@ -70,6 +69,8 @@ class CNN:
             and up to 8 beside a GPU.
         debias: Whether predictions of a measure are corrected for shrinking towards the mean, by the line that those
             of the validation rows follow (Cole et al. 2018).
+        covariates: Columns of the table, or the one, that the network is given before its last layers, such as
+            `[age, sex]`.
 
     Raises:
         UserError: An option is out of range, or the trainer has one that is not yours to set.
@@ -87,6 +88,7 @@ class CNN:
     augmentation: Augmentation | None = Augmentation()  # noqa: RUF009 (it is frozen)
     num_workers: int | None = None
     debias: bool = False
+    covariates: str | Sequence[str] = field(default=(), metadata={"newer": True})
 
     name: ClassVar[str] = "cnn"
     uses_components: ClassVar[bool] = False
@@ -137,7 +139,7 @@ class CNN:
         step = num_ranks * self.batch_size
         num_train, num_val = max(1, len(training.train_rows) // step), -(-len(training.validation_rows) // step)
         check_batches(self.trainer, {"train": num_train, "val": num_val})
-        build_network(self.network, training, batch_size=self.batch_size)
+        build_network(self.network, training, batch_size=self.batch_size, encoder=_encoder(training))
 
     @repeatable()
     def fit(self, training: TrainingSet) -> None:
@@ -148,12 +150,19 @@ class CNN:
         """
         self.check(training)
         torch.manual_seed(training.seed)
-        network, self.arguments_ = build_network(self.network, training, batch_size=self.batch_size)
+        self.encoder = _encoder(training)
+        network, self.arguments_ = build_network(
+            self.network, training, batch_size=self.batch_size, encoder=self.encoder
+        )
         num_channels, *sides = training.volumes.shape
         summary = summarize(network, sides, num_channels=num_channels)
         log.log(logging.DEBUG if training.inner else logging.INFO, "network\n%s", summary)
         outcome, seen = training.outcome, training.targets[training.train_rows]
         self.outcome_, self.scaling_, self.line_ = outcome, outcome.scaling(seen), None
+        columns = self._columns(training.volumes)
+        if isinstance(network, Fused):
+            assert columns is not None, "it was built for them"
+            begin_with_columns(network, columns[training.train_rows], outcome, seen)
         learner = Learner(
             network,
             objective=outcome.objective(seen, self.scaling_),
@@ -172,41 +181,8 @@ class CNN:
         self.held_out = held_out, self.predict(training.volumes, held_out)
         self.calibration = fitted_by(temperature=self.temperature_, line=self.line_)
 
-    def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
-        """Predict rows, see `Model.predict`; several processes share the work and all get all rows."""
-        outputs = self._outputs(volumes, rows)
-        tempered = outputs if self.temperature_ is None else self.temperature_.apply(outputs)
-        predictions = self.outcome_.activate(tempered, self.scaling_)
-        return predictions if self.line_ is None else self.line_.correct(predictions)
-
     def permuted(self, training: TrainingSet, test_rows: np.ndarray, targets: np.ndarray) -> None:
         """Return None: it takes too long to train a network for each of many permutations."""
-
-    @property
-    def heatmaps(self) -> tuple[str, ...]:
-        """Integrated gradients, and Grad-CAM, whose peak can lie far off, where the network names the layer for it."""
-        names_layer = isinstance(getattr(self.network_, "cam_layer", None), nn.Module)
-        return ("integrated_gradients", "gradcam") if names_layer else ("integrated_gradients",)
-
-    @repeatable(full_precision=True)
-    def explain(self, volume: np.ndarray, *, baseline: np.ndarray, target: int, method: str) -> np.ndarray:
-        """Map the evidence in a volume, see `Model.explain`."""
-        assert method in self.heatmaps, f"this network has no {method}"
-        contrast = self.outcome_.contrast(target, self.scaling_) / (1.0 if self.line_ is None else self.line_.slope)
-        contrast /= 1.0 if self.temperature_ is None else self.temperature_.temperature
-        network = self.network_.to(self.device_)
-        if method == "integrated_gradients":
-            return integrated_gradients(network, volume, baseline=baseline, contrast=contrast)
-        raising = grad_cam(network, volume, contrast=contrast)
-        return raising - grad_cam(network, volume, contrast=-contrast) if self.outcome_.signed else raising
-
-    def maps(self) -> None:
-        """Return nothing: a network has no weight for each voxel."""
-
-    @property
-    def line(self) -> Line | None:
-        """What corrects the predictions."""
-        return self.line_
 
     def history(self) -> list[dict[str, float]]:
         """Return the last fit epoch by epoch."""
@@ -216,16 +192,6 @@ class CNN:
         """Return nothing: a CNN has its options."""
         return ()
 
-    def contents(self, card: Card) -> Contents:
-        """Return the network's weights, and what builds it again."""
-        tensors = {name: tensor.cpu().numpy() for name, tensor in self.network_.state_dict().items()}
-        steering = {
-            "scaling": None if self.scaling_ is None else self.scaling_.tolist(),
-            "line": None if self.line_ is None else asdict(self.line_),
-            "temperature": None if self.temperature_ is None else asdict(self.temperature_),
-        }
-        return Contents(self.name, self.arguments_ | steering, tensors, card)
-
     @classmethod
     def load(cls, contents: Contents, *, trust: Sequence[str] = ()) -> Self:
         """Build the fitted network from the contents of a model folder.
@@ -233,16 +199,9 @@ class CNN:
         Raises:
             UserError: The card names a network that is not known here, or one of the user's own that is not trusted.
         """
-        arguments = contents.arguments
         maker, network = load_network(contents, trust=trust)
-        model = cls(maker, batch_size=arguments["batch_size"])
-        model.network_, model.history_, model.arguments_ = network.eval(), [], arguments
-        model.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        scaling, line = arguments.get("scaling"), arguments.get("line")  # the first format has neither
-        model.outcome_, model.scaling_ = contents.card.outcome, None if scaling is None else np.array(scaling)
-        model.line_, model.temperature_ = None if line is None else Line(**line), None
-        if (tempered := arguments.get("temperature")) is not None:  # folders of mri3d up to 0.3 have none
-            model.temperature_ = Temperature.from_json(tempered, num_outputs=model.outcome_.num_outputs)
+        model = cls(maker, batch_size=contents.arguments["batch_size"])
+        model.restore(contents, network)
         return model
 
     def _train(
@@ -276,17 +235,6 @@ class CNN:
         trainer.strategy.barrier()  # the first process may remove the folder once it goes on
         return history.epochs, trainer.strategy.root_device
 
-    def _outputs(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
-        """Compute what the network gives for rows, float64 [len(rows), D]."""
-        workers = self._workers() if len(rows) > self.batch_size else 0
-        network = self.network_.to(self.device_)
-        return network_outputs(network, volumes, rows, batch_size=self.batch_size, num_workers=workers)
-
-    def _workers(self) -> int:
-        if self.num_workers is not None:
-            return self.num_workers
-        return min(8, num_cores() // 2) if torch.cuda.is_available() else 0
-
     def _data(self, training: TrainingSet) -> VolumeDataModule:
         return VolumeDataModule(
             training.volumes,
@@ -297,4 +245,11 @@ class CNN:
             num_workers=self._workers(),
             augmentation=self.augmentation,
             seed=training.seed,
+            columns=self._columns(training.volumes),
         )
+
+
+def _encoder(training: TrainingSet) -> Encoder | None:
+    """Learn from the training rows how covariates become columns; None where there are none."""
+    variables = training.volumes.covariates
+    return None if variables is None else Encoder.fit(variables, training.train_rows)

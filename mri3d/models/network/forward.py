@@ -7,13 +7,19 @@ import torch
 from torch import nn
 
 from mri3d.models.network.repeatable import repeatable
-from mri3d.volumes.datamodule import named_worker_deaths, volume_loader
+from mri3d.volumes.datamodule import inputs_of, named_worker_deaths, volume_loader
 from mri3d.volumes.sequence import VolumeSequence
 
 
 @repeatable(full_precision=True)
 def network_outputs(
-    network: nn.Module, volumes: VolumeSequence, rows: np.ndarray, *, batch_size: int, num_workers: int
+    network: nn.Module,
+    volumes: VolumeSequence,
+    rows: np.ndarray,
+    *,
+    batch_size: int,
+    num_workers: int,
+    columns: np.ndarray | None = None,
 ) -> np.ndarray:
     """Compute the outputs of a network; each process takes a part of the rows, and all get all of them.
 
@@ -23,6 +29,7 @@ def network_outputs(
         rows: Which of them, [N].
         batch_size: Volumes at a time.
         num_workers: Processes that load; 0 loads in this one.
+        columns: Covariates of each volume [len(volumes), Q], or None.
 
     Returns:
         float64 [N, D].
@@ -41,11 +48,12 @@ def network_outputs(
         num_workers=num_workers,
         rank=rank,
         num_ranks=num_ranks,
+        columns=columns,
     )
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     with torch.inference_mode(), named_worker_deaths():
         for batch in loader:
-            outputs = network(batch["volume"].to(device)).double()
+            outputs = network(*(given.to(device) for given in inputs_of(batch))).double()
             parts.append((batch["row"].numpy(), outputs.cpu().numpy()))
     if distributed:
         gathered: list[Any] = [None] * num_ranks

@@ -14,7 +14,7 @@ from torchmetrics.aggregation import MeanMetric
 from mri3d.arguments import refused_option
 from mri3d.errors import UserError, option
 from mri3d.outcome.objectives import Objective
-from mri3d.volumes.datamodule import Batch
+from mri3d.volumes.datamodule import Batch, inputs_of
 
 MANY_INPUTS = 20_000
 """Of one output of a layer; more than any layer of the usual networks has."""
@@ -161,9 +161,9 @@ class Learner(pl.LightningModule):
         self.val_loss = MeanMetric(nan_strategy=math.nan)
         self.val_scores = objective.scores()
 
-    def forward(self, volume: Tensor) -> Tensor:
-        """Compute outputs [B, D] for volumes [B, C, X, Y, Z]."""
-        outputs: Tensor = self.network(volume)
+    def forward(self, volume: Tensor, *columns: Tensor) -> Tensor:
+        """Compute outputs [B, D] for volumes [B, C, X, Y, Z], and for covariates [B, Q] where the network has such."""
+        outputs: Tensor = self.network(volume, *columns)
         return outputs
 
     def on_train_epoch_start(self) -> None:
@@ -173,7 +173,7 @@ class Learner(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Compute the loss of a batch."""
-        loss = self.objective.loss(self(batch["volume"]), batch["target"])
+        loss = self.objective.loss(self(*inputs_of(batch)), batch["target"])
         self.train_loss.update(loss.detach(), weight=len(batch["target"]))
         return loss
 
@@ -190,7 +190,7 @@ class Learner(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Gather loss and scores of a batch; return its predictions: probabilities [B, K], or values [B]."""
-        outputs: Tensor = self(batch["volume"]).float()
+        outputs: Tensor = self(*inputs_of(batch)).float()
         losses, weights = self.objective.losses(outputs, batch["target"])
         predictions = self.objective.predictions(outputs)
         self.val_loss.update(losses, weight=weights)

@@ -1,0 +1,194 @@
+"""What is known of new scans beside their images, for models that learnt from covariates too."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from mri3d.cohort.encoding import Coding, Encoder
+from mri3d.cohort.missing import is_missing
+from mri3d.cohort.scan_rows import ScanRows
+from mri3d.cohort.variables import Variable, Variables
+from mri3d.errors import UserError, option
+from mri3d.texts import list_text, number_text, parse_number
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a table says of one scan, as the model takes it.
+
+    Attributes:
+        variables: Of one session.
+        warnings: What is not known of it.
+    """
+
+    variables: Variables
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A table that says of each scan what the models that vote ask for.
+
+    Attributes:
+        encoders: Of the models, which have the same covariates.
+        rows: The table.
+    """
+
+    encoders: tuple[Encoder, ...]
+    rows: ScanRows
+
+    @classmethod
+    def read(cls, encoders: Sequence[Encoder | None], table: object, *, id: object = None) -> Self | None:
+        """Read the table that models with covariates ask for; None where they ask for nothing.
+
+        Args:
+            encoders: Of the models that vote.
+            table: A CSV or TSV file, or a table in memory; None where the user gave none.
+            id: Column that names its rows, or several.
+
+        Raises:
+            UserError: A table is asked for and there is none, or it lacks a column; or there is one and nothing is
+                asked for.
+        """
+        asked = tuple(encoder for encoder in encoders if encoder is not None)
+        if not asked:
+            if table is not None:
+                raise UserError(f"{option('table')}: the model was trained without covariates. Leave it out.")
+            return None
+        if table is None:
+            raise UserError(
+                f"the model was trained with {list_text(asked[0].names, ', ')} beside the image. Give "
+                f"{option('table')}: a CSV or TSV file with these columns, and one that names the scan or the "
+                "participant."
+            )
+        return cls(asked, ScanRows.read(table, asked[0].names, id=id))
+
+    def known(self, path: Path) -> Known:
+        """Return what is known of a scan.
+
+        Raises:
+            UserError: No row is the scan's, or a cell cannot be what the models have learnt from.
+        """
+        if (cells := self.rows.of(path)) is None:
+            told = list_text(self.encoders[0].names, ", ")
+            raise UserError(f"{self.rows.name} has no row for it, and the model asks for {told}.")
+        return known_of(self.encoders, cells)
+
+
+def known_of(encoders: Sequence[Encoder], cells: Mapping[str, str]) -> Known:
+    """Read what a table says of a scan.
+
+    Args:
+        encoders: Of the models that vote, which have the same covariates.
+        cells: Name of each covariate to its cell.
+
+    Raises:
+        UserError: A number is none, or a category is one that no model has learnt from.
+    """
+    found, warnings = [], []
+    for codings in zip(*(encoder.codings for encoder in encoders), strict=True):
+        name, cell = codings[0].name, cells[codings[0].name].strip()
+        variable = _read(codings[0], "" if is_missing(cell) else cell)
+        if not variable.known[0]:
+            warnings.append(f"{name} is not known: the average of the training sessions is taken")
+        elif all(coding.unseen(variable)[0] for coding in codings):
+            levels = sorted({level for coding in codings for level in coding.known_levels})
+            raise UserError(f"{name} is {cell!r}, which the model has not learnt from ({list_text(levels, ', ')}).")
+        found.append(variable)
+    return Known(Variables(tuple(found)), tuple(warnings))
+
+
+def known_of_sessions(
+    encoders: Sequence[Encoder | None], columns: Sequence[Mapping[str, str]], ids: Sequence[str]
+) -> tuple[Variables | None, dict[int, str], dict[int, tuple[str, ...]]]:
+    """Read what a study says of its sessions.
+
+    Args:
+        encoders: Of the models that vote.
+        columns: Of each session [N] the cells by column.
+        ids: Name of each [N].
+
+    Returns:
+        What the models ask for, None where they ask for nothing; the rows of which it cannot be had, with the reason;
+        and for each row what is not known of it.
+
+    Raises:
+        UserError: No session has such a column.
+    """
+    asked = [encoder for encoder in encoders if encoder is not None]
+    if not asked:
+        return None, {}, {}
+    kept = {name for each in columns for name in each}
+    if missing := [name for name in asked[0].names if name not in kept]:
+        raise UserError(
+            f"the model was trained with {list_text(asked[0].names, ', ')} beside the image, and these people have no "
+            f"column {list_text(missing, ', ')}. Name the columns by {option('data.covariates')}."
+        )
+    problems, warned, parts = dict[int, str](), dict[int, tuple[str, ...]](), list[Variables]()
+    for row, each in enumerate(columns):
+        try:
+            found = known_of(asked, {name: each.get(name, "") for name in asked[0].names})
+        except UserError as error:
+            problems[row], found = error.text, Known(average_session(asked[0], 1))
+        warned[row] = found.warnings
+        parts.append(found.variables)
+    if problems:
+        told = list_text([f"{ids[row]}: {problem}" for row, problem in problems.items()])
+        log.warning("%s cannot be predicted: %s", number_text(len(problems), "session"), UserError(told))
+    return Variables.joined(parts), problems, warned
+
+
+def known_of_arrays(encoder: Encoder, covariates: Any, number: int) -> Variables:  # noqa: ANN401 (a dictionary of columns)
+    """Read what a user says of volumes in memory.
+
+    Args:
+        encoder: Of a model.
+        covariates: Name of each covariate to its values [N].
+        number: N.
+
+    Raises:
+        UserError: One is missing, is of another length, or has a value that the model cannot take.
+    """
+    given = {} if covariates is None else {str(name): list(covariates[name]) for name in covariates}
+    if missing := [name for name in encoder.names if name not in given]:
+        raise UserError(
+            f"the model was trained with {list_text(encoder.names, ', ')} beside the volumes. Give covariates with "
+            f"{list_text(missing, ', ')}: a value for each volume."
+        )
+    columns = []
+    for coding in encoder.codings:
+        cells = ["" if cell is None or bool(cell != cell) else str(cell) for cell in given[coding.name]]
+        if len(cells) != number:
+            raise UserError(
+                f"covariates[{coding.name!r}] has {len(cells)} values for {number} volumes. Give one for each."
+            )
+        read = [_read(coding, "" if is_missing(cell.strip()) else cell.strip()) for cell in cells]
+        columns.append(Variable(coding.name, np.concatenate([each.values for each in read])))
+        if (unseen := coding.unseen(columns[-1])).any():
+            told = list_text(sorted({str(value) for value in columns[-1].values[unseen]}), ", ")
+            raise UserError(f"covariates[{coding.name!r}] has {told}, which the model has not learnt from.")
+    return Variables(tuple(columns))
+
+
+def average_session(encoder: Encoder, number: int) -> Variables:
+    """Return variables of sessions of which nothing is known, which models take for average ones."""
+    columns = [np.full(number, np.nan) if coding.is_number else np.full(number, "") for coding in encoder.codings]
+    return Variables(
+        tuple(Variable(coding.name, values) for coding, values in zip(encoder.codings, columns, strict=True))
+    )
+
+
+def _read(coding: Coding, cell: str) -> Variable:
+    """Take a cell, empty where nothing is known, as a variable of one session."""
+    if not coding.is_number:
+        return Variable(coding.name, np.array([cell], dtype=np.str_))
+    number = parse_number(cell) if cell else np.nan
+    if number is None:
+        raise UserError(f"{coding.name} is {cell!r}, and the model has learnt from numbers.")
+    return Variable(coding.name, np.array([number], dtype=np.float64))

@@ -1,0 +1,137 @@
+"""What a trained network does: it predicts, explains, and is written as a model folder."""
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.variables import Variables
+from mri3d.explain.attribution import grad_cam, integrated_gradients
+from mri3d.model_folder import Card, Contents
+from mri3d.models.network.forward import network_outputs
+from mri3d.models.network.repeatable import repeatable
+from mri3d.nets.fused import Fused, OfOneSession
+from mri3d.outcome import Line, Outcome, Temperature
+from mri3d.parallel import num_cores
+from mri3d.volumes.sequence import VolumeSequence
+
+
+class FittedNetwork:
+    """A network with its weights, and what leads from its outputs to predictions, as `CNN.fit` leaves them.
+
+    Attributes:
+        network_: In evaluation mode.
+        arguments_: From which it is built again.
+        device_: Where it computes.
+        outcome_: What is predicted.
+        scaling_: From outputs to the unit of the targets.
+        temperature_: What makes probabilities honest; None where nothing does.
+        line_: What corrects the predictions; None without `debias`.
+        history_: The fit epoch by epoch.
+        encoder: How covariates become columns; None without.
+    """
+
+    name: ClassVar[str]
+    batch_size: int
+    num_workers: int | None
+
+    network_: nn.Module
+    arguments_: dict[str, Any]
+    device_: torch.device
+    outcome_: Outcome
+    scaling_: np.ndarray | None
+    temperature_: Temperature | None
+    line_: Line | None
+    history_: list[dict[str, float]]
+    encoder: Encoder | None
+
+    def predict(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
+        """Predict rows, see `Model.predict`; several processes share the work and all get all rows."""
+        outputs = self._outputs(volumes, rows)
+        tempered = outputs if self.temperature_ is None else self.temperature_.apply(outputs)
+        predictions = self.outcome_.activate(tempered, self.scaling_)
+        return predictions if self.line_ is None else self.line_.correct(predictions)
+
+    @property
+    def heatmaps(self) -> tuple[str, ...]:
+        """Integrated gradients, and Grad-CAM, whose peak can lie far off, where the network names the layer for it."""
+        names_layer = isinstance(getattr(self.network_, "cam_layer", None), nn.Module)
+        return ("integrated_gradients", "gradcam") if names_layer else ("integrated_gradients",)
+
+    @repeatable(full_precision=True)
+    def explain(
+        self,
+        volume: np.ndarray,
+        *,
+        baseline: np.ndarray,
+        target: int,
+        method: str,
+        covariates: Variables | None = None,
+    ) -> np.ndarray:
+        """Map the evidence in a volume, see `Model.explain`; without covariates it is that of an average session."""
+        assert method in self.heatmaps, f"this network has no {method}"
+        contrast = self.outcome_.contrast(target, self.scaling_) / (1.0 if self.line_ is None else self.line_.slope)
+        contrast /= 1.0 if self.temperature_ is None else self.temperature_.temperature
+        network = self.network_.to(self.device_)
+        if isinstance(network, Fused) and self.encoder is not None and covariates is not None:
+            network = OfOneSession(network, torch.from_numpy(self.encoder.encode(covariates)[0]))
+        if method == "integrated_gradients":
+            return integrated_gradients(network, volume, baseline=baseline, contrast=contrast)
+        raising = grad_cam(network, volume, contrast=contrast)
+        return raising - grad_cam(network, volume, contrast=-contrast) if self.outcome_.signed else raising
+
+    def maps(self) -> None:
+        """Return nothing: a network has no weight for each voxel."""
+
+    @property
+    def line(self) -> Line | None:
+        """What corrects the predictions."""
+        return self.line_
+
+    def contents(self, card: Card) -> Contents:
+        """Return the network's weights, and what builds it again."""
+        tensors = {name: tensor.cpu().numpy() for name, tensor in self.network_.state_dict().items()}
+        steering = {
+            "scaling": None if self.scaling_ is None else self.scaling_.tolist(),
+            "line": None if self.line_ is None else asdict(self.line_),
+            "temperature": None if self.temperature_ is None else asdict(self.temperature_),
+        }
+        return Contents(self.name, self.arguments_ | steering, tensors, card)
+
+    def restore(self, contents: Contents, network: nn.Module) -> None:
+        """Take a network that was loaded, and all else that a model folder keeps of a fit.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is of another kind.
+        """
+        arguments = contents.arguments
+        self.network_, self.history_, self.arguments_ = network.eval(), [], arguments
+        self.encoder = Encoder.from_json(arguments["encoder"]) if "encoder" in arguments else None
+        self.device_ = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        scaling, line = arguments.get("scaling"), arguments.get("line")  # the first format has neither
+        self.outcome_, self.scaling_ = contents.card.outcome, None if scaling is None else np.array(scaling)
+        self.line_, self.temperature_ = None if line is None else Line(**line), None
+        if (tempered := arguments.get("temperature")) is not None:  # folders of mri3d up to 0.3 have none
+            self.temperature_ = Temperature.from_json(tempered, num_outputs=self.outcome_.num_outputs)
+
+    def _outputs(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray:
+        """Compute what the network gives for rows, float64 [len(rows), D]."""
+        workers = self._workers() if len(rows) > self.batch_size else 0
+        network = self.network_.to(self.device_)
+        columns = self._columns(volumes)
+        return network_outputs(network, volumes, rows, batch_size=self.batch_size, num_workers=workers, columns=columns)
+
+    def _columns(self, volumes: VolumeSequence) -> np.ndarray | None:
+        """Return the covariates of volumes as the network is given them [N, Q]; None where it has none."""
+        if self.encoder is None:
+            return None
+        assert volumes.covariates is not None, "the network has covariates, and so must have what it predicts"
+        return self.encoder.encode(volumes.covariates)
+
+    def _workers(self) -> int:
+        if self.num_workers is not None:
+            return self.num_workers
+        return min(8, num_cores() // 2) if torch.cuda.is_available() else 0

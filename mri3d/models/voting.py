@@ -1,0 +1,192 @@
+"""Fitted models that vote: what commands and pages ask of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from mri3d.cohort.variables import Variables
+from mri3d.errors import UserError, did_you_mean
+from mri3d.models.acquaintance import Acquaintance
+from mri3d.models.beside_scans import Beside, known_of_arrays
+from mri3d.models.decision_rule import DecisionRule
+from mri3d.models.member import Member, mean_evidence, votes
+from mri3d.models.scan_prediction import PredictionTable, ScanPrediction, without_training_advice
+from mri3d.outcome import Outcome
+from mri3d.scans.scan import read_scan
+from mri3d.volumes.described import Described
+from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.sequence import InMemory, VolumeSequence
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Voting:
+    """One or several fitted models, which vote by their mean prediction.
+
+    Attributes:
+        members: The models, each with its card.
+        rule: What was asked of predictions by `with_options`; None where nothing was.
+    """
+
+    members: tuple[Member, ...]
+    rule: DecisionRule | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What is predicted."""
+        return self.deciding.outcome
+
+    @property
+    def deciding(self) -> DecisionRule:
+        """What was asked of predictions."""
+        return self.rule or DecisionRule(self.members[0].card.outcome)
+
+    @property
+    def table(self) -> PredictionTable:
+        """How predictions become rows of predictions.csv."""
+        return PredictionTable(self.outcome, self.deciding.coverage is not None, len(self.members) > 1)
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How a scan becomes a volume; None for a model of arrays."""
+        return self.members[0].card.recipe
+
+    @property
+    def suffix(self) -> str | None:
+        """Kind of scan in a BIDS tree, as names end."""
+        return self.members[0].card.suffix
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Columns of the table that the model asks for beside a scan; none where the image is all."""
+        encoder = self.members[0].model.encoder
+        return () if encoder is None else encoder.names
+
+    @property
+    def heatmaps(self) -> tuple[str, ...]:
+        """The kinds of heatmaps that all members can make, the default first."""
+        first, *others = self.members
+        return tuple(kind for kind in first.model.heatmaps if all(kind in other.model.heatmaps for other in others))
+
+    def beside(self, table: object, *, id: object = None) -> Beside | None:
+        """Read the table that a model with covariates asks for, see `Beside.read`."""
+        return Beside.read([member.model.encoder for member in self.members], table, id=id)
+
+    def with_options(self, *, prevalence: object = None, threshold: object = None, coverage: object = None) -> Self:
+        """Return the model with options of `predict`, as it is where there are none.
+
+        Raises:
+            UserError: An option cannot be used with it.
+        """
+        if prevalence is None and threshold is None and coverage is None:
+            return self
+        cards = [member.card for member in self.members]
+        return replace(self, rule=DecisionRule.of(cards, prevalence=prevalence, threshold=threshold, coverage=coverage))
+
+    def predict_scan(
+        self, name: str, path: Path, *, strict: bool = False, beside: Beside | None = None
+    ) -> ScanPrediction:
+        """Predict one scan.
+
+        Args:
+            name: What to call it.
+            path: The file.
+            strict: Whether an error is raised; else it becomes the prediction's warning.
+            beside: What is known of scans, see `beside`.
+
+        Raises:
+            UserError: `strict`, and the scan cannot be used.
+        """
+        recipe = self.require_recipe()
+        try:
+            known = None if beside is None else beside.known(path)
+            scan = read_scan(path)
+            volume = recipe.volume(scan)
+            alone = InMemory(volume[None])
+            with np.errstate(all="ignore"):  # what is not finite is told below
+                predictions = votes(self.members, Described(alone, known.variables) if known else alone)[:, 0]
+            if not np.isfinite(predictions).all():
+                raise UserError("the model computes no finite number for this scan.")
+        except (UserError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
+            told = without_training_advice(error)
+            if strict:
+                raise told from error
+            return ScanPrediction(name, None, status="failed", warnings=(" ".join(str(told).split()),))
+        warnings = known.warnings if known else ()
+        met, rule = Acquaintance.of(self.members, scan, volume), self.deciding
+        moved = rule.moved(predictions)
+        return ScanPrediction(
+            name,
+            moved.mean(axis=0),
+            spread=self.outcome.spread(moved) if len(self.members) > 1 else None,
+            status="unusual" if met.strange else "ok",
+            warnings=(*scan.warnings, *recipe.warnings(scan), *filter(None, [met.strange, met.known]), *warnings),
+            seen=met.seen,
+            scan=scan,
+            volume=volume,
+            region=rule.region(predictions),
+            covariates=known.variables if known else None,
+        )
+
+    def heat(self, found: ScanPrediction, target: str | int | None = None, *, method: str | None = None) -> np.ndarray:
+        """Compute the heatmap of a predicted scan on its own grid, float32 [X, Y, Z] in stored order."""
+        assert found.scan is not None, "it was predicted"
+        assert found.volume is not None, "it was predicted"
+        assert found.prediction is not None, "it was predicted"
+        which = self.outcome.target_named(target, found.prediction)
+        heat = self.evidence(found.volume, which, self.method(method), found.covariates)
+        return self.require_recipe().to_scan(heat, found.scan)
+
+    def evidence(self, volume: np.ndarray, target: int, method: str, covariates: Variables | None = None) -> np.ndarray:
+        """Compute the scaled mean evidence of the members in a volume [C, X, Y, Z], float32 [X, Y, Z]."""
+        with np.errstate(all="ignore"):
+            raw = mean_evidence(self.members, volume, target=target, method=method, covariates=covariates)
+            heat = self.outcome.as_heat(raw)
+        if not np.isfinite(heat).all():
+            raise UserError("the model computes no finite number for the heatmap.")
+        return heat
+
+    def method(self, name: str | None) -> str:
+        """Return a kind of heatmap by its name, the default where none is named.
+
+        Raises:
+            UserError: The members cannot make it.
+        """
+        if not self.heatmaps:
+            raise UserError("models of this kind have no heatmaps: the way from voxels to predictions is not a sum.")
+        if name is not None and name not in self.heatmaps:
+            raise UserError(
+                f"method={name!r} is none of this model's.{did_you_mean(name, self.heatmaps)} Give one of "
+                f"{', '.join(self.heatmaps)}."
+            )
+        return name or self.heatmaps[0]
+
+    def require_recipe(self) -> Recipe:
+        """Return the recipe.
+
+        Raises:
+            UserError: The model was trained on arrays, and no scan can be made into one.
+        """
+        if self.recipe is None:
+            raise UserError(
+                "the model was trained on arrays, so it has no recipe that turns a scan into a volume. Use "
+                "predict_arrays and explain_arrays, or train on a study made from a table or a BIDS tree."
+            )
+        return self.recipe
+
+    def _predictions(self, taken: VolumeSequence) -> np.ndarray:
+        """Predict volumes, [N, K] or [N], at the prevalence that was asked for."""
+        each = votes(self.members, taken).swapaxes(0, 1)
+        return np.stack([self.deciding.moved(of_members).mean(axis=0) for of_members in each])
+
+    def _taken(self, volumes: Any, covariates: Mapping[str, Sequence[object]] | None) -> VolumeSequence:  # noqa: ANN401
+        """Copy a user's arrays, of the shape that the model was trained on, and what is known of them."""
+        taken, wanted = InMemory.of(volumes), self.members[0].card.reference.mean.shape
+        if taken.shape != wanted:
+            theirs, ours = (" x ".join(map(str, shape)) for shape in (taken.shape, wanted))
+            raise UserError(f"volumes of {theirs} (channels, X, Y, Z) do not fit a model of {ours}.")
+        if (encoder := self.members[0].model.encoder) is None:
+            return taken
+        return Described(taken, known_of_arrays(encoder, covariates, len(taken)))
