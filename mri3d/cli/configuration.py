@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mri3d
+from mri3d.cli.kept_columns import keep_columns
 from mri3d.cli.names import check_offered_names
 from mri3d.cli.places import PLACES, check_targets, is_dotted, moved
 from mri3d.cli.signatures import read_signature
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.plan import build, complete
-from mri3d.texts import as_list
 
 if TYPE_CHECKING:
     from mri3d.cohort.cohort import CohortSource
@@ -131,7 +131,7 @@ def make_parts(configuration: Mapping[str, Any], *, trusted: Collection[str] = (
     """
     checked = check(configuration, GROUPS, trusted=trusted, source=source)
     elsewhere = {"model.trainer": build(checked["trainer"], "trainer")}
-    kept_for = _keep_columns(checked)
+    kept_for = keep_columns(checked)
     study = replace(study_parts(checked), kept_for=kept_for)
     model, splits = (build(checked[group], group, elsewhere=elsewhere) for group in ("model", "evaluation"))
     return Parts(checked, study, model, splits)
@@ -233,30 +233,6 @@ def import_from_here() -> None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # last: it must not replace what is installed
-
-
-def _keep_columns(checked: dict[str, Any]) -> dict[str, str]:
-    """Let the study keep the columns that the evaluation goes by; return them, each with the option that names it."""
-    from mri3d.cohort.noticed import FACTS  # here: it imports numpy, and help need not wait for that
-
-    data, evaluation = checked["data"], checked["evaluation"]
-    named = {str(name): "evaluation.balance" for name in as_list(evaluation.get("balance") or ())}
-    named |= {str(evaluation["column"]): "evaluation.column"} if "column" in evaluation else {}
-    confounds = [str(name) for name in as_list(evaluation.get("confounds") or ())]
-    named |= {name: "evaluation.confounds" for name in confounds if name not in FACTS}
-    sites = "site" not in data and evaluation["_target_"] == "mri3d.evaluation.given_splits.LeaveSiteOut"
-    if "covariates" not in data:
-        if sites or named:
-            column, place = next(iter(named.items()), ("leave_site_out", "evaluation"))
-            asked = option(place, column)
-            raise UserError(
-                f"{asked} goes by a column of a table, and these data have none. Set data=table or data=bids."
-            )
-        return {}
-    kept = as_list(data["covariates"])
-    added = {name: asked for name, asked in named.items() if name not in (*map(str, kept), "site" * bool(data["site"]))}
-    data["covariates"] = [*kept, *added]
-    return added
 
 
 def _each_once(values: dict[str, Any], whose: str) -> dict[str, Any]:

@@ -57,6 +57,7 @@ PLACES: Mapping[str, Place] = {
             *(f"mri3d.evaluation.splits.{name}" for name in ("Holdout", "KFold", "All")),
             *(f"mri3d.evaluation.given_splits.{name}" for name in ("LeaveSiteOut", "Column")),
             "mri3d.evaluation.nested.Nested",
+            "mri3d.evaluation.learning_curve.LearningCurve",
         )
     ),
 }

@@ -3,7 +3,7 @@
 import copy
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,12 @@ from mri3d.cohort.encoding import Encoder
 from mri3d.cohort.people import count_sessions, session_word
 from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError, option
-from mri3d.evaluation.associations import Association, associations_of
+from mri3d.evaluation.association import Association
+from mri3d.evaluation.associations import associations_of
 from mri3d.evaluation.fold_result import Fit, FoldResult
 from mri3d.evaluation.folds import Fold, Sample, warn_of_unseen
 from mri3d.evaluation.leaks import LeakAudit, audit_leaks, fingerprints_of
+from mri3d.evaluation.learning_curve import check_curve
 from mri3d.evaluation.nested_widening import check_widening
 from mri3d.evaluation.permuted_targets import permuted_targets
 from mri3d.evaluation.results import Results
@@ -30,6 +32,7 @@ from mri3d.models.model import Model, TrainingSet
 from mri3d.outcome import Scores, score_text
 from mri3d.study import Study
 from mri3d.texts import as_list
+from mri3d.volumes.described import Described
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +75,13 @@ class CrossValidation:
         _check_instances(model, splits)
         if not 0 <= seed < 2**31:
             raise UserError(f"{option('seed', seed)} is no seed. Give a whole number from 0 to {2**31 - 1}.")
-        prototype = splits.tuned(model)
-        folds = splits.split(Sample.of(study), seed=seed)
+        prototype, sample = splits.tuned(model), Sample.of(study)
+        folds, volumes = splits.split(sample, seed=seed), study.volumes
+        if names := [str(name) for name in as_list(prototype.covariates)]:
+            volumes = Described(volumes, sample.variables(names, asked="model.covariates"))
         trainings = [
             TrainingSet(
-                volumes=study.volumes,
+                volumes=volumes,
                 outcome=study.outcome,
                 targets=study.targets,
                 groups=study.groups,
@@ -88,6 +93,8 @@ class CrossValidation:
             )
             for fold in folds
         ]
+        if volumes.covariates is not None:
+            _warn_of_unseen(volumes.covariates, folds, asked="model.covariates")
         for training in trainings:
             for seeded in seeds_of(training, splits.seeds):
                 prototype.check(seeded)
@@ -95,6 +102,7 @@ class CrossValidation:
         _ = evaluation.permuted, evaluation.confounds, evaluation.associations  # what is wrong is told now
         if splits.intervals == "nested":
             check_widening(evaluation)
+        check_curve(evaluation)
         return evaluation
 
     @cached_property
@@ -129,9 +137,7 @@ class CrossValidation:
             return None
         sample, asked = Sample.of(self.study), "evaluation.confounds"
         found = sample.variables(names, asked=asked)
-        for fold in self.folds:
-            learnt = np.concatenate([fold.train_rows, fold.validation_rows])
-            warn_of_unseen(found, Encoder.fit(found, learnt), fold, asked=asked)
+        _warn_of_unseen(found, self.folds, asked=asked)
         return found
 
     @cached_property
@@ -187,6 +193,7 @@ class CrossValidation:
                 self.trainings[0].seed,
                 self.model.identity(),
                 *([] if self.splits.seeds == 1 else [self.splits.seeds]),
+                *([] if (known := self.trainings[0].volumes.covariates) is None else [known.cells()]),
             ]
         )
 
@@ -234,6 +241,13 @@ class CrossValidation:
         named = [f"{name} {score_text(value)}" for name, value in result.scores.items() if value is not None][:3]
         tested = count_sessions(self.study.cohort, result.fold.test_rows)
         return f"{where}: {', '.join(named)} on {tested} after {result.seconds:.0f} s"
+
+
+def _warn_of_unseen(variables: Variables, folds: Sequence[Fold], *, asked: str) -> None:
+    """Warn of categories that a fold tests and does not learn from."""
+    for fold in folds:
+        learnt = np.concatenate([fold.train_rows, fold.validation_rows])
+        warn_of_unseen(variables, Encoder.fit(variables, learnt), fold, asked=asked)
 
 
 def _check_instances(model: object, splits: object) -> None:

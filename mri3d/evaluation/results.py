@@ -26,8 +26,9 @@ from mri3d.study import Study
 from mri3d.texts import list_text, parameter_text
 
 if TYPE_CHECKING:
-    from mri3d.evaluation.associations import Association
+    from mri3d.evaluation.association import Association
     from mri3d.evaluation.confounds import ConfoundAnalysis
+    from mri3d.evaluation.curve import Curve
     from mri3d.evaluation.permutations import PermutationTest
 
 
@@ -44,6 +45,8 @@ class Results:
         associations: What else differs along with the outcome.
         widening: Factor on standard errors because folds share training rows, where it was measured; else it is that of
             Nadeau and Bengio.
+        learning_curve: The scores with fewer training sessions, and what more would buy; None where that was not asked
+            for.
 
     >>> from mri3d import Holdout, evaluate, models
     >>> volumes = np.random.default_rng(0).random((20, 7, 8, 9))
@@ -61,6 +64,7 @@ class Results:
     confounds: "ConfoundAnalysis | None" = None
     associations: "Sequence[Association]" = ()
     widening: float | None = None
+    learning_curve: "Curve | None" = None
 
     def __repr__(self) -> str:
         return f"<Results: {self.headline()}>"
@@ -221,9 +225,10 @@ class Results:
             `test` (each score with its interval; empty without a test), `intervals` (what they are about),
             `better_than_chance`, `leaks` (see `mri3d.evaluation.leaks`), `confounds` (`associations`, and what
             `ConfoundAnalysis` tells where it was asked for), `calibration` (see there), `permutation` where it was
-            asked for, `seeds` where each fold was fitted several times (see `seed_spread`), `folds` (see
-            `FoldResult.facts`), `chosen` (parameter to value, as text, to how many fits chose it), `outcome`, what that
-            has beside task and name once more (of classes `classes`, as in the first version), and the arguments.
+            asked for, `learning_curve` where it was asked for (see `Curve.to_json`), `seeds` where each fold was fitted
+            several times (see `seed_spread`), `folds` (see `FoldResult.facts`), `chosen` (parameter to value, as text,
+            to how many fits chose it), `outcome`, what that has beside task and name once more (of classes `classes`,
+            as in the first version), and the arguments.
         """
         outcome = self.study.outcome.to_json()
         return {
@@ -235,6 +240,7 @@ class Results:
             "confounds": {"associations": [each.to_json() for each in self.associations]}
             | (self.confounds.to_json(self.study.outcome) if self.confounds else {}),
             **({"permutation": self.permutation.to_json()} if self.permutation else {}),
+            **({"learning_curve": self.learning_curve.to_json()} if self.learning_curve else {}),
             **({"seeds": seed_spread(self.seed_scores)} if self.seed_scores else {}),
             "folds": [result.facts() for result in self.folds],
             "chosen": self.chosen_counts,

@@ -1,6 +1,7 @@
 """Ways to deal sessions into folds: stratified by outcome, and no group on two sides."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -58,6 +59,10 @@ class All:
     def tuned(self, model: Model) -> Model:
         """Return the model as it is: nothing is chosen."""
         return model
+
+    def smaller(self, sample: Sample, folds: Sequence[Fold], *, seed: int) -> Mapping[float, list[Fold]]:
+        """Return none: nothing is tested."""
+        return {}
 
 
 @dataclass(frozen=True)

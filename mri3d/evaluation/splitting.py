@@ -1,6 +1,6 @@
 """What all ways to split sessions into folds have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,6 +63,15 @@ class Splits(Protocol):
     def tuned(self, model: Model) -> Model:
         """Return what is fitted in each fold: the model, or one that chooses among its variants."""
 
+    def smaller(self, sample: Sample, folds: Sequence[Fold], *, seed: int) -> Mapping[float, list[Fold]]:
+        """Return the same folds with fewer rows to learn from, by their fraction; none unless a curve is asked for.
+
+        Args:
+            sample: Who was split.
+            folds: What `split` returned.
+            seed: As of `split`.
+        """
+
 
 @dataclass(frozen=True, kw_only=True)
 class WithTest:
@@ -100,6 +109,10 @@ class WithTest:
     def tuned(self, model: Model) -> Model:
         """Return the model as it is: nothing is chosen."""
         return model
+
+    def smaller(self, sample: Sample, folds: Sequence[Fold], *, seed: int) -> Mapping[float, list[Fold]]:
+        """Return none: each fold is fitted to all of its training rows."""
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)

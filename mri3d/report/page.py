@@ -25,6 +25,7 @@ from mri3d.report.elements import (
     write_page,
 )
 from mri3d.report.leak_section import leak_cautions, leak_section
+from mri3d.report.learning_curve_section import learning_curve_section
 from mri3d.report.permutation_section import permutation_section
 from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
@@ -89,6 +90,7 @@ def write_report(
         body += calibration_section(outcome, metrics.get("calibration"))
         body += confound_section(metrics.get("confounds"), outcome.compared)
         body += permutation_section(metrics.get("permutation"))
+        body += learning_curve_section(metrics.get("learning_curve"), outcome.compared)
     else:
         body.append(element("p", _untested(metrics), css="caution"))
     body += seed_section(metrics, outcome.compared)
