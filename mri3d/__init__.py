@@ -14,9 +14,11 @@ from mri3d.version import __version__
 
 if TYPE_CHECKING:
     from mri3d import models, nets
-    from mri3d.api import compare, evaluate, fit
+    from mri3d.api import compare, evaluate, fit, validate
     from mri3d.errors import UserError
+    from mri3d.evaluation.external_results import Validation
     from mri3d.evaluation.given_splits import Column, LeaveSiteOut
+    from mri3d.evaluation.learning_curve import LearningCurve
     from mri3d.evaluation.nested import Nested
     from mri3d.evaluation.results import Results
     from mri3d.evaluation.splits import All, Holdout, KFold
@@ -30,6 +32,7 @@ _PLACES = {
     "Column": "mri3d.evaluation.given_splits",
     "Holdout": "mri3d.evaluation.splits",
     "KFold": "mri3d.evaluation.splits",
+    "LearningCurve": "mri3d.evaluation.learning_curve",
     "LeaveSiteOut": "mri3d.evaluation.given_splits",
     "Nested": "mri3d.evaluation.nested",
     "Recipe": "mri3d.volumes.recipe",
@@ -37,10 +40,12 @@ _PLACES = {
     "Study": "mri3d.study",
     "TrainedModel": "mri3d.models.trained",
     "UserError": "mri3d.errors",
+    "Validation": "mri3d.evaluation.external_results",
     "compare": "mri3d.api",
     "evaluate": "mri3d.api",
     "fit": "mri3d.api",
     "load": "mri3d.models.loading",
+    "validate": "mri3d.api",
 }
 _ROOMS = ("models", "nets")
 
@@ -50,6 +55,7 @@ __all__ = [
     "Column",
     "Holdout",
     "KFold",
+    "LearningCurve",
     "LeaveSiteOut",
     "Nested",
     "Recipe",
@@ -57,12 +63,14 @@ __all__ = [
     "Study",
     "TrainedModel",
     "UserError",
+    "Validation",
     "compare",
     "evaluate",
     "fit",
     "load",
     "models",
     "nets",
+    "validate",
 ]
 
 

@@ -1,7 +1,8 @@
-"""The library's front door: judge a model on a study, fit one on all of it, compare results."""
+"""The library's front door: judge a model on a study, fit one on all of it, validate it on others, compare results."""
 
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pandas as pd
 from mri3d.arguments import checked
 from mri3d.evaluation.comparison import JudgedModel, compare_pairs
 from mri3d.evaluation.crossvalidation import CrossValidation
+from mri3d.evaluation.external_results import Validation
 from mri3d.evaluation.judging import judge
 from mri3d.evaluation.results import Results
 from mri3d.evaluation.splits import All, KFold
 from mri3d.evaluation.splitting import Splits, splits_text
+from mri3d.external import check_out, validate_model, write_validation
 from mri3d.files import check_folder
 from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together
@@ -108,6 +111,55 @@ def fit(
     ('a', 'b')
     """
     return evaluate(study, model, All(validation=validation), seed=seed, folder=folder).model
+
+
+@checked
+def validate(
+    model: TrainedModel,
+    study: Study,
+    *,
+    prevalence: float | Mapping[str | int, float] | None = None,
+    threshold: float | str | Mapping[str, float] | None = None,
+    allow_seen: bool = False,
+    out: str | Path | None = None,
+) -> Validation:
+    """Find out how good a finished model is on people whom it never saw; the model stays as it is.
+
+    Args:
+        model: The model.
+        study: People who are labelled with what the model predicts. Their scans become volumes by the model's recipe,
+            whatever the study's is.
+        prevalence: How frequent the second of two classes is where the model is to be used, or each class by its name,
+            for predictive values; as frequent as in the study unless given. Probabilities stay as they are.
+        threshold: What class is predicted, as in `TrainedModel.predict`.
+        allow_seen: Leave sessions out of the scores whose scans, or near-copies of them, the model was trained on,
+            instead of refusing them.
+        out: Folder for predictions.csv, metrics.json and report.html; without, nothing is written.
+
+    Returns:
+        Predictions, and scores with intervals about this model on people like these.
+
+    Raises:
+        UserError: The labels are not what the model predicts, it has seen some of the scans, an option cannot be used
+            with it, or a file in `out` would be replaced.
+
+    >>> import numpy as np
+    >>> from mri3d import Study, fit, models
+    >>> volumes = np.random.default_rng(0).random((40, 7, 8, 9))
+    >>> volumes[1::2, 2:4, 2:4, 2:4] += 1
+    >>> here, there = (Study.from_arrays(half, ["control", "patient"] * 10) for half in (volumes[:20], volumes[20:]))
+    >>> validation = validate(fit(here, models.Ridge(num_components=0.9, inner_folds=2)), there)
+    >>> validation.scores["auc"].value, list(validation.predictions)[:5]
+    (1.0, ['subject', 'label', 'prediction', 'p_control', 'p_patient'])
+    """
+    began, folder = time.perf_counter(), None if out is None else Path(out)
+    if folder is not None:
+        check_folder(folder, "out")
+        check_out(folder)
+    validation = validate_model(model, study, prevalence=prevalence, threshold=threshold, allow_seen=allow_seen)
+    if folder is not None:
+        write_validation(validation, folder, model=repr(validation.model).strip("<>"), began=began)
+    return validation
 
 
 @checked

@@ -54,6 +54,12 @@ RUNS = {
         ("data.demo.num_subjects=16", "evaluation.folds=2", *CLASSICAL),
         r"^model +AUC .*\n((logistic|linear_svm|rbf_svm|knn) .*\n){4}",
     ),
+    "python train.py data=bids data.root=/bids data.label=group evaluation=kfold evaluation.confounds=[age]": (
+        ("model=ridge", "evaluation.folds=2", *CLASSICAL),
+        r"^test   AUC ",
+    ),
+    "python -m mri3d validate model=runs/x/y data=table data.root=/study data.table=subjects.csv data.id=Subject "
+    "data.label=class 'data.scan=\"brain_nii/{id}.nii*\"' 'data.unlabelled=[0]'": ((), r"^test   AUC "),
     "python -m mri3d compare runs/x/y runs/x/z": ((), r"^The AUC of y and that of z are the same \(p = 1 by DeLong's"),
     "python -m mri3d pca run=runs/x/y": (("components=2",), r"^made   principal components of 16 subjects"),
     "python -m mri3d averages run=runs/x/y": ((), r"^made   averages of -1 \(8 subjects\), 1 \(8 subjects\)"),

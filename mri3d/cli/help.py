@@ -50,6 +50,8 @@ Predict new scans with a trained model.
                       frequent it is), youden, or '{{sensitivity: 0.9}}' or '{{specificity: 0.9}}', on what training
                       held out (default: the most probable class)
   coverage=0.9        also a set of classes, or an interval of a value, that holds the truth so often
+  table=new.csv       for a model with covariates: a CSV or TSV file that has them, and a column that names the scan or
+                      the participant (id=column says which)
   trust=my_module.MyNet
                       a network of your own that the model was trained with: loading it runs its code
   debug=false         show the traceback of an error
@@ -58,6 +60,31 @@ Examples:
   {program} model=runs/demo-sfcn-50/2030-01-31_12-00-00 scans='/new/*.nii.gz' out=results
   {program} model=runs/x/y scans=/bids out=results heatmap=none
   {program} model=runs/x/y scans='/new/*.nii.gz' prevalence=0.05 threshold=balanced coverage=0.9
+"""
+VALIDATE = """\
+External validation: how good a finished model is on labelled people whom it never saw.
+
+  model=runs/x/y      a run, its model folder, or one fold's folder; the folds' models vote
+  data=table          the people (or data=bids), with data.root, data.table, data.label ... as for training; their
+                      labels must be those that the model predicts, and the model says how scans become volumes
+  data.site=column    compare sites, and with data.covariates=[age,sex] parts of the cohort
+  prevalence=0.1      for PPV and NPV: how frequent the second of two classes is where the model is to be used, or
+                      '{{a: 0.2, b: 0.8}}' of all classes (default: as frequent as here); probabilities stay as they are
+  threshold=0.3       predict the second class from this probability on, or as for predict (default: the most probable
+                      class)
+  allow_seen=true     predict people whose scans the model has seen in training, and leave them out of the scores;
+                      otherwise they are refused by name
+  out=folder          where to write predictions.csv, metrics.json and report.html; none of them may be there
+                      (default: runs/<timestamp>-validation)
+  trust=my_module.MyNet
+                      a network of your own that the model was trained with: loading it runs its code
+  debug=false         show the traceback of an error
+
+{program} data=table --help lists every argument of the table.
+
+Examples:
+  {program} model=runs/x/y data=bids data.root=/bids data.label=sex
+  {program} model=runs/x/y data=table data.root=/study data.table=subjects.csv data.site=scanner
 """
 COMPARE = """\
 Compare finished runs that were tested on the same sessions in the same folds: which is better, by how much, and how
@@ -102,6 +129,8 @@ def general(command: str, invocation: str) -> str:
     """
     if command == "predict":
         return PREDICT.format(program=invocation)
+    if command == "validate":
+        return VALIDATE.format(program=invocation)
     if command == "compare":
         return COMPARE.format(program=invocation)
     if command == "train":

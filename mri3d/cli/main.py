@@ -16,6 +16,7 @@ from mri3d.version import __version__
 COMMANDS = {
     "train": "train and evaluate a model; with -m several, one after the other",
     "predict": "predict new scans with a trained model, with heatmaps",
+    "validate": "how good is a finished model on labelled people whom it never saw?",
     "compare": "is a run better than another? differences with intervals and p values",
     "pca": "principal components of a cohort: scree, eigenbrains, a scan from few components",
     "averages": "how a cohort differs: averages of its classes, or slope along a measure, and t maps",
@@ -61,6 +62,8 @@ def _help(command: str, arguments: list[str]) -> int:
     from mri3d.cli import help
 
     others = [argument for argument in arguments if argument not in ("-h", "--help")]
+    if command == "validate":
+        others = [argument for argument in others if not argument.startswith("model=")]  # a run, and no option
 
     def show() -> int:
         chosen = command not in ("predict", "compare") and help.chosen_groups(others)

@@ -12,9 +12,12 @@ from mri3d.outcome.class_options import ClassOptions
 from mri3d.outcome.class_resampling import ClassResampling
 from mri3d.outcome.class_scores import auc, class_scores, count_classes, membership
 from mri3d.outcome.class_words import ClassWords
+from mri3d.outcome.decision_curve import DecisionCurve, class_decision_curve
 from mri3d.outcome.estimates import Calibration
+from mri3d.outcome.known_labels import check_known_classes
 from mri3d.outcome.outcome import Example, Outcome
 from mri3d.outcome.platt import fit_sigmoids, sigmoid_proba, softmax_proba
+from mri3d.outcome.predicted_classes import PredictedClass, predicted_classes
 from mri3d.outcome.score import Score, Scores
 from mri3d.outcome.temperature import Temperature, fit_temperature
 from mri3d.outcome.thresholds import Threshold
@@ -206,6 +209,20 @@ class Classes(Outcome):
     ) -> Calibration:
         """Compare probabilities with observed frequencies, see `class_calibration`."""
         return class_calibration(self.names, targets, predictions, weights=weights, learnt=learnt)
+
+    def check_labels(self, labels: Mapping[str, str], *, source: str) -> None:
+        """Refuse labels that are none of the classes."""
+        check_known_classes(labels, self.names, source)
+
+    def decision_curve(self, targets: np.ndarray, predictions: np.ndarray) -> DecisionCurve | None:
+        """Return what acting on the second of two classes is worth."""
+        return class_decision_curve(self.names, targets, predictions)
+
+    def predicted_classes(
+        self, targets: np.ndarray, predictions: np.ndarray, *, prevalence: Mapping[str, float] | None
+    ) -> tuple[PredictedClass, ...]:
+        """Sort tests by true and by predicted class."""
+        return predicted_classes(self.names, targets, self._decided(predictions), prevalence)
 
     def above_chance(self, scores: Mapping[str, Score]) -> bool | None:
         """Return whether the interval of the AUC lies above one half."""

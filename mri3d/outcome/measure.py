@@ -8,6 +8,7 @@ import numpy as np
 
 from mri3d.errors import UserError
 from mri3d.outcome.estimates import Calibration
+from mri3d.outcome.known_labels import check_known_measure
 from mri3d.outcome.measure_calibration import measure_calibration
 from mri3d.outcome.measure_options import MeasureOptions
 from mri3d.outcome.measure_resampling import MeasureResampling
@@ -190,6 +191,19 @@ class Measure(Outcome):
     ) -> Calibration:
         """Compare predicted with true values, see `measure_calibration`."""
         return measure_calibration(self.name, targets, predictions, weights=weights)
+
+    def check_labels(self, labels: Mapping[str, str], *, source: str) -> None:
+        """Refuse labels that are no numbers."""
+        check_known_measure(labels, self.name, source)
+
+    def decision_curve(self, targets: np.ndarray, predictions: np.ndarray) -> None:
+        """Return None: there are no classes to act on."""
+
+    def predicted_classes(
+        self, targets: np.ndarray, predictions: np.ndarray, *, prevalence: Mapping[str, float] | None
+    ) -> tuple[()]:
+        """Return nothing: there are no classes."""
+        return ()
 
     def above_chance(self, scores: Mapping[str, Score]) -> bool | None:
         """Return whether the interval of the correlation with the truth lies above 0."""

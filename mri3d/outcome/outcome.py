@@ -17,8 +17,10 @@ from mri3d.outcome.thresholds import Threshold
 from mri3d.outcome.words import Words
 
 if TYPE_CHECKING:
+    from mri3d.outcome.decision_curve import DecisionCurve
     from mri3d.outcome.estimates import Calibration
     from mri3d.outcome.objectives import Objective
+    from mri3d.outcome.predicted_classes import PredictedClass
     from mri3d.outcome.resampling import Resampling
     from mri3d.outcome.temperature import Temperature
 
@@ -227,6 +229,33 @@ class Outcome(Protocol):
         Args:
             predictions: As of `activate`.
             learnt: Truth of the rows that were learnt from.
+        """
+
+    # ---- people whom a model never saw
+
+    def check_labels(self, labels: Mapping[str, str], *, source: str) -> None:
+        """Refuse labels that the outcome has no place for.
+
+        Args:
+            labels: Id of each labelled session to its cell.
+            source: Where the cells stand, to begin a message.
+
+        Raises:
+            UserError: It names them.
+        """
+
+    def decision_curve(self, targets: np.ndarray, predictions: np.ndarray) -> "DecisionCurve | None":
+        """Return what acting on predictions is worth, see `mri3d.outcome.decision_curve`; None but of two classes."""
+
+    def predicted_classes(
+        self, targets: np.ndarray, predictions: np.ndarray, *, prevalence: Mapping[str, float] | None
+    ) -> "tuple[PredictedClass, ...]":
+        """Return how the predictions of each class come true; nothing of a measure.
+
+        Args:
+            targets: Truth of each test.
+            predictions: Of each test.
+            prevalence: How frequent each class is said to be; None for as frequent as among the tests.
         """
 
     def above_chance(self, scores: Mapping[str, Score]) -> bool | None:

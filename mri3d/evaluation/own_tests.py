@@ -1,0 +1,68 @@
+"""How a finished model did in the test of its own run, to stand beside how it does on others."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mri3d.arguments import fits
+from mri3d.errors import UserError
+from mri3d.evaluation.auc import scores_of_tests
+from mri3d.evaluation.recorded_files import METRICS, described, read_metrics
+from mri3d.models.trained import TrainedModel
+from mri3d.outcome import Score, outcome_from_json
+
+log = logging.getLogger(__name__)
+
+
+def own_scores(model: TrainedModel, folder: Path | None = None) -> dict[str, Score]:
+    """Return the scores of a model's own test by name; none where nobody was tested, or that is not known.
+
+    Args:
+        model: The model.
+        folder: Where it was loaded from: of a run, or its `model` folder, metrics.json has intervals too. Else the
+            cards of the model have what was predicted in the test.
+    """
+    for run in () if folder is None else (folder, *([folder.parent] if folder.name == "model" else [])):
+        if (run / "model").is_dir() and (run / METRICS).is_file():
+            try:
+                return _written(run / METRICS, model)
+            except UserError as error:
+                log.warning("the scores of the model's own test are not shown: %s", error)
+                return {}
+    return _kept(model)
+
+
+def _written(path: Path, model: TrainedModel) -> dict[str, Score]:
+    """Read the scores of a run; none where it predicted something else.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    content = read_metrics(path)
+    with described(path):
+        outcome = outcome_from_json(content.get("outcome") or {"classes": content["classes"]})
+        return {str(name): _score(entry) for name, entry in content["test"].items()} if outcome == model.outcome else {}
+
+
+def _score(entry: Mapping[str, Any]) -> Score:
+    """Read a score of metrics.json."""
+    numbers = [entry.get(key) for key in ("value", "low", "high")]
+    if not all(fits(number, float | None) for number in numbers):
+        raise ValueError(f"{str(numbers)[:80]} is no score with its interval")
+    return Score(*numbers)
+
+
+def _kept(model: TrainedModel) -> dict[str, Score]:
+    """Score what the members predicted in the tests of their folds."""
+    tested = [member.card.tested for member in model.members]
+    kept = [each for each in tested if each is not None and len(each.targets)]
+    if not kept or None in tested:
+        return {}
+    targets = np.concatenate([each.targets for each in kept])
+    predictions = np.concatenate([each.predictions for each in kept])
+    folds = np.repeat(np.arange(len(kept)), [len(each.targets) for each in kept])
+    values = scores_of_tests(model.outcome, targets, predictions, None, folds)
+    return {name: Score(value) for name, value in values.items()}

@@ -1,0 +1,286 @@
+"""External validation: a finished model and labelled people whom it never saw in; how good it is on them out."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mri3d.cohort.audit import audit
+from mri3d.cohort.cohort import Cohort, CohortSource
+from mri3d.cohort.noticed import FACTS, noticed_variables
+from mri3d.cohort.variables import Variable, Variables
+from mri3d.csv_files import write_csv
+from mri3d.errors import UserError, option
+from mri3d.evaluation.external_results import SEEN, Validation
+from mri3d.evaluation.own_tests import own_scores
+from mri3d.evaluation.validation import FrozenTests
+from mri3d.files import write_json
+from mri3d.model_folder import check_replaceable
+from mri3d.models.acquaintance import Acquaintance
+from mri3d.models.beside_scans import known_of_sessions
+from mri3d.models.member import votes
+from mri3d.models.scan_prediction import ScanPrediction
+from mri3d.models.trained import TrainedModel
+from mri3d.parallel import map_threads, one_thread_each
+from mri3d.study import Study
+from mri3d.texts import list_text, number_text
+from mri3d.volumes.cache import Volumes
+from mri3d.volumes.described import Described
+from mri3d.volumes.while_read import MadeWhileRead
+
+log = logging.getLogger(__name__)
+
+TABLE, METRICS, REPORT = "predictions.csv", "metrics.json", "report.html"
+
+
+def validate_model(
+    model: TrainedModel,
+    study: Study,
+    *,
+    prevalence: object = None,
+    threshold: object = None,
+    allow_seen: bool = False,
+    folder: Path | None = None,
+) -> Validation:
+    """Hold what a model predicts of people against their labels; the model stays as it is.
+
+    Args:
+        model: The model.
+        study: People who are labelled with what the model predicts. Volumes are made anew where their recipe is not
+            the model's.
+        prevalence: How frequent the second of two classes is where the model is to be used, or each class by its name:
+            predictive values are for it, and as frequent as in the study unless it is given. Probabilities stay as the
+            model has them.
+        threshold: What class is predicted by the probabilities, see `TrainedModel.predict`.
+        allow_seen: Whether sessions that the model was trained on are left out of the scores, instead of refused.
+        folder: Where the model was loaded from, for the scores of its own test.
+
+    Raises:
+        UserError: The labels are not what the model predicts, an option cannot be used with it, the model has seen some
+            of the scans, or no session is left to be scored.
+    """
+    model, stated = resolve(model, prevalence=prevalence, threshold=threshold)
+    study = study_of(model, study)
+    study.volumes.fill()
+    met = _acquaintances(model, study)
+    _check_unseen(study, met, allow_seen=allow_seen)
+    found = _predicted(model, study, met)
+    if strange := [each.name for each in found if each.status == "unusual"]:
+        told = number_text(len(strange), "scan", "is", "are")
+        log.warning("%s unlike every training scan, see predictions.csv: %s", told, list_text(strange, ", "))
+    rows = np.flatnonzero([each.prediction is not None and each.status != SEEN for each in found])
+    if not len(rows):
+        raise UserError("no session is left that could be scored: the model has seen all of them, or can use none.")
+    predictions = np.stack([each.prediction for row in rows if (each := found[row]).prediction is not None])
+    shares = [member.card.shares for member in model.members]
+    learnt = np.mean([each for each in shares if each is not None], axis=0) if None not in shares else None
+    tests = FrozenTests(
+        model.outcome,
+        study.targets[rows],
+        predictions,
+        study.groups[rows],
+        _variables(study, rows),
+        stated,
+        learnt if model.deciding.prevalence is None else model.deciding.prevalence,
+    )
+    if lacking := model.outcome.lacking(tests.targets):
+        log.warning("%s: scores that need it are left empty", lacking)
+    return Validation(model, study, found, rows, tests, own_scores(model, folder))
+
+
+def resolve(
+    model: TrainedModel, *, prevalence: object = None, threshold: object = None
+) -> tuple[TrainedModel, Mapping[str, float] | None]:
+    """Return a model with a threshold, and how frequent each class is said to be; as for `validate_model`.
+
+    Raises:
+        UserError: An option cannot be used with the model.
+    """
+    model = model.with_options(threshold=threshold)
+    return model, None if prevalence is None else model.outcome.options.prevalence(prevalence)
+
+
+def read_people(model: TrainedModel, source: CohortSource) -> Study:
+    """Read the people that a model is to be validated on: their labels are held against the model before their scans.
+
+    Args:
+        model: The model, whose recipe makes the volumes.
+        source: Where they come from.
+
+    Raises:
+        UserError: They, their labels or their scans cannot be used, or the model was trained on arrays.
+    """
+    recipe, found = model.require_recipe(), source.read().in_order()
+    _check_labels(model, found, f"column {source.label!r}")
+    labelled = [each if each.label is not None else replace(each, scan=None) for each in found.sessions]
+    with one_thread_each(len(labelled)):  # volumes are made in as many threads as scans are read in
+        cohort = audit(replace(found, sessions=tuple(labelled)), MadeWhileRead(recipe), skip_bad=source.skip_bad)
+    if not cohort.ids:
+        raise UserError("no session is left: none that has a label has a scan that can be used.")
+    return Study(cohort, model.outcome, _volumes(model, cohort), source.suffix)
+
+
+def study_of(model: TrainedModel, study: Study) -> Study:
+    """Return a study as one of what a model predicts, its volumes made by the model's recipe.
+
+    Raises:
+        UserError: It is labelled with something else, or its volumes are not what the model takes.
+    """
+    outcome, cohort = model.outcome, study.cohort
+    if study.outcome.task != outcome.task:
+        raise UserError(
+            f"the model predicts {outcome.noun} ({outcome.name}), and the study is of {study.outcome.noun} "
+            f"({study.outcome.name}). Make the study with {option('task', outcome.task)}."
+        )
+    _check_labels(model, cohort, f"column {study.outcome.name!r}")
+    if study.recipe is None:
+        wanted = model.members[0].card.reference.mean.shape
+        if study.volumes.shape != wanted:
+            theirs, ours = (" x ".join(map(str, shape)) for shape in (study.volumes.shape, wanted))
+            raise UserError(f"volumes of {theirs} (channels, X, Y, Z) do not fit a model of {ours}.")
+        return replace(study, outcome=outcome)
+    same = study.recipe == model.require_recipe()
+    return replace(study, outcome=outcome, volumes=study.volumes if same else _volumes(model, cohort))
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder in which something would be replaced.
+
+    Raises:
+        UserError: It is a run or a model, or holds one of the files that are to be written.
+    """
+    check_replaceable(out)
+    names = [out / name for name in (TABLE, METRICS, REPORT)]
+    if there := [str(path) for path in names if path.exists() or path.is_symlink()]:
+        verb, them = ("is", "it") if len(there) == 1 else ("are", "them")
+        raise UserError(
+            f"{list_text(there, ', ')} {verb} there already, and would be replaced. Remove {them}, or set another "
+            f"{option('out')}."
+        )
+
+
+def write_validation(validation: Validation, out: Path, *, model: str, began: float) -> None:
+    """Write `predictions.csv`, `metrics.json` and `report.html`.
+
+    Args:
+        validation: What was found.
+        out: The folder, see `check_out`.
+        model: What the page calls the model.
+        began: When the validation began, by `time.perf_counter`.
+    """
+    from mri3d.report.validation_page import write_validation_page  # here: the library needs no charts
+
+    rows = validation.table_rows()
+    write_csv(out / TABLE, rows, list(rows[0]))
+    metrics = validation.metrics(seconds=time.perf_counter() - began)
+    write_json(out / METRICS, metrics)
+    trained, cohort, tests = validation.model, validation.study.cohort, validation.tests
+    write_validation_page(
+        out / REPORT,
+        facts={
+            "model": model,
+            "people": cohort.describe(trained.outcome.words.describe(validation.study.targets)),
+            "models that voted": str(len(trained.members)),
+            **trained.deciding.facts,
+            "time": f"{metrics['seconds']['total']:.0f} s",
+        },
+        outcome=trained.outcome,
+        metrics=metrics,
+        targets=tests.targets,
+        predictions=tests.predictions,
+        cohort=cohort.to_rows(),
+        sessions=[{name: "" if cell is None else cell for name, cell in row.items()} for row in rows],
+        knows_training=all(member.card.training or member.card.fingerprints for member in trained.members),
+    )
+
+
+def _check_labels(model: TrainedModel, cohort: Cohort, column: str) -> None:
+    """Refuse labels that are not what a model predicts, or none at all.
+
+    Args:
+        model: The model.
+        cohort: Whose labels they are.
+        column: Where they stand, if the cohort does not say it.
+    """
+    labels = {each.id: each.label for each in cohort.sessions if each.label is not None and not each.left_out}
+    source = cohort.source or column
+    if not labels:
+        raise UserError(
+            f"{source} has a label for nobody, and without labels nothing can be said of a model. Set "
+            f"{option('data.label')} to the column that has them."
+        )
+    model.outcome.check_labels(labels, source=source)
+
+
+def _volumes(model: TrainedModel, cohort: Cohort) -> Volumes:
+    """Make volumes of a cohort by a model's recipe."""
+    return Volumes(cohort.scans, cohort.digests, model.require_recipe(), ids=cohort.ids)
+
+
+def _variables(study: Study, rows: np.ndarray) -> tuple[Variable, ...]:
+    """Return what is known of some sessions beside their scans: site, columns that were asked for, age, sex."""
+    known = tuple(each for each in noticed_variables(study.cohort) if each.name not in FACTS)
+    return Variables(known).taking(rows).members
+
+
+def _acquaintances(model: TrainedModel, study: Study) -> list[Acquaintance]:
+    """Find out of each session whether the model has seen it, by the digest of its voxels and by its volume."""
+    members, voxels = model.members, study.cohort.voxels
+
+    def met(row: int) -> Acquaintance:
+        return Acquaintance.of_voxels(members, voxels[row], study.volumes[row])
+
+    rows = range(len(study.volumes))
+    with one_thread_each(len(rows)):
+        return map_threads(met, rows, what="comparing with the training scans")
+
+
+def _check_unseen(study: Study, met: Sequence[Acquaintance], *, allow_seen: bool) -> None:
+    """Refuse sessions that the model was trained on, or warn that they are not scored.
+
+    Raises:
+        UserError: There are some, and `allow_seen` is off.
+    """
+    known = [(f"{name} {each.known}", each.seen) for name, each in zip(study.ids, met, strict=True) if each.known]
+    if told := [text for text, seen in known if seen]:
+        of_all = f"{len(told)} of {number_text(len(met), 'session')}"
+        if not allow_seen:
+            raise UserError(
+                f"the model has seen the scans of {of_all}: {list_text(told)}. What it predicts of them says nothing "
+                "of how it does on people whom it never saw. Take them out of the table, or set "
+                f"{option('allow_seen', True)}: then they are predicted, and left out of the scores."
+            )
+        log.warning("%s are predicted and not scored, as the model has seen their scans: %s", of_all, list_text(told))
+    if maybe := [text for text, seen in known if not seen]:
+        log.warning("look at these, which are scored: %s", list_text(maybe))
+
+
+def _predicted(model: TrainedModel, study: Study, met: Sequence[Acquaintance]) -> tuple[ScanPrediction, ...]:
+    """Predict all sessions by all members, as `TrainedModel.predict_scan` does one scan."""
+    sessions, found = study.cohort.taking_part.sessions, list[ScanPrediction]()
+    columns = [{**session.usual, **session.covariates} for session in sessions]
+    known, problems, warned = known_of_sessions([member.model.encoder for member in model.members], columns, study.ids)
+    volumes = study.volumes if known is None else Described(study.volumes, known)
+    with np.errstate(all="ignore"):  # what is not finite is told below
+        each = votes(model.members, volumes).swapaxes(0, 1)
+    for row, (session, of_members, its) in enumerate(zip(sessions, each, met, strict=True)):
+        warnings = (*session.warnings, *filter(None, [its.strange, its.known]), *warned.get(row, ()))
+        if row in problems or not np.isfinite(of_members).all():
+            told = (problems.get(row, "the model computes no finite number for this scan."), *warnings)
+            found.append(ScanPrediction(session.id, None, status="failed", warnings=told, seen=its.seen))
+            continue
+        moved = model.deciding.moved(of_members)
+        found.append(
+            ScanPrediction(
+                session.id,
+                moved.mean(axis=0),
+                spread=model.outcome.spread(moved) if len(model.members) > 1 else None,
+                status=SEEN if its.seen else "unusual" if its.strange else "ok",
+                warnings=warnings,
+                seen=its.seen,
+            )
+        )
+    return tuple(found)
