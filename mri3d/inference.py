@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, option
+from mri3d.evaluation.own_tests import own_scores
 from mri3d.files import NO_ROOM, digest, digest_json
 from mri3d.model_folder import CARD, model_folders
 from mri3d.models.beside_scans import Beside
@@ -193,7 +194,8 @@ class _Call:
         for told in remarks(records):
             log.warning("%s", told)
         facts = {"model": str(self.model), "models that voted": str(len(trained.members)), "scans": str(total)}
-        page = Page(trained, self.scans, folder.out, facts | {"heatmaps": self.heatmap.replace("_", " ")})
+        facts |= {"heatmaps": self.heatmap.replace("_", " ")}
+        page = Page(trained, self.scans, folder.out, facts, own_scores(trained, self.model))
         try:
             folder.write(REPORT, lambda path: page.write(path, records))
         except OSError as error:

@@ -17,6 +17,7 @@ from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError, option
 from mri3d.evaluation.association import Association
 from mri3d.evaluation.associations import associations_of
+from mri3d.evaluation.exchanges import exchanged
 from mri3d.evaluation.fold_result import Fit, FoldResult
 from mri3d.evaluation.folds import Fold, Sample, warn_of_unseen
 from mri3d.evaluation.leaks import LeakAudit, audit_leaks, fingerprints_of
@@ -28,7 +29,7 @@ from mri3d.evaluation.seeds import seeds_of
 from mri3d.evaluation.splitting import Splits
 from mri3d.files import digest_json
 from mri3d.models.ensemble import Ensemble
-from mri3d.models.model import Model, TrainingSet
+from mri3d.models.model import FittedModel, Model, TrainingSet
 from mri3d.outcome import Scores, score_text
 from mri3d.study import Study
 from mri3d.texts import as_list
@@ -179,7 +180,9 @@ class CrossValidation:
             if after_fold:
                 after_fold(result)
             results.append(result if keep_models else replace(result, model=None))
-        return Results(self.study, tuple(results), self.leaks, associations=self.associations)
+        known = self.trainings[0].volumes.covariates
+        columns = () if known is None else known.names
+        return Results(self.study, tuple(results), self.leaks, associations=self.associations, covariates=columns)
 
     @cached_property
     def digest(self) -> str:
@@ -212,15 +215,23 @@ class CrossValidation:
             models.append(model)
             if self.splits.seeds > 1:
                 log.info("seed %d of %d after %.0f s", number, self.splits.seeds, seconds)
-        known = fingerprints_of(self.study, self.folds, training.rows)
-        if len(fits) == 1:
-            return FoldResult(fold, predictions, raw, scores, fits, known, model, self.digest, model.held_out)
-        predictions = np.mean([fit.predictions for fit in fits], axis=0)
         raws = [fit.raw for fit in fits if fit.raw is not None]
-        raw = np.mean(raws, axis=0) if raws else None
-        ensemble = Ensemble(tuple(models))
-        scores = self._scores(fold, predictions, raw)
-        return FoldResult(fold, predictions, raw, scores, fits, known, ensemble, self.digest, ensemble.held_out)
+        if len(fits) > 1:
+            predictions = np.mean([fit.predictions for fit in fits], axis=0)
+            raw = np.mean(raws, axis=0) if raws else None
+        fitted: FittedModel = models[0] if len(models) == 1 else Ensemble(tuple(models))
+        return FoldResult(
+            fold,
+            predictions,
+            raw,
+            self._scores(fold, predictions, raw),
+            fits,
+            fingerprints_of(self.study, self.folds, training.rows),
+            fitted,
+            self.digest,
+            fitted.held_out,
+            exchanged(fitted, training, fold.test_rows),
+        )
 
     def _scores(self, fold: Fold, predictions: np.ndarray, raw: np.ndarray | None) -> Scores:
         """Score predictions of a fold's test rows; nothing where there are none."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mri3d.errors import UserError
+from mri3d.evaluation.exchanges import Exchanged
 from mri3d.evaluation.folds import Fold
 from mri3d.models.member import Member, member_of
 from mri3d.models.model import FittedModel, Search, Setting
@@ -65,6 +66,7 @@ class FoldResult:
         run: What identifies the evaluation that the fold is of, see `mri3d.model_folder.Card`.
         held_out: Rows that the fits did not learn from but chose or calibrated by, and what they predict of them, see
             `FittedModel.held_out`.
+        exchanged: Predictions of the test rows with each other's covariates; None where the model has none.
     """
 
     fold: Fold
@@ -76,6 +78,7 @@ class FoldResult:
     model: FittedModel | None = None
     run: str = ""
     held_out: tuple[np.ndarray, np.ndarray] | None = None
+    exchanged: Exchanged | None = None
 
     @property
     def seconds(self) -> float:

@@ -10,7 +10,9 @@ import numpy as np
 from mri3d.arguments import fits
 from mri3d.errors import UserError
 from mri3d.evaluation.auc import scores_of_tests
+from mri3d.evaluation.intervals import score_intervals
 from mri3d.evaluation.recorded_files import METRICS, described, read_metrics
+from mri3d.evaluation.sampling import Sampling
 from mri3d.models.trained import TrainedModel
 from mri3d.outcome import Score, outcome_from_json
 
@@ -56,13 +58,20 @@ def _score(entry: Mapping[str, Any]) -> Score:
 
 
 def _kept(model: TrainedModel) -> dict[str, Score]:
-    """Score what the members predicted in the tests of their folds."""
-    tested = [member.card.tested for member in model.members]
-    kept = [each for each in tested if each is not None and len(each.targets)]
-    if not kept or None in tested:
+    """Score what the members predicted in the tests of their folds, of several repeats the first.
+
+    Cards do not say who belongs together, so that each session counts by itself in the intervals.
+    """
+    cards = [member.card for member in model.members if member.card.repeat == 0]
+    kept = [(card, card.tested) for card in cards if card.tested is not None and len(card.tested.targets)]
+    if not kept or len(kept) < len(cards):
         return {}
-    targets = np.concatenate([each.targets for each in kept])
-    predictions = np.concatenate([each.predictions for each in kept])
-    folds = np.repeat(np.arange(len(kept)), [len(each.targets) for each in kept])
+    targets = np.concatenate([tested.targets for _, tested in kept])
+    predictions = np.concatenate([tested.predictions for _, tested in kept])
+    folds = np.repeat(np.arange(len(kept)), [len(tested.targets) for _, tested in kept])
+    counts = [card.facts.get("num_train", 0) + card.facts.get("num_validation", 0) for card, _ in kept]
+    alone = np.arange(len(targets))
+    sampling = Sampling(folds, alone, alone, tuple(counts) if all(counts) else ())
     values = scores_of_tests(model.outcome, targets, predictions, None, folds)
-    return {name: Score(value) for name, value in values.items()}
+    intervals = score_intervals(model.outcome.resampling(targets, predictions), sampling)
+    return {name: Score(value, *intervals.get(name, ())) for name, value in values.items()}

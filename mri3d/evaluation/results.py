@@ -13,6 +13,7 @@ from mri3d.cohort.people import count_sessions
 from mri3d.evaluation.auc import scores_of_tests
 from mri3d.evaluation.calibration import calibration
 from mri3d.evaluation.fold_result import FoldResult
+from mri3d.evaluation.importance import Importance, importance
 from mri3d.evaluation.intervals import proportion_interval, score_intervals
 from mri3d.evaluation.leaks import LeakAudit
 from mri3d.evaluation.sampling import LEVEL, Sampling
@@ -43,6 +44,7 @@ class Results:
         permutation: The scores beside those for permuted labels; None where that was not asked for.
         confounds: What the confounds predict, and what the image adds; None where none were asked for.
         associations: What else differs along with the outcome.
+        covariates: Columns that the model learnt from beside the image.
         widening: Factor on standard errors because folds share training rows, where it was measured; else it is that of
             Nadeau and Bengio.
         learning_curve: The scores with fewer training sessions, and what more would buy; None where that was not asked
@@ -63,6 +65,7 @@ class Results:
     permutation: "PermutationTest | None" = None
     confounds: "ConfoundAnalysis | None" = None
     associations: "Sequence[Association]" = ()
+    covariates: tuple[str, ...] = ()
     widening: float | None = None
     learning_curve: "Curve | None" = None
 
@@ -118,6 +121,14 @@ class Results:
             return {}
         values, intervals = self._values(self.predicted, self.raw), score_intervals(self.tests, self.sampling)
         return {name: Score(value, *intervals.get(name, ())) for name, value in values.items()} | self._levelled()
+
+    @cached_property
+    def importance(self) -> Importance | None:
+        """What image and covariates are worth to a model that has both; None where the image is all."""
+        if not self.covariates or not len(self.rows):
+            return None
+        told = self.targets, self.predicted, self.sampling
+        return importance(self.study.outcome, *told, self.folds, self.covariates)
 
     @cached_property
     def seed_scores(self) -> list[Scores]:
@@ -224,7 +235,8 @@ class Results:
         Returns:
             `test` (each score with its interval; empty without a test), `intervals` (what they are about),
             `better_than_chance`, `leaks` (see `mri3d.evaluation.leaks`), `confounds` (`associations`, and what
-            `ConfoundAnalysis` tells where it was asked for), `calibration` (see there), `permutation` where it was
+            `ConfoundAnalysis` tells where it was asked for), `covariates` of a model that has such (see
+            `Importance.to_json`), `calibration` (see there), `permutation` where it was
             asked for, `learning_curve` where it was asked for (see `Curve.to_json`), `seeds` where each fold was fitted
             several times (see `seed_spread`), `folds` (see `FoldResult.facts`), `chosen` (parameter to value, as text,
             to how many fits chose it), `outcome`, what that has beside task and name once more (of classes `classes`,
@@ -239,6 +251,7 @@ class Results:
             **({"calibration": calibration(self.study, self.folds, self.sampling)} if self.scores else {}),
             "confounds": {"associations": [each.to_json() for each in self.associations]}
             | (self.confounds.to_json(self.study.outcome) if self.confounds else {}),
+            **({"covariates": self.importance.to_json(self.study.outcome)} if self.importance else {}),
             **({"permutation": self.permutation.to_json()} if self.permutation else {}),
             **({"learning_curve": self.learning_curve.to_json()} if self.learning_curve else {}),
             **({"seeds": seed_spread(self.seed_scores)} if self.seed_scores else {}),

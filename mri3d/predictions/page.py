@@ -10,8 +10,9 @@ import numpy as np
 
 from mri3d.models.scan_prediction import Record
 from mri3d.models.trained import TrainedModel
+from mri3d.outcome import Score
 from mri3d.predictions.written import heatmap_path
-from mri3d.report.elements import num_within_budget
+from mri3d.report.elements import num_within_budget, score_title, with_interval
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
 from mri3d.report.prediction_page import MAX_ROWS, ScanResult, write_prediction_report
@@ -46,12 +47,14 @@ class Page:
         scans: Name of each scan to its file.
         out: The folder of the results.
         facts: What to know first, name to text.
+        own_test: The scores of the model's own test by name; none where nobody was tested.
     """
 
     trained: TrainedModel
     scans: Mapping[str, Path]
     out: Path
     facts: Mapping[str, str]
+    own_test: Mapping[str, Score]
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
         """Write the page, on which those are listed first that somebody must look at, where not all can be."""
@@ -68,6 +71,8 @@ class Page:
         if rule.coverage is not None:
             title, reading = outcome.options.region_title(rule.coverage), outcome.options.region_reading(rule.coverage)
             regions = {"region_title": title, "region_reading": reading}
+        primary = outcome.compared[0]
+        own = self.own_test.get(primary, Score(None))
         write_prediction_report(
             path,
             title="Predictions",
@@ -77,6 +82,7 @@ class Page:
             scans=[self._result(record, picture) for record, picture in zip(listed, pictures, strict=True)],
             num_scans=len(records),
             num_used=len(used),
+            own_test=None if own.value is None else (score_title(primary), with_interval(own)),
             **regions,
         )
 

@@ -24,6 +24,7 @@ from mri3d.report.elements import (
     table,
     write_page,
 )
+from mri3d.report.importance_section import importance_section
 from mri3d.report.leak_section import leak_cautions, leak_section
 from mri3d.report.learning_curve_section import learning_curve_section
 from mri3d.report.permutation_section import permutation_section
@@ -88,6 +89,7 @@ def write_report(
         body += [element("p", text, css="caution") for text in cautions]
         body += score_section(outcome, metrics, targets, predictions, raw)
         body += calibration_section(outcome, metrics.get("calibration"))
+        body += importance_section(metrics.get("covariates"))
         body += confound_section(metrics.get("confounds"), outcome.compared)
         body += permutation_section(metrics.get("permutation"))
         body += learning_curve_section(metrics.get("learning_curve"), outcome.compared)

@@ -32,6 +32,11 @@ _SPREAD = (
     "which can lie further away."
 )
 
+_OWN_TEST = (
+    "{} in its own test, with its 95 % interval, is how well the model did on sessions that it had not learnt from, of "
+    "the cohort that it was trained on. On other people and scanners it can be worse: mri3d validate measures that."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class ScanResult:
@@ -72,6 +77,7 @@ def write_prediction_report(
     num_used: int | None = None,
     region_title: str = "",
     region_reading: str = "",
+    own_test: tuple[str, str] | None = None,
 ) -> None:
     """Write one HTML file that opens anywhere, offline, with a row for each scan.
 
@@ -87,6 +93,7 @@ def write_prediction_report(
         num_used: How many of those were predicted.
         region_title: Of the column of `ScanResult.region`; empty where there is none.
         region_reading: How it is to be read.
+        own_test: Title of a score, and that score in the model's own test with its interval; None where it has none.
     """
     num_scans = len(scans) if num_scans is None else num_scans
     num_used = sum(scan.values is not None for scan in scans) if num_used is None else num_used
@@ -95,11 +102,13 @@ def write_prediction_report(
     voted, decimals = any(spread is not None for spread in spreads), num_decimals(spreads)
     columns = words.value_titles()
     beside = [*([region_title] if region_title else []), *(["SD between models"] if voted else [])]
+    beside += [f"{own_test[0]} in its own test"] if own_test else []
     header = ["Scan", "Prediction", *columns, *beside, "Warnings", "Heatmap"]
     rows = []
     for place, scan in enumerate(scans):
         spread = "" if scan.spread is None else number(scan.spread, decimals=decimals)
         more = [*([scan.region] if region_title else []), *([spread] if voted else [])]
+        more += [own_test[1] if scan.values is not None else ""] if own_test else []
         rows.append(_row(scan, columns, more, pictured=place < num_pictures))
     if num_used < num_scans:
         summary += f" {num_scans - num_used} could not be used: the reason is listed under Warnings."
@@ -119,6 +128,7 @@ def write_prediction_report(
         *words.prediction_reading(),
         *filter(None, [region_reading]),
         *([_SPREAD.format(words.spread_of())] if voted else []),
+        *([_OWN_TEST.format(own_test[0])] if own_test else []),
     ]
     write_page(path, title=title, sections=[*sections, *reading_section(texts, words, methods=True)])
 

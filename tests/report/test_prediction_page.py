@@ -124,3 +124,14 @@ def test_a_page_of_some_of_the_scans_says_so(tmp_path):
 def test_a_single_model_has_no_spread(tmp_path):
     texts = write(tmp_path / "p.html", [ScanResult("a", "F", both(0.9))]).texts
     assert not any("SD between models" in text for text in texts)
+
+
+def test_the_models_own_test_stands_beside_each_prediction(tmp_path):
+    scans = [ScanResult("a", "F", both(0.9)), ScanResult("b", "", None, warnings=["no"], status="failed")]
+    page = write(tmp_path / "p.html", scans, own_test=("AUC", "0.956 (0.85 to 0.98)"))
+    text = (tmp_path / "p.html").read_text()
+    assert "AUC in its own test" in " ".join(page.texts)
+    assert text.count("0.956 (0.85 to 0.98)") == 1, "not beside a scan that could not be used"
+    assert "mri3d validate measures that" in text
+    plain = write(tmp_path / "q.html", scans)
+    assert "own test" not in " ".join(plain.texts)
