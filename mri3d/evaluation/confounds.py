@@ -6,7 +6,9 @@
   (stacking, Wolpert 1992). So no image model is trained again for it.
 - The image without the confounds: the model fitted anew to volumes of which a linear regression on the confounds,
   fitted to the rows that are learnt from, has been taken voxel by voxel (for PCA models in the Gram matrix, which comes
-  to the same). It removes linear shares only.
+  to the same). It removes linear shares only, and with them what the outcome has in common with the confounds. Labels
+  are no part of the regression: where they were, noise that looks like the outcome would be put in for what is taken
+  out, and images that tell nothing would seem to.
 
 Everything is fitted to training and validation rows of a fold; test rows have no part in it. Where a line corrects the
 predictions of a measure, those before it are compared: what is left without the confounds may be too little to correct.

@@ -16,8 +16,8 @@ SHAPE = (7, 8, 9)
 NAMES = ("age", "site")
 
 
-def study_of(seed=0, number=60, *, image=0.0, covariates=1.5, task="classification", missing=()):
-    """Make a cohort whose outcome depends on a cube of the volumes, and on what the table says."""
+def study_of(seed=0, number=60, *, image=0.0, covariates=1.5, task="classification", missing=(), visible=True):
+    """Make a cohort whose outcome depends on a cube of the volumes, if that is visible, and on what the table says."""
     random = np.random.default_rng(seed)
     ages, sites, hidden = (
         random.normal(50, 10, number),
@@ -26,7 +26,7 @@ def study_of(seed=0, number=60, *, image=0.0, covariates=1.5, task="classificati
     )
     value = covariates * ((ages - 50) / 10 + (sites == "y")) + image * hidden + random.logistic(size=number) / 2
     volumes = random.normal(size=(number, *SHAPE))
-    volumes[:, 2:5, 2:5, 2:5] += hidden[:, None, None, None]
+    volumes[:, 2:5, 2:5, 2:5] += visible * hidden[:, None, None, None]
     cells = [None if row in missing else age for row, age in enumerate(ages)]
     labels = np.where(value > np.median(value), "b", "a") if task == "classification" else value
     return Study.from_arrays(

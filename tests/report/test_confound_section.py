@@ -31,7 +31,7 @@ def test_each_way_to_predict_has_a_row_and_differences_their_intervals():
     for told in (
         *("age, icv alone, linear model", "age, icv alone, gradient boosting", "Image alone (this run)"),
         *("Image and age, icv", "Image without what age, icv explain linearly", SENTENCE),
-        *("0.900 (0.75 to 0.92)", "0.123 (-0.012 to 0.250)", "0.0456", "only linear shares are removed"),
+        *("0.900 (0.75 to 0.92)", "0.123 (-0.012 to 0.250)", "0.0456", "Only linear shares are removed"),
     ):
         assert told in text, told
     assert "Balanced" not in text, "no way has that score"
