@@ -261,7 +261,7 @@ def _check_unseen(study: Study, met: Sequence[Acquaintance], *, allow_seen: bool
 def _predicted(model: TrainedModel, study: Study, met: Sequence[Acquaintance]) -> tuple[ScanPrediction, ...]:
     """Predict all sessions by all members, as `TrainedModel.predict_scan` does one scan."""
     sessions, found = study.cohort.taking_part.sessions, list[ScanPrediction]()
-    columns = [{**session.usual, **session.covariates} for session in sessions]
+    columns = [{**({"site": session.site} if session.site else {}), **session.known} for session in sessions]
     known, problems, warned = known_of_sessions([member.model.encoder for member in model.members], columns, study.ids)
     volumes = study.volumes if known is None else Described(study.volumes, known)
     with np.errstate(all="ignore"):  # what is not finite is told below

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,13 @@ def is_first() -> bool:
     """Return whether this is the first process, or the only one."""
     known = getattr(rank_zero_only, "rank", None)  # once Lightning is imported
     return int(next((os.environ[name] for name in _RANKS if name in os.environ), "0") if known is None else known) == 0
+
+
+def several_processes() -> bool:
+    """Return whether this is one of several processes that train together."""
+    torch = sys.modules.get("torch")  # without it there is but one
+    together = torch.distributed if torch is not None else None
+    return bool(together and together.is_available() and together.is_initialized() and together.get_world_size() > 1)
 
 
 @contextmanager

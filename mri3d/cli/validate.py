@@ -21,8 +21,6 @@ from mri3d.texts import as_list
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-"""What `--help` shows."""
-
 
 @dataclass
 class Schema:
@@ -78,7 +76,8 @@ def validate(options: dict[str, Any]) -> list[str]:
     model = load(folder, trust=trusted)
     if "covariates" in data:
         kept = list(map(str, as_list(data["covariates"])))
-        data["covariates"] = [*kept, *(name for name in model.covariates if name not in kept)]
+        sites = ["site"] if data.get("site") else []  # a model's covariate of that name may be the site
+        data["covariates"] = [*kept, *(name for name in model.covariates if name not in (*kept, *sites))]
     source = build(data, "data")
     asked = {name: options[name] for name in ("prevalence", "threshold")}
     external.resolve(model, **asked)  # told before the scans are read

@@ -58,6 +58,11 @@ class Session:
     problem: str = ""
     left_out: str = ""
 
+    @property
+    def known(self) -> Mapping[str, str]:
+        """What the table says of the session, column to cell: usual columns, and those that were asked for."""
+        return {**self.usual, **self.covariates}
+
 
 @dataclass(frozen=True)
 class Cohort:

@@ -123,11 +123,21 @@ class Encoder:
             KeyError, TypeError, ValueError: It is something else.
         """
         codings = []
+        if len({given["name"] for given in value}) < len(value):
+            raise ValueError("a covariate stands there twice")
         for given in value:
+            if not fits(given["centres"], list[float]) or not all(
+                fits(given[name], list[str]) for name in ("levels", "known_levels")
+            ):
+                raise ValueError("a covariate has no lists of means and categories")
+            if not fits(given["scale"], float) or not fits(given["missing"], float):
+                raise ValueError("a covariate has no spread, or no share of missing values")
             listed = {name: tuple(given[name]) for name in ("levels", "centres", "known_levels")}
             coding = Coding(**{**given, **listed})
             numbers = np.array([*coding.centres, coding.scale, coding.missing], dtype=np.float64)
             texts = [coding.name, *coding.levels, *coding.known_levels]
+            if len(set(coding.levels)) < len(coding.levels):
+                raise ValueError("a covariate has a category twice")
             if not np.isfinite(numbers).all() or coding.scale < 0 or not 0 <= coding.missing <= 1:
                 raise ValueError("a covariate has no finite mean and spread")
             if (

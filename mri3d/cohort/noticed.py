@@ -34,6 +34,18 @@ def is_usual(column: str) -> bool:
     return any(_is_called(column, names) for names in (_AGE, _SEX, _SITE, _HEAD_SIZE))
 
 
+def variable_of(name: str, cells: Sequence[str], *, is_site: bool = False) -> Variable:
+    """Take a column as numbers or categories: those of sites are names, even where they are numbers.
+
+    Args:
+        name: Of the column.
+        cells: Of each session.
+        is_site: Whether it is known to say where scans were made; else its name tells.
+    """
+    is_site = is_site or _is_called(name, _SITE)
+    return Variable.of(name, cells, categorical=is_site, of_scan=is_site)
+
+
 def noticed_variables(cohort: Cohort) -> list[Variable]:
     """Return all that is known of those who take part: the site, columns that were asked for or are usual, their files.
 
@@ -43,16 +55,12 @@ def noticed_variables(cohort: Cohort) -> list[Variable]:
         cohort: Audited; N sessions take part.
     """
     sessions = cohort.taking_part.sessions
-    cells = [{**session.covariates, **session.usual} for session in sessions]
+    cells, places = [session.known for session in sessions], [session.site or "" for session in sessions]
     names = dict.fromkeys(name for each in cells for name in each)
     columns = {name: [each.get(name, "") for each in cells] for name in names}
-    places = [session.site or "" for session in sessions]
     if any(places) and places not in columns.values():
         columns = {"site": places, **columns}
-    sites = {name for name in columns if _is_called(name, _SITE)}
-    found = [
-        Variable.of(name, cells, categorical=name in sites, of_scan=name in sites) for name, cells in columns.items()
-    ]
+    found = [variable_of(name, column, is_site=column == places) for name, column in columns.items()]
     measured = any(_is_called(name, _HEAD_SIZE) for name in columns)
     return [*found, *(fact for fact in file_facts(cohort) if not (measured and fact.name == HEAD_SIZE))]
 

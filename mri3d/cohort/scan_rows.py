@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +14,9 @@ from mri3d.errors import UserError, option
 from mri3d.files import expanded
 from mri3d.scans.scan import scan_name
 from mri3d.texts import as_list, list_text
+
+MOST_FOLDERS = 3
+"""How many folders up a scan's own may be: `sub-01/ses-1/anat`."""
 
 _SESSION = frozenset({"session", "sessionid", "ses", "visit", "visitid", "timepoint"})
 
@@ -71,22 +75,21 @@ class ScanRows:
 
     def of(self, path: Path) -> dict[str, str] | None:
         """Return the cells of a scan by column; None where no row is that of the scan."""
-        rows = next(iter(self.columns.values()), {})
-        places = [scan_name(path), *reversed(path.absolute().parts[1:-1])]
-        for number, place in enumerate(places):
-            fitting = [row for row in rows if row and _fits(row, place, whole=number > 0)]
-            if fitting:
-                row = max(fitting, key=len)
-                return {name: cells[row] for name, cells in self.columns.items()}
+        name, *folders = scan_name(path), *reversed(path.absolute().parts[1:-1])
+        ends = [end for end in range(len(name), 0, -1) if end == len(name) or not name[end].isalnum()]
+        for start in [*(name[:end] for end in ends), *folders[:MOST_FOLDERS]]:
+            if (row := self._starts.get(start)) is not None:
+                return {column: cells[row] for column, cells in self.columns.items()}
         return None
 
-
-def _fits(row: str, place: str, *, whole: bool) -> bool:
-    """Return whether a row is called as a file without its ending, or as its beginning; of a folder the whole name."""
-    starts = {row, scan_name(Path(row)), f"sub-{row}"}
-    if whole:
-        return place in starts
-    return any(re.match(rf"{re.escape(start)}(?![A-Za-z0-9])", place) for start in starts)
+    @cached_property
+    def _starts(self) -> dict[str, str]:
+        """How the name of a scan's file, or of its folder, begins, to the row that it is of."""
+        found: dict[str, str] = {}
+        for row in filter(None, next(iter(self.columns.values()), {})):
+            for start in (row, scan_name(Path(row)), f"sub-{row}"):
+                found[start] = max(found.get(start, ""), row, key=len)
+        return found
 
 
 def _keys(table: TextTable) -> list[str]:

@@ -27,6 +27,7 @@ class Association:
         figures: By how much, to stand in brackets.
         of_scan: See `Variable.of_scan`.
         determines: Whether the variable says the outcome, see `determines`.
+        alias: Whether it may be the outcome by another name: a category for each class.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Association:
     figures: str
     of_scan: bool
     determines: bool = False
+    alias: bool = False
 
     @property
     def associated(self) -> bool:
@@ -57,9 +59,14 @@ class Association:
 
     def sentence(self) -> str:
         """Write what a reviewer would: what differs, what follows, what to do; empty where nothing differs."""
-        if not self.associated and not self.determines:
+        if not (self.associated or self.determines or self.alias):
             return ""
         noted = f" Note that {self.name} is {self.estimate}." if self.estimate else ""
+        if self.alias:
+            return (
+                f"{self.name} says the same as {self.outcome} of every session ({self.values}). If it is not the same "
+                f"by another name, nothing can be learnt about {self.outcome} itself."
+            )
         if self.determines:
             return (
                 f"Each value of {self.name} occurs in one class only ({self.values}): {self.name} alone says what "

@@ -54,8 +54,9 @@ def associations(
         one, other = Variables((variable, predicted)).taking(rows).members
         if _says_something(one) and _says_something(other):
             decided = determines(outcome, targets, variable) and determines(outcome, targets[rows], one)
-            if not decided or variable.of_scan:  # else it is the outcome by another name, as gender is sex
-                found.append(replace(_tested(one, other), determines=decided))
+            named_alike = len(one.levels) == len(other.levels) and not variable.of_scan  # as gender is sex
+            alias = decided and not one.is_number and named_alike
+            found.append(replace(_tested(one, other), determines=decided and not alias, alias=alias))
     adjusted = holm([each.p for each in found])
     return [replace(each, p_holm=p) for each, p in zip(found, adjusted, strict=True)]
 

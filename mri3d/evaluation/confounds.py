@@ -31,10 +31,11 @@ from mri3d.evaluation.intervals import score_intervals
 from mri3d.evaluation.paired import Comparison, Difference, Sampled, compare_sampled
 from mri3d.evaluation.results import Results
 from mri3d.evaluation.tabular import Fit, as_columns, fit_boosted, fit_linear
-from mri3d.models.classical.inner_folds import inner_folds_that_fit
+from mri3d.models.classical.inner_folds import inner_folds_of
 from mri3d.models.model import ROUNDING, TrainingSet
 from mri3d.outcome import Outcome, Score
 from mri3d.outcome.score import SCORE_TITLES, SIGNIFICANT, interval_text, p_relation, score_text
+from mri3d.processes import several_processes
 from mri3d.progress import progress
 from mri3d.texts import list_text
 from mri3d.volumes.residuals import Residuals
@@ -43,8 +44,6 @@ log = logging.getLogger(__name__)
 
 LINEAR, BOOSTED, IMAGE, BOTH, WITHOUT = "confounds", "confounds_boosted", "image", "both", "image_without_confounds"
 """The ways to predict, by their names in metrics.json."""
-
-INNER_FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +83,8 @@ class ConfoundAnalysis:
     @property
     def added(self) -> Difference | None:
         """What the image adds to the stronger model of the confounds; None where the primary score is not defined."""
-        return self.comparisons[self.stronger, BOTH].differences.get(self.primary)
+        found = self.comparisons.get((self.stronger, BOTH))
+        return None if found is None else found.differences.get(self.primary)
 
     def beyond(self, *, ascending: bool) -> bool | None:
         """Return whether image and confounds together are better than the confounds alone.
@@ -145,7 +145,7 @@ def judge_confounds(evaluation: CrossValidation, results: Results) -> ConfoundAn
     comparisons = {
         (first, second): compare_sampled(sampled[first], sampled[second], sampling, primary=primary)
         for first, second in pairs
-        if second in sampled
+        if first in sampled and second in sampled
     }
     assert evaluation.confounds is not None, "they were asked for"
     return ConfoundAnalysis(evaluation.confounds.names, primary, scores, stronger, comparisons)
@@ -172,14 +172,16 @@ def _predictions(evaluation: CrossValidation, result: FoldResult, training: Trai
     for way, fit in ((LINEAR, fit_linear), (BOOSTED, fit_boosted)):
         alone[way] = fit(outcome, columns[learnt], targets)(columns[tested])
         crossed.append(_crossed(evaluation, training, fit)[np.searchsorted(learnt, rows)])
-    both = _stacked(
-        outcome,
-        as_columns([by_image, *crossed]),
-        training.targets[rows],
-        as_columns([result.predictions, alone[LINEAR], alone[BOOSTED]]),
-    )
+    found = alone | {IMAGE: by_model}
+    if lacking := outcome.lacking(training.targets[rows]):
+        log.warning(
+            "fold %d: image and confounds are not joined: the rows held out have %s", result.fold.number, lacking
+        )
+    else:
+        tested_by = as_columns([result.predictions, alone[LINEAR], alone[BOOSTED]])
+        found[BOTH] = _stacked(outcome, as_columns([by_image, *crossed]), training.targets[rows], tested_by)
     without = _without_confounds(evaluation, result, training, columns)
-    return {**alone, IMAGE: by_model, BOTH: both, **({} if without is None else {WITHOUT: without})}
+    return found | ({} if without is None else {WITHOUT: without})
 
 
 def _crossed(evaluation: CrossValidation, training: TrainingSet, fit: Fit) -> np.ndarray:
@@ -188,7 +190,7 @@ def _crossed(evaluation: CrossValidation, training: TrainingSet, fit: Fit) -> np
     outcome, learnt = evaluation.study.outcome, training.rows
     targets, variables = training.targets[learnt], evaluation.confounds.taking(learnt)
     parts: dict[int, np.ndarray] = {}
-    for train, held_out in _inner_folds(training):
+    for train, held_out in inner_folds_of(training):
         columns = Encoder.fit(variables, train).encode(variables)
         predictions = fit(outcome, columns[train], targets[train])(columns[held_out])
         parts.update(zip(held_out.tolist(), predictions, strict=True))
@@ -200,20 +202,13 @@ def _held_out(evaluation: CrossValidation, result: FoldResult, training: Trainin
     if result.held_out is not None:
         return result.held_out
     learnt, rows, predictions = training.rows, [], []
-    for train, held_out in _inner_folds(training):
+    for train, held_out in inner_folds_of(training):
         inner = replace(training, train_rows=learnt[train], validation_rows=learnt[:0], inner=True)
         found = evaluation.model.permuted(inner, learnt[held_out], training.targets[None])
         assert found is not None, "models that hold nothing out are those that are refitted at once"
         rows.append(learnt[held_out])
         predictions.append(found[0])
     return np.concatenate(rows), np.concatenate(predictions)
-
-
-def _inner_folds(training: TrainingSet) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cut the rows that are learnt from, by their positions."""
-    rows, seed = training.rows, training.seed
-    targets, groups = training.targets[rows], training.groups[rows]
-    return inner_folds_that_fit(training.outcome, targets, groups, num_folds=INNER_FOLDS, seed=seed)
 
 
 def _stacked(outcome: Outcome, learnt: np.ndarray, targets: np.ndarray, tested: np.ndarray) -> np.ndarray:
@@ -241,6 +236,8 @@ def _without_confounds(
             return np.asarray(found[0])
         reason = "there is no solution"
     except UserError as error:  # what was found so far is worth more
+        if several_processes():  # the others may not have met it, and would wait for this one
+            raise
         reason = str(error)
     log.warning("fold %d: no model of the image without the confounds: %s", result.fold.number, reason)
     return None

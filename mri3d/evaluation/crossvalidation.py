@@ -3,7 +3,7 @@
 import copy
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.noticed import FACTS
 from mri3d.cohort.people import count_sessions, session_word
 from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError, option
@@ -28,6 +28,7 @@ from mri3d.evaluation.results import Results
 from mri3d.evaluation.seeds import seeds_of
 from mri3d.evaluation.splitting import Splits
 from mri3d.files import digest_json
+from mri3d.models.classical.inner_folds import inner_folds_of
 from mri3d.models.ensemble import Ensemble
 from mri3d.models.model import FittedModel, Model, TrainingSet
 from mri3d.outcome import Scores, score_text
@@ -78,7 +79,11 @@ class CrossValidation:
             raise UserError(f"{option('seed', seed)} is no seed. Give a whole number from 0 to {2**31 - 1}.")
         prototype, sample = splits.tuned(model), Sample.of(study)
         folds, volumes = splits.split(sample, seed=seed), study.volumes
-        if names := [str(name) for name in as_list(prototype.covariates)]:
+        if names := [str(name) for name in as_list(getattr(prototype, "covariates", ()))]:
+            if facts := [name for name in names if name in FACTS]:
+                raise UserError(
+                    f"{option('model.covariates', facts[0])} is measured in the scan itself. Name columns of the table."
+                )
             volumes = Described(volumes, sample.variables(names, asked="model.covariates"))
         trainings = [
             TrainingSet(
@@ -95,7 +100,7 @@ class CrossValidation:
             for fold in folds
         ]
         if volumes.covariates is not None:
-            _warn_of_unseen(volumes.covariates, folds, asked="model.covariates")
+            warn_of_unseen(volumes.covariates, folds, asked="model.covariates")
         for training in trainings:
             for seeded in seeds_of(training, splits.seeds):
                 prototype.check(seeded)
@@ -137,8 +142,15 @@ class CrossValidation:
         if not names:
             return None
         sample, asked = Sample.of(self.study), "evaluation.confounds"
+        if self.trainings[0].volumes.covariates is not None:
+            raise UserError(
+                f"{option(asked, names)} asks what the image tells beside these columns, and by "
+                f"{option('model.covariates')} the model sees more than the image. Ask for one of the two."
+            )
         found = sample.variables(names, asked=asked)
-        _warn_of_unseen(found, self.folds, asked=asked)
+        for training in self.trainings:
+            inner_folds_of(training)  # parts of the rows are too small for them: told now
+        warn_of_unseen(found, self.folds, asked=asked)
         return found
 
     @cached_property
@@ -179,6 +191,8 @@ class CrossValidation:
             log.info("%s", self._summary(result))
             if after_fold:
                 after_fold(result)
+            if training.volumes.covariates is not None and result.model is not None:
+                result = replace(result, exchanged=exchanged(result.model, training, fold.test_rows))
             results.append(result if keep_models else replace(result, model=None))
         known = self.trainings[0].volumes.covariates
         columns = () if known is None else known.names
@@ -230,7 +244,6 @@ class CrossValidation:
             fitted,
             self.digest,
             fitted.held_out,
-            exchanged(fitted, training, fold.test_rows),
         )
 
     def _scores(self, fold: Fold, predictions: np.ndarray, raw: np.ndarray | None) -> Scores:
@@ -252,13 +265,6 @@ class CrossValidation:
         named = [f"{name} {score_text(value)}" for name, value in result.scores.items() if value is not None][:3]
         tested = count_sessions(self.study.cohort, result.fold.test_rows)
         return f"{where}: {', '.join(named)} on {tested} after {result.seconds:.0f} s"
-
-
-def _warn_of_unseen(variables: Variables, folds: Sequence[Fold], *, asked: str) -> None:
-    """Warn of categories that a fold tests and does not learn from."""
-    for fold in folds:
-        learnt = np.concatenate([fold.train_rows, fold.validation_rows])
-        warn_of_unseen(variables, Encoder.fit(variables, learnt), fold, asked=asked)
 
 
 def _check_instances(model: object, splits: object) -> None:

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from mri3d.cohort.encoding import Encoder
-from mri3d.cohort.noticed import file_facts
+from mri3d.cohort.noticed import file_facts, variable_of
 from mri3d.cohort.variables import Variable, Variables
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome import Outcome
@@ -44,7 +44,7 @@ class Sample:
     def of(cls, study: Study) -> Self:
         """Take the sessions of a study that take part."""
         sessions = study.cohort.taking_part.sessions
-        cells = [{**session.usual, **session.covariates} for session in sessions]
+        cells = [session.known for session in sessions]
         names = dict.fromkeys(name for each in cells for name in each)
         return cls(
             study.outcome,
@@ -74,12 +74,14 @@ class Sample:
             if names.count(name) > 1:
                 raise UserError(f"{option(asked, name)} stands there twice. Leave one out.")
             if name in self.facts and name not in self.columns:
-                variable, is_site = self.facts[name], False
+                variable = self.facts[name]
             else:
                 cells = self.column(name, asked=asked)
                 is_site = any(self.sites) and list(cells) == [site or "" for site in self.sites]
-                variable = Variable.of(name, cells, categorical=is_site)
-            variable.check(self.ids, asked=asked, categorical=is_site)
+                variable = variable_of(name, cells, is_site=is_site)
+            variable.check(self.ids, asked=asked, categorical=variable.of_scan)
+            kind = "numbers" if variable.is_number else f"categories: {list_text(variable.levels, ', ')}"
+            log.info("%s: %s", UserError(option(asked, name)), kind)
             found.append(variable)
         return Variables(tuple(found))
 
@@ -153,16 +155,21 @@ def check_fold(fold: Fold, sample: Sample) -> None:
         log.warning("%s: some of its scores cannot be computed", where)
 
 
-def warn_of_unseen(variables: Variables, encoder: Encoder, fold: Fold, *, asked: str) -> None:
+def warn_of_unseen(variables: Variables, folds: Sequence[Fold], *, asked: str) -> None:
     """Warn of categories of tested sessions that those learnt from do not have.
 
     Args:
         variables: Of all sessions.
-        encoder: Made from those that are learnt from.
-        fold: Who is tested.
+        folds: Who is learnt from and who is tested.
         asked: The option that names the variables.
     """
-    for coding, variable in zip(encoder.codings, variables.taking(fold.test_rows).members, strict=True):
+    for fold in folds:
+        encoder = Encoder.fit(variables, np.concatenate([fold.train_rows, fold.validation_rows]))
+        _warn_of_unseen(variables.taking(fold.test_rows), encoder, fold, asked=asked)
+
+
+def _warn_of_unseen(tested: Variables, encoder: Encoder, fold: Fold, *, asked: str) -> None:
+    for coding, variable in zip(encoder.codings, tested.members, strict=True):
         if names := sorted({str(value) for value in variable.values[coding.unseen(variable)]}):
             told = "fold %d: sessions with %s are tested, and none are learnt from: there it counts as not known"
             log.warning(told, fold.number, UserError(option(asked, f"{variable.name} {list_text(names, ', ')}")))

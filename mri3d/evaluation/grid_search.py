@@ -52,6 +52,11 @@ class GridSearch:
 
     def __post_init__(self) -> None:
         self.variants: list[Model] = [variant(self.model, setting) for setting in self.settings]
+        if any("covariates" in setting for setting in self.settings):
+            raise UserError(
+                f"{option('evaluation.grid')} cannot choose covariates: which columns a model sees is for you to say "
+                f"({option('model.covariates')}). Compare runs with different ones by mri3d compare."
+            )
 
     @property
     def name(self) -> str:
@@ -219,7 +224,8 @@ class GridSearch:
         recipe = volumes.recipe.arguments() if volumes.recipe else None
         content = [[volumes.digests[row] for row in rows], training.targets[rows], training.groups[rows]]
         parts = [rows.tolist(), *(np.asarray(part).tolist() for part in content)]
-        return digest_json([self.identity(), recipe, training.outcome.to_json(), parts, training.seed])
+        known = [] if volumes.covariates is None else [volumes.covariates.taking(rows).cells()]
+        return digest_json([self.identity(), recipe, training.outcome.to_json(), parts, training.seed, *known])
 
     def _write(self, path: Path, search: Search, identity: str) -> None:
         scores = {"train": search.train_scores.tolist(), "validation": search.validation_scores.tolist()}

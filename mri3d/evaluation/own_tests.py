@@ -25,9 +25,14 @@ def own_scores(model: TrainedModel, folder: Path | None = None) -> dict[str, Sco
     Args:
         model: The model.
         folder: Where it was loaded from: of a run, or its `model` folder, metrics.json has intervals too. Else the
-            cards of the model have what was predicted in the test.
+            cards of the model have what was predicted in the test, which a threshold that was asked for is held
+            against too.
     """
-    for run in () if folder is None else (folder, *([folder.parent] if folder.name == "model" else [])):
+    for run in (
+        ()
+        if folder is None or model.rule is not None
+        else (folder, *([folder.parent] if folder.name == "model" else []))
+    ):
         if (run / "model").is_dir() and (run / METRICS).is_file():
             try:
                 return _written(run / METRICS, model)

@@ -9,13 +9,16 @@ from typing import Any, Self
 import numpy as np
 
 from mri3d.cohort.encoding import Coding, Encoder
-from mri3d.cohort.missing import is_missing
+from mri3d.cohort.missing import MISSING_CODES, is_missing
 from mri3d.cohort.scan_rows import ScanRows
 from mri3d.cohort.variables import Variable, Variables
 from mri3d.errors import UserError, option
 from mri3d.texts import list_text, number_text, parse_number
 
 log = logging.getLogger(__name__)
+
+MOST_DEVIATIONS = 5.0
+"""Standard deviations from the mean of the training sessions beyond which a number is unlike all of theirs."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ def known_of(encoders: Sequence[Encoder], cells: Mapping[str, str]) -> Known:
     for codings in zip(*(encoder.codings for encoder in encoders), strict=True):
         name, cell = codings[0].name, cells[codings[0].name].strip()
         variable = _read(codings[0], "" if is_missing(cell) else cell)
+        if far := _far(codings, variable):
+            warnings.append(far)
         if not variable.known[0]:
             warnings.append(f"{name} is not known: the average of the training sessions is taken")
         elif all(coding.unseen(variable)[0] for coding in codings):
@@ -169,6 +174,9 @@ def known_of_arrays(encoder: Encoder, covariates: Any, number: int) -> Variables
                 f"covariates[{coding.name!r}] has {len(cells)} values for {number} volumes. Give one for each."
             )
         read = [_read(coding, "" if is_missing(cell.strip()) else cell.strip()) for cell in cells]
+        for number_of, each in enumerate(read):
+            if far := _far([coding], each):
+                log.warning("volume %d: %s", number_of, far)
         columns.append(Variable(coding.name, np.concatenate([each.values for each in read])))
         if (unseen := coding.unseen(columns[-1])).any():
             told = list_text(sorted({str(value) for value in columns[-1].values[unseen]}), ", ")
@@ -192,3 +200,21 @@ def _read(coding: Coding, cell: str) -> Variable:
     if number is None:
         raise UserError(f"{coding.name} is {cell!r}, and the model has learnt from numbers.")
     return Variable(coding.name, np.array([number], dtype=np.float64))
+
+
+def _far(codings: Sequence[Coding], variable: Variable) -> str:
+    """Describe how far a number is from all that was learnt from; empty where it is not.
+
+    Raises:
+        UserError: It is one that studies write where a value is missing.
+    """
+    value = variable.values[0]
+    if not variable.is_number or not np.isfinite(value):
+        return ""
+    coding = codings[0]
+    if any(abs(value - each.centres[0]) <= MOST_DEVIATIONS * each.scale for each in codings):
+        return ""
+    if float(value) in MISSING_CODES:
+        raise UserError(f"{coding.name} is {value:g}, which studies write where a value is missing. Empty the cell.")
+    spread = f"mean {coding.centres[0]:.4g}, SD {coding.scale:.2g}"
+    return f"{coding.name} is {value:g}, far from all that the model has learnt from ({spread}): do not trust this"

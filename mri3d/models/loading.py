@@ -49,8 +49,15 @@ def load(path: str | Path, *, trust: str | Sequence[str] = ()) -> TrainedModel:
     members = tuple(_load_member(folder, trusted) for folder in folders)
     cards = [member.card for member in members]
     first, shapes = cards[0], {card.reference.mean.shape for card in cards}
-    if len(shapes) > 1 or any((card.outcome, card.recipe) != (first.outcome, first.recipe) for card in cards):
+    columns = {None if (encoder := member.model.encoder) is None else encoder.names for member in members}
+    if (
+        len(shapes) > 1
+        or len(columns) > 1
+        or any((card.outcome, card.recipe) != (first.outcome, first.recipe) for card in cards)
+    ):
         raise UserError(f"the models beneath {path} differ in outcome or preprocessing: they are not of one run.")
+    if len(columns) > 1:
+        raise UserError(f"the models beneath {path} learnt from different covariates: they are not of one run.")
     if (num_runs := len({card.run for card in cards})) > 1:
         raise UserError(
             f"the models beneath {path} are of {num_runs} different runs, and would be taken for the folds of one. "

@@ -12,6 +12,7 @@ from mri3d.cohort.encoding import Encoder
 from mri3d.cohort.variables import Variables
 from mri3d.model_folder import Card, Contents
 from mri3d.outcome import Line, Outcome, Temperature
+from mri3d.texts import as_list
 from mri3d.volumes.sequence import VolumeSequence
 
 Setting = dict[str, Any]
@@ -277,7 +278,12 @@ def options_text(model: Any, *, instead: Mapping[str, object] | None = None) -> 
     options = {
         one.name: getattr(model, one.name)
         for one in fields(model)
-        if not (one.metadata.get("newer") and getattr(model, one.name) == one.default)  # as folders of earlier versions
+        if not (one.metadata.get("newer") and _alike(getattr(model, one.name), one.default))  # as in earlier versions
     } | dict(instead or {})
     text = f"{type(model).__name__} {options!r}"
     return re.sub(" at 0x[0-9a-f]+", "", text)  # where a function lies differs each time
+
+
+def _alike(value: object, default: object) -> bool:
+    """Return whether a value is the default, be it a list or a tuple."""
+    return as_list(value) == as_list(default)

@@ -7,8 +7,8 @@ from mri3d.report.elements import Html, element, in_full, number, score_title, t
 from mri3d.texts import list_text
 
 _READING = (
-    "Permutation importance: within each test set the covariates were exchanged between sessions, ten times, and the "
-    "same models predicted again. Whoever's truth is then looked for, the image or the covariates are another's."
+    "Permutation importance: within each test set the covariates were exchanged between sessions, five times, and "
+    "the same models predicted again. Whoever's truth is then looked for, the image or the covariates are another's."
 )
 
 

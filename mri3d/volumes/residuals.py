@@ -74,7 +74,7 @@ class Residuals:
 
     def __getitem__(self, row: int) -> np.ndarray:
         volume = self.source[row]
-        explained = (self.columns[row] @ self.coefficients).reshape(volume.shape)
+        explained = (self.columns[row].astype(np.float32) @ self.coefficients).reshape(volume.shape)
         return np.asarray(volume - explained, dtype=np.float32)
 
     def block(self, rows: Sequence[int] | np.ndarray, voxels: slice) -> np.ndarray:

@@ -30,6 +30,7 @@ def scaled_study(seed, *, number, task="classification", noise=0.3, families=Fal
     side = ["test" if row % 4 == 0 else "train" for row in range(number)]
     pairs = [row // 2 for row in range(number)]
     columns = {"size": sizes, "side": side, "family": pairs, "code": [-999 if row % 9 == 0 else row for row in pairs]}
+    columns |= {"constant": [7] * number}
     volumes = _heads(sizes, random, noise)
     return Study.from_arrays(volumes, labels, covariates=columns, task=task, groups=pairs if families else None)
 

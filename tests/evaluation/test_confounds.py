@@ -171,10 +171,10 @@ def _predictions_of(study, rows):
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (["sise"], r"confounds='sise' is no column that the study kept \(kept: size, side, family, code\)."),
+        (["sise"], r"confounds='sise' is no column that the study kept \(kept: size, side, family, code, constant\)."),
         (["label"], "confounds='label' is what is predicted"),
         (["size", "size"], "stands there twice"),
-        (["constant"], "is no column"),
+        (["constant"], "is 7 for every session"),
         (["code"], "has -999 among its numbers"),
     ],
 )
@@ -218,3 +218,37 @@ def test_metrics_and_report_tell_of_it(tmp_path):
 def test_nothing_of_it_is_done_unasked():
     results = evaluate(scaled_study(13, number=30), RIDGE, Holdout())
     assert results.confounds is None
+
+
+@pytest.mark.parametrize("codes", [["1", "2", "3", "4"], ["s1", "s2", "s3", "s4"]])
+def test_numbers_of_sites_are_names(codes):
+    study = effect_study(3, number=100, effect=0.0, site_effect=1.5)
+    sites = [codes["abcd".index(session.site)] for session in study.cohort.sessions]
+    named = Study.from_arrays(
+        study.volumes.volumes, study.cohort.labels, ids=study.ids, covariates={"scanner_id": sites}
+    )
+    found = judged(named, splits=KFold(folds=4, confounds=["scanner_id"]))
+    plain = judged(study, splits=KFold(folds=4, confounds=["site"]))
+    assert found.scores[WITHOUT]["auc"].value == pytest.approx(plain.scores[WITHOUT]["auc"].value, abs=1e-6)
+    assert found.scores[LINEAR]["auc"].value == plain.scores[LINEAR]["auc"].value
+
+
+def test_groups_too_large_for_inner_folds_are_told_before_anything_is_fitted(monkeypatch):
+    def too_few(training, **_: object):
+        raise UserError(f"{training.name}: class 'k2' has 2 sessions in 1 group.")
+
+    monkeypatch.setattr("mri3d.evaluation.crossvalidation.inner_folds_of", too_few)
+    monkeypatch.setattr(models.Ridge, "fit", lambda *_: pytest.fail("it was fitted"))
+    with pytest.raises(UserError, match="fold_0: class 'k2' has 2 sessions in 1 group"):
+        judged(scaled_study(15, number=30))
+
+
+def test_what_comes_on_top_never_costs_the_evaluation(monkeypatch, caplog):
+    def fails(*_: object):
+        raise UserError("nothing is left.")
+
+    monkeypatch.setattr("mri3d.evaluation.judging.judge_confounds", fails)
+    results = evaluate(scaled_study(14, number=30), RIDGE, Holdout(confounds=["size"]))
+    assert "the confound analysis could not be made: nothing is left." in caplog.text
+    assert results.confounds is None
+    assert results.scores["auc"].value is not None

@@ -8,7 +8,7 @@ import pytest
 from mri3d import KFold, compare, evaluate, models
 from mri3d.evaluation.confounds import IMAGE, LINEAR, WITHOUT
 from tests.evaluation.confounded import effect_study, scaled_study, tiny_network
-from tests.models.test_covariates import NAMES, study_of
+from tests.models.test_covariates import NAMES, regression_on_covariates, study_of
 
 RIDGE = models.Ridge(num_components=0.9, alpha=0.1)
 
@@ -77,9 +77,9 @@ def test_covariates_that_carry_the_label_are_learnt_as_a_regression_on_them_lear
             "linear_svm": models.LinearSVM(covariates=NAMES, num_components=[0.5, None]),
             "network": tiny_network(10, covariates=NAMES),
         }[kind]
-        results = evaluate(study_of(seed, number=100), model, KFold(confounds=NAMES), seed=seed)
-        alone = results.confounds.scores[LINEAR]["auc"]
-        within.append(alone.low <= results.scores["auc"].value)
+        study = study_of(seed, number=100)
+        results = evaluate(study, model, KFold(), seed=seed)
+        within.append(regression_on_covariates(study, KFold(), seed=seed).low <= results.scores["auc"].value)
         nothing.append(not results.importance.worth["image"].matters(ascending=False))
     assert all(within)
     assert np.mean(nothing) >= 0.9

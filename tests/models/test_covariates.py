@@ -1,5 +1,7 @@
 """Covariates in every model: what they are multiplied by, what they teach, and what new sessions must say of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,12 @@ from sklearn.linear_model import Ridge as PeerRidge
 
 import mri3d
 from mri3d import KFold, Study, UserError, evaluate, fit, models
+from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.models.classical.decisions import fit_ridge
+from mri3d.models.network.checkpoints import fit_digest
 from mri3d.nets import SFCN
 from mri3d.nets.fused import Fused, OfOneSession
+from mri3d.plan import build, complete
 from tests.evaluation.confounded import tiny_network
 
 SHAPE = (7, 8, 9)
@@ -69,19 +74,25 @@ def test_ridge_with_columns_that_are_not_orthogonal_is_scikit_learns(alpha):
     np.testing.assert_allclose(found.intercepts, peer.intercept_, atol=1e-12)
 
 
+def regression_on_covariates(study, splits, seed=0):
+    """Return the AUC of a logistic regression on the covariates alone, on the same folds."""
+    plain = models.Ridge(num_components=0.5, alpha=1.0)
+    found = evaluate(study, plain, replace(splits, confounds=NAMES), seed=seed)
+    return found.confounds.scores["confounds"]["auc"]
+
+
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_classical_models_learn_from_covariates_alone(name):
-    found = evaluate(study_of(), CLASSICAL[name], KFold(folds=3, confounds=NAMES))
-    alone = found.confounds.scores["confounds"]["auc"]
-    assert alone.low <= found.scores["auc"].value
+    found = evaluate(study_of(), CLASSICAL[name], KFold(folds=3))
+    assert regression_on_covariates(study_of(), KFold(folds=3)).low <= found.scores["auc"].value
     assert found.scores["auc"].value > 0.75
     assert all("covariate_weight" in result.chosen for result in found.folds)
 
 
 def test_a_network_learns_from_covariates_alone():
     network = tiny_network(4, covariates=NAMES)
-    found = evaluate(study_of(number=48), network, KFold(folds=2, confounds=NAMES))
-    assert found.confounds.scores["confounds"]["auc"].low <= found.scores["auc"].value
+    found = evaluate(study_of(number=48), network, KFold(folds=2))
+    assert regression_on_covariates(study_of(number=48), KFold(folds=2)).low <= found.scores["auc"].value
     assert found.scores["auc"].value > 0.75
 
 
@@ -104,8 +115,7 @@ def test_image_and_covariates_together_beat_either():
     study = study_of(1, number=100, image=1.5)
     both = evaluate(study, CLASSICAL["linear_svm"]).scores["auc"].value
     image = evaluate(study, models.LinearSVM(num_components=[0.5, None], C=[0.1, 1.0])).scores["auc"].value
-    alone = evaluate(study, models.Ridge(), KFold(confounds=NAMES)).confounds.scores["confounds"]["auc"].value
-    assert both > max(image, alone)
+    assert both > max(image, regression_on_covariates(study, KFold()).value)
 
 
 @pytest.mark.parametrize("name", [*CLASSICAL, "network"])
@@ -138,8 +148,6 @@ def test_fits_are_those_of_the_full_grid():
         model = CLASSICAL[name]
         found = evaluate(study, model, mri3d.Holdout())
         (fold,) = found.folds
-        from mri3d.evaluation.crossvalidation import CrossValidation
-
         evaluation = CrossValidation.of(study, model, mri3d.Holdout(), seed=0, folder=None)
         (training,) = evaluation.trainings
         again = evaluation.model.permuted(training, fold.fold.test_rows, study.targets[None])[0]
@@ -216,3 +224,43 @@ def test_a_fused_network_begins_with_its_linear_part_and_has_maps():
     alone = OfOneSession(network, columns[1])
     torch.testing.assert_close(alone(volumes[1:]), network(volumes[1:], columns[1:]))
     torch.testing.assert_close(network(volumes), network(volumes, torch.zeros(2, 3)))
+
+
+def test_models_are_called_as_before_however_they_are_built():
+    built = build(complete({"_target_": "mri3d.models.classical.models.Ridge"}), "model")
+    assert built.covariates == []
+    assert "covariate" not in built.identity()
+
+
+def test_the_image_is_not_judged_where_the_model_sees_more():
+    with pytest.raises(UserError, match=r"by covariates the model sees more than the image\. Ask for one of the two"):
+        evaluate(study_of(number=30), CLASSICAL["ridge"], KFold(confounds=["age"]))
+
+
+@pytest.mark.parametrize("settings", [{"covariates": [[], ["age"]]}, {"covariates": [["age"]], "alpha": [1.0]}])
+def test_a_grid_cannot_choose_covariates(settings):
+    with pytest.raises(UserError, match="grid cannot choose covariates"):
+        evaluate(study_of(number=30), models.Ridge(), mri3d.Nested(folds=2, grid=settings))
+
+
+def test_other_values_of_a_covariate_are_another_evaluation():
+    ages = [f"{age}" for age in range(40)]
+    labels, volumes = ["a", "b"] * 20, np.random.default_rng(0).random((40, *SHAPE))
+    studies = [Study.from_arrays(volumes, labels, covariates={"age": each}) for each in (ages, ages[::-1])]
+    found = [
+        CrossValidation.of(study, models.Ridge(covariates="age"), KFold(), seed=0, folder=None) for study in studies
+    ]
+    assert found[0].digest != found[1].digest
+    assert fit_digest(found[0].trainings[0]) != fit_digest(found[1].trainings[0])
+
+
+@pytest.mark.parametrize(("age", "told"), [(8000.0, "far from all that the model has learnt from"), (-999.0, None)])
+def test_numbers_that_nobody_has_are_told(age, told, caplog):
+    study = study_of(7, number=30)
+    model = fit(study, models.Ridge(covariates=NAMES, num_components=0.5, alpha=1.0))
+    if told is None:
+        with pytest.raises(UserError, match="age is -999, which studies write where a value is missing"):
+            model.predict_arrays(study.volumes.volumes[:1], {"age": [age], "site": ["x"]})
+    else:
+        model.predict_arrays(study.volumes.volumes[:1], {"age": [age], "site": ["x"]})
+        assert f"volume 0: age is 8000, {told} (mean " in caplog.text

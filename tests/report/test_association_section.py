@@ -177,6 +177,13 @@ def test_what_says_the_outcome_stands_at_the_top_of_the_page():
     assert association_cautions(None) == association_cautions({}) == []
 
 
-def test_the_outcome_by_another_name_is_no_confound():
-    gender = Variable("gender", np.repeat(["F", "M"], 20))
-    assert associations(GROUP, HALVES, np.arange(40), [gender]) == []
+def test_the_outcome_by_another_name_is_called_so():
+    found = held_against(GROUP, HALVES, "gender", np.repeat(["F", "M"], 20))
+    assert found.sentence().startswith("gender says the same as group of every session (control: F 20; patient: M 20).")
+    assert not found.determines
+
+
+def test_an_age_that_parts_the_classes_is_no_other_name():
+    found = held_against(GROUP, HALVES, "age", np.repeat([20.0, 25.0, 60.0, 65.0], 10))
+    assert found.determines
+    assert "so that nothing can be learnt about group itself" in found.sentence()

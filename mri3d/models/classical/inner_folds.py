@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from mri3d.errors import UserError, option
+from mri3d.models.model import TrainingSet
 from mri3d.outcome import Outcome
 
 InnerFold = tuple[np.ndarray, np.ndarray]
@@ -64,3 +65,14 @@ def inner_folds_that_fit(
         with contextlib.suppress(UserError):
             return inner_folds(outcome, targets, groups, num_folds=fewer, seed=seed)
     return inner_folds(outcome, targets, groups, num_folds=min(num_folds, 2), seed=seed)
+
+
+def inner_folds_of(training: TrainingSet, *, num_folds: int = 5) -> list[InnerFold]:
+    """Cut all rows that a fit learns from, those for validation too, into folds that fit; by their positions.
+
+    Raises:
+        UserError: Not even 2 folds can be.
+    """
+    rows = training.rows
+    targets, groups = training.targets[rows], training.groups[rows]
+    return inner_folds_that_fit(training.outcome, targets, groups, num_folds=num_folds, seed=training.seed)

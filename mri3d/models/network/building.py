@@ -10,7 +10,7 @@ from torch import nn
 
 from mri3d.cohort.encoding import Encoder
 from mri3d.errors import UserError, option
-from mri3d.models.classical.decisions import fit_logistic
+from mri3d.models.classical.decisions import fit_logistic, fit_ridge
 from mri3d.models.model import TrainingSet
 from mri3d.nets.fused import NUM_FEATURES, Fused
 from mri3d.nets.network import check_network
@@ -104,12 +104,11 @@ def begin_with_columns(network: Fused, columns: np.ndarray, outcome: Outcome, ta
         targets: Of the same rows [N].
     """
     wanted = outcome.columns(targets, outcome.scaling(targets))
-    if outcome.memberships:
-        (found,) = fit_logistic(columns, wanted, [1.0])
-        weights, intercepts = found.weights, found.intercepts
-    else:
-        gram = columns.T @ columns + np.eye(columns.shape[1])
-        weights, intercepts = np.linalg.solve(gram, columns.T @ wanted).T, wanted.mean(axis=0)
+    fits = (
+        fit_logistic(columns, wanted, [1.0])
+        if outcome.memberships
+        else fit_ridge(columns, wanted, [1.0], memberships=False, num_beside=columns.shape[1])
+    )
     with torch.no_grad():
-        network.linear.weight.copy_(torch.from_numpy(weights))
-        network.linear.bias.copy_(torch.from_numpy(intercepts))
+        network.linear.weight.copy_(torch.from_numpy(fits[0].weights))
+        network.linear.bias.copy_(torch.from_numpy(fits[0].intercepts))

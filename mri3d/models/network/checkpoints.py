@@ -39,7 +39,8 @@ def fit_digest(training: TrainingSet) -> str:
     content = [
         [rows.tolist(), [volumes.digests[row] for row in rows], training.targets[rows].tolist()] for rows in parts
     ]
-    return digest_json([training.name, training.seed, training.outcome.to_json(), content])
+    known = [] if volumes.covariates is None else [volumes.covariates.taking(training.rows).cells()]
+    return digest_json([training.name, training.seed, training.outcome.to_json(), content, *known])
 
 
 class FitCheckpoints(TorchCheckpointIO):
