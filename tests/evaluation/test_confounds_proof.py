@@ -55,11 +55,11 @@ def test_where_site_is_all_there_is_nothing_is_found_beyond_it(half):
 def test_an_effect_beside_a_confounded_site_is_found_within_its_interval():
     """What is left without the site is as good as where sites look alike."""
     splits = KFold(folds=4, confounds=["site"])
-    pure = [evaluate(effect_study(seed, number=80, site_effect=0.0), RIDGE, splits) for seed in range(40)]
+    pure = [evaluate(effect_study(seed, number=100, site_effect=0.0), RIDGE, splits) for seed in range(30)]
     truth = np.mean([results.confounds.scores[WITHOUT]["auc"].value for results in pure])
     holds, found = [], []
-    for seed in range(40):
-        confounds = evaluate(effect_study(seed, number=80), RIDGE, splits).confounds
+    for seed in range(30):
+        confounds = evaluate(effect_study(seed, number=100), RIDGE, splits).confounds
         left = confounds.scores[WITHOUT]["auc"]
         holds.append(left.low <= truth <= left.high)
         found.append(confounds.beyond(ascending=False))
