@@ -20,7 +20,7 @@ from mri3d.evaluation.validation import FrozenTests
 from mri3d.files import write_json
 from mri3d.model_folder import check_replaceable
 from mri3d.models.acquaintance import Acquaintance
-from mri3d.models.beside_scans import known_of_sessions
+from mri3d.models.beside_scans import check_sessions, known_of_sessions
 from mri3d.models.member import votes
 from mri3d.models.scan_prediction import ScanPrediction
 from mri3d.models.trained import TrainedModel
@@ -113,7 +113,17 @@ def read_people(model: TrainedModel, source: CohortSource) -> Study:
     Raises:
         UserError: They, their labels or their scans cannot be used, or the model was trained on arrays.
     """
-    recipe, found = model.require_recipe(), source.read().in_order()
+    recipe = model.require_recipe()
+    try:
+        found = source.read().in_order()
+    except UserError as error:
+        for name in model.covariates:
+            if error.text.startswith(f"column {name!r} is not in"):
+                told = f"the model was trained with {list_text(model.covariates, ', ')} beside the image, and "
+                raise UserError(told + error.text.partition(" Set ")[0]) from error
+        raise
+    asked = [each for each in found.sessions if each.label is not None and not each.left_out]
+    check_sessions([member.model.encoder for member in model.members], [each.known for each in asked])
     _check_labels(model, found, f"column {source.label!r}")
     labelled = [each if each.label is not None else replace(each, scan=None) for each in found.sessions]
     with one_thread_each(len(labelled)):  # volumes are made in as many threads as scans are read in
@@ -261,7 +271,7 @@ def _check_unseen(study: Study, met: Sequence[Acquaintance], *, allow_seen: bool
 def _predicted(model: TrainedModel, study: Study, met: Sequence[Acquaintance]) -> tuple[ScanPrediction, ...]:
     """Predict all sessions by all members, as `TrainedModel.predict_scan` does one scan."""
     sessions, found = study.cohort.taking_part.sessions, list[ScanPrediction]()
-    columns = [{**({"site": session.site} if session.site else {}), **session.known} for session in sessions]
+    columns = [session.known for session in sessions]
     known, problems, warned = known_of_sessions([member.model.encoder for member in model.members], columns, study.ids)
     volumes = study.volumes if known is None else Described(study.volumes, known)
     with np.errstate(all="ignore"):  # what is not finite is told below

@@ -24,6 +24,12 @@ def keep_columns(checked: dict[str, Any]) -> dict[str, str]:
     named |= {name: "evaluation.confounds" for name in confounds if name not in FACTS}
     covariates = [str(name) for name in as_list(checked["model"].get("covariates") or ())]
     named |= {name: "model.covariates" for name in covariates if name not in FACTS}
+    for place, names in (("evaluation.confounds", confounds), ("model.covariates", covariates)):
+        for name in names:
+            if name == data.get("label"):
+                raise UserError(f"{option(place, name)} is what is predicted. Leave it out.")
+            if names.count(name) > 1:
+                raise UserError(f"{option(place, name)} stands there twice. Leave one out.")
     sites = "site" not in data and evaluation["_target_"] == "mri3d.evaluation.given_splits.LeaveSiteOut"
     if "covariates" not in data:
         if sites or named:

@@ -76,6 +76,7 @@ def array_cohort(
                 covariates={key: cells[row] for key, cells in columns.items()},
                 participant=participants[row],
                 digest=digests[row],
+                voxels=digests[row],
                 left_out=NO_LABEL if missing else "",
             )
         )

@@ -60,8 +60,8 @@ class Session:
 
     @property
     def known(self) -> Mapping[str, str]:
-        """What the table says of the session, column to cell: usual columns, and those that were asked for."""
-        return {**self.usual, **self.covariates}
+        """What the table says of the session, column to cell: `site`, usual columns, and those that were asked for."""
+        return {**({"site": self.site} if self.site else {}), **self.usual, **self.covariates}
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ def noticed_variables(cohort: Cohort) -> list[Variable]:
     cells, places = [session.known for session in sessions], [session.site or "" for session in sessions]
     names = dict.fromkeys(name for each in cells for name in each)
     columns = {name: [each.get(name, "") for each in cells] for name in names}
-    if any(places) and places not in columns.values():
-        columns = {"site": places, **columns}
+    if any(column == places for name, column in columns.items() if name != "site"):
+        columns.pop("site", None)  # it has a name of its own
     found = [variable_of(name, column, is_site=column == places) for name, column in columns.items()]
     measured = any(_is_called(name, _HEAD_SIZE) for name in columns)
     return [*found, *(fact for fact in file_facts(cohort) if not (measured and fact.name == HEAD_SIZE))]

@@ -1,5 +1,6 @@
 """Columns of the table as numbers or categories: what is known of sessions beside their scans."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +17,8 @@ MOST_MISSING = 0.5
 
 MOST_LEVELS = 0.5
 """Categories for each session that a column may have at most: with more it names sessions."""
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")  # as spreadsheets of half of Europe write numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,8 @@ class Variable:
         """
         texts = ["" if is_missing(cell.strip()) else cell.strip() for cell in cells]
         numbers = [parse_number(text) if text else np.nan for text in texts]
+        if None in numbers and all(_DECIMAL_COMMA.fullmatch(text) for text in texts if text):
+            numbers = [float(text.replace(",", ".")) if text else np.nan for text in texts]
         if categorical or None in numbers or not any(texts):
             return cls(name, np.array(texts, dtype=np.str_), of_scan=of_scan)
         return cls(name, np.array(numbers, dtype=np.float64), of_scan=of_scan)

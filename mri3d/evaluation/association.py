@@ -1,9 +1,9 @@
 """What was found of one variable and the outcome, in numbers and in words."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from mri3d.errors import UserError, option
 from mri3d.outcome.score import SIGNIFICANT, p_relation, p_text
 
 
@@ -73,7 +73,8 @@ class Association:
                 f"{self.outcome} is, so that nothing can be learnt about {self.outcome} itself. Add sessions that have "
                 f"the same {self.name} and another class.{noted}"
             )
-        asked = UserError(option("evaluation.confounds", [self.name])).on_command_line()
+        plain = re.fullmatch(r"\w+", self.name)
+        asked = f"evaluation.confounds=[{self.name}]" if plain else "name it in evaluation.confounds"
         found = f"{self.finding} ({self.figures}, p {p_relation(self.p_holm)}):"
         if self.of_scan:
             return (

@@ -1,6 +1,6 @@
 """What else differs along with the outcome: a model may have learnt that in its place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -24,11 +24,16 @@ FEWEST_SESSIONS = 10
 FEWEST_EXPECTED = 5.0
 """Expected counts from which on the usual approximations hold; below, p is exact or by permutations."""
 
+_KNOWN = ", known or not"
 _ENTRIES = 2_000_000  # of all permutations of a test together: 0.05 s
 
 
 def associations(
-    outcome: Outcome, targets: np.ndarray, groups: np.ndarray, variables: Sequence[Variable]
+    outcome: Outcome,
+    targets: np.ndarray,
+    groups: np.ndarray,
+    variables: Sequence[Variable],
+    named: Collection[str] = (),
 ) -> list[Association]:
     """Test of each variable whether it is independent of the outcome.
 
@@ -43,6 +48,7 @@ def associations(
         targets: Of N sessions.
         groups: Who belongs together [N].
         variables: Of the same sessions; codes for "missing" among numbers count as not known.
+        named: Names of those that the user has put to use, which are no mere other names of the outcome.
 
     Returns:
         One for each variable, in their order, but those that are known of too few, constant, or name sessions.
@@ -55,15 +61,38 @@ def associations(
         if _says_something(one) and _says_something(other):
             decided = determines(outcome, targets, variable) and determines(outcome, targets[rows], one)
             named_alike = len(one.levels) == len(other.levels) and not variable.of_scan  # as gender is sex
-            alias = decided and not one.is_number and named_alike
+            alias = decided and not one.is_number and named_alike and variable.name not in named
             found.append(replace(_tested(one, other), determines=decided and not alias, alias=alias))
     adjusted = holm([each.p for each in found])
     return [replace(each, p_holm=p) for each, p in zip(found, adjusted, strict=True)]
 
 
-def associations_of(study: Study) -> list[Association]:
-    """Hold all that is known of the sessions of a study against the outcome, see `noticed_variables`."""
-    return associations(study.outcome, study.targets, study.groups, noticed_variables(study.cohort))
+def associations_of(study: Study, named: Collection[str] = ()) -> list[Association]:
+    """Hold all that is known of the sessions of a study against the outcome, see `noticed_variables`.
+
+    Of columns that say nothing of some sessions it is tested too whether they do: codes of patients alone tell the
+    class by being there.
+
+    Args:
+        study: Of the sessions.
+        named: Columns that the user has put to use.
+    """
+    variables = noticed_variables(study.cohort)
+    gaps = [_whether_known(each) for each in variables if not each.known.all()]
+    used = {*named, *(gap.name for gap in gaps if gap.name.removesuffix(_KNOWN) in named)}
+    return associations(study.outcome, study.targets, study.groups, [*variables, *gaps], used)
+
+
+def associations_json(study: Study, found: Sequence[Association]) -> dict[str, Any]:
+    """Return what metrics.json says of associations, and of the variables that cannot be tested: name to reason."""
+    skipped = {}
+    for variable in map(_without_codes, noticed_variables(study.cohort)):
+        number, known = len(variable.levels), int(variable.known.sum())
+        if number > MOST_LEVELS * known:
+            skipped[variable.name] = f"{number} different texts in {known} sessions"
+        elif known < FEWEST_SESSIONS:
+            skipped[variable.name] = f"known of {known} sessions"
+    return {"associations": [each.to_json() for each in found], "untested": skipped}
 
 
 def determines(outcome: Outcome, targets: np.ndarray, variable: Variable) -> bool:
@@ -84,6 +113,12 @@ def determines(outcome: Outcome, targets: np.ndarray, variable: Variable) -> boo
     one, other = Variables((variable, _as_variable(outcome, targets))).taking(rows).members
     counts = _table(_codes(one), _codes(other))
     return bool(counts.shape[1] > 1 and ((counts > 0).sum(axis=1) == 1).all() and 2 * len(counts) < counts.sum())
+
+
+def _whether_known(variable: Variable) -> Variable:
+    """Return of which sessions a variable is known, as a variable."""
+    told = np.where(variable.known, "known", "not known")
+    return Variable(f"{variable.name}{_KNOWN}", told, of_scan=variable.of_scan)
 
 
 def _as_variable(outcome: Outcome, targets: np.ndarray) -> Variable:

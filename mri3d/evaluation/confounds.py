@@ -2,8 +2,8 @@
 
 - The confounds alone, by a linear model and by boosted trees.
 - The image alone: the evaluation itself.
-- Both: a linear model of what the image model and the confound models predict of rows that they did not learn from
-  (stacking, Wolpert 1992). So no image model is trained again for it.
+- Both: what the image model and the confound models predict, weighed by rows that they did not learn from, see
+  `mri3d.evaluation.stacking`. So no image model is trained again for it.
 - The image without the confounds: the model fitted anew to volumes of which a linear regression on the confounds,
   fitted to the rows that are learnt from, has been taken voxel by voxel (for PCA models in the Gram matrix, which comes
   to the same). It removes linear shares only, and with them what the outcome has in common with the confounds. Labels
@@ -30,7 +30,8 @@ from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.intervals import score_intervals
 from mri3d.evaluation.paired import Comparison, Difference, Sampled, compare_sampled
 from mri3d.evaluation.results import Results
-from mri3d.evaluation.tabular import Fit, as_columns, fit_boosted, fit_linear
+from mri3d.evaluation.stacking import stacked
+from mri3d.evaluation.tabular import Fit, fit_boosted, fit_linear
 from mri3d.models.classical.inner_folds import inner_folds_of
 from mri3d.models.model import ROUNDING, TrainingSet
 from mri3d.outcome import Outcome, Score
@@ -178,8 +179,8 @@ def _predictions(evaluation: CrossValidation, result: FoldResult, training: Trai
             "fold %d: image and confounds are not joined: the rows held out have %s", result.fold.number, lacking
         )
     else:
-        tested_by = as_columns([result.predictions, alone[LINEAR], alone[BOOSTED]])
-        found[BOTH] = _stacked(outcome, as_columns([by_image, *crossed]), training.targets[rows], tested_by)
+        tested_by = [result.predictions, alone[LINEAR], alone[BOOSTED]]
+        found[BOTH] = stacked([by_image, *crossed], training.targets[rows], tested_by)
     without = _without_confounds(evaluation, result, training, columns)
     return found | ({} if without is None else {WITHOUT: without})
 
@@ -209,13 +210,6 @@ def _held_out(evaluation: CrossValidation, result: FoldResult, training: Trainin
         rows.append(learnt[held_out])
         predictions.append(found[0])
     return np.concatenate(rows), np.concatenate(predictions)
-
-
-def _stacked(outcome: Outcome, learnt: np.ndarray, targets: np.ndarray, tested: np.ndarray) -> np.ndarray:
-    """Predict from predictions: fitted to some of rows that no model had learnt from, [M, Q]."""
-    centre, scale = learnt.mean(axis=0), learnt.std(axis=0)
-    scale[scale == 0] = np.inf  # a prediction that is the same for all says nothing
-    return fit_linear(outcome, (learnt - centre) / scale, targets)((tested - centre) / scale)
 
 
 def _without_confounds(

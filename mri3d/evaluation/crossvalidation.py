@@ -156,7 +156,9 @@ class CrossValidation:
     @cached_property
     def associations(self) -> list[Association]:
         """What else differs along with the outcome; where something says the outcome, there is a warning."""
-        found = associations_of(self.study)
+        known = self.trainings[0].volumes.covariates
+        named = [*(known.names if known else ()), *(self.confounds.names if self.confounds else ())]
+        found = associations_of(self.study, named)
         for each in found:
             if each.determines:
                 log.warning("%s", each.sentence())

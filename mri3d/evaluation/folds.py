@@ -162,17 +162,29 @@ def warn_of_unseen(variables: Variables, folds: Sequence[Fold], *, asked: str) -
         variables: Of all sessions.
         folds: Who is learnt from and who is tested.
         asked: The option that names the variables.
+
+    Raises:
+        UserError: Of one of them no value that is tested is learnt from, in any fold.
     """
+    unseen: dict[str, list[str]] = {name: [] for name in variables.names}
+    seen = set[str]()
     for fold in folds:
         encoder = Encoder.fit(variables, np.concatenate([fold.train_rows, fold.validation_rows]))
-        _warn_of_unseen(variables.taking(fold.test_rows), encoder, fold, asked=asked)
-
-
-def _warn_of_unseen(tested: Variables, encoder: Encoder, fold: Fold, *, asked: str) -> None:
-    for coding, variable in zip(encoder.codings, tested.members, strict=True):
-        if names := sorted({str(value) for value in variable.values[coding.unseen(variable)]}):
-            told = "fold %d: sessions with %s are tested, and none are learnt from: there it counts as not known"
-            log.warning(told, fold.number, UserError(option(asked, f"{variable.name} {list_text(names, ', ')}")))
+        tested = variables.taking(fold.test_rows)
+        for coding, variable in zip(encoder.codings, tested.members, strict=True):
+            missing = coding.unseen(variable)
+            seen |= {variable.name} if (variable.known & ~missing).any() else set()
+            if names := sorted({str(value) for value in variable.values[missing]}):
+                unseen[variable.name].append(f"fold {fold.number} ({list_text(names, ', ')})")
+    for name, told in unseen.items():
+        if told and name not in seen:
+            raise UserError(
+                f"{option(asked, name)}: no session is tested whose {name} is learnt from, so it can tell nothing. "
+                "Leave it out, or split in another way."
+            )
+        if told:
+            text = "%s: some values are tested and not learnt from, and count as not known: %s"
+            log.warning(text, UserError(option(asked, name)), list_text(told))
 
 
 def fold_texts(folds: Sequence[Fold], num_subjects: int) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mri3d.cohort.people import count_sessions
+from mri3d.evaluation.associations import associations_json
 from mri3d.evaluation.auc import scores_of_tests
 from mri3d.evaluation.calibration import calibration
 from mri3d.evaluation.fold_result import FoldResult
@@ -249,7 +250,7 @@ class Results:
             **({} if self.better_than_chance is None else {"better_than_chance": self.better_than_chance}),
             **({"leaks": self.leaks.to_json()} if self.leaks else {}),
             **({"calibration": calibration(self.study, self.folds, self.sampling)} if self.scores else {}),
-            "confounds": {"associations": [each.to_json() for each in self.associations]}
+            "confounds": associations_json(self.study, self.associations)
             | (self.confounds.to_json(self.study.outcome) if self.confounds else {}),
             **({"covariates": self.importance.to_json(self.study.outcome)} if self.importance else {}),
             **({"permutation": self.permutation.to_json()} if self.permutation else {}),

@@ -1,6 +1,6 @@
 """Models of a few columns of the table, which say what can be predicted without any image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
@@ -16,9 +16,6 @@ Fit = Callable[[Outcome, np.ndarray, np.ndarray], Predict]
 
 PENALTY = 1.0
 """On the weights of a linear model; of columns in standard units it is a weak one."""
-
-LEAST_PROBABILITY = 1e-6
-"""Probabilities count as this at least, where their logarithms are taken."""
 
 BOOSTING = {"n_estimators": 60, "learning_rate": 0.08, "max_depth": 2, "min_samples_leaf": 8, "subsample": 0.7}
 """Small trees and few of them: cohorts have a hundred sessions or so, and a handful of columns. (Boosting by histograms
@@ -37,24 +34,6 @@ def fit_boosted(outcome: Outcome, columns: np.ndarray, targets: np.ndarray) -> P
     if outcome.memberships:
         return _classifier(GradientBoostingClassifier(**BOOSTING, random_state=0).fit(columns, targets))
     return GradientBoostingRegressor(**BOOSTING, random_state=0).fit(columns, targets).predict  # type: ignore[no-any-return]
-
-
-def as_columns(predictions: Sequence[np.ndarray]) -> np.ndarray:
-    """Lay predictions of the same sessions side by side, as what a further model learns from: log odds, or values.
-
-    Args:
-        predictions: Each [M, K] or [M].
-
-    Returns:
-        float64 [M, Q].
-    """
-    return np.hstack([_log_odds(each) if each.ndim == 2 else each[:, None] for each in predictions])
-
-
-def _log_odds(probabilities: np.ndarray) -> np.ndarray:
-    """Return the logarithm of each class's probability against the first's, [M, K - 1]."""
-    logs = np.log(np.maximum(probabilities, LEAST_PROBABILITY))
-    return np.asarray(logs[:, 1:] - logs[:, :1])
 
 
 def _classifier(model: LogisticRegression | GradientBoostingClassifier) -> Predict:

@@ -27,11 +27,13 @@ class Known:
 
     Attributes:
         variables: Of one session.
-        warnings: What is not known of it.
+        warnings: What is not known of it, or far from all that was learnt from.
+        strange: Whether something is far from that.
     """
 
     variables: Variables
     warnings: tuple[str, ...] = ()
+    strange: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ class Beside:
         """
         asked = tuple(encoder for encoder in encoders if encoder is not None)
         if not asked:
-            if table is not None:
-                raise UserError(f"{option('table')}: the model was trained without covariates. Leave it out.")
+            if table is not None or id is not None:
+                given = option("table" if table is not None else "id")
+                raise UserError(f"{given}: the model was trained without covariates. Leave it out.")
             return None
         if table is None:
             raise UserError(
@@ -94,23 +97,28 @@ def known_of(encoders: Sequence[Encoder], cells: Mapping[str, str]) -> Known:
     Raises:
         UserError: A number is none, or a category is one that no model has learnt from.
     """
-    found, warnings = [], []
+    found, warnings, strange = [], list[str](), False
     for codings in zip(*(encoder.codings for encoder in encoders), strict=True):
         name, cell = codings[0].name, cells[codings[0].name].strip()
         variable = _read(codings[0], "" if is_missing(cell) else cell)
         if far := _far(codings, variable):
             warnings.append(far)
+            strange = True
         if not variable.known[0]:
             warnings.append(f"{name} is not known: the average of the training sessions is taken")
         elif all(coding.unseen(variable)[0] for coding in codings):
             levels = sorted({level for coding in codings for level in coding.known_levels})
             raise UserError(f"{name} is {cell!r}, which the model has not learnt from ({list_text(levels, ', ')}).")
         found.append(variable)
-    return Known(Variables(tuple(found)), tuple(warnings))
+    return Known(Variables(tuple(found)), tuple(warnings), strange)
 
 
 def known_of_sessions(
-    encoders: Sequence[Encoder | None], columns: Sequence[Mapping[str, str]], ids: Sequence[str]
+    encoders: Sequence[Encoder | None],
+    columns: Sequence[Mapping[str, str]],
+    ids: Sequence[str],
+    *,
+    quiet: bool = False,
 ) -> tuple[Variables | None, dict[int, str], dict[int, tuple[str, ...]]]:
     """Read what a study says of its sessions.
 
@@ -118,6 +126,7 @@ def known_of_sessions(
         encoders: Of the models that vote.
         columns: Of each session [N] the cells by column.
         ids: Name of each [N].
+        quiet: Whether nothing is warned of.
 
     Returns:
         What the models ask for, None where they ask for nothing; the rows of which it cannot be had, with the reason;
@@ -143,10 +152,22 @@ def known_of_sessions(
             problems[row], found = error.text, Known(average_session(asked[0], 1))
         warned[row] = found.warnings
         parts.append(found.variables)
-    if problems:
+    if problems and not quiet:
         told = list_text([f"{ids[row]}: {problem}" for row, problem in problems.items()])
         log.warning("%s cannot be predicted: %s", number_text(len(problems), "session"), UserError(told))
     return Variables.joined(parts), problems, warned
+
+
+def check_sessions(encoders: Sequence[Encoder | None], columns: Sequence[Mapping[str, str]]) -> None:
+    """Refuse sessions of which none has what the models ask for, before anything is done with their scans.
+
+    Raises:
+        UserError: It says why.
+    """
+    _, problems, _ = known_of_sessions(encoders, columns, [str(row) for row in range(len(columns))], quiet=True)
+    if columns and len(problems) == len(columns):
+        told = list_text(list(dict.fromkeys(problems.values())), " ", most=3)
+        raise UserError(f"nobody can be predicted: {told}")
 
 
 def known_of_arrays(encoder: Encoder, covariates: Any, number: int) -> Variables:  # noqa: ANN401 (a dictionary of columns)
@@ -160,7 +181,13 @@ def known_of_arrays(encoder: Encoder, covariates: Any, number: int) -> Variables
     Raises:
         UserError: One is missing, is of another length, or has a value that the model cannot take.
     """
-    given = {} if covariates is None else {str(name): list(covariates[name]) for name in covariates}
+    if covariates is not None and not hasattr(covariates, "items"):  # a DataFrame has them too
+        raise UserError("covariates are no dictionary. Give one of names to lists with a value for each volume.")
+    given = {}
+    for name, values in ({} if covariates is None else covariates).items():
+        if isinstance(values, str) or not hasattr(values, "__len__"):
+            raise UserError(f"covariates[{name!r}] is {values!r}, not a list with a value for each volume.")
+        given[str(name)] = list(values)
     if missing := [name for name in encoder.names if name not in given]:
         raise UserError(
             f"the model was trained with {list_text(encoder.names, ', ')} beside the volumes. Give covariates with "

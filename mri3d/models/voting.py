@@ -121,7 +121,7 @@ class Voting:
             name,
             moved.mean(axis=0),
             spread=self.outcome.spread(moved) if len(self.members) > 1 else None,
-            status="unusual" if met.strange else "ok",
+            status="unusual" if met.strange or (known is not None and known.strange) else "ok",
             warnings=(*scan.warnings, *recipe.warnings(scan), *filter(None, [met.strange, met.known]), *warnings),
             seen=met.seen,
             scan=scan,
@@ -188,5 +188,7 @@ class Voting:
             theirs, ours = (" x ".join(map(str, shape)) for shape in (taken.shape, wanted))
             raise UserError(f"volumes of {theirs} (channels, X, Y, Z) do not fit a model of {ours}.")
         if (encoder := self.members[0].model.encoder) is None:
+            if covariates is not None:
+                raise UserError("the model was trained without covariates. Leave them out.")
             return taken
         return Described(taken, known_of_arrays(encoder, covariates, len(taken)))

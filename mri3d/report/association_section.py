@@ -29,10 +29,12 @@ def association_section(found: Mapping[str, Any] | None) -> list[Html]:
     """
     if found is None or "associations" not in found:
         return []
-    tested = found["associations"]
+    tested, skipped = found["associations"], found.get("untested", {})
     title = element("h2", "What else differs")
+    told = [f"Not tested: {name} ({reason})." for name, reason in skipped.items()]
+    left = [element("p", " ".join(told))] if told else []
     if not tested:
-        return [title, element("p", _NONE_TESTED)]
+        return [title, element("p", _NONE_TESTED), *left]
     header = ["Variable", "Values", "Test", "Effect", "Sessions", "p", "p by Holm"]
     rows = [
         [
@@ -42,8 +44,8 @@ def association_section(found: Mapping[str, Any] | None) -> list[Html]:
         ]
         for each in tested
     ]
-    told = [each["sentence"] for each in tested if each["sentence"]] or [_NONE_FOUND]
-    return [title, element("p", _READING), table(header, rows), *(element("p", text) for text in told)]
+    said = [each["sentence"] for each in tested if each["sentence"]] or [_NONE_FOUND]
+    return [title, element("p", _READING), table(header, rows), *(element("p", text) for text in said), *left]
 
 
 def association_cautions(found: Mapping[str, Any] | None) -> list[str]:

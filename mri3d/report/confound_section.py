@@ -19,10 +19,11 @@ WAYS = {
 _READING = (
     "All rows are tests of the same sessions in the same folds, by models that had not seen them. The confounds alone "
     "are judged by a linear model and by boosted trees; the image is compared with the better of the two. “Image and” "
-    "is a linear model of what the image model and those two predict. In the last row a regression on the confounds, "
-    "fitted to the sessions that are learnt from, has been taken out of every voxel before the image model was fitted "
-    "anew. Only linear shares are removed: what depends on the confounds in another way is still there. What the "
-    "outcome has in common with the confounds is gone with them, so the last row errs on the low side."
+    "weighs what the image model and those two predict, by sessions that they had not learnt from. In the last row a "
+    "regression on the confounds, fitted to the sessions that are learnt from, has been taken out of every voxel "
+    "before the image model was fitted anew. Only linear shares are removed: what depends on the confounds in another "
+    "way is still there. What the outcome has in common with the confounds is gone with them, so the last row errs on "
+    "the low side."
 )
 
 

@@ -39,6 +39,8 @@ def test_codes_are_numbers_and_those_of_sites_names():
     assert read(["0", "1", "1.0", "0", "NA", "1"]).members[0].is_number
     sites = read(["1", "2", "10", "1", "2", "10"], categorical=["age"]).members[0]
     assert sites.levels == ("1", "2", "10")
+    assert Variable.of("x", ["38,7", "41", ""]).values.tolist()[:2] == [38.7, 41.0]
+    assert not Variable.of("x", ["1,2,3", "41"]).is_number
     assert Variable.of("x", ["", "NA"]).known.tolist() == [False, False]
 
 

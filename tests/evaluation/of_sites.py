@@ -7,7 +7,7 @@ from mri3d import Study
 SHAPE = (5, 6, 7)
 
 
-def sites_study(seed, *, number=48, sites="abcd", effect=1.0, site_effect=2.0, shares=None, task="classification"):
+def sites_study(seed, *, number=48, sites="abcd", effect=0.7, site_effect=2.0, shares=None, task="classification"):
     """Make a cohort of sites that shift and scale every voxel, and of classes that differ in a cube of 27 voxels.
 
     Args:

@@ -262,5 +262,5 @@ def test_columns_and_sites_of_a_study_are_found():
     model = models.KNN(k=3, num_components=2, inner_folds=2)
     assert len(evaluate(study, model, Holdout(balance=["age", "site"])).rows) == 5
     assert len(evaluate(study, model, LeaveSiteOut()).folds) == 3
-    with pytest.raises(UserError, match=r"balance='sex' is no column that the study kept \(kept: age\)"):
+    with pytest.raises(UserError, match=r"balance='sex' is no column that the study kept \(kept: site, age\)"):
         evaluate(study, model, Holdout(balance=["sex"]))

@@ -166,9 +166,9 @@ def test_estimates_are_called_so():
     assert found.line().startswith("head_size_ml (estimate): mean 9.5 in control, 29.5 in patient; ")
 
 
-def test_names_are_written_as_the_command_line_reads_them():
+def test_names_that_the_command_line_reads_in_quotes_only_are_named_alone():
     found = held_against(GROUP, HALVES, "Age at scan", np.arange(40.0))
-    assert "evaluation.confounds='[Age at scan]'." in found.sentence()
+    assert "Judge what Age at scan alone predicts: name it in evaluation.confounds." in found.sentence()
 
 
 def test_what_says_the_outcome_stands_at_the_top_of_the_page():
@@ -187,3 +187,8 @@ def test_an_age_that_parts_the_classes_is_no_other_name():
     found = held_against(GROUP, HALVES, "age", np.repeat([20.0, 25.0, 60.0, 65.0], 10))
     assert found.determines
     assert "so that nothing can be learnt about group itself" in found.sentence()
+
+
+def test_what_could_not_be_tested_is_named():
+    text = "".join(association_section({"associations": [], "untested": {"age": "48 different texts in 48 sessions"}}))
+    assert "Not tested: age (48 different texts in 48 sessions)." in text

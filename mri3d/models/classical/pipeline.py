@@ -22,7 +22,7 @@ from mri3d.models.classical.beside import encoded
 from mri3d.models.classical.calibration import calibrate, inner_line
 from mri3d.models.classical.decisions import Decision, LinearDecision
 from mri3d.models.classical.fitted import FittedPipeline
-from mri3d.models.classical.grid import ParameterGrid
+from mri3d.models.classical.grid import ParameterGrid, values_to_try
 from mri3d.models.classical.permuted import Refit
 from mri3d.models.classical.planning import Plan, make_plan
 from mri3d.models.classical.search import FoldScores, fit_decision, search, truncated
@@ -151,6 +151,8 @@ class ClassicalModel(FittedPipeline, ABC):
                 "fit_decisions needs the argument num_beside, see ClassicalModel."
             )
         check_debias(self.debias, training.outcome)
+        if not all(0 < weight < np.inf for weight in values_to_try("covariate_weight", self.covariate_weight)):
+            raise UserError(f"{option('model.covariate_weight', self.covariate_weight)}: give numbers above 0.")
         self._plan(training)
 
     def fit(self, training: TrainingSet) -> None:
