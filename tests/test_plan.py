@@ -42,7 +42,7 @@ def test_defaults_are_written_out_and_build_the_same():
     configuration = complete({"preprocess": RECIPE | {"resolution": 30}, "evaluation": KFOLD, "seed": 3})
     assert configuration["seed"] == 3
     defaults = {field.name: field.default for field in fields(KFold)}
-    assert configuration["evaluation"] == KFOLD | defaults | {"balance": []}
+    assert configuration["evaluation"] == KFOLD | defaults | {"balance": [], "confounds": []}
     assert set(configuration["preprocess"]) == {"_target_"} | {field.name for field in fields(Recipe)}
     assert build(configuration["preprocess"]) == Recipe(30)
     assert complete(configuration) == configuration  # what is written into config.yaml can be read again

@@ -50,7 +50,7 @@ class ParameterGrid:
             rows_needed: How many a setting of the decision needs.
 
         >>> ParameterGrid.of([0.9, 5], k=[3, 9]).within(5, lambda setting: setting["k"])
-        ParameterGrid(num_components=(0.9,), settings=({'k': 3},))
+        ParameterGrid(num_components=(0.9,), settings=({'k': 3},), covariate_weights=())
         """
         counts = [n for n in self.num_components if not (isinstance(n, int) and n >= num_rows)]
         settings = [setting for setting in self.settings if rows_needed(setting) <= num_rows]
