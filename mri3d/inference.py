@@ -147,7 +147,7 @@ class _Call:
                 self.beside.known(path)
             except UserError as error:
                 problems[name] = error.text
-        told = list_text([f"{name}: {problem}" for name, problem in problems.items()])
+        told = list_text([f"{name}: {problem.rstrip('.')}" for name, problem in problems.items()])
         if len(problems) == len(self.scans):
             raise UserError(f"no scan can be predicted: {told}")
         if problems:

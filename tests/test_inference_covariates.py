@@ -78,11 +78,15 @@ def test_scans_without_what_is_asked_for_are_told_before_any_prediction(trained,
     with caplog.at_level(logging.INFO):
         status = predict_scans(trained / "model", str(trained / "new"), tmp_path / "out", table=str(table))
     assert status == 1
-    told = "n1_T1: sex is 'X', which the model has not learnt from (F, M).; n3_T1: new.csv has no row for it"
+    told = (
+        "n1_T1: sex is 'X', which the model has not learnt from (F, M); n3_T1: new.csv has no row for it (its rows are"
+    )
     assert caplog.text.index(told) < caplog.text.index("1 of 3")
     found = rows_of(tmp_path / "out")
     assert [found[name]["status"] for name in ("n1_T1", "n2_T1", "n3_T1")] == ["failed", "ok", "failed"]
-    assert "has no row for it, and the model asks for age, sex" in found["n3_T1"]["warnings"]
+    assert (
+        "has no row for it (its rows are called n1, n2), and the model asks for age, sex" in found["n3_T1"]["warnings"]
+    )
     assert found["n3_T1"]["p_old"] == ""
 
 

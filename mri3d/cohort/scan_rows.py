@@ -10,7 +10,7 @@ from typing import Any, Self
 from mri3d.cohort.missing import is_missing
 from mri3d.cohort.table import names_participants
 from mri3d.cohort.text_table import TextTable, as_shown, read_text_table
-from mri3d.errors import UserError, option
+from mri3d.errors import UserError, did_you_mean, option
 from mri3d.files import expanded
 from mri3d.scans.scan import scan_name
 from mri3d.texts import as_list, list_text
@@ -50,13 +50,17 @@ class ScanRows:
         Raises:
             UserError: There is no such table or column, or two rows have one name and say different things.
         """
-        read = _in_memory(table) if not isinstance(table, str | Path) else read_text_table(Path(expanded(table)))
+        read = (
+            _in_memory(table)
+            if not isinstance(table, str | Path)
+            else read_text_table(Path(expanded(table)), asked="table")
+        )
         if missing := [name for name in names if as_shown(name) not in read.columns]:
             told = list_text(list(map(repr, missing)), ", ")
             has = list_text([column for column in read.columns if column], ", ", most=30)
             raise UserError(
                 f"{option('table', read.path.name)} has no column {told}, which the model was trained with (it has "
-                f"{has}). Add it."
+                f"{has}).{did_you_mean(missing[0], read.columns)} Add it."
             )
         keys = [str(one) for one in as_list(id)] if id is not None else _keys(read)
         cells = [[as_shown(cell) for cell in read.column(key, option("id"))] for key in keys]
@@ -82,11 +86,16 @@ class ScanRows:
                 return {column: cells[row] for column, cells in self.columns.items()}
         return None
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the rows."""
+        return [row for row in next(iter(self.columns.values()), {}) if row]
+
     @cached_property
     def _starts(self) -> dict[str, str]:
         """How the name of a scan's file, or of its folder, begins, to the row that it is of."""
         found: dict[str, str] = {}
-        for row in filter(None, next(iter(self.columns.values()), {})):
+        for row in self.names:
             for start in (row, scan_name(Path(row)), f"sub-{row}"):
                 found[start] = max(found.get(start, ""), row, key=len)
         return found

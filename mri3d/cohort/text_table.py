@@ -178,16 +178,18 @@ def as_shown(text: str) -> str:
     return unicodedata.normalize("NFC", visible(text).strip())
 
 
-def read_text_table(path: Path) -> TextTable:
+def read_text_table(path: Path, *, asked: str = "data.table") -> TextTable:
     """Read a CSV or TSV file: comma, semicolon, tab or vertical bar, UTF-8 or UTF-16, any line ends.
+
+    Args:
+        path: The file.
+        asked: The option that names it, for the message.
 
     Raises:
         UserError: It is missing, no text, without rows, or its rows cannot be told apart.
     """
     if not os.path.isfile(path):  # noqa: PTH113
-        raise UserError(
-            f"table {path} {what_is(path)}. {contents(path.parent)} Set {option('data.table')} to one of them."
-        )
+        raise UserError(f"table {path} {what_is(path)}. {contents(path.parent)} Set {option(asked)} to one of them.")
     rows = read_rows(path)
     names, *cells = rows.cells
     table = TextTable(path, tuple(map(as_shown, names)), tuple(cells), rows.lines[1:])

@@ -82,8 +82,10 @@ class Beside:
             UserError: No row is the scan's, or a cell cannot be what the models have learnt from.
         """
         if (cells := self.rows.of(path)) is None:
-            told = list_text(self.encoders[0].names, ", ")
-            raise UserError(f"{self.rows.name} has no row for it, and the model asks for {told}.")
+            told, called = list_text(self.encoders[0].names, ", "), list_text(self.rows.names, ", ", most=2)
+            raise UserError(
+                f"{self.rows.name} has no row for it (its rows are called {called}), and the model asks for {told}."
+            )
         return known_of(self.encoders, cells)
 
 
