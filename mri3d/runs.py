@@ -93,8 +93,7 @@ def run(
     with log_file(folder, early) if writes else nullcontext():
         if resumed and writes:
             renew(folder, study.cohort_with_outliers, validation.folds, configuration, moved=moved)
-        known = validation.trainings[0].volumes.covariates
-        keeper = ModelKeeper(folder, study, num_folds=len(validation.folds), covariates=known)
+        keeper = ModelKeeper(folder, study, num_folds=len(validation.folds), covariates=validation.asked)
         with clock("training and testing"), devices_together():
             results = judge(validation, after_fold=keeper if writes else None, keep_models=False)
         if not writes:

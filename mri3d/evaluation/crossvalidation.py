@@ -13,13 +13,14 @@ import numpy as np
 
 from mri3d.cohort.noticed import FACTS
 from mri3d.cohort.people import count_sessions, session_word
-from mri3d.cohort.variables import Variables
+from mri3d.cohort.variables import Variable, Variables
 from mri3d.errors import UserError, option
 from mri3d.evaluation.association import Association
 from mri3d.evaluation.associations import associations_of
 from mri3d.evaluation.exchanges import exchanged
 from mri3d.evaluation.fold_result import Fit, FoldResult
 from mri3d.evaluation.folds import Fold, Sample, warn_of_unseen
+from mri3d.evaluation.harmonizing import harmonize
 from mri3d.evaluation.leaks import LeakAudit, audit_leaks, fingerprints_of
 from mri3d.evaluation.learning_curve import check_curve
 from mri3d.evaluation.nested_widening import check_widening
@@ -30,11 +31,13 @@ from mri3d.evaluation.splitting import Splits
 from mri3d.files import digest_json
 from mri3d.models.classical.inner_folds import inner_folds_of
 from mri3d.models.ensemble import Ensemble
+from mri3d.models.harmonized import SITE, HarmonizedModel, fitted_of
 from mri3d.models.model import FittedModel, Model, TrainingSet
 from mri3d.outcome import Scores, score_text
 from mri3d.study import Study
 from mri3d.texts import as_list
 from mri3d.volumes.described import Described
+from mri3d.volumes.harmonization import Harmonized
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +104,8 @@ class CrossValidation:
         ]
         if volumes.covariates is not None:
             warn_of_unseen(volumes.covariates, folds, asked="model.covariates")
+        if splits.harmonize is not None:
+            trainings = harmonize(trainings, folds, sample)
         for training in trainings:
             for seeded in seeds_of(training, splits.seeds):
                 prototype.check(seeded)
@@ -154,6 +159,15 @@ class CrossValidation:
         return found
 
     @cached_property
+    def asked(self) -> Variables | None:
+        """What the fitted models ask for beside the images of all sessions; None where that is nothing."""
+        volumes = self.trainings[0].volumes
+        known = volumes.covariates.members if volumes.covariates is not None else ()
+        if isinstance(volumes, Harmonized) and SITE not in [each.name for each in known]:
+            known = (*known, Variable.of(SITE, [site or "" for site in volumes.sites], categorical=True))
+        return Variables(known) if known else None
+
+    @cached_property
     def associations(self) -> list[Association]:
         """What else differs along with the outcome; where something says the outcome, there is a warning."""
         known = self.trainings[0].volumes.covariates
@@ -193,8 +207,8 @@ class CrossValidation:
             log.info("%s", self._summary(result))
             if after_fold:
                 after_fold(result)
-            if training.volumes.covariates is not None and result.model is not None:
-                result = replace(result, exchanged=exchanged(result.model, training, fold.test_rows))
+            if training.volumes.covariates is not None and (inner := fitted_of(result.model)) is not None:
+                result = replace(result, exchanged=exchanged(inner, training, fold.test_rows))
             results.append(result if keep_models else replace(result, model=None))
         known = self.trainings[0].volumes.covariates
         columns = () if known is None else known.names
@@ -212,6 +226,7 @@ class CrossValidation:
                 self.trainings[0].seed,
                 self.model.identity(),
                 *([] if self.splits.seeds == 1 else [self.splits.seeds]),
+                *([] if self.splits.harmonize is None else [{"harmonize": self.splits.harmonize}]),
                 *([] if (known := self.trainings[0].volumes.covariates) is None else [known.cells()]),
             ]
         )
@@ -219,6 +234,8 @@ class CrossValidation:
     def _fit(self, fold: Fold, training: TrainingSet) -> FoldResult:
         """Fit a copy on one fold, or one for each seed, and test it."""
         fits, models = [], []
+        if self.splits.harmonize is not None:
+            training.volumes.fill()  # fitted here once, and not by every process that loads volumes
         for number, seeded in enumerate(seeds_of(training, self.splits.seeds), start=1):
             model, start = copy.deepcopy(self.model), time.perf_counter()
             model.fit(seeded)
@@ -236,6 +253,8 @@ class CrossValidation:
             predictions = np.mean([fit.predictions for fit in fits], axis=0)
             raw = np.mean(raws, axis=0) if raws else None
         fitted: FittedModel = models[0] if len(models) == 1 else Ensemble(tuple(models))
+        if isinstance(training.volumes, Harmonized):
+            fitted = HarmonizedModel(fitted, training.volumes.combats)
         return FoldResult(
             fold,
             predictions,

@@ -8,6 +8,7 @@ from typing import TypeVar
 from mri3d.errors import UserError
 from mri3d.evaluation.confounds import judge_confounds
 from mri3d.evaluation.crossvalidation import AfterFold, CrossValidation
+from mri3d.evaluation.harmonizing import judge_harmonization
 from mri3d.evaluation.learning_curve import measured_curve
 from mri3d.evaluation.nested_widening import measured_widening
 from mri3d.evaluation.permutations import permutation_test
@@ -36,6 +37,9 @@ def judge(evaluation: CrossValidation, *, after_fold: AfterFold | None = None, k
     if evaluation.confounds is not None:
         found = _if_possible("the confound analysis", lambda: judge_confounds(evaluation, results))
         results = replace(results, confounds=found)
+    if evaluation.splits.harmonize is not None and len(results.rows):
+        judged = _if_possible("the judgement of harmonising", lambda: judge_harmonization(evaluation, results))
+        results = replace(results, harmonization=judged)
     if (permuted := evaluation.permuted) is not None:
         test = _if_possible(
             "the permutation test", lambda: permutation_test(evaluation, results, permuted, seed=seed, refit=refit)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mri3d.evaluation.association import Association
     from mri3d.evaluation.confounds import ConfoundAnalysis
     from mri3d.evaluation.curve import Curve
+    from mri3d.evaluation.harmonizing import HarmonizationAnalysis
     from mri3d.evaluation.permutations import PermutationTest
 
 
@@ -44,6 +45,7 @@ class Results:
         leaks: What was found of test sessions among those that were learnt from; None where nobody was tested.
         permutation: The scores beside those for permuted labels; None where that was not asked for.
         confounds: What the confounds predict, and what the image adds; None where none were asked for.
+        harmonization: What harmonising by site changed; None where volumes were not harmonised.
         associations: What else differs along with the outcome.
         covariates: Columns that the model learnt from beside the image.
         widening: Factor on standard errors because folds share training rows, where it was measured; else it is that of
@@ -65,6 +67,7 @@ class Results:
     leaks: LeakAudit | None = None
     permutation: "PermutationTest | None" = None
     confounds: "ConfoundAnalysis | None" = None
+    harmonization: "HarmonizationAnalysis | None" = None
     associations: "Sequence[Association]" = ()
     covariates: tuple[str, ...] = ()
     widening: float | None = None
@@ -235,13 +238,9 @@ class Results:
 
         Returns:
             `test` (each score with its interval; empty without a test), `intervals` (what they are about),
-            `better_than_chance`, `leaks` (see `mri3d.evaluation.leaks`), `confounds` (`associations`, and what
-            `ConfoundAnalysis` tells where it was asked for), `covariates` of a model that has such (see
-            `Importance.to_json`), `calibration` (see there), `permutation` where it was
-            asked for, `learning_curve` where it was asked for (see `Curve.to_json`), `seeds` where each fold was fitted
-            several times (see `seed_spread`), `folds` (see `FoldResult.facts`), `chosen` (parameter to value, as text,
-            to how many fits chose it), `outcome`, what that has beside task and name once more (of classes `classes`,
-            as in the first version), and the arguments.
+            `better_than_chance`, `leaks`, `calibration` and `confounds` (see there), `folds` (see `FoldResult.facts`),
+            `chosen` (parameter to value, as text, to how many fits chose it), `outcome`, what that has beside task and
+            name once more (of classes `classes`, as in the first version), what was asked for, and the arguments.
         """
         outcome = self.study.outcome.to_json()
         return {
@@ -253,6 +252,7 @@ class Results:
             "confounds": associations_json(self.study, self.associations)
             | (self.confounds.to_json(self.study.outcome) if self.confounds else {}),
             **({"covariates": self.importance.to_json(self.study.outcome)} if self.importance else {}),
+            **({"harmonization": self.harmonization.to_json(self.study.outcome)} if self.harmonization else {}),
             **({"permutation": self.permutation.to_json()} if self.permutation else {}),
             **({"learning_curve": self.learning_curve.to_json()} if self.learning_curve else {}),
             **({"seeds": seed_spread(self.seed_scores)} if self.seed_scores else {}),

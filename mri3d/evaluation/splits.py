@@ -42,6 +42,7 @@ class All:
     refit: ClassVar[bool] = False
     intervals: ClassVar[str] = "nadeau_bengio"
     confounds: ClassVar[tuple[str, ...]] = ()
+    harmonize: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
         check_fields(self, "evaluation")

@@ -11,6 +11,7 @@ from mri3d.evaluation.folds import Fold, Sample
 from mri3d.models.model import Model
 
 INTERVALS = ("nadeau_bengio", "nested")
+HARMONIZE = (None, "site")
 
 
 def splits_text(splits: Any) -> str:  # noqa: ANN401 (any way to split)
@@ -48,6 +49,10 @@ class Splits(Protocol):
     @property
     def confounds(self) -> str | Sequence[str]:
         """Columns that may explain what a model predicts, to be judged by themselves."""
+
+    @property
+    def harmonize(self) -> str | None:
+        """By what volumes are harmonised, one of `HARMONIZE`; None for not at all."""
 
     def split(self, sample: Sample, *, seed: int) -> list[Fold]:
         """Deal the rows into folds.
@@ -90,6 +95,10 @@ class WithTest:
         confounds: Columns, or the one, that may explain what a model predicts, such as `[age, icv_mm3, site]`: judged
             alone, together with the image, and taken out of it by linear regression, for which networks are trained
             once more. Of scans also head_size_ml (estimated), voxel_size_mm3, field_of_view_ml, file_type.
+        harmonize: `site` takes the location and scale of each site out of every voxel (ComBat), fitted without labels
+            to the sessions that a fold learns from. What it changes is shown beside what it changes for random labels,
+            for which networks are trained three times more. A site needs 3 training sessions; one that is only tested
+            has the location and scale of its own sessions, of which it needs 5.
     """
 
     allow_leaks: bool = False
@@ -98,9 +107,13 @@ class WithTest:
     seeds: int = 1
     intervals: str = "nadeau_bengio"
     confounds: str | Sequence[str] = ()
+    harmonize: str | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "evaluation")
+        if self.harmonize not in HARMONIZE:
+            asked = option("evaluation.harmonize", self.harmonize)
+            raise UserError(f"{asked}: volumes are harmonised by site, or not at all. Give site, or leave it out.")
         if self.intervals not in INTERVALS:
             asked = option("evaluation.intervals", self.intervals)
             raise UserError(f"{asked} is no way to widen intervals. Give {' or '.join(INTERVALS)}.")

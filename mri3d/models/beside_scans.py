@@ -151,7 +151,7 @@ def known_of_sessions(
         try:
             found = known_of(asked, {name: each.get(name, "") for name in asked[0].names})
         except UserError as error:
-            problems[row], found = error.text, Known(average_session(asked[0], 1))
+            problems[row], found = error.text, Known(example_session(asked[0], 1))
         warned[row] = found.warnings
         parts.append(found.variables)
     if problems and not quiet:
@@ -213,12 +213,13 @@ def known_of_arrays(encoder: Encoder, covariates: Any, number: int) -> Variables
     return Variables(tuple(columns))
 
 
-def average_session(encoder: Encoder, number: int) -> Variables:
-    """Return variables of sessions of which nothing is known, which models take for average ones."""
-    columns = [np.full(number, np.nan) if coding.is_number else np.full(number, "") for coding in encoder.codings]
-    return Variables(
-        tuple(Variable(coding.name, values) for coding, values in zip(encoder.codings, columns, strict=True))
-    )
+def example_session(encoder: Encoder, number: int) -> Variables:
+    """Return variables of sessions that could be: average numbers, and categories that are known."""
+    columns = []
+    for coding in encoder.codings:
+        value = np.nan if coding.is_number else next(iter(coding.known_levels), "")
+        columns.append(Variable(coding.name, np.full(number, value)))
+    return Variables(tuple(columns))
 
 
 def _read(coding: Coding, cell: str) -> Variable:

@@ -9,9 +9,10 @@ from mri3d.arguments import checked
 from mri3d.errors import UserError
 from mri3d.model_card import FAILURES, printable, reason_of
 from mri3d.model_folder import CARD, Contents, model_folders, read_model
-from mri3d.models.beside_scans import average_session
+from mri3d.models.beside_scans import example_session
 from mri3d.models.classical.models import CLASSICAL
 from mri3d.models.ensemble import ENSEMBLE, Ensemble, parts_of
+from mri3d.models.harmonized import HarmonizedModel, parted
 from mri3d.models.member import Member
 from mri3d.models.model import FittedModel, Model
 from mri3d.models.network.cnn import CNN
@@ -100,7 +101,10 @@ def _load_member(folder: Path, trust: Sequence[str]) -> Member:
 
 
 def _fitted(contents: Contents, trust: Sequence[str]) -> FittedModel:
-    """Build a fitted model, or the fits of an ensemble."""
+    """Build a fitted model, or the fits of an ensemble; around it, what was harmonised."""
+    contents, combats = parted(contents)
+    if combats:
+        return HarmonizedModel(_fitted(contents, trust), combats)
     if contents.model == ENSEMBLE:
         return Ensemble(tuple(_fitted(part, trust) for part in parts_of(contents)))
     return MODELS[contents.model].load(contents, trust=trust)
@@ -115,7 +119,7 @@ def _check_prediction(member: Member) -> None:
     mean, num_classes = member.card.reference.mean, len(member.card.outcome.words.value_titles())
     with np.errstate(all="ignore"):  # what is not finite is told of each scan
         volumes, encoder = InMemory(mean[None]), member.model.encoder
-        known = volumes if encoder is None else Described(volumes, average_session(encoder, 1))
+        known = volumes if encoder is None else Described(volumes, example_session(encoder, 1))
         found = member.model.predict(known, np.arange(1))
     if found.shape != ((1, num_classes) if num_classes else (1,)):
         raise ValueError("it gives no prediction of its outcome")

@@ -24,6 +24,7 @@ from mri3d.report.elements import (
     table,
     write_page,
 )
+from mri3d.report.harmonization_section import harmonization_cautions, harmonization_section
 from mri3d.report.importance_section import importance_section
 from mri3d.report.leak_section import leak_cautions, leak_section
 from mri3d.report.learning_curve_section import learning_curve_section
@@ -84,6 +85,7 @@ def write_report(
             *_chance(metrics, outcome),
             *association_cautions(metrics.get("confounds")),
             *confound_cautions(metrics.get("confounds")),
+            *harmonization_cautions(metrics.get("harmonization")),
             *outcome.words.cautions(metrics, targets),
         ]
         body += [element("p", text, css="caution") for text in cautions]
@@ -91,6 +93,7 @@ def write_report(
         body += calibration_section(outcome, metrics.get("calibration"))
         body += importance_section(metrics.get("covariates"))
         body += confound_section(metrics.get("confounds"), outcome.compared)
+        body += harmonization_section(metrics.get("harmonization"), outcome.compared)
         body += permutation_section(metrics.get("permutation"))
         body += learning_curve_section(metrics.get("learning_curve"), outcome.compared)
     else:

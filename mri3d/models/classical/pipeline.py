@@ -179,6 +179,12 @@ class ClassicalModel(FittedPipeline, ABC):
             found, decisions = search(products[:-1], columns, outcome, folds, grid, self.fit_decisions, beside[:-1])
             if self.calibrated:
                 found, scaling = calibrate(found, decisions, columns, outcome, scaling)
+                if not outcome.is_usable(scaling) and not training.inner:
+                    log.warning(
+                        "%s: what the inner folds held out was ranked no better than by chance, so calibration gives "
+                        "every session the same prediction",
+                        training.name or self.name,
+                    )
             self.chosen_, self.search_ = found.chosen, found if len(grid.points) > 1 else None
             held_out = outcome.activate(decisions[found.best], scaling)
             if self.debias and not training.inner:  # a choice is made by what the models predict, uncorrected
