@@ -17,7 +17,7 @@ Fit = Callable[[Outcome, np.ndarray, np.ndarray], Predict]
 PENALTY = 1.0
 """On the weights of a linear model; of columns in standard units it is a weak one."""
 
-BOOSTING = {"n_estimators": 60, "learning_rate": 0.08, "max_depth": 2, "min_samples_leaf": 8, "subsample": 0.7}
+BOOSTING = {"n_estimators": 30, "learning_rate": 0.15, "max_depth": 2, "min_samples_leaf": 8, "subsample": 0.7}
 """Small trees and few of them: cohorts have a hundred sessions or so, and a handful of columns. (Boosting by histograms
 is faster on a thousand rows, but its threads wait for each other where processes share the cores.)"""
 
