@@ -98,10 +98,14 @@ def with_interval(score: Score) -> str:
 def in_full(estimate: Mapping[str, float | None], *, decimals: int | None = None) -> str:
     """Write `value`, `low` and `high` of an estimate with as many decimals each, a dash where it is not defined.
 
-    >>> in_full({"value": -0.0123, "low": -0.5, "high": None}), in_full({"value": 0.5, "low": None, "high": None})
-    ('-0.012 (-0.500 and more)', '0.500')
+    The largest of them decides how many: a value next to nothing is not known to more digits than its interval.
+
+    >>> in_full({"value": 0.00087, "low": -0.5, "high": None}), in_full({"value": 0.5, "low": None, "high": None})
+    ('0.001 (-0.500 and more)', '0.500')
     """
-    decimals = num_decimals([estimate["value"]]) if decimals is None else decimals
+    if decimals is None:
+        known = [abs(each) for each in (estimate["value"], estimate["low"], estimate["high"]) if each is not None]
+        decimals = num_decimals([max(known, default=None)])
     ends = ends_text(estimate["low"], estimate["high"], lambda end: number(end, decimals=decimals))
     return number(estimate["value"], decimals=decimals) + (f" ({ends})" if ends else "")
 
