@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mri3d.cohort.variables import Variables
-from mri3d.volumes.recipe import Recipe
-from mri3d.volumes.sequence import VolumeSequence
+from mri3d.volumes.sequence import View, VolumeSequence
 
 
-class Described:
+class Described(View):
     """The same volumes, with covariates beside them.
 
     Args:
@@ -19,18 +18,13 @@ class Described:
 
     def __init__(self, source: VolumeSequence, covariates: Variables) -> None:
         assert len(covariates) == len(source), "one row for each volume"
-        self.source = source
-        self.covariates: Variables | None = covariates
+        super().__init__(source)
+        self._covariates = covariates
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Sides of every volume, [C, X, Y, Z]."""
-        return self.source.shape
-
-    @property
-    def recipe(self) -> Recipe | None:
-        """How a scan becomes a volume of the source."""
-        return self.source.recipe
+    def covariates(self) -> Variables:
+        """What was said of each volume."""
+        return self._covariates
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -42,9 +36,6 @@ class Described:
         """Whether the source is."""
         return self.source.on_disk
 
-    def __len__(self) -> int:
-        return len(self.source)
-
     def __getitem__(self, row: int) -> np.ndarray:
         return self.source[row]
 
@@ -52,13 +43,6 @@ class Described:
         """Return the same flattened voxels of several volumes, float32 [len(rows), V]."""
         return self.source.block(rows, voxels)
 
-    def fill(self) -> None:
-        """Make sure that every volume of the source can be read quickly."""
-        self.source.fill()
-
     def smoothed(self, share: float) -> "Described":
         """Return the same volumes smoothed, with the same covariates; themselves for 0."""
-        if not share:
-            return self
-        assert self.covariates is not None, "they were given"
-        return Described(self.source.smoothed(share), self.covariates)
+        return Described(self.source.smoothed(share), self.covariates) if share else self

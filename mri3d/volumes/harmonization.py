@@ -7,13 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.files import digest_json
 from mri3d.texts import count_text, list_text, number_text
 from mri3d.volumes.combat import FEWEST, FEWEST_OF_NEW, Combat
-from mri3d.volumes.recipe import Recipe
-from mri3d.volumes.sequence import VolumeSequence
+from mri3d.volumes.sequence import View, VolumeSequence
 
 
 def check_sites(
@@ -59,37 +57,20 @@ def check_sites(
             )
 
 
-class _WithoutSites(ABC):
+class _WithoutSites(View, ABC):
     """Volumes of a source without the effects of their sites."""
 
     on_disk = False
 
     def __init__(self, source: VolumeSequence, sites: Sequence[str | None]) -> None:
         assert len(sites) == len(source), "one site for each volume"
-        self.source, self.sites = source, tuple(sites)
+        super().__init__(source)
+        self.sites = tuple(sites)
 
     @property
     @abstractmethod
     def effects(self) -> Combat:
         """What is taken out."""
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Sides of every volume, [C, X, Y, Z]."""
-        return self.source.shape
-
-    @property
-    def covariates(self) -> Variables | None:
-        """What the table says of each volume of the source."""
-        return self.source.covariates
-
-    @property
-    def recipe(self) -> Recipe | None:
-        """How a scan becomes a volume of the source."""
-        return self.source.recipe
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, row: int) -> np.ndarray:
         volume = self.source[row]
@@ -101,7 +82,7 @@ class _WithoutSites(ABC):
 
     def fill(self) -> None:
         """Make the source's volumes, and have the effects at hand."""
-        self.source.fill()
+        super().fill()
         _ = self.effects
 
 

@@ -5,15 +5,13 @@ from functools import cached_property
 
 import numpy as np
 
-from mri3d.cohort.variables import Variables
 from mri3d.files import digest, digest_json
-from mri3d.volumes.recipe import Recipe
-from mri3d.volumes.sequence import VolumeSequence
+from mri3d.volumes.sequence import View, VolumeSequence
 
 BLOCK_VOXELS = 65_536
 
 
-class Residuals:
+class Residuals(View):
     """The volumes of a cohort, less what a least-squares fit to some rows predicts of each voxel by the columns.
 
     Columns that have a mean of 0 over these rows leave the mean volume as it is.
@@ -27,24 +25,10 @@ class Residuals:
     on_disk = False
 
     def __init__(self, source: VolumeSequence, columns: np.ndarray, rows: np.ndarray) -> None:
-        self.source, self.columns, self.rows = source, columns, rows
+        super().__init__(source)
+        self.columns, self.rows = columns, rows
         self._inverse = np.linalg.pinv(columns[rows])  # [Q, M]
         self._smoothed: dict[float, Residuals] = {}
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """Sides of every volume, [C, X, Y, Z]."""
-        return self.source.shape
-
-    @property
-    def covariates(self) -> Variables | None:
-        """What the table says of each volume of the source."""
-        return self.source.covariates
-
-    @property
-    def recipe(self) -> Recipe | None:
-        """How a scan becomes a volume of the source."""
-        return self.source.recipe
 
     @cached_property
     def digests(self) -> tuple[str, ...]:
@@ -69,9 +53,6 @@ class Residuals:
             found[:, voxels] = self._inverse @ self.source.block(self.rows, voxels)
         return found
 
-    def __len__(self) -> int:
-        return len(self.source)
-
     def __getitem__(self, row: int) -> np.ndarray:
         volume = self.source[row]
         explained = (self.columns[row].astype(np.float32) @ self.coefficients).reshape(volume.shape)
@@ -84,7 +65,7 @@ class Residuals:
 
     def fill(self) -> None:
         """Make the source's volumes, and fit."""
-        self.source.fill()
+        super().fill()
         _ = self.coefficients
 
     def smoothed(self, share: float) -> "Residuals":

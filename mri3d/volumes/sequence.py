@@ -55,6 +55,39 @@ class VolumeSequence(Protocol):
         """Return the same volumes smoothed, see `mri3d.volumes.smoothing.smooth`; themselves for 0."""
 
 
+class View:
+    """Volumes made one by one from those of another sequence: as many, of the same shape, with the same covariates.
+
+    Args:
+        source: The other sequence.
+    """
+
+    def __init__(self, source: VolumeSequence) -> None:
+        self.source = source
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Sides of every volume, [C, X, Y, Z]."""
+        return self.source.shape
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How a scan becomes a volume of the source."""
+        return self.source.recipe
+
+    @property
+    def covariates(self) -> Variables | None:
+        """What the table says of each volume of the source."""
+        return self.source.covariates
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def fill(self) -> None:
+        """Make sure that every volume of the source can be read quickly."""
+        self.source.fill()
+
+
 class InMemory:
     """Volumes that are in memory already, such as one new scan's.
 
