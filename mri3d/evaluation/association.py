@@ -28,6 +28,7 @@ class Association:
         of_scan: See `Variable.of_scan`.
         determines: Whether the variable says the outcome, see `determines`.
         alias: Whether it may be the outcome by another name: a category for each class.
+        used: Whether it is judged as a confound, or learnt from, already.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Association:
     of_scan: bool
     determines: bool = False
     alias: bool = False
+    used: bool = False
 
     @property
     def associated(self) -> bool:
@@ -77,15 +79,13 @@ class Association:
         asked = f"evaluation.confounds=[{self.name}]" if plain else "name it in evaluation.confounds"
         found = f"{self.finding} ({self.figures}, p {p_relation(self.p_holm)}):"
         if self.of_scan:
+            judge = "Test" if self.used else f"Judge what {self.name} alone predicts ({asked}), and test"
             return (
                 f"{found} the scans were made or stored differently, and a model may have read that in place of "
-                f"{self.outcome}. Judge what {self.name} alone predicts ({asked}), and test the model on scans that "
-                f"were made alike.{noted}"
+                f"{self.outcome}. {judge} the model on scans that were made alike.{noted}"
             )
-        return (
-            f"{found} a model may have learnt {self.name} in place of {self.outcome}. Judge what {self.name} alone "
-            f"predicts: {asked}.{noted}"
-        )
+        judge = "" if self.used else f" Judge what {self.name} alone predicts: {asked}."
+        return f"{found} a model may have learnt {self.name} in place of {self.outcome}.{judge}{noted}"
 
     def to_json(self) -> dict[str, Any]:
         """Return what metrics.json keeps, with the texts that a report shows."""

@@ -48,7 +48,7 @@ def associations(
         targets: Of N sessions.
         groups: Who belongs together [N].
         variables: Of the same sessions; codes for "missing" among numbers count as not known.
-        named: Names of those that the user has put to use, which are no mere other names of the outcome.
+        named: Names of those that the user has put to use: no mere other names of the outcome, and judged already.
 
     Returns:
         One for each variable, in their order, but those that are known of too few, constant, or name sessions.
@@ -61,8 +61,9 @@ def associations(
         if _says_something(one) and _says_something(other):
             decided = determines(outcome, targets, variable) and determines(outcome, targets[rows], one)
             named_alike = len(one.levels) == len(other.levels) and not variable.of_scan  # as gender is sex
-            alias = decided and not one.is_number and named_alike and variable.name not in named
-            found.append(replace(_tested(one, other), determines=decided and not alias, alias=alias))
+            used = variable.name in named
+            alias = decided and not one.is_number and named_alike and not used
+            found.append(replace(_tested(one, other), determines=decided and not alias, alias=alias, used=used))
     adjusted = holm([each.p for each in found])
     return [replace(each, p_holm=p) for each, p in zip(found, adjusted, strict=True)]
 

@@ -158,6 +158,13 @@ def test_how_scans_were_made_has_advice_of_its_own(name):
     assert f"Judge what {name} alone predicts (evaluation.confounds=[{name}]), and test the model on scans that" in told
 
 
+def test_what_is_put_to_use_already_is_not_advised_again():
+    variables = [Variable("age", np.arange(40.0)), Variable("file_type", np.repeat(["x", "y"], 20), of_scan=True)]
+    ages, file_types = associations(GROUP, HALVES, np.arange(40), variables, ["age", "file_type"])
+    assert ages.sentence().endswith("a model may have learnt age in place of group.")
+    assert "evaluation.confounds" not in ages.sentence() + file_types.sentence()
+
+
 def test_estimates_are_called_so():
     found = held_against(GROUP, HALVES, HEAD_SIZE, np.arange(40.0), "estimated from the scan")
     assert found.sentence().endswith(
