@@ -24,10 +24,9 @@ import numpy as np
 
 from mri3d.cohort.encoding import Encoder
 from mri3d.errors import UserError
-from mri3d.evaluation.auc import scores_of_tests
 from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.evaluation.fold_result import FoldResult
-from mri3d.evaluation.intervals import score_intervals
+from mri3d.evaluation.intervals import scores_with_intervals
 from mri3d.evaluation.paired import Comparison, Difference, Sampled, compare_sampled
 from mri3d.evaluation.results import Results
 from mri3d.evaluation.stacking import stacked
@@ -134,11 +133,7 @@ def judge_confounds(evaluation: CrossValidation, results: Results) -> ConfoundAn
     outcome, targets, sampling = evaluation.study.outcome, results.targets, results.sampling
     predicted = {way: np.concatenate(parts) for way, parts in found.items() if len(parts) == len(found[IMAGE])}
     tests = {way: outcome.resampling(targets, each) for way, each in predicted.items()}
-    scores = {}
-    for way, each in predicted.items():
-        intervals = score_intervals(tests[way], sampling)
-        values = scores_of_tests(outcome, targets, each, None, sampling.folds)
-        scores[way] = {name: Score(value, *intervals.get(name, ())) for name, value in values.items()}
+    scores = {way: scores_with_intervals(outcome, targets, each, sampling) for way, each in predicted.items()}
     primary = outcome.compared[0]
     stronger = _better(scores[LINEAR][primary], scores[BOOSTED][primary], ascending=outcome.ascending)
     sampled = {way: Sampled.of(each, sampling) for way, each in tests.items()}

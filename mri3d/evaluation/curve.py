@@ -9,8 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import t as student
 
-from mri3d.evaluation.auc import scores_of_tests
-from mri3d.evaluation.intervals import score_intervals
+from mri3d.evaluation.intervals import scores_with_intervals
 from mri3d.evaluation.power_law import TWICE, Extrapolation
 from mri3d.evaluation.sampling import LEVEL
 from mri3d.outcome import Score
@@ -58,11 +57,9 @@ class Point:
             predictions: Of the same tests, [T, K] or [T], before any correction.
         """
         outcome, sampling, suffix = results.study.outcome, results.sampling, _suffix(results)
-        values = scores_of_tests(outcome, results.targets, predictions, None, sampling.folds)
-        tests = outcome.resampling(results.targets, predictions)
-        intervals = score_intervals(tests, sampling)
-        scores = {f"{name}{suffix}": Score(value, *intervals.get(name, ())) for name, value in values.items()}
-        return cls(fraction, num_train, tests, scores)
+        scores = scores_with_intervals(outcome, results.targets, predictions, sampling)
+        named = {f"{name}{suffix}": score for name, score in scores.items()}
+        return cls(fraction, num_train, outcome.resampling(results.targets, predictions), named)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from scipy.stats import t as student
 from mri3d.errors import UserError, option
 from mri3d.evaluation.auc import scores_of_tests
 from mri3d.evaluation.folds import Fold, Sample
-from mri3d.evaluation.intervals import score_intervals
+from mri3d.evaluation.intervals import scores_with_intervals
 from mri3d.evaluation.paired import Comparison, Sampled, compare_sampled
 from mri3d.evaluation.permuted_targets import blocks_of
 from mri3d.evaluation.sampling import LEVEL
@@ -181,10 +181,7 @@ def judge_harmonization(evaluation: "CrossValidation", results: "Results") -> Ha
     if plain is not None:
         predicted = {AS_THEY_ARE: plain[0], **predicted}
     tests = {way: outcome.resampling(results.targets, each) for way, each in predicted.items()}
-    scores = {}
-    for way, each in predicted.items():
-        intervals, values = score_intervals(tests[way], sampling), _values(results, results.targets, each)
-        scores[way] = {name: Score(value, *intervals.get(name, ())) for name, value in values.items()}
+    scores = {way: scores_with_intervals(outcome, results.targets, each, sampling) for way, each in predicted.items()}
     comparison = None
     if plain is not None:
         first, second = (Sampled.of(tests[way], sampling) for way in (AS_THEY_ARE, HARMONIZED))

@@ -23,9 +23,10 @@ from scipy.optimize import brentq
 from scipy.special import expit, ndtri
 from scipy.stats import t as student
 
-from mri3d.evaluation.auc import auc_interval, within_fold_auc
+from mri3d.evaluation.auc import auc_interval, scores_of_tests, within_fold_auc
 from mri3d.evaluation.distances import distance_interval
 from mri3d.evaluation.sampling import LEVEL, Sampling
+from mri3d.outcome import Outcome, Score
 from mri3d.outcome.resampling import Proportion, Resampling
 
 Z = float(ndtri((1 + LEVEL) / 2))
@@ -44,6 +45,23 @@ class Interval(NamedTuple):
 
     low: float | None
     high: float | None
+
+
+def scores_with_intervals(
+    outcome: Outcome, targets: np.ndarray, predictions: np.ndarray, sampling: Sampling, raw: np.ndarray | None = None
+) -> dict[str, Score]:
+    """Score predictions of T tests, see `scores_of_tests`, each score with its interval.
+
+    Args:
+        outcome: What is predicted.
+        targets: Truth of each test [T].
+        predictions: [T, K] or [T].
+        sampling: Who was tested.
+        raw: Those of a measure before they were corrected [T]; None where they were not.
+    """
+    values = scores_of_tests(outcome, targets, predictions, raw, sampling.folds)
+    intervals = score_intervals(outcome.resampling(targets, predictions, raw), sampling)
+    return {name: Score(value, *intervals.get(name, ())) for name, value in values.items()}
 
 
 def score_intervals(

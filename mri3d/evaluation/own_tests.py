@@ -9,8 +9,7 @@ import numpy as np
 
 from mri3d.arguments import fits
 from mri3d.errors import UserError
-from mri3d.evaluation.auc import scores_of_tests
-from mri3d.evaluation.intervals import score_intervals
+from mri3d.evaluation.intervals import scores_with_intervals
 from mri3d.evaluation.recorded_files import METRICS, described, read_metrics
 from mri3d.evaluation.sampling import Sampling
 from mri3d.models.trained import TrainedModel
@@ -77,6 +76,4 @@ def _kept(model: TrainedModel) -> dict[str, Score]:
     counts = [card.facts.get("num_train", 0) + card.facts.get("num_validation", 0) for card, _ in kept]
     alone = np.arange(len(targets))
     sampling = Sampling(folds, alone, alone, tuple(counts) if all(counts) else ())
-    values = scores_of_tests(model.outcome, targets, predictions, None, folds)
-    intervals = score_intervals(model.outcome.resampling(targets, predictions), sampling)
-    return {name: Score(value, *intervals.get(name, ())) for name, value in values.items()}
+    return scores_with_intervals(model.outcome, targets, predictions, sampling)

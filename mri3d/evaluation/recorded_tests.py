@@ -9,9 +9,8 @@ import numpy as np
 
 from mri3d.cohort.cohort import Cohort, Session
 from mri3d.errors import UserError, option
-from mri3d.evaluation.auc import scores_of_tests
 from mri3d.evaluation.comparison import JudgedModel
-from mri3d.evaluation.intervals import score_intervals
+from mri3d.evaluation.intervals import scores_with_intervals
 from mri3d.evaluation.recorded_files import (
     COHORT,
     METRICS,
@@ -84,9 +83,7 @@ class RecordedTests:
         found = outcome.scores(tests.targets, tests.predictions, tests.raw)
         _check_same(folder, found, scores, outcome)
         if "intervals" not in metrics:
-            intervals = score_intervals(resampling, sampling)
-            values = scores_of_tests(outcome, tests.targets, tests.predictions, tests.raw, tests.folds)
-            scores = {name: Score(value, *intervals.get(name, ())) for name, value in values.items()}
+            scores = scores_with_intervals(outcome, tests.targets, tests.predictions, sampling, tests.raw)
         values = {name: score.value for name, score in scores.items()}
         of_folds = tuple(fold.scores for fold in folds)
         judged = JudgedModel(outcome, tests.subjects, sampling, tests.targets, resampling, values, of_folds, folder)

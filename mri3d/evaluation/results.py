@@ -15,7 +15,7 @@ from mri3d.evaluation.auc import scores_of_tests
 from mri3d.evaluation.calibration import calibration
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.importance import Importance, importance
-from mri3d.evaluation.intervals import proportion_interval, score_intervals
+from mri3d.evaluation.intervals import proportion_interval, scores_with_intervals
 from mri3d.evaluation.leaks import LeakAudit
 from mri3d.evaluation.sampling import LEVEL, Sampling
 from mri3d.evaluation.seeds import seed_spread
@@ -123,8 +123,8 @@ class Results:
         """
         if not len(self.rows):
             return {}
-        values, intervals = self._values(self.predicted, self.raw), score_intervals(self.tests, self.sampling)
-        return {name: Score(value, *intervals.get(name, ())) for name, value in values.items()} | self._levelled()
+        told = self.study.outcome, self.targets, self.predicted, self.sampling
+        return scores_with_intervals(*told, self.raw) | self._levelled()
 
     @cached_property
     def importance(self) -> Importance | None:
