@@ -69,8 +69,8 @@ def validate_model(
     _check_unseen(study, met, allow_seen=allow_seen)
     found = _predicted(model, study, met)
     if strange := [each.name for each in found if each.status == "unusual"]:
-        told = number_text(len(strange), "scan", "is", "are")
-        log.warning("%s unlike every training scan, see predictions.csv: %s", told, list_text(strange, ", "))
+        told = number_text(len(strange), "session", "is", "are")
+        log.warning("%s unlike all that were trained on, see predictions.csv: %s", told, list_text(strange, ", "))
     rows = np.flatnonzero([each.prediction is not None and each.status != SEEN for each in found])
     if not len(rows):
         raise UserError("no session is left that could be scored: the model has seen all of them, or can use none.")
@@ -272,12 +272,13 @@ def _predicted(model: TrainedModel, study: Study, met: Sequence[Acquaintance]) -
     """Predict all sessions by all members, as `TrainedModel.predict_scan` does one scan."""
     sessions, found = study.cohort.taking_part.sessions, list[ScanPrediction]()
     columns = [session.known for session in sessions]
-    known, problems, warned = known_of_sessions([member.model.encoder for member in model.members], columns, study.ids)
-    volumes = study.volumes if known is None else Described(study.volumes, known)
+    encoders = [member.model.encoder for member in model.members]
+    variables, problems, known = known_of_sessions(encoders, columns, study.ids)
+    volumes = study.volumes if variables is None else Described(study.volumes, variables)
     with np.errstate(all="ignore"):  # what is not finite is told below
         each = votes(model.members, volumes).swapaxes(0, 1)
-    for row, (session, of_members, its) in enumerate(zip(sessions, each, met, strict=True)):
-        warnings = (*session.warnings, *filter(None, [its.strange, its.known]), *warned.get(row, ()))
+    for row, (session, of_members, its, beside) in enumerate(zip(sessions, each, met, known, strict=True)):
+        warnings = (*session.warnings, *filter(None, [its.strange, its.known]), *beside.warnings)
         if row in problems or not np.isfinite(of_members).all():
             told = (problems.get(row, "the model computes no finite number for this scan."), *warnings)
             found.append(ScanPrediction(session.id, None, status="failed", warnings=told, seen=its.seen))
@@ -288,7 +289,7 @@ def _predicted(model: TrainedModel, study: Study, met: Sequence[Acquaintance]) -
                 session.id,
                 moved.mean(axis=0),
                 spread=model.outcome.spread(moved) if len(model.members) > 1 else None,
-                status=SEEN if its.seen else "unusual" if its.strange else "ok",
+                status=SEEN if its.seen else "unusual" if its.strange or beside.strange else "ok",
                 warnings=warnings,
                 seen=its.seen,
             )

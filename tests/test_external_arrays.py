@@ -47,6 +47,18 @@ def test_arrays_are_validated_where_their_shape_fits():
         validate(model, smaller)
 
 
+def test_who_has_a_covariate_far_from_all_that_was_learnt_from_is_unusual():
+    ages = [40.0 + row % 7 for row in range(60)]
+    model = fit(class_study(60, covariates={"age": ages}), models.LinearSVM(covariates=["age"], inner_folds=2))
+    usual, strange = (
+        validate(model, class_study(60, seed=1, covariates={"age": [*ages[:59], age]})).predictions
+        for age in (40.0, 8000.0)
+    )
+    assert list(usual["status"]) == [*strange["status"][:59], "ok"]
+    assert strange["status"].iloc[59] == "unusual"
+    assert "far from all that the model has learnt from" in strange["warnings"].iloc[59]
+
+
 def test_a_measure_has_gaps_and_no_decisions():
     model = fit(age_study(), RIDGE)
     found = validate(model, age_study(seed=1))

@@ -121,7 +121,7 @@ def known_of_sessions(
     ids: Sequence[str],
     *,
     quiet: bool = False,
-) -> tuple[Variables | None, dict[int, str], dict[int, tuple[str, ...]]]:
+) -> tuple[Variables | None, dict[int, str], list[Known]]:
     """Read what a study says of its sessions.
 
     Args:
@@ -132,32 +132,31 @@ def known_of_sessions(
 
     Returns:
         What the models ask for, None where they ask for nothing; the rows of which it cannot be had, with the reason;
-        and for each row what is not known of it.
+        and what is known of each session.
 
     Raises:
         UserError: No session has such a column.
     """
     asked = [encoder for encoder in encoders if encoder is not None]
     if not asked:
-        return None, {}, {}
+        return None, {}, [Known(Variables(()))] * len(columns)
     kept = {name for each in columns for name in each}
     if missing := [name for name in asked[0].names if name not in kept]:
         raise UserError(
             f"the model was trained with {list_text(asked[0].names, ', ')} beside the image, and these people have no "
             f"column {list_text(missing, ', ')}. Name the columns by {option('data.covariates')}."
         )
-    problems, warned, parts = dict[int, str](), dict[int, tuple[str, ...]](), list[Variables]()
+    problems, known = dict[int, str](), list[Known]()
     for row, each in enumerate(columns):
         try:
             found = known_of(asked, {name: each.get(name, "") for name in asked[0].names})
         except UserError as error:
             problems[row], found = error.text, Known(example_session(asked[0], 1))
-        warned[row] = found.warnings
-        parts.append(found.variables)
+        known.append(found)
     if problems and not quiet:
         told = list_text([f"{ids[row]}: {problem}" for row, problem in problems.items()])
         log.warning("%s cannot be predicted: %s", number_text(len(problems), "session"), UserError(told))
-    return Variables.joined(parts), problems, warned
+    return Variables.joined([each.variables for each in known]), problems, known
 
 
 def check_sessions(encoders: Sequence[Encoder | None], columns: Sequence[Mapping[str, str]]) -> None:
