@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mri3d.outcome.score import Score, p_text
-from mri3d.report.elements import Html, element, in_full, score_title, table, with_interval
+from mri3d.report.elements import Html, difference_in_full, element, score_title, table, with_interval
 from mri3d.texts import list_text
 
 WAYS = {
@@ -45,7 +45,7 @@ def confound_section(confounds: Mapping[str, Any] | None, compared: Sequence[str
     ]
     primary = confounds["primary"]
     differences = [
-        [titles[each["second"]], titles[each["first"]], _difference(found), p_text(found["p"])]
+        [titles[each["second"]], titles[each["first"]], difference_in_full(found), p_text(found["p"])]
         for each in confounds["differences"]
         if (found := each["scores"].get(primary)) is not None
     ]
@@ -63,7 +63,3 @@ def confound_cautions(confounds: Mapping[str, Any] | None) -> list[str]:
     if confounds is None or confounds.get("beyond_confounds") is not False:
         return []
     return [confounds["sentence"]]
-
-
-def _difference(found: Mapping[str, Any]) -> str:
-    return in_full({"value": found["difference"], "low": found["low"], "high": found["high"]})

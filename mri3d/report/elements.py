@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -108,6 +109,11 @@ def in_full(estimate: Mapping[str, float | None], *, decimals: int | None = None
         decimals = num_decimals([max(known, default=None)])
     ends = ends_text(estimate["low"], estimate["high"], lambda end: number(end, decimals=decimals))
     return number(estimate["value"], decimals=decimals) + (f" ({ends})" if ends else "")
+
+
+def difference_in_full(found: Mapping[str, Any]) -> str:
+    """Write the difference of two scores, as metrics.json has it, with its interval."""
+    return in_full({"value": found["difference"], "low": found["low"], "high": found["high"]})
 
 
 def num_decimals(values: Iterable[float | None]) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mri3d.outcome.score import Score, p_text
-from mri3d.report.elements import Html, element, in_full, number, score_title, table, with_interval
+from mri3d.report.elements import Html, difference_in_full, element, in_full, number, score_title, table, with_interval
 from mri3d.texts import number_text
 
 _READING = (
@@ -37,7 +37,7 @@ def harmonization_section(harmonization: Mapping[str, Any] | None, compared: Seq
         if (found := scores.get(way)) is not None
     ]
     apart = [
-        [score_title(name), in_full(_difference(each)), p_text(each["p"])]
+        [score_title(name), difference_in_full(each), p_text(each["p"])]
         for name in names
         if (each := harmonization["differences"].get(name)) is not None
     ]
@@ -64,7 +64,3 @@ def harmonization_cautions(harmonization: Mapping[str, Any] | None) -> list[str]
     if harmonization is None or not (harmonization["random_labels"] or {}).get("better"):
         return []
     return [harmonization["sentence"]]
-
-
-def _difference(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {"value": found["difference"], "low": found["low"], "high": found["high"]}
