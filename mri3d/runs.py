@@ -160,7 +160,10 @@ class ModelKeeper:
             caption = f"{session_word(study.cohort).capitalize()} {study.ids[row]} {example.caption}"
             if trained.heatmaps:
                 known = self.covariates if self.covariates is None else self.covariates.taking(rows[[example.position]])
-                heat = trained.evidence(volume, example.target, trained.method(None), known)
-                caption += f". Colour: {example.evidence}, compared with the average training scan"
+                try:
+                    heat = trained.evidence(volume, example.target, trained.method(None), known)
+                    caption += f". Colour: {example.evidence}, compared with the average training scan"
+                except UserError as error:  # a model that was harmonised for other sites than the tested one
+                    caption += f". Without a heatmap: {error.text.partition('. ')[0]}"
             view = HeadView(volume[0], affine, heatmap=heat, high=high, low=low)
             yield slices(view, alt=f"{caption}.", caption=f"{caption}.")

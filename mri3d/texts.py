@@ -2,10 +2,12 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 # What cannot be seen, though Python takes it for printable: fillers, and selectors of a letter's look.
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+_BETWEEN = re.compile("(?<=[^\\W_])(?![\\s_]+[-\u2010-\u2015\u2212]\\d)[\\s_\u2010-\u2015\u2212-]+(?=[^\\W_])")
 
 
 def count_text(counts: Mapping[str, int]) -> str:
@@ -48,6 +50,15 @@ def parse_number(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def spelling(label: str) -> str:
+    """Return what a label has in common with other ways to write it: forms and case of letters, what stands between.
+
+    >>> spelling("Mild  AD"), spelling("mild-ad"), spelling("\uff2dild_AD"), spelling("z -1")
+    ('mild ad', 'mild ad', 'mild ad', 'z -1')
+    """
+    return _BETWEEN.sub(" ", unicodedata.normalize("NFKC", label).casefold())
 
 
 def parameter_text(value: object) -> str:

@@ -63,13 +63,18 @@ class ScanRows:
                 f"{has}).{did_you_mean(missing[0], read.columns)} Add it."
             )
         keys = [str(one) for one in as_list(id)] if id is not None else _keys(read)
+        if id is None and keys[0] in map(as_shown, names):
+            raise UserError(
+                f"{option('table', read.path.name)} has no column that names the scans or the participants (it has "
+                f"{list_text(list(read.columns), ', ', most=30)}). Add one, or say which it is by {option('id')}."
+            )
         cells = [[as_shown(cell) for cell in read.column(key, option("id"))] for key in keys]
         rows = ["_".join(filter(None, parts)) for parts in zip(*cells, strict=True)]
         kept: dict[str, dict[str, str]] = {}
         for name in names:
             kept[name] = {}
-            for row, cell in zip(rows, read.column(name, option("table")), strict=True):
-                text = "" if is_missing(as_shown(cell)) else as_shown(cell)
+            shown = map(as_shown, read.column(name, option("table")))
+            for row, text in zip(rows, ["" if is_missing(cell) else cell for cell in shown], strict=True):
                 if kept[name].setdefault(row, text) != text:
                     raise UserError(
                         f"{option('table', read.path.name)} has several rows {row!r} with different values of "

@@ -10,7 +10,7 @@ import numpy as np
 
 from mri3d.cohort.missing import is_missing, missing_codes
 from mri3d.errors import UserError, option
-from mri3d.texts import list_text, natural_order, number_text, parse_number
+from mri3d.texts import list_text, natural_order, number_text, parse_number, spelling
 
 MOST_MISSING = 0.5
 """Share of the sessions of which a column may say nothing; of fewer than this it says something."""
@@ -18,7 +18,11 @@ MOST_MISSING = 0.5
 MOST_LEVELS = 0.5
 """Categories for each session that a column may have at most: with more it names sessions."""
 
+LARGEST = 1e30
+"""Numbers from here on cannot be computed with exactly."""
+
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")  # as spreadsheets of half of Europe write numbers
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,13 @@ class Variable:
             return ()
         return tuple(sorted(map(str, np.unique(self.values[self.known])), key=natural_order))
 
+    @cached_property
+    def intruders(self) -> tuple[str, ...]:
+        """Texts that stand among numbers, and make categories of what is a column of numbers else; mostly none."""
+        known = () if self.is_number else self.values[self.known]
+        texts = [str(text) for text in known if parse_number(text) is None]
+        return tuple(dict.fromkeys(texts)) if 2 * len(texts) < len(known) else ()
+
     @classmethod
     def of(cls, name: str, cells: Sequence[str], *, categorical: bool = False, of_scan: bool = False) -> Self:
         """Take cells as numbers where all that say something are numbers, else as categories.
@@ -68,9 +79,7 @@ class Variable:
         (array([30. ,  nan, 41.5]), ['F', ''])
         """
         texts = ["" if is_missing(cell.strip()) else cell.strip() for cell in cells]
-        numbers = [parse_number(text) if text else np.nan for text in texts]
-        if None in numbers and all(_DECIMAL_COMMA.fullmatch(text) for text in texts if text):
-            numbers = [float(text.replace(",", ".")) if text else np.nan for text in texts]
+        numbers = [parse_number(text) if text else np.nan for text in with_points(texts)]
         if categorical or None in numbers or not any(texts):
             return cls(name, np.array(texts, dtype=np.str_), of_scan=of_scan)
         return cls(name, np.array(numbers, dtype=np.float64), of_scan=of_scan)
@@ -99,6 +108,12 @@ class Variable:
             shown = f"{known[0]:g}" if self.is_number else repr(str(known[0]))
             raise UserError(f"{named}: the column is {shown} for every session, so it explains nothing. Leave it out.")
         if self.is_number:
+            if (large := np.abs(self.values) >= LARGEST).any():
+                row = int(np.argmax(large))
+                raise UserError(
+                    f"{named}: the column has {self.values[row]:g} ({ids[row]}), which is not computed with exactly. "
+                    "Mend the cell, or use another unit."
+                )
             if codes := missing_codes(known.tolist()):
                 told = list_text([f"{code:g}" for code in sorted(codes)], ", ")
                 raise UserError(
@@ -106,15 +121,36 @@ class Variable:
                     "Empty these cells."
                 )
             return
-        texts = [text for text in known if parse_number(text) is None]
-        if not categorical and len(texts) < len(known) / 2:
-            first = [f"{str(text)!r} ({ids[np.flatnonzero(self.values == text)[0]]})" for text in dict.fromkeys(texts)]
+        if not categorical and self.intruders:
+            first = [f"{text!r} ({ids[np.flatnonzero(self.values == text)[0]]})" for text in self.intruders]
             raise UserError(f"{named}: a column of numbers has {list_text(first, ', ')}. Mend or empty these cells.")
         if len(self.levels) > max(half, 2):
-            raise UserError(
-                f"{named}: the column has {len(self.levels)} different texts in {number_text(number, 'session')}, so "
-                "it names sessions, and nothing can be learnt from it. Leave it out."
-            )
+            told = f"{named}: the column has {len(self.levels)} different texts in {number_text(number, 'session')}"
+            if all(map(_THOUSANDS.fullmatch, self.levels)):
+                raise UserError(
+                    f"{told}, such as {self.levels[0]!r}. Write numbers without commas, decimals with a point."
+                )
+            raise UserError(f"{told}, so it names sessions, and nothing can be learnt from it. Leave it out.")
+        spelt: dict[str | float, list[str]] = {}
+        for level in self.levels:
+            number_of = parse_number(level)
+            spelt.setdefault(spelling(level) if number_of is None else number_of, []).append(level)
+        if alike := [" and ".join(map(repr, levels)) for levels in spelt.values() if len(levels) > 1]:
+            raise UserError(f"{named}: the column has {list_text(alike)}, which may be the same. Write them alike.")
+
+
+def with_points(cells: Sequence[str]) -> list[str]:
+    """Write decimal commas as points, where all cells that say something are numbers written so.
+
+    Commas that are all followed by three digits may part thousands, and stay.
+
+    >>> with_points(["65,33", "", "40"]), with_points(["950", "1,050"])
+    (['65.33', '', '40'], ['950', '1,050'])
+    """
+    parts = [cell.partition(",")[2] for cell in cells if "," in cell]
+    if all(len(part) == 3 for part in parts) or not all(map(_DECIMAL_COMMA.fullmatch, filter(None, cells))):
+        return list(cells)
+    return [cell.replace(",", ".") for cell in cells]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,9 @@ from typing import Any
 
 from mri3d.outcome.score import SIGNIFICANT, p_relation, p_text
 
+RANK_CORRELATION = "rank correlation"
+"""The kind of effect of one measure on another."""
+
 
 @dataclass(frozen=True)
 class Association:
@@ -65,9 +68,15 @@ class Association:
             return ""
         noted = f" Note that {self.name} is {self.estimate}." if self.estimate else ""
         if self.alias:
+            told = self.figures if self.kind == RANK_CORRELATION else self.values
             return (
-                f"{self.name} says the same as {self.outcome} of every session ({self.values}). If it is not the same "
+                f"{self.name} says the same as {self.outcome} of every session ({told}). If it is not the same "
                 f"by another name, nothing can be learnt about {self.outcome} itself."
+            )
+        if self.determines and self.kind == RANK_CORRELATION:
+            return (
+                f"{self.name} has the order of {self.outcome} ({self.figures}): {self.name} alone says what "
+                f"{self.outcome} is, so that nothing can be learnt about {self.outcome} itself. Leave it out.{noted}"
             )
         if self.determines:
             return (

@@ -1,5 +1,6 @@
 """What else differs along with the outcome: a model may have learnt that in its place."""
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,15 +12,20 @@ from scipy.stats import chi2_contingency, fisher_exact, kruskal, rankdata, spear
 from mri3d.cohort.missing import missing_codes
 from mri3d.cohort.noticed import noticed_variables
 from mri3d.cohort.variables import MOST_LEVELS, Variable, Variables
-from mri3d.evaluation.association import Association
+from mri3d.evaluation.association import RANK_CORRELATION, Association
 from mri3d.evaluation.paired import holm
 from mri3d.outcome import Outcome
 from mri3d.outcome.measure_words import value_text
 from mri3d.study import Study
 from mri3d.texts import list_text
 
+log = logging.getLogger(__name__)
+
 FEWEST_SESSIONS = 10
 """Of how many people a variable must be known to be tested."""
+
+SAME_ORDER = 0.995
+"""Rank correlation from which on one measure says another: that of ages of 20 to 86 with whole years is 0.9998."""
 
 FEWEST_EXPECTED = 5.0
 """Expected counts from which on the usual approximations hold; below, p is exact or by permutations."""
@@ -62,7 +68,7 @@ def associations(
             decided = determines(outcome, targets, variable) and determines(outcome, targets[rows], one)
             named_alike = len(one.levels) == len(other.levels) and not variable.of_scan  # as gender is sex
             used = variable.name in named
-            alias = decided and not one.is_number and named_alike and not used
+            alias = decided and (outcome.continuous or not one.is_number) and named_alike and not used
             found.append(replace(_tested(one, other), determines=decided and not alias, alias=alias, used=used))
     adjusted = holm([each.p for each in found])
     return [replace(each, p_holm=p) for each, p in zip(found, adjusted, strict=True)]
@@ -79,6 +85,9 @@ def associations_of(study: Study, named: Collection[str] = ()) -> list[Associati
         named: Columns that the user has put to use.
     """
     variables = noticed_variables(study.cohort)
+    for variable in variables:
+        if variable.intruders and len(variable.levels) > MOST_LEVELS * int(variable.known.sum()):
+            log.warning("%s is not tested: %s", variable.name, _told_of_texts(variable))
     gaps = [_whether_known(each) for each in variables if not each.known.all()]
     used = {*named, *(gap.name for gap in gaps if gap.name.removesuffix(_KNOWN) in named)}
     return associations(study.outcome, study.targets, study.groups, [*variables, *gaps], used)
@@ -90,30 +99,41 @@ def associations_json(study: Study, found: Sequence[Association]) -> dict[str, A
     for variable in map(_without_codes, noticed_variables(study.cohort)):
         number, known = len(variable.levels), int(variable.known.sum())
         if number > MOST_LEVELS * known:
-            skipped[variable.name] = f"{number} different texts in {known} sessions"
+            skipped[variable.name] = _told_of_texts(variable)
         elif known < FEWEST_SESSIONS:
             skipped[variable.name] = f"known of {known} sessions"
     return {"associations": [each.to_json() for each in found], "untested": skipped}
 
 
 def determines(outcome: Outcome, targets: np.ndarray, variable: Variable) -> bool:
-    """Return whether a variable says the class, as a site does that only patients were scanned at.
+    """Return whether a variable says the outcome, as a site does that only patients were scanned at.
 
-    Each of its values has sessions of one class only, values are fewer than half of the sessions, and there are
-    sessions of two classes or more.
+    Of classes: each of its values has sessions of one class only, values are fewer than half of the sessions, and there
+    are sessions of two classes or more. Of a measure: numbers have its order but for rounding, as age in months has.
 
     Args:
-        outcome: What is predicted; a measure is never said.
+        outcome: What is predicted.
         targets: Of N sessions.
         variable: Of the same sessions; those of which it is not known do not count.
     """
     variable = _without_codes(variable)
     rows = np.flatnonzero(variable.known)
-    if outcome.continuous or not len(rows):
+    if not len(rows):
         return False
     one, other = Variables((variable, _as_variable(outcome, targets))).taking(rows).members
+    if outcome.continuous:
+        if not one.is_number or len(set(one.values)) < FEWEST_SESSIONS or len(set(other.values)) < FEWEST_SESSIONS:
+            return False
+        return bool(abs(float(spearmanr(one.values, other.values)[0])) >= SAME_ORDER)
     counts = _table(_codes(one), _codes(other))
     return bool(counts.shape[1] > 1 and ((counts > 0).sum(axis=1) == 1).all() and 2 * len(counts) < counts.sum())
+
+
+def _told_of_texts(variable: Variable) -> str:
+    """Write why a column cannot be tested that has a text for nearly each session."""
+    if variable.intruders:
+        return f"a column of numbers has {list_text(list(map(repr, variable.intruders)), ', ')}"
+    return f"{len(variable.levels)} different texts in {int(variable.known.sum())} sessions"
 
 
 def _whether_known(variable: Variable) -> Variable:
@@ -164,7 +184,7 @@ def _numbers(variable: Variable, outcome: Variable) -> Association:
     return Association(
         **_named(variable, outcome, test, p),
         values=f"mean {mean}, SD {spread}",
-        kind="rank correlation",
+        kind=RANK_CORRELATION,
         effect=correlation,
         finding=f"A higher {variable.name} goes with a {'higher' if correlation > 0 else 'lower'} {outcome.name}",
         figures=f"Spearman's correlation {correlation:.2f}",

@@ -13,7 +13,7 @@ from mri3d.cohort.variables import Variable, Variables
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome import Outcome
 from mri3d.study import Study
-from mri3d.texts import list_text
+from mri3d.texts import list_text, number_text
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,9 @@ class Sample:
                 variable = variable_of(name, cells, is_site=is_site)
             variable.check(self.ids, asked=asked, categorical=variable.of_scan)
             kind = "numbers" if variable.is_number else f"categories: {list_text(variable.levels, ', ')}"
-            log.info("%s: %s", UserError(option(asked, name)), kind)
+            unknown = len(variable.values) - int(variable.known.sum())
+            gaps = f", not known of {unknown} of {number_text(len(variable.values), 'session')}" if unknown else ""
+            log.info("%s: %s%s", UserError(option(asked, name)), kind, gaps)
             found.append(variable)
         return Variables(tuple(found))
 

@@ -6,9 +6,10 @@ from typing import Self
 
 import numpy as np
 
+from mri3d.cohort.variables import Variable, with_points
 from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Sample
-from mri3d.texts import as_list, parse_number
+from mri3d.texts import as_list, list_text, parse_number
 
 NUM_BINS = 5
 """A balanced column of numbers is cut into so many strata of equal size."""
@@ -71,11 +72,16 @@ def _column_strata(sample: Sample, name: str) -> np.ndarray:
         UserError: The column was not kept, or has about as many values as rows, none of which can be alike.
     """
     cells = sample.column(name, asked="evaluation.balance")
-    numbers = [parse_number(cell) for cell in cells]
+    numbers = [parse_number(cell) for cell in with_points(cells)]
     known = np.array([number for number in numbers if number is not None])
     if any(number is None and cell for number, cell in zip(numbers, cells, strict=True)) or len(set(known)) <= NUM_BINS:
         values, strata = np.unique(np.array(cells, dtype=np.str_), return_inverse=True)
         if len(values) > max(NUM_BINS, len(cells) / 2):
+            if intruders := Variable.of(name, cells).intruders:
+                told = list_text(list(map(repr, intruders)), ", ")
+                raise UserError(
+                    f"{option('evaluation.balance', name)}: a column of numbers has {told}. Mend or empty these cells."
+                )
             raise UserError(
                 f"{option('evaluation.balance', name)} has {len(values)} different texts in {len(cells)} sessions, "
                 "which no two sets can hold alike. Name a column of groups or of numbers."

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,14 +11,17 @@ import numpy as np
 from mri3d.cohort.encoding import Coding, Encoder
 from mri3d.cohort.missing import MISSING_CODES, is_missing
 from mri3d.cohort.scan_rows import ScanRows
-from mri3d.cohort.variables import Variable, Variables
-from mri3d.errors import UserError, option
+from mri3d.cohort.variables import Variable, Variables, with_points
+from mri3d.errors import UserError, did_you_mean, option
 from mri3d.texts import list_text, number_text, parse_number
 
 log = logging.getLogger(__name__)
 
 MOST_DEVIATIONS = 5.0
 """Standard deviations from the mean of the training sessions beyond which a number is unlike all of theirs."""
+
+
+_NOT_KNOWN = "is not known: the average of the training sessions is taken"
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,12 @@ class Beside:
                 f"{option('table')}: a CSV or TSV file with these columns, and one that names the scan or the "
                 "participant."
             )
-        return cls(asked, ScanRows.read(table, asked[0].names, id=id))
+        rows = ScanRows.read(table, asked[0].names, id=id)
+        columns = {
+            coding.name: dict(zip(cells := rows.columns[coding.name], _cells(coding, [*cells.values()]), strict=True))
+            for coding in asked[0].codings
+        }
+        return cls(asked, replace(rows, columns=columns))
 
     def known(self, path: Path) -> Known:
         """Return what is known of a scan.
@@ -94,23 +102,26 @@ def known_of(encoders: Sequence[Encoder], cells: Mapping[str, str]) -> Known:
 
     Args:
         encoders: Of the models that vote, which have the same covariates.
-        cells: Name of each covariate to its cell.
+        cells: Name of each covariate to its cell, see `_cells`.
 
     Raises:
         UserError: A number is none, or a category is one that no model has learnt from.
     """
     found, warnings, strange = [], list[str](), False
     for codings in zip(*(encoder.codings for encoder in encoders), strict=True):
-        name, cell = codings[0].name, cells[codings[0].name].strip()
-        variable = _read(codings[0], "" if is_missing(cell) else cell)
+        name, cell = codings[0].name, cells[codings[0].name]
+        variable = _read(codings[0], cell)
         if far := _far(codings, variable):
             warnings.append(far)
             strange = True
         if not variable.known[0]:
-            warnings.append(f"{name} is not known: the average of the training sessions is taken")
+            warnings.append(f"{name} {_NOT_KNOWN}")
         elif all(coding.unseen(variable)[0] for coding in codings):
             levels = sorted({level for coding in codings for level in coding.known_levels})
-            raise UserError(f"{name} is {cell!r}, which the model has not learnt from ({list_text(levels, ', ')}).")
+            hint = did_you_mean(cell, levels)
+            raise UserError(
+                f"{name} is {cell!r}, which the model has not learnt from ({list_text(levels, ', ')}).{hint}"
+            )
         found.append(variable)
     return Known(Variables(tuple(found)), tuple(warnings), strange)
 
@@ -146,16 +157,23 @@ def known_of_sessions(
             f"the model was trained with {list_text(asked[0].names, ', ')} beside the image, and these people have no "
             f"column {list_text(missing, ', ')}. Name the columns by {option('data.covariates')}."
         )
+    cells = {
+        coding.name: _cells(coding, [each.get(coding.name, "") for each in columns]) for coding in asked[0].codings
+    }
     problems, known = dict[int, str](), list[Known]()
-    for row, each in enumerate(columns):
+    for row in range(len(columns)):
         try:
-            found = known_of(asked, {name: each.get(name, "") for name in asked[0].names})
+            found = known_of(asked, {name: column[row] for name, column in cells.items()})
         except UserError as error:
             problems[row], found = error.text, Known(example_session(asked[0], 1))
         known.append(found)
     if problems and not quiet:
         told = list_text([f"{ids[row]}: {problem}" for row, problem in problems.items()])
         log.warning("%s cannot be predicted: %s", number_text(len(problems), "session"), UserError(told))
+    for name, column in cells.items():
+        if not quiet and (unknown := column.count("")):
+            told = f"{unknown} of {number_text(len(column), 'session')}"
+            log.warning("of %s %s %s", told, name, _NOT_KNOWN)
     return Variables.joined([each.variables for each in known]), problems, known
 
 
@@ -201,7 +219,7 @@ def known_of_arrays(encoder: Encoder, covariates: Any, number: int) -> Variables
             raise UserError(
                 f"covariates[{coding.name!r}] has {len(cells)} values for {number} volumes. Give one for each."
             )
-        read = [_read(coding, "" if is_missing(cell.strip()) else cell.strip()) for cell in cells]
+        read = [_read(coding, cell) for cell in _cells(coding, cells)]
         for number_of, each in enumerate(read):
             if far := _far([coding], each):
                 log.warning("volume %d: %s", number_of, far)
@@ -221,13 +239,20 @@ def example_session(encoder: Encoder, number: int) -> Variables:
     return Variables(tuple(columns))
 
 
+def _cells(coding: Coding, cells: Sequence[str]) -> list[str]:
+    """Return cells as they are read: empty where nothing is known, decimal commas of a column of numbers as points."""
+    told = ["" if is_missing(cell.strip()) else cell.strip() for cell in cells]
+    return with_points(told) if coding.is_number else told
+
+
 def _read(coding: Coding, cell: str) -> Variable:
     """Take a cell, empty where nothing is known, as a variable of one session."""
     if not coding.is_number:
         return Variable(coding.name, np.array([cell], dtype=np.str_))
     number = parse_number(cell) if cell else np.nan
     if number is None:
-        raise UserError(f"{coding.name} is {cell!r}, and the model has learnt from numbers.")
+        told = f"{coding.name} is {cell!r}, and the model has learnt from numbers."
+        raise UserError(f"{told} Write decimals with a point." if "," in cell else told)
     return Variable(coding.name, np.array([number], dtype=np.float64))
 
 

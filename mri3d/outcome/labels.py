@@ -1,7 +1,5 @@
 """From the cells of a label column to an outcome: what they must be, and what is told of them where they are not."""
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,10 +12,9 @@ from mri3d.errors import UserError, did_you_mean, option
 from mri3d.outcome.classes import Classes
 from mri3d.outcome.measure import Measure
 from mri3d.outcome.outcome import Outcome
-from mri3d.texts import count_text, list_text, number_text, parse_number
+from mri3d.texts import count_text, list_text, number_text, parse_number, spelling
 
 # Blanks, underscores and dashes between words, but no minus sign before a number.
-_BETWEEN = re.compile("(?<=[^\\W_])(?![\\s_]+[-\u2010-\u2015\u2212]\\d)[\\s_\u2010-\u2015\u2212-]+(?=[^\\W_])")
 
 DEFAULT_TASK = Classes.task
 """What is predicted unless told."""
@@ -118,7 +115,7 @@ def _classes(
         )
     spellings: dict[object, str] = {}
     for label in counts:
-        twin = spellings.setdefault(_spelling(label) if numbers[label] is None else numbers[label], label)
+        twin = spellings.setdefault(spelling(label) if numbers[label] is None else numbers[label], label)
         if twin != label:
             raise UserError(f"{source} spells one class in two ways: {twin!r} and {label!r}. Write them alike.")
     return Classes(tuple(counts), name)
@@ -170,15 +167,6 @@ def _measure(
             "another unit."
         )
     return Measure(name)
-
-
-def _spelling(label: str) -> str:
-    """Return what a label has in common with other ways to write it: forms and case of letters, what stands between.
-
-    >>> _spelling("Mild  AD"), _spelling("mild-ad"), _spelling("\uff2dild_AD"), _spelling("z -1")
-    ('mild ad', 'mild ad', 'mild ad', 'z -1')
-    """
-    return _BETWEEN.sub(" ", unicodedata.normalize("NFKC", label).casefold())
 
 
 def _sentence(advice: str) -> str:

@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 from tests.commands import run_here, undrawn
+from tests.report.reader import read
+from tests.studies import write_heads
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "trainer.accelerator=cpu")
@@ -269,3 +271,17 @@ def test_help_shows_examples(script, tmp_path):
     if script == "train":
         options = "model: densenet121, efficientnet-b0, knn, linear_svm, logistic, rbf_svm, resnet18"
         assert options in " ".join(text.split())  # lines are as long as the terminal is wide
+
+
+def test_pictures_of_a_site_that_was_not_harmonised_have_no_heatmap_and_say_so(shows, tmp_path):
+    write_heads(tmp_path / "study", 24, clinic=["north"] * 8 + ["south"] * 8 + ["west"] * 8)
+    table = ("data=table", "data.root=study", "data.id=subject", 'data.scan="{id}.nii"', "data.table=study.csv")
+    split = ("data.site=clinic", "evaluation=leave_site_out", "evaluation.harmonize=site")
+    model = ("model=ridge", "model.num_components=0.9", "model.inner_folds=2", "resolution=16")
+    with undrawn():
+        status, _, said = shows("train", *table, *split, *model)
+    assert status == 0, said
+    assert "could not be made" not in said
+    page = " ".join(read(next((tmp_path / "runs").glob("*/*/report.html"))).texts)
+    assert "Where the evidence lies" in page
+    assert "Without a heatmap: site 'north' is not one that the model was harmonised for: south, west" in page

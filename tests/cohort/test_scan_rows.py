@@ -51,6 +51,12 @@ def test_sessions_of_one_participant_have_rows_of_their_own():
     assert same.of(Path("/sub-1_T1.nii")) == {"sex": "F"}
 
 
+def test_a_column_that_the_model_asks_for_names_no_scans():
+    with pytest.raises(UserError, match=r"no column that names the scans or the participants \(it has age, sex\)"):
+        ScanRows.read({"age": [3], "sex": ["F"]}, ["age"])
+    assert age(ScanRows.read({"age": ["a"]}, ["age"], id="age"), "/a.nii") == "a"
+
+
 def test_a_column_scan_comes_first_and_a_named_one_before_all():
     table = {"subject": ["p", "q"], "scan": ["q_T1", "p_T1"], "code": ["z", "p"], "age": [1, 2]}
     assert age(ScanRows.read(table, ["age"]), "/p_T1.nii") == "2"

@@ -27,7 +27,15 @@ def encoded(cells, rows=None, name="age"):
         (["F"] * 8, "is 'F' for every session"),
         (["30", "31", "", "NA", "n/a", "", "43", "44"], "says nothing of 4 of 8 sessions"),
         (["30", "31", "-9", "40", "41", "42", "43", "44"], "has -9 among its numbers"),
-        (list("abcdefgh"), "has 8 different texts in 8 sessions"),
+        (list("abcdefgh"), "has 8 different texts in 8 sessions, so it names sessions"),
+        ([f"1,{number},000" for number in range(101, 109)], "such as '1,101,000'. Write numbers without commas"),
+        (["950", *(f"1,{number}" for number in range(101, 108))], "has 8 different texts|a column of numbers"),
+        (
+            ["30", "31", "1e300", "40", "41", "42", "43", "44"],
+            r"has 1e\+300 \(s2\), which is not computed with",
+        ),
+        (["yes", "no", "NO", "yes"] * 2, "has 'NO' and 'no', which may be the same"),
+        (["left hand", "Left-Hand", "right", "right"] * 2, "has 'Left-Hand' and 'left hand'"),
     ],
 )
 def test_what_says_nothing_or_is_something_else_is_refused_by_name(cells, told):
@@ -40,7 +48,11 @@ def test_codes_are_numbers_and_those_of_sites_names():
     sites = read(["1", "2", "10", "1", "2", "10"], categorical=["age"]).members[0]
     assert sites.levels == ("1", "2", "10")
     assert Variable.of("x", ["38,7", "41", ""]).values.tolist()[:2] == [38.7, 41.0]
+    assert Variable.of("x", ["1,052", "41,5", "3"]).values.tolist() == [1.052, 41.5, 3.0]
+    assert not Variable.of("x", ["950", "1,052"]).is_number, "a thousand and more, or about one?"
     assert not Variable.of("x", ["1,2,3", "41"]).is_number
+    with pytest.raises(UserError, match=r"has '1' and '1\.0', which may be the same"):
+        read(["1", "1.0", "2", "2"] * 2, categorical=["age"])
     assert Variable.of("x", ["", "NA"]).known.tolist() == [False, False]
 
 

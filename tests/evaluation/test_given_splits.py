@@ -262,5 +262,8 @@ def test_columns_and_sites_of_a_study_are_found():
     model = models.KNN(k=3, num_components=2, inner_folds=2)
     assert len(evaluate(study, model, Holdout(balance=["age", "site"])).rows) == 5
     assert len(evaluate(study, model, LeaveSiteOut()).folds) == 3
+    mixed = class_study(covariates={"age": [*ages[:3] + 0.5, "unknown", *ages[4:] + np.arange(20) / 100]})
+    with pytest.raises(UserError, match="balance='age': a column of numbers has 'unknown'"):
+        evaluate(mixed, model, Holdout(balance=["age"]))
     with pytest.raises(UserError, match=r"balance='sex' is no column that the study kept \(kept: site, age\)"):
         evaluate(study, model, Holdout(balance=["sex"]))
