@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mri3d.models.loading import load
     from mri3d.models.trained import TrainedModel
     from mri3d.study import Study
+    from mri3d.volumes.brain_recipe import BrainRecipe
     from mri3d.volumes.recipe import Recipe
 
 _PLACES = {
@@ -35,6 +36,7 @@ _PLACES = {
     "LearningCurve": "mri3d.evaluation.learning_curve",
     "LeaveSiteOut": "mri3d.evaluation.given_splits",
     "Nested": "mri3d.evaluation.nested",
+    "BrainRecipe": "mri3d.volumes.brain_recipe",
     "Recipe": "mri3d.volumes.recipe",
     "Results": "mri3d.evaluation.results",
     "Study": "mri3d.study",
@@ -58,6 +60,7 @@ __all__ = [
     "LearningCurve",
     "LeaveSiteOut",
     "Nested",
+    "BrainRecipe",
     "Recipe",
     "Results",
     "Study",

@@ -14,7 +14,7 @@ from typing import Any
 from mri3d.errors import UserError, option
 from mri3d.temporaries import locked_file, locked_folder, sweep_once
 
-CACHE_PARTS = ("audit", "demo", "gram", "volumes")
+CACHE_PARTS = ("audit", "brains", "demo", "gram", "volumes")
 """What mri3d makes in the cache folder."""
 
 NO_ROOM = {

@@ -16,6 +16,7 @@ from mri3d.models.beside_scans import Beside
 from mri3d.models.loading import load
 from mri3d.models.scan_prediction import Record, ScanPrediction
 from mri3d.models.trained import TrainedModel
+from mri3d.models.voting import SPACES
 from mri3d.predictions.folder import PredictionFolder, open_folder
 from mri3d.predictions.page import Page, remarks
 from mri3d.predictions.written import MAPS, REPORT, cannot_go_on, heatmap_path
@@ -37,6 +38,7 @@ def predict_scans(
     out: Path,
     *,
     heatmap: str = HEATMAPS[0],
+    space: str = SPACES[0],
     prevalence: object = None,
     threshold: object = None,
     coverage: object = None,
@@ -56,6 +58,7 @@ def predict_scans(
         out: Folder for the results.
         heatmap: `integrated_gradients` from the average training volume (of a linear model, what each voxel adds),
             `gradcam` of a network, whose strongest place can lie far from what decided, or `none`.
+        space: Where heatmaps lie: on the grid of each `scan`, or, of a model that aligns brains, on that of `mni`.
         prevalence: See `TrainedModel.predict`, as for threshold and coverage.
         threshold: What class is predicted by the probabilities.
         coverage: How often the truth is to lie in a set or an interval.
@@ -73,7 +76,7 @@ def predict_scans(
     if heatmap not in HEATMAPS:
         raise UserError(f"{option('heatmap', heatmap)} is unknown. Give one of {', '.join(HEATMAPS)}.")
     trained = load(model, trust=trust)
-    trained.require_recipe()
+    trained.check_space(space)
     trained = trained.with_options(prevalence=prevalence, threshold=threshold, coverage=coverage)
     beside = trained.beside(table, id=id)
     if heatmap != "none" and heatmap not in trained.heatmaps:
@@ -83,7 +86,7 @@ def predict_scans(
         log.warning("%s", GRADCAM)
     with tempfile.TemporaryDirectory(prefix="mri3d-") as converted:
         places = convert_places([scans] if isinstance(scans, str) else scans, Path(converted))
-        call = _Call(model, trained, _named_scans(places, out, suffix=trained.suffix or "T1w"), heatmap, beside)
+        call = _Call(model, trained, _named_scans(places, out, suffix=trained.suffix or "T1w"), heatmap, space, beside)
         call.check_table()
         with open_folder(
             out,
@@ -124,6 +127,7 @@ class _Call:
         trained: The model.
         scans: Name of each scan to its file.
         heatmap: One of `HEATMAPS`.
+        space: One of `SPACES`.
         beside: What is known of the scans besides; None where the model asks for nothing.
     """
 
@@ -131,6 +135,7 @@ class _Call:
     trained: TrainedModel
     scans: dict[str, Path]
     heatmap: str
+    space: str
     beside: Beside | None
 
     def check_table(self) -> None:
@@ -157,7 +162,8 @@ class _Call:
     def identity(self) -> str:
         """Identify what decides the result of a scan: the models by their cards, the options, the version."""
         cards = [digest((folder / CARD).read_bytes()) for folder in model_folders(self.model)]
-        asked = [self.trained.deciding.asked] if self.trained.deciding.asked else []
+        asked: list[object] = [self.trained.deciding.asked] if self.trained.deciding.asked else []
+        asked += [self.space] if self.space != SPACES[0] else []
         known = [] if self.beside is None else [{name: self.beside.rows.of(path) for name, path in self.scans.items()}]
         return digest_json([cards, self.trained.require_recipe().digest(), self.heatmap, *asked, *known, __version__])
 
@@ -195,7 +201,7 @@ class _Call:
             log.warning("%s", told)
         facts = {"model": str(self.model), "models that voted": str(len(trained.members)), "scans": str(total)}
         facts |= {"heatmaps": self.heatmap.replace("_", " ")}
-        page = Page(trained, self.scans, folder.out, facts, own_scores(trained, self.model))
+        page = Page(trained, self.scans, folder.out, facts, own_scores(trained, self.model), self.space)
         try:
             folder.write(REPORT, lambda path: page.write(path, records))
         except OSError as error:
@@ -233,17 +239,15 @@ class _Call:
 
     def _write_heatmap(self, folder: PredictionFolder, found: ScanPrediction) -> tuple[ScanPrediction, bool]:
         """Write the heatmap; where that fails the prediction stands, with a warning."""
-        assert found.scan is not None, "it was predicted"
-        scan = found.scan
         try:
-            heat = self.trained.heat(found, method=self.heatmap)
+            heat, affine, code = self.trained.heat(found, method=self.heatmap, space=self.space)
         except (MemoryError, RuntimeError, UserError) as error:
             return found.warned(f"the heatmap could not be computed: {' '.join(str(error).split())}"), False
         if not heat.any():
             found = found.warned("the heatmap is empty: nothing in the scan speaks for the prediction")
         place = heatmap_path(found.name)
         try:
-            folder.write(place, lambda path: write_image(path, heat, scan.affine, code=scan.code))
+            folder.write(place, lambda path: write_image(path, heat, affine, code=code))
         except OSError as error:
             if error.errno in NO_ROOM:  # as it would be for the others
                 raise cannot_go_on(error, folder.out / place) from error

@@ -15,7 +15,7 @@ import numpy as np
 from mri3d.errors import UserError
 from mri3d.outcome import HeldOut, Outcome
 from mri3d.shortage import is_out_of_memory
-from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.recipes import AnyRecipe
 
 FAILURES = (
     *(KeyError, IndexError, AttributeError, TypeError, ValueError),
@@ -110,7 +110,7 @@ def card_of_format_1(
     return card | newer, tensors
 
 
-def check_tensors(tensors: Mapping[str, np.ndarray], mean: np.ndarray, recipe: Recipe | None) -> None:
+def check_tensors(tensors: Mapping[str, np.ndarray], mean: np.ndarray, recipe: AnyRecipe | None) -> None:
     """Check the arrays of a model folder.
 
     Args:

@@ -21,7 +21,7 @@ from mri3d.model_card import card_of_format_1, check_entries, check_tensors, des
 from mri3d.outcome import HeldOut, Outcome, outcome_from_json
 from mri3d.texts import list_text
 from mri3d.volumes.fingerprints import Fingerprints
-from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.recipes import AnyRecipe, recipe_of
 from mri3d.volumes.reference import Reference
 
 FORMAT = 2
@@ -58,7 +58,7 @@ class Card:
     """
 
     outcome: Outcome
-    recipe: Recipe | None
+    recipe: AnyRecipe | None
     reference: Reference
     fold: int = 0
     num_folds: int = 1
@@ -172,7 +172,7 @@ def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
     check_entries(card)
     mean, recipe = tensors.pop("reference.mean"), None
     if card["recipe"] is not None:
-        recipe = Recipe(**{"version": 1} | card["recipe"])  # models of mri3d up to 0.2 knew no other
+        recipe = recipe_of(card["recipe"])
     check_tensors(tensors, mean, recipe)
     seen = {name.removeprefix(_SEEN): tensors.pop(name) for name in [*tensors] if name.startswith(_SEEN)}
     outcome = outcome_from_json(card["outcome"])

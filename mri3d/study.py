@@ -19,8 +19,10 @@ from mri3d.cohort.table import Table
 from mri3d.outcome import DEFAULT_TASK, Outcome, check_task, outcome_of
 from mri3d.processes import first_speaks
 from mri3d.texts import as_list, list_text
+from mri3d.volumes.brain_recipe import BrainRecipe
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.recipes import AnyRecipe
 from mri3d.volumes.reference import outliers
 from mri3d.volumes.sequence import InMemory, VolumeSequence
 
@@ -61,7 +63,7 @@ class Study:
         label: str = "label",
         scan: str = "{id}.nii*",
         resolution: int | str = 50,
-        recipe: Recipe | None = None,
+        recipe: Recipe | BrainRecipe | None = None,
         task: str = DEFAULT_TASK,
         unlabelled: str | float | bool | Sequence[object] = (),
         group: str | None = None,
@@ -118,7 +120,7 @@ class Study:
         session: str | int | None = None,
         entities: Mapping[str, object] | None = None,
         resolution: int | str = 50,
-        recipe: Recipe | None = None,
+        recipe: Recipe | BrainRecipe | None = None,
         task: str = DEFAULT_TASK,
         unlabelled: str | float | bool | Sequence[object] = (),
         group: str | None = None,
@@ -217,7 +219,7 @@ class Study:
         return cls(cohort, outcome, arrays if rows == list(range(len(arrays))) else InMemory(arrays.volumes[rows]))
 
     @classmethod
-    def read(cls, source: CohortSource, recipe: Recipe, *, task: str = DEFAULT_TASK) -> Self:
+    def read(cls, source: CohortSource, recipe: AnyRecipe, *, task: str = DEFAULT_TASK) -> Self:
         """Read a cohort, check labels and scans, and prepare its volumes.
 
         Args:
@@ -256,7 +258,7 @@ class Study:
         return self.cohort.ids
 
     @property
-    def recipe(self) -> Recipe | None:
+    def recipe(self) -> AnyRecipe | None:
         """How a scan becomes a volume; None for arrays."""
         return self.volumes.recipe
 

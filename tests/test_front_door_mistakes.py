@@ -83,8 +83,8 @@ def test_methods(model, study, method):
     ("options", "message"),
     [
         ({"root": None}, r"root=None is not text or a path"),
-        ({"recipe": "native"}, r"recipe='native' is not an instance of Recipe or None"),
-        ({"recipe": Recipe}, r"recipe=<class .* is not an instance of Recipe or None"),
+        ({"recipe": "native"}, r"recipe='native' is not an instance of Recipe or an instance of BrainRecipe or None"),
+        ({"recipe": Recipe}, r"recipe=<class .* is not an instance of Recipe or an instance of BrainRecipe or None"),
         ({"resolution": 50.0}, r"resolution=50.0 is not a whole number or text"),
         ({"task": None}, r"task=None is not text"),
         ({"label": ["sex"]}, r"label=\['sex'\] is not text"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mri3d.evaluation.splitting import Splits
     from mri3d.models.model import Model
     from mri3d.study import Study
-    from mri3d.volumes.recipe import Recipe
+    from mri3d.volumes.recipes import AnyRecipe
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class StudyParts:
     """
 
     source: "CohortSource"
-    recipe: "Recipe"
+    recipe: "AnyRecipe"
     task: str
     kept_for: Mapping[str, str] = field(default_factory=dict)
 

@@ -44,6 +44,8 @@ Predict new scans with a trained model.
   heatmap=integrated_gradients
                       what differs from the average training scan and counts; or none; or gradcam, which is coarse:
                       its strongest place can lie many centimetres from what decided, for brighter regions too
+  space=mni           of a model that was trained with preprocess=brain: heatmaps in the space of MNI152, where those of
+                      all scans lie alike (default: scan, each on its own grid)
   prevalence=0.1      how frequent the second of two classes is among such scans, or '{{a: 0.2, b: 0.8}}' of all
                       classes: moves the probabilities (default: as frequent as in training)
   threshold=0.3       predict the second class from this probability on; or balanced (each class is held against how

@@ -33,7 +33,7 @@ _MONAI = ("ResNet18", "ResNet50", "DenseNet121", "EfficientNetB0")
 PLACES: Mapping[str, Place] = {
     "data": Place(("mri3d.cohort.table.Table", "mri3d.cohort.bids.Bids", "mri3d.cohort.demo.Demo")),
     "data.demo": Place(("mri3d.cohort.demo.DemoStudy",)),
-    "preprocess": Place(("mri3d.volumes.recipe.Recipe",)),
+    "preprocess": Place(("mri3d.volumes.recipe.Recipe", "mri3d.volumes.brain_recipe.BrainRecipe")),
     "model": Place(
         ("mri3d.models.network.cnn.CNN", *(f"mri3d.models.classical.models.{name}" for name in _MODELS)),
     ),

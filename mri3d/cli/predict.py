@@ -29,6 +29,7 @@ class Schema:
     scans: Any = "???"
     out: str = "results"
     heatmap: str = "integrated_gradients"
+    space: Any = "scan"
     prevalence: Any = None
     threshold: Any = None
     coverage: Any = None
@@ -64,7 +65,13 @@ def predict(options: dict[str, Any]) -> int:
         raise UserError(f"table={asked['table']} is no path. Give a CSV or TSV file.")
     with named_limits(less_memory=advice):
         status = inference.predict_scans(
-            Path(options["model"]), scans, out, heatmap=options["heatmap"], trust=trust, **asked
+            Path(options["model"]),
+            scans,
+            out,
+            heatmap=options["heatmap"],
+            space=options.get("space", "scan"),
+            trust=trust,
+            **asked,
         )
     print(f"predictions {out / 'predictions.csv'}", f"report      {out / 'report.html'}", sep="\n", flush=True)
     return status

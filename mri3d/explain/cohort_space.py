@@ -10,8 +10,8 @@ import numpy as np
 from isal import igzip
 
 from mri3d.parallel import map_threads
-from mri3d.scans.scan import read_scan, write_image
-from mri3d.volumes.recipe import Recipe
+from mri3d.scans.scan import ALIGNED, MNI, read_scan, write_image
+from mri3d.volumes.recipes import AnyRecipe
 
 MAX_SCANS = 50
 """How many scans, evenly spaced through the cohort, are read for the average affine."""
@@ -32,7 +32,7 @@ class CohortSpace:
     Attributes:
         affine: Voxel of a map to world [4, 4]; axes R, A, S in mm. The map's axes run as near to R, A, S as they can.
         orientation: From the axes of the volumes to those of a map, as nibabel has it [3, 2].
-        num_scans: How many scans' affines were averaged.
+        num_scans: How many scans' affines were averaged; 0 where all volumes lie in the space of MNI152.
     """
 
     affine: np.ndarray
@@ -41,7 +41,7 @@ class CohortSpace:
 
     @classmethod
     def of(
-        cls, recipe: Recipe, scans: Sequence[Path], sides: tuple[int, int, int], *, max_scans: int = MAX_SCANS
+        cls, recipe: AnyRecipe, scans: Sequence[Path], sides: tuple[int, int, int], *, max_scans: int = MAX_SCANS
     ) -> Self:
         """Average the affines of some scans' volumes.
 
@@ -51,6 +51,8 @@ class CohortSpace:
             sides: Of the volumes, [X, Y, Z].
             max_scans: How many scans are read, evenly spaced.
         """
+        if recipe.shared_affine is not None:
+            return cls(recipe.shared_affine, nib.io_orientation(recipe.shared_affine), 0)
         rows = np.unique(np.linspace(0, len(scans) - 1, max_scans).round().astype(int))
 
         def affine(row: int) -> np.ndarray:
@@ -77,8 +79,10 @@ class CohortSpace:
             path: The file, ending in `.nii.gz`.
             values: One value per voxel on the volumes' grid [X, Y, Z].
         """
-        description = f"{_MADE_BY}: mean voxel size, centre, axes of {self.num_scans} volumes"
-        write_image(path, self.ras(values).astype(np.float32, copy=False), self.affine, code=2, description=description)
+        told = f"mean voxel size, centre, axes of {self.num_scans} volumes" if self.num_scans else "MNI152"
+        code = ALIGNED if self.num_scans else MNI
+        values = self.ras(values).astype(np.float32, copy=False)
+        write_image(path, values, self.affine, code=code, description=f"{_MADE_BY}: {told}")
 
 
 def is_cohort_map(path: Path) -> bool:

@@ -12,7 +12,7 @@ import pandas as pd
 from mri3d.arguments import checked
 from mri3d.files import check_folder
 from mri3d.model_folder import places_of, write_model
-from mri3d.models.voting import Voting
+from mri3d.models.voting import SPACES, Voting
 from mri3d.scans.listing import find_scans, unique_names
 from mri3d.scans.scan import image_of
 
@@ -109,6 +109,7 @@ class TrainedModel(Voting):
         method: str | None = None,
         table: object = None,
         id: str | Sequence[str] | None = None,
+        space: str = SPACES[0],
     ) -> nib.Nifti1Image:
         """Show where in a scan the evidence for its prediction lies.
 
@@ -118,17 +119,20 @@ class TrainedModel(Voting):
             method: One of `heatmaps`; the first unless given. The peak of "gradcam" can lie far from what decided.
             table: As for `predict`.
             id: As for `predict`.
+            space: "scan" for the scan's own grid; of a model that aligns brains also "mni" for the grid of its volumes,
+                in the space of MNI152.
 
         Returns:
-            The heatmap on the scan's own grid with its affine: 1 where evidence is strongest; of a measure, -1 to 1.
+            The heatmap with its affine: 1 where evidence is strongest; of a measure, -1 to 1.
 
         Raises:
             UserError: The scan cannot be used, there is no such class or method, or the model was trained on arrays.
         """
-        self.require_recipe()
+        self.check_space(space)
         found = self.predict_scan(Path(scan).name, Path(scan), strict=True, beside=self.beside(table, id=id))
         assert found.scan is not None, "strict"
-        return image_of(self.heat(found, target, method=method), found.scan.affine, code=found.scan.code)
+        values, affine, code = self.heat(found, target, method=method, space=space)
+        return image_of(values, affine, code=code)
 
     def explain_arrays(
         self,

@@ -8,17 +8,20 @@ from typing import Any, Self
 import numpy as np
 
 from mri3d.cohort.variables import Variables
-from mri3d.errors import UserError, did_you_mean
+from mri3d.errors import UserError, did_you_mean, option
 from mri3d.models.acquaintance import Acquaintance
 from mri3d.models.beside_scans import Beside, known_of_arrays
 from mri3d.models.decision_rule import DecisionRule
 from mri3d.models.member import Member, mean_evidence, votes
 from mri3d.models.scan_prediction import PredictionTable, ScanPrediction, without_training_advice
 from mri3d.outcome import Outcome
-from mri3d.scans.scan import read_scan
+from mri3d.scans.scan import MNI, read_scan
 from mri3d.volumes.described import Described
-from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.recipes import AnyRecipe
 from mri3d.volumes.sequence import InMemory, VolumeSequence
+
+SPACES = ("scan", "mni")
+"""Where a heatmap may lie: on the scan's own grid, or on that of the volumes in the space of MNI152."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,7 +52,7 @@ class Voting:
         return PredictionTable(self.outcome, self.deciding.coverage is not None, len(self.members) > 1)
 
     @property
-    def recipe(self) -> Recipe | None:
+    def recipe(self) -> AnyRecipe | None:
         """How a scan becomes a volume; None for a model of arrays."""
         return self.members[0].card.recipe
 
@@ -130,14 +133,48 @@ class Voting:
             covariates=known.variables if known else None,
         )
 
-    def heat(self, found: ScanPrediction, target: str | int | None = None, *, method: str | None = None) -> np.ndarray:
-        """Compute the heatmap of a predicted scan on its own grid, float32 [X, Y, Z] in stored order."""
+    def check_space(self, space: object) -> None:
+        """Refuse a space in which the model's heatmaps cannot lie.
+
+        Raises:
+            UserError: It is none of `SPACES`, or the volumes of different scans do not lie alike.
+        """
+        if space not in SPACES:
+            raise UserError(f"{option('space', space)} is unknown. Give one of {', '.join(SPACES)}.")
+        if space == "mni" and self.require_recipe().shared_affine is None:
+            raise UserError(
+                f"{option('space', 'mni')}: the model knows nothing of where brains lie. Leave it out, or use a model "
+                "that was trained with preprocess=brain."
+            )
+
+    def heat(
+        self,
+        found: ScanPrediction,
+        target: str | int | None = None,
+        *,
+        method: str | None = None,
+        space: str = SPACES[0],
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Compute the heatmap of a predicted scan.
+
+        Args:
+            found: What was predicted.
+            target: Class to explain; the predicted one unless given.
+            method: One of `heatmaps`; the first unless given.
+            space: On the grid of the scan, in stored order, or of its volume in the space of MNI152, see `check_space`.
+
+        Returns:
+            The heatmap, float32 [X, Y, Z], its affine [4, 4], and the code that NIfTI has for its space.
+        """
         assert found.scan is not None, "it was predicted"
         assert found.volume is not None, "it was predicted"
         assert found.prediction is not None, "it was predicted"
         which = self.outcome.target_named(target, found.prediction)
         heat = self.evidence(found.volume, which, self.method(method), found.covariates)
-        return self.require_recipe().to_scan(heat, found.scan)
+        recipe = self.require_recipe()
+        if space == "mni" and recipe.shared_affine is not None:
+            return heat, recipe.shared_affine, MNI
+        return recipe.to_scan(heat, found.scan), found.scan.affine, found.scan.code
 
     def evidence(self, volume: np.ndarray, target: int, method: str, covariates: Variables | None = None) -> np.ndarray:
         """Compute the scaled mean evidence of the members in a volume [C, X, Y, Z], float32 [X, Y, Z]."""
@@ -163,7 +200,7 @@ class Voting:
             )
         return name or self.heatmaps[0]
 
-    def require_recipe(self) -> Recipe:
+    def require_recipe(self) -> AnyRecipe:
         """Return the recipe.
 
         Raises:

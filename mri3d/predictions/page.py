@@ -10,6 +10,7 @@ import numpy as np
 
 from mri3d.models.scan_prediction import Record
 from mri3d.models.trained import TrainedModel
+from mri3d.models.voting import SPACES
 from mri3d.outcome import Score
 from mri3d.predictions.written import heatmap_path
 from mri3d.report.elements import num_within_budget, score_title, with_interval
@@ -48,6 +49,7 @@ class Page:
         out: The folder of the results.
         facts: What to know first, name to text.
         own_test: The scores of the model's own test by name; none where nobody was tested.
+        space: Where heatmaps lie, one of `SPACES`.
     """
 
     trained: TrainedModel
@@ -55,6 +57,7 @@ class Page:
     out: Path
     facts: Mapping[str, str]
     own_test: Mapping[str, Score]
+    space: str = SPACES[0]
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
         """Write the page, on which those are listed first that somebody must look at, where not all can be."""
@@ -92,6 +95,10 @@ class Page:
             return None
         try:
             scan = read_scan(self.scans[record.scan])
+            image, affine = scan.data, scan.affine
+            recipe = self.trained.require_recipe()
+            if self.space == "mni" and recipe.shared_affine is not None:
+                image, affine = recipe.volume(scan)[0], recipe.shared_affine
             heat = np.asarray(nib.load(self.out / heatmap_path(record.scan)).dataobj, dtype=np.float32)
         except (ScanError, OSError, MemoryError) as error:  # moved since
             log.warning("%s has no picture in the report: %s", record.scan, error)
@@ -100,7 +107,7 @@ class Page:
         assert prediction is not None, "it has a heatmap"
         outcome = self.trained.outcome
         high, low = outcome.words.evidence(outcome.target_named(None, prediction))
-        view = HeadView(scan.data, scan.affine, heatmap=heat, high=high, low=low)
+        view = HeadView(image, affine, heatmap=heat, high=high, low=low)
         return slices(view, alt=f"{record.scan} on three planes with the evidence {high}", height=150)
 
     def _result(self, record: Record, picture: Picture | None) -> ScanResult:

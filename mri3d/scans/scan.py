@@ -32,6 +32,9 @@ __all__ = [
     "stored_order", "write_image",
 ]  # fmt: skip
 
+ALIGNED, MNI = 2, 4
+"""Codes of NIfTI for spaces: that of another scan, and that of MNI152."""
+
 PLAUSIBLE = (1e-30, 1e30)  # of the largest intensity: beyond these, sums and squares in float32 lose it
 MIN_LEVELS = 1000  # steps of float32 between darkest and brightest, where the file has so many
 
@@ -227,7 +230,7 @@ def canonical_digest(scan: Scan) -> str:
     return files.digest(f"{voxels.shape} {total}".encode(), half.ravel(order="K").data.cast("B"))
 
 
-def image_of(values: np.ndarray, affine: np.ndarray, *, code: int = 2, description: str = "") -> nib.Nifti1Image:
+def image_of(values: np.ndarray, affine: np.ndarray, *, code: int = ALIGNED, description: str = "") -> nib.Nifti1Image:
     """Make a NIfTI image of values [X, Y, Z], written as they are; arguments as for `write_image`."""
     image = nib.Nifti1Image(values, affine)
     image.header.set_xyzt_units("mm")
@@ -237,7 +240,9 @@ def image_of(values: np.ndarray, affine: np.ndarray, *, code: int = 2, descripti
     return image
 
 
-def write_image(path: Path, values: np.ndarray, affine: np.ndarray, *, code: int = 2, description: str = "") -> None:
+def write_image(
+    path: Path, values: np.ndarray, affine: np.ndarray, *, code: int = ALIGNED, description: str = ""
+) -> None:
     """Write a 3D image as NIfTI, atomically; the same image gives the same bytes.
 
     Args:

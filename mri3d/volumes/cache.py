@@ -24,7 +24,7 @@ from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError
 from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.scan import read_scan
-from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.recipes import AnyRecipe
 from mri3d.volumes.smoothing import VERSION, smooth
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Volumes:
         self,
         scans: Sequence[Path],
         digests: Sequence[str],
-        recipe: Recipe,
+        recipe: AnyRecipe,
         *,
         ids: Sequence[str] = (),
         folder: Path | None = None,

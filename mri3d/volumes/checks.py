@@ -6,6 +6,8 @@ from typing import Any
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.scans.head_box import Box
 
+MAX_RESOLUTION = 1024
+
 
 def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """Refuse an argument that is none of its choices."""
@@ -14,6 +16,14 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
         names = [str(choice) for choice in choices]
         hint = did_you_mean(value, names)
         raise UserError(f"{option(f'preprocess.{name}')} is {value!r}. Give one of {', '.join(names)}{box}.{hint}")
+
+
+def check_resolution(value: object) -> None:
+    """Refuse a resolution that is neither an edge in voxels nor `native`."""
+    if value != "native" and not (type(value) is int and 2 <= value <= MAX_RESOLUTION):
+        raise UserError(
+            f"{option('resolution')} is {value!r}. Give a whole number from 2 to {MAX_RESOLUTION}, or native."
+        )
 
 
 def checked_box(value: Sequence[Sequence[int]]) -> Box:

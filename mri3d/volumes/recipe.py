@@ -15,13 +15,12 @@ from mri3d.scans.head import find_head, head_size_ml, head_warnings
 from mri3d.scans.head_box import Box
 from mri3d.scans.sampled_head import sampled_head
 from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
-from mri3d.volumes.checks import as_json, by, check_choice, checked_box, checked_sides
+from mri3d.volumes.checks import as_json, by, check_choice, check_resolution, checked_box, checked_sides
 from mri3d.volumes.intensity import volume_values
 from mri3d.volumes.placement import Placement
 from mri3d.volumes.resample import resample
 
 VERSION = 2  # raise it when the same arguments begin to give other volumes, and keep the older ones for old models
-MAX_RESOLUTION = 1024
 MAX_SPACING_RATIO = 1.05  # beyond this a native volume shows a head of another size than the cohort's
 MIN_TISSUE = 1e-3  # share of the crop
 
@@ -58,12 +57,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in fields(self):
             object.__setattr__(self, field.name, plain(getattr(self, field.name)))
-        whole = type(self.resolution) is int and 2 <= self.resolution <= MAX_RESOLUTION
-        if not whole and self.resolution != "native":
-            raise UserError(
-                f"{option('resolution')} is {self.resolution!r}. Give a whole number from 2 to {MAX_RESOLUTION}, or "
-                "native."
-            )
+        check_resolution(self.resolution)
         check_choice("orientation", self.orientation, ("ras", "stored"))
         check_choice("resize", self.resize, ("pad", "warp"))
         check_choice("intensity", self.intensity, ("zscore", "minmax", "none"))
@@ -76,7 +70,7 @@ class Recipe:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, checked_sides(name, value, number))
-        if self.shape is not None and whole:
+        if self.shape is not None and self.resolution != "native":
             raise UserError(
                 f"{option('preprocess.shape')} is {self.shape}, but {option('resolution', self.resolution)} decides "
                 "it. Leave it out."
@@ -94,6 +88,11 @@ class Recipe:
         """Hash what decides the volume of a scan."""
         means = {"air": "one value"} if self.version > 1 else {}  # version 2 was another before it was released
         return files.digest_json({"version": self.version, **self.arguments(), "spacing_mm": None, **means})
+
+    @property
+    def shared_affine(self) -> None:
+        """There is none: volumes lie in each scan's own world."""
+        return None
 
     @property
     def volume_shape(self) -> Sides:

@@ -10,7 +10,7 @@ import numpy as np
 from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError
 from mri3d.files import digest
-from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.recipes import AnyRecipe
 from mri3d.volumes.smoothing import smooth
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class VolumeSequence(Protocol):
         """Sides of every volume, [C, X, Y, Z]."""
 
     @property
-    def recipe(self) -> Recipe | None:
+    def recipe(self) -> AnyRecipe | None:
         """How a scan becomes such a volume; None where the volumes came without scans."""
 
     @property
@@ -71,7 +71,7 @@ class View:
         return self.source.shape
 
     @property
-    def recipe(self) -> Recipe | None:
+    def recipe(self) -> AnyRecipe | None:
         """How a scan becomes a volume of the source."""
         return self.source.recipe
 
@@ -96,7 +96,7 @@ class InMemory:
     """
 
     on_disk = False
-    recipe: Recipe | None = None
+    recipe: AnyRecipe | None = None
     covariates: Variables | None = None
 
     def __init__(self, volumes: np.ndarray) -> None:

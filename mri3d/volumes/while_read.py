@@ -6,7 +6,7 @@ import numpy as np
 
 from mri3d.scans.scan import Scan
 from mri3d.volumes.cache import Volumes
-from mri3d.volumes.recipe import Recipe
+from mri3d.volumes.recipes import AnyRecipe
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class MadeWhileRead:
         recipe: How a scan becomes a volume; a native one must know its shape.
     """
 
-    recipe: Recipe
+    recipe: AnyRecipe
 
     def digest(self) -> str:
         """Hash what decides whether a scan passes."""
@@ -47,7 +47,7 @@ class MadeWhileRead:
 class _OfScan(Volumes):
     """The volume of a scan that was read."""
 
-    def __init__(self, scan: Scan, recipe: Recipe) -> None:
+    def __init__(self, scan: Scan, recipe: AnyRecipe) -> None:
         super().__init__([scan.path], [scan.digest], recipe)
         self._scan = scan
 

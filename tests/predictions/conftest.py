@@ -57,7 +57,8 @@ def quick(monkeypatch):
     """Explain and draw nothing: what takes most of a call's time."""
 
     def heat(self, found, **_):
-        return np.full(found.scan.data.shape, found.prediction[0], np.float32)
+        heat = np.full(found.scan.data.shape, found.prediction[0], np.float32)
+        return heat, found.scan.affine, found.scan.code
 
     monkeypatch.setattr(TrainedModel, "heat", heat)
     monkeypatch.setattr(

@@ -27,7 +27,7 @@ def checkpoint_identity(
 def former_identity(arguments: Mapping[str, Any], training: TrainingSet) -> str:
     """Hash what mri3d 0.1 did, whose volumes came from scans and had one channel; empty for others."""
     recipe = training.volumes.recipe
-    if recipe is None or recipe.version > 1 or arguments["num_channels"] > 1:
+    if recipe is None or "version" in recipe.arguments() or arguments["num_channels"] > 1:
         return ""
     return digest_json(
         [{name: value for name, value in arguments.items() if name != "num_channels"}, recipe.arguments()]

@@ -1,0 +1,60 @@
+"""The brain in a scan: its voxels, how it lies in the space of MNI152, and whether that can be believed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mri3d.scans.scan import Scan, ScanError
+
+VERSION = 1  # raise it when a scan begins to give another brain
+
+VOLUME_RANGE_ML = (700.0, 2200.0)
+"""Of a brain with its ventricles and sulci. Of the 135 adults of IXI it is 1,130 to 1,740 ml."""
+
+LEAST_OVERLAP = 0.9
+"""Dice coefficient of brain and template. Of IXI and ds002748 the least is 0.94, of half a brain it is 0.85 to 0.88."""
+
+LEAST_SIMILARITY = 0.25
+"""Correlation with the template inside the brain. Of IXI and ds002748 it is 0.47 to 0.59; of half a brain, or one
+that is upside down, 0.07 to 0.18, of noise 0.02, of an inverted contrast -0.5: an affine makes many things overlap."""
+
+
+@dataclass(frozen=True, eq=False)
+class Brain:
+    """The brain in a scan.
+
+    Attributes:
+        mask: Which voxels of the scan are brain, its axes turned to RAS+, bool [X, Y, Z].
+        to_scan: From the space of the template to the world of the scan, both in mm: a matrix [4, 4].
+        stripped: Whether the scan showed nothing but a brain, which then was taken as it is.
+        volume_ml: Of the mask.
+        overlap: Dice coefficient of the aligned mask and the template's brain.
+        similarity: Correlation of the aligned intensities with the template's.
+    """
+
+    mask: np.ndarray
+    to_scan: np.ndarray
+    stripped: bool
+    volume_ml: float
+    overlap: float
+    similarity: float
+
+    def check(self, scan: Scan) -> None:
+        """Refuse what is no brain of a human, or did not come to lie on the template.
+
+        Raises:
+            ScanError: It says what was found.
+        """
+        low, high = VOLUME_RANGE_ML
+        found = ""
+        if not low <= self.volume_ml <= high:
+            found = f"what looks like a brain has {self.volume_ml:,.0f} ml, and brains have {low:,.0f} to {high:,.0f}"
+        elif self.similarity < LEAST_SIMILARITY or self.overlap < LEAST_OVERLAP:
+            found = (
+                f"what looks like a brain does not come to lie on the template: correlation {self.similarity:.2f} (at "
+                f"least {LEAST_SIMILARITY:g}), overlap {self.overlap:.2f} (at least {LEAST_OVERLAP:g})"
+            )
+        if found:
+            raise ScanError(
+                f"{scan.path}: {found}. Check contrast (T1-weighted), orientation, voxel size and field of view."
+            )

@@ -1,0 +1,72 @@
+"""What all recipes have in common, and which there are."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from mri3d.scans.scan import Scan
+from mri3d.volumes.brain_recipe import BrainRecipe
+from mri3d.volumes.recipe import Recipe
+
+
+class AnyRecipe(Protocol):
+    """How a scan becomes a volume, and a map of the volume finds its way back: frozen, hashable, invertible."""
+
+    @property
+    def resolution(self) -> int | str:
+        """Edge of the volume in voxels, or "native"."""
+
+    @property
+    def orientation(self) -> str:
+        """Order of the volume's axes: "ras", or "stored" where it is the file's."""
+
+    @property
+    def volume_shape(self) -> tuple[int, int, int]:
+        """Sides [3] that all volumes have."""
+
+    @property
+    def shared_affine(self) -> np.ndarray | None:
+        """From the voxels of every volume to one space in mm [4, 4]; None where each lies in its scan's own world."""
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what `recipe_of` builds it from, JSON values."""
+
+    def digest(self) -> str:
+        """Hash what decides the volume of a scan."""
+
+    def for_cohort(self, scans: Sequence[Scan | Path]) -> Self:
+        """Freeze what depends on the cohort."""
+
+    def volume(self, scan: Scan) -> np.ndarray:
+        """Turn a scan into a volume, float32 [C, X, Y, Z]."""
+
+    def check(self, scan: Scan) -> None:
+        """Raise a ScanError for a scan that no volume can be made of."""
+
+    def affine(self, scan: Scan) -> np.ndarray:
+        """Return the matrix [4, 4] from the voxels of this scan's volume to its world; axes R, A, S in mm."""
+
+    def to_scan(self, values: np.ndarray, scan: Scan) -> np.ndarray:
+        """Carry a map of the volume [X, Y, Z] to the scan's own grid, float32 in its stored order."""
+
+    def warnings(self, scan: Scan) -> tuple[str, ...]:
+        """List what a user should know about this recipe on this scan, one sentence each."""
+
+    def cohort_warnings(self, scan: Scan) -> tuple[str, ...]:
+        """List in what a scan differs from the cohort that the recipe has seen, one sentence each."""
+
+    def head_size_ml(self, scan: Scan) -> float | None:
+        """Estimate the size of the head in a scan, in ml; None where none is looked for."""
+
+
+def recipe_of(arguments: Mapping[str, Any]) -> AnyRecipe:
+    """Build a recipe from its `arguments`; of versions up to 0.2 they had neither a kind nor a version.
+
+    Raises:
+        UserError, TypeError: There is no such recipe.
+    """
+    if arguments.get("kind") == BrainRecipe.kind:
+        return BrainRecipe(**{name: value for name, value in arguments.items() if name != "kind"})
+    return Recipe(**{"version": 1} | dict(arguments))

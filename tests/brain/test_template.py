@@ -1,0 +1,33 @@
+"""The template: nilearn's own image and mask, in the right place, one piece without holes."""
+
+import numpy as np
+import pytest
+from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
+from scipy import ndimage
+
+from mri3d.brain.template import mni_template
+
+
+def test_is_the_image_of_nilearn_inside_the_mask():
+    template, image = mni_template(), load_mni152_template(resolution=1)
+    intensities = image.get_fdata(dtype=np.float32)
+    assert template.brain.dtype == np.float32
+    np.testing.assert_array_equal(template.brain, np.where(template.mask, intensities, 0))
+    np.testing.assert_array_equal(template.affine, image.affine)
+    assert template.affine.dtype == np.float64
+
+
+def test_the_mask_is_that_of_nilearn_without_holes():
+    mask = mni_template().mask
+    assert mask.dtype == bool
+    known = load_mni152_brain_mask(resolution=1).get_fdata() > 0
+    assert 2 * np.count_nonzero(mask & known) / (mask.sum() + known.sum()) > 0.9999
+    assert ndimage.label(mask)[1] == 1
+    np.testing.assert_array_equal(ndimage.binary_fill_holes(mask), mask)
+
+
+def test_is_loaded_once_and_cannot_be_changed_by_who_uses_it():
+    template = mni_template()
+    assert mni_template() is template
+    with pytest.raises(ValueError, match="read-only"):
+        template.brain[90, 110, 90] = 0
