@@ -4,13 +4,16 @@ BIN := .venv/bin
 # Several test processes share the cores; more threads in each would only get in each other's way.
 TEST_ENV := OMP_NUM_THREADS=1
 
+INSTALL_BRAIN := $(BIN)/python -m pip install --quiet --no-deps "$$(grep '^deepbet==' constraints.txt)"
+
 .PHONY: demo brain test lint fast slow clean
 
 demo: .venv/.installed
 	$(BIN)/python train.py name=demo
 
 # What preprocess=brain needs: the networks of deepbet, without its own programs and what these need.
-brain: .venv/.installed-brain
+brain: .venv/.installed
+	$(INSTALL_BRAIN)
 
 test: lint fast
 
@@ -38,10 +41,7 @@ clean:
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	touch $@
 
-.venv/.installed-brain: .venv/.installed
-	$(BIN)/python -m pip install --quiet --no-deps "$$(grep '^deepbet==' constraints.txt)"
-	touch $@
-
-.venv/.installed-dev: .venv/.installed-brain
+.venv/.installed-dev: .venv/.installed
+	$(INSTALL_BRAIN)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@

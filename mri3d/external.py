@@ -71,6 +71,12 @@ def validate_model(
     if strange := [each.name for each in found if each.status == "unusual"]:
         told = number_text(len(strange), "session", "is", "are")
         log.warning("%s unlike all that were trained on, see predictions.csv: %s", told, list_text(strange, ", "))
+    if beyond := [each.name for each in found if each.status == "outside"]:
+        told = number_text(len(beyond), "session", "is", "are")
+        log.warning(
+            "%s outside of what the model was trained on, and scored all the same (predict would not predict them): %s",
+            *(told, list_text(beyond, ", ")),
+        )
     rows = np.flatnonzero([each.prediction is not None and each.status != SEEN for each in found])
     if not len(rows):
         raise UserError("no session is left that could be scored: the model has seen all of them, or can use none.")
@@ -239,9 +245,10 @@ def _variables(study: Study, rows: np.ndarray) -> tuple[Variable, ...]:
 def _acquaintances(model: TrainedModel, study: Study) -> list[Acquaintance]:
     """Find out of each session whether the model has seen it, by the digest of its voxels and by its volume."""
     members, voxels = model.members, study.cohort.voxels
+    traits = [session.traits for session in study.cohort.taking_part.sessions]
 
     def met(row: int) -> Acquaintance:
-        return Acquaintance.of_voxels(members, voxels[row], study.volumes[row])
+        return Acquaintance.of_voxels(members, voxels[row], traits[row], study.volumes[row])
 
     rows = range(len(study.volumes))
     with one_thread_each(len(rows)):
@@ -289,7 +296,7 @@ def _predicted(model: TrainedModel, study: Study, met: Sequence[Acquaintance]) -
                 session.id,
                 moved.mean(axis=0),
                 spread=model.outcome.spread(moved) if len(model.members) > 1 else None,
-                status=SEEN if its.seen else "unusual" if its.strange or beside.strange else "ok",
+                status=SEEN if its.seen else "unusual" if its.status == "ok" and beside.strange else its.status,
                 warnings=warnings,
                 seen=its.seen,
             )

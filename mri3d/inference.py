@@ -44,6 +44,7 @@ def predict_scans(
     coverage: object = None,
     table: object = None,
     id: object = None,
+    force: bool = False,
     trust: str | Sequence[str] = (),
 ) -> int:
     """Predict scans; leave `predictions.csv`, `heatmaps/` and `report.html`.
@@ -64,6 +65,7 @@ def predict_scans(
         coverage: How often the truth is to lie in a set or an interval.
         table: Of a model with covariates: what is known of each scan.
         id: Column of the table that names its rows, or several.
+        force: Predict scans too that are outside of what the model was trained on.
         trust: Dotted names of networks of the user's own that may be imported.
 
     Returns:
@@ -86,7 +88,9 @@ def predict_scans(
         log.warning("%s", GRADCAM)
     with tempfile.TemporaryDirectory(prefix="mri3d-") as converted:
         places = convert_places([scans] if isinstance(scans, str) else scans, Path(converted))
-        call = _Call(model, trained, _named_scans(places, out, suffix=trained.suffix or "T1w"), heatmap, space, beside)
+        call = _Call(
+            model, trained, _named_scans(places, out, suffix=trained.suffix or "T1w"), heatmap, space, beside, force
+        )
         call.check_table()
         with open_folder(
             out,
@@ -129,6 +133,7 @@ class _Call:
         heatmap: One of `HEATMAPS`.
         space: One of `SPACES`.
         beside: What is known of the scans besides; None where the model asks for nothing.
+        force: Whether scans are predicted that are outside of what the model was trained on.
     """
 
     model: Path
@@ -137,6 +142,7 @@ class _Call:
     heatmap: str
     space: str
     beside: Beside | None
+    force: bool
 
     def check_table(self) -> None:
         """Warn, before anything is predicted, of scans of which the table does not say what the model asks for.
@@ -164,6 +170,7 @@ class _Call:
         cards = [digest((folder / CARD).read_bytes()) for folder in model_folders(self.model)]
         asked: list[object] = [self.trained.deciding.asked] if self.trained.deciding.asked else []
         asked += [self.space] if self.space != SPACES[0] else []
+        asked += ["force"] if self.force else []
         known = [] if self.beside is None else [{name: self.beside.rows.of(path) for name, path in self.scans.items()}]
         return digest_json([cards, self.trained.require_recipe().digest(), self.heatmap, *asked, *known, __version__])
 
@@ -206,7 +213,7 @@ class _Call:
             folder.write(REPORT, lambda path: page.write(path, records))
         except OSError as error:
             raise cannot_go_on(error, folder.out / REPORT) from error
-        return int(bool(unread) or any(record.status == "failed" for record in records))
+        return int(bool(unread) or any(record.prediction is None for record in records))
 
     def _digest(self, name: str) -> str:
         """Read a scan's digest; empty where the file is there and holds no scan, as will be told when it is predicted.
@@ -224,7 +231,7 @@ class _Call:
 
     def _predict(self, folder: PredictionFolder, name: str, path: Path, place: str) -> None:
         """Predict one scan, write the map that explains the prediction, and add its row."""
-        found = self.trained.predict_scan(name, path, beside=self.beside)
+        found = self.trained.predict_scan(name, path, beside=self.beside, force=self.force)
         written = False
         if self.heatmap != "none" and found.prediction is not None:
             found, written = self._write_heatmap(folder, found)

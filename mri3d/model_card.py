@@ -33,6 +33,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "outcome": (dict,),
     "recipe": (dict, type(None)),
     "reference": (dict,),
+    "contract": (dict, type(None)),
     "fold": (int,),
     "num_folds": (int,),
     "repeat": (int,),

@@ -14,6 +14,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from mri3d.contract.contract import Contract
 from mri3d.csv_files import csv_cells
 from mri3d.errors import UserError, option
 from mri3d.files import digest, digest_json, what_is, write_bytes, write_json
@@ -27,7 +28,7 @@ from mri3d.volumes.reference import Reference
 FORMAT = 2
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 SEAL = "card_sha256"  # digest of all else in the card
-_SEEN = "training."  # what is kept of the training scans
+_SEEN, _CONTRACT = "training.", "contract."  # what is kept of the training scans, and by what new ones are judged
 _FOLD = re.compile("0|[1-9][0-9]*")
 MAX_CARD_BYTES = 64 << 20  # of 100,000 training scans a card has 7 MB of digests
 
@@ -53,6 +54,8 @@ class Card:
         steered: What was predicted of rows that the model did not learn from, but was chosen or calibrated by; empty
             where there were none, None in folders of versions that kept none.
         tested: What was predicted of rows that had no part in training at all, likewise.
+        contract: What these scans are like, by which new ones are judged; None of a model of arrays, and in folders of
+            versions that kept none.
         fingerprints: Of the scans that the model has seen, by which a near-copy of one is known; None of a model of
             arrays, and in folders of versions that kept none.
     """
@@ -71,6 +74,7 @@ class Card:
     steered: HeldOut | None = None
     tested: HeldOut | None = None
     fingerprints: Fingerprints | None = None
+    contract: Contract | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +102,13 @@ def write_model(folder: Path, contents: Contents) -> None:
         contents: What to write.
     """
     given, reference, prints = contents.card, contents.card.reference, contents.card.fingerprints
+    contract = given.contract
     held_out = {"steered": given.steered, "tested": given.tested}
     weights = safetensors.numpy.save(
         {f"model.{name}": np.ascontiguousarray(tensor) for name, tensor in contents.tensors.items()}
         | {"reference.mean": reference.mean}
         | {f"{_SEEN}{name}": tensor for name, tensor in (prints.tensors() if prints else {}).items()}
+        | {f"{_CONTRACT}{name}": tensor for name, tensor in (contract.tensors() if contract else {}).items()}
     )
     (folder / CARD).unlink(missing_ok=True)
     write_bytes(folder / WEIGHTS, weights)
@@ -113,6 +119,7 @@ def write_model(folder: Path, contents: Contents) -> None:
         "outcome": given.outcome.to_json(),
         "recipe": None if given.recipe is None else given.recipe.arguments(),
         "reference": {"lowest": reference.lowest, "highest": reference.highest},
+        "contract": None if contract is None else contract.to_json(),
         "fold": given.fold,
         "num_folds": given.num_folds,
         "repeat": given.repeat,
@@ -175,7 +182,8 @@ def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
         recipe = recipe_of(card["recipe"])
     check_tensors(tensors, mean, recipe)
     seen = {name.removeprefix(_SEEN): tensors.pop(name) for name in [*tensors] if name.startswith(_SEEN)}
-    outcome = outcome_from_json(card["outcome"])
+    judging = {n.removeprefix(_CONTRACT): tensors.pop(n) for n in [*tensors] if n.startswith(_CONTRACT)}
+    told, outcome = card.get("contract"), outcome_from_json(card["outcome"])
     return Contents(
         model=card["model"],
         arguments=card["arguments"],
@@ -193,6 +201,7 @@ def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
             repeat=card.get("repeat", 0),
             **held_out_rows(card, outcome),
             fingerprints=Fingerprints.from_tensors(seen, mean.shape) if seen else None,
+            contract=None if told is None else Contract.from_parts(told, judging, mean.shape),
         ),
     )
 

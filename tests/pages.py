@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.brain.heads import moving, scanned
 from tests.scans.phantom import write_scan
 from tests.studies import SPACING_MM, head
 
@@ -146,6 +147,15 @@ def write_bids(root: Path, *, num_heads: int = 12) -> None:
         write_scan(root / name / "anat" / f"{name}_T1w.nii.gz", data, np.diag([*SPACING_MM, 1.0]))
         rows.append({"participant_id": name, "group": ("control", "depr")[number % 2], "age": 30 + 3 * number})
     _write_table(root / "participants.tsv", rows, "\t")
+
+
+def write_brains(root: Path, *, num_heads: int = 10) -> None:
+    """Write a BIDS folder as `write_bids` does, of brains: the template's, in poses and contrasts of their own."""
+    write_bids(root, num_heads=num_heads)
+    for number in range(num_heads):
+        seen = scanned(moving((number, -number, 3), (number, 0, 5), 0.95 + 0.01 * number), (3.0, 3.0, 3.0), seed=number)
+        name = f"sub-{number + 1:02}"
+        write_scan(root / name / "anat" / f"{name}_T1w.nii.gz", seen.brain, seen.affine)
 
 
 def _write_table(path: Path, rows: list[dict[str, object]], delimiter: str) -> None:

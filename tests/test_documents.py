@@ -21,6 +21,7 @@ from tests.pages import (
     blocks,
     commands,
     write_bids,
+    write_brains,
     write_seed_study,
     write_study,
 )
@@ -39,7 +40,7 @@ HELP = {
     "python train.py model=sfcn --help": r"model\.network\.channels=",
     "mri3d --help": r"mri3d predict",
 }
-MAKE = ("make demo", "make test")
+MAKE = ("make demo", "make test", "make brain")
 RUNS = {
     "python train.py": (
         DEMO,
@@ -53,6 +54,10 @@ RUNS = {
     "python train.py -m model=logistic,linear_svm,rbf_svm,knn evaluation=nested": (
         ("data.demo.num_subjects=16", "evaluation.folds=2", *CLASSICAL),
         r"^model +AUC .*\n((logistic|linear_svm|rbf_svm|knn) .*\n){4}",
+    ),
+    "python train.py data=bids data.root=/heads data.label=group preprocess=brain": (
+        ("model=ridge", *CLASSICAL),
+        r"^test   AUC ",
     ),
     "python train.py data=bids data.root=/bids data.label=group evaluation=kfold evaluation.confounds=[age]": (
         ("model=ridge", "evaluation.folds=2", *CLASSICAL),
@@ -133,7 +138,12 @@ def test_command_of_the_readme(command, studies, trained, tmp_path):
     for name in "yz":
         shutil.copytree(trained, tmp_path / "runs/x" / name)
     shutil.copytree(studies / "study", tmp_path / "ixi")
-    places = {"=/study": f"={studies}/seed_study", "=/bids": f"={studies}/bids", "/new/": f"{studies}/study/T1/"}
+    places = {
+        "=/study": f"={studies}/seed_study",
+        "=/bids": f"={studies}/bids",
+        "=/heads": f"={studies}/heads",
+        "/new/": f"{studies}/study/T1/",
+    }
     for place, ours in places.items():
         command, more = command.replace(place, ours), [each.replace(place, ours) for each in more]
     out = start(command, *more, cwd=tmp_path)
@@ -163,11 +173,12 @@ def test_picture_of_the_readme_can_be_drawn(trained, tmp_path):
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
-    """A folder with `study`, `seed_study` and `bids`."""
+    """A folder with `study`, `seed_study`, `bids` and `heads`."""
     folder = tmp_path_factory.mktemp("documents")
     write_study(folder / "study")
     write_seed_study(folder / "seed_study")
     write_bids(folder / "bids")
+    write_brains(folder / "heads")
     return folder
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
@@ -66,7 +67,7 @@ def validation(root, model):
 
 def test_each_session_is_predicted_as_its_scan_is(root, model, validation):
     paths = [root / f"s{number}.nii" for number in range(TRAINED, PEOPLE)]
-    expected, found = model.predict(paths), validation.predictions
+    expected, found = model.predict(paths, force=True), validation.predictions
     assert list(found.columns) == ["subject", "label", *expected.columns[1:]]
     assert found["subject"].tolist() == [path.stem for path in paths]
     assert found["label"].tolist() == ["ab"[number % 2] for number in range(TRAINED, PEOPLE)]
@@ -74,10 +75,11 @@ def test_each_session_is_predicted_as_its_scan_is(root, model, validation):
         assert found[column].tolist() == expected[column].tolist()
     for column in ("p_a", "p_b", "spread"):
         assert_allclose(found[column], expected[column], rtol=1e-6, atol=1e-9)
-    assert found["status"].tolist()[-1] == "unusual"
+    assert found["status"].tolist()[-1] == "outside"
+    assert pd.isna(model.predict(paths)["prediction"].tolist()[-1]), "without force nothing is predicted of it"
     assert validation.num_subjects == {
         "total": 16, "unlabelled": 0, "left_out": 0, "seen": 0, "failed": 0, "participants": 16, "tested": 16,
-        "unusual": found["status"].tolist().count("unusual"),
+        **{status: found["status"].tolist().count(status) for status in ("unusual", "outside")},
     }  # fmt: skip
 
 

@@ -189,7 +189,7 @@ def test_scans_unlike_all_of_training_are_counted_where_everybody_looks(tmp_path
     scans = [str(head(tmp_path / f"{place}.nii.gz")) for place in range(number)]
     predict_scans(folder, scans, tmp_path / "out", heatmap="none")
     assert {row["status"] for row in rows_of(tmp_path / "out").values()} == {"unusual"}
-    said = f"{counted} unlike every training scan: what is predicted of such a scan cannot be relied on."
+    said = f"{counted} unlike the training scans: what is predicted of such a scan cannot be relied on."
     assert said in caplog.messages
     assert said in (tmp_path / "out/report.html").read_text()
 

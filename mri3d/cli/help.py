@@ -51,6 +51,8 @@ Predict new scans with a trained model.
   threshold=0.3       predict the second class from this probability on; or balanced (each class is held against how
                       frequent it is), youden, or '{{sensitivity: 0.9}}' or '{{specificity: 0.9}}', on what training
                       held out (default: the most probable class)
+  force=true          predict scans too that are outside of what the model was trained on, as other body parts and heads
+                      upside down are (default: they have no prediction, and the exit status is 1)
   coverage=0.9        also a set of classes, or an interval of a value, that holds the truth so often
   table=new.csv       for a model with covariates: a CSV or TSV file that has them, and a column that names the scan or
                       the participant (id=column says which)

@@ -35,6 +35,7 @@ class Schema:
     coverage: Any = None
     table: Any = None
     id: Any = None
+    force: Any = False
     trust: Any = None
     debug: bool = False
 
@@ -63,6 +64,9 @@ def predict(options: dict[str, Any]) -> int:
     asked = {name: options.get(name) for name in ("prevalence", "threshold", "coverage", "table", "id")}
     if asked["table"] is not None and not isinstance(asked["table"], str):
         raise UserError(f"table={asked['table']} is no path. Give a CSV or TSV file.")
+    force = options.get("force", False)
+    if not isinstance(force, bool):
+        raise UserError(f"force={force} is neither true nor false.")
     with named_limits(less_memory=advice):
         status = inference.predict_scans(
             Path(options["model"]),
@@ -70,6 +74,7 @@ def predict(options: dict[str, Any]) -> int:
             out,
             heatmap=options["heatmap"],
             space=options.get("space", "scan"),
+            force=force,
             trust=trust,
             **asked,
         )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import nibabel
 
@@ -19,6 +19,7 @@ from mri3d.files import cache_folder, digest, write_bytes
 from mri3d.parallel import map_threads
 from mri3d.scans import scan as reader
 from mri3d.scans.scan import Scan, ScanError, canonical_digest, files_of, read_scan, scan_name
+from mri3d.scans.traits import Traits, traits_of
 from mri3d.texts import list_text, number_text
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class _Findings:
         warnings: From reading.
         checks: The warnings of each check that the scan has passed, by the check's digest.
         facts: What it shows of how the scan was made, see `mri3d.cohort.noticed`.
+        traits: `mri3d.scans.traits.Traits` of a scan that passes, as JSON has them.
         error: Why it cannot be read, or does not pass.
     """
 
@@ -66,6 +68,7 @@ class _Findings:
     warnings: tuple[str, ...] = ()
     checks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    traits: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
 
 
@@ -117,6 +120,7 @@ def _judge(session: Session, found: _Findings, key: str) -> Session:
         voxels=found.voxels,
         warnings=(*found.warnings, *found.checks.get(key, ())),
         facts=found.facts,
+        traits=Traits.from_json(found.traits) if found.traits else None,
     )
 
 
@@ -188,7 +192,7 @@ def _read(path: Path, check: Check, key: str) -> _Findings:
     except ScanError as error:
         return dataclasses.replace(found, error=error.text)
     facts = facts_of(scan.data.shape, scan.spacing_mm, _file_type(path, scan), check.head_size_ml(scan))
-    return dataclasses.replace(found, checks={key: check.warnings(scan)}, facts=facts)
+    return dataclasses.replace(found, checks={key: check.warnings(scan)}, facts=facts, traits=traits_of(scan).to_json())
 
 
 def _file_type(path: Path, scan: Scan) -> str:
@@ -225,9 +229,12 @@ def _recall(file: Path) -> _Memory:
         return {
             path: (
                 tuple(state),
-                _Findings(digest, voxels, tuple(warnings), {key: tuple(told) for key, told in checks.items()}, facts),
+                _Findings(
+                    *(digest, voxels, tuple(warnings), {key: tuple(told) for key, told in checks.items()}),
+                    *(facts, traits),
+                ),
             )
-            for path, (state, digest, voxels, warnings, checks, facts) in memory["scans"].items()
+            for path, (state, digest, voxels, warnings, checks, facts, traits) in memory["scans"].items()
         }
     except _DAMAGE:  # none yet, or not ours: it can be made again
         return {}
@@ -239,7 +246,7 @@ def _remember(file: Path, new: _Memory) -> None:
     memory = {
         "reader": _reader_digest(),
         "scans": {
-            path: (state, found.digest, found.voxels, found.warnings, found.checks, found.facts)
+            path: (state, found.digest, found.voxels, found.warnings, found.checks, found.facts, found.traits)
             for path, (state, found) in scans
         },
     }

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mri3d.cohort.missing import is_missing
 from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, option
+from mri3d.scans.traits import Traits
 from mri3d.texts import natural_order, number_text, parse_number
 
 NO_LABEL = "no label"  # `Session.left_out` of a session that can be predicted but not learnt from
@@ -33,6 +34,7 @@ class Session:
         covariates: Column to cell, as text; empty where the cell is.
         usual: Further columns that studies usually have, such as age and sex, likewise: see `mri3d.cohort.noticed`.
         facts: What the file shows of how the scan was made, as text, from the audit: see there.
+        traits: What the scan shows on its own grid, from the audit; None without a scan.
         participant: Who was scanned, where one participant may have several sessions: they are never on two sides of a
             split either. None where each session is a participant of its own.
         digest: SHA-256 of the scan's header and voxels, from the audit.
@@ -51,6 +53,7 @@ class Session:
     covariates: Mapping[str, str] = field(default_factory=dict, hash=False)
     usual: Mapping[str, str] = field(default_factory=dict, hash=False)
     facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    traits: Traits | None = None
     participant: str | None = None
     digest: str = ""
     voxels: str = ""

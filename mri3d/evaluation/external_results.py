@@ -61,7 +61,8 @@ class Validation:
     def predictions(self) -> pd.DataFrame:
         """A row for each session, as in predictions.csv: subject, label, prediction, p_<class> ..., status, warnings.
 
-        `status` is "ok"; "unusual" where a scan is unlike every training scan; "seen" where it is not scored, because
+        `status` is "ok"; "unusual" where a scan is unlike the training scans, "outside" where so much that `predict`
+        would not predict it; "seen" where it is not scored, because
         the model was trained on it; or "failed". With several members `spread` is how far they differ.
         """
         return pd.DataFrame(self.table_rows())
@@ -107,6 +108,7 @@ class Validation:
             "seen": status.count(SEEN),
             "failed": status.count("failed"),
             "unusual": status.count("unusual"),
+            "outside": status.count("outside"),
             "tested": len(self.rows),
             "participants": num_participants(cohort),
         }

@@ -8,6 +8,7 @@ import numpy as np
 
 from mri3d.models.member import Member
 from mri3d.scans.scan import Scan, canonical_digest
+from mri3d.scans.traits import Traits, traits_of
 from mri3d.volumes.fine_structure import Verdict
 
 
@@ -19,26 +20,36 @@ class Acquaintance:
         seen: How many were trained on it, or stopped by it, or for certain on a near-copy.
         known: That they were, or were on a near-copy of it; empty where they were not.
         strange: In what it is unlike the training scans; empty where it is not.
+        outside: Whether it is so unlike that a prediction means nothing.
     """
 
     seen: int
     known: str
     strange: str
+    outside: bool = False
+
+    @property
+    def status(self) -> str:
+        """How it compares with the training scans: "ok", "unusual" or "outside"."""
+        return "outside" if self.outside else "unusual" if self.strange else "ok"
 
     @classmethod
     def of(cls, members: Sequence[Member], scan: Scan, volume: np.ndarray) -> Self:
         """Hold a scan, and the volume [C, X, Y, Z] that was made of it, against what each member has seen."""
         knows = any(member.card.training for member in members)
-        return cls.of_voxels(members, canonical_digest(scan) if knows else "", volume)
+        judges = any(member.card.contract for member in members)
+        voxels, traits = canonical_digest(scan) if knows else "", traits_of(scan) if judges else None
+        return cls.of_voxels(members, voxels, traits, volume)
 
     @classmethod
-    def of_voxels(cls, members: Sequence[Member], voxels: str, volume: np.ndarray) -> Self:
-        """As `of`, by the `canonical_digest` of the scan's voxels; empty where that is not known."""
+    def of_voxels(cls, members: Sequence[Member], voxels: str, traits: Traits | None, volume: np.ndarray) -> Self:
+        """As `of`, by the `canonical_digest` of the scan's voxels, empty where that is not known, and by its traits."""
         seers = [voxels in member.card.training for member in members]
         copies = [] if any(seers) else _copied_from(members, volume)
         known = seen_warning(sum(seers), len(members)) or copy_warning(copies, len(members))
         seen = sum(seers) or sum(copy.certain for copy in copies)
-        return cls(seen, known, _strangeness(members, volume, [knows or bool(copies) for knows in seers]))
+        strange, outside = _strangeness(members, traits, volume, [knows or bool(copies) for knows in seers])
+        return cls(seen, known, strange, outside)
 
 
 def seen_warning(seen: int, num_members: int) -> str:
@@ -78,14 +89,30 @@ def _copied_from(members: Sequence[Member], volume: np.ndarray) -> list[Verdict]
     return [match[1] for match in found if match is not None]
 
 
-def _strangeness(members: Sequence[Member], volume: np.ndarray, known: Sequence[bool]) -> str:
-    """Describe in what a volume is unlike the training scans; most members, who saw others each, must find so.
+def _strangeness(
+    members: Sequence[Member], traits: Traits | None, volume: np.ndarray, known: Sequence[bool]
+) -> tuple[str, bool]:
+    """Describe in what a scan is unlike the training scans; most members, who saw others each, must find so.
 
     Args:
         members: Those that vote.
+        traits: Of the scan; None where they are not known.
         volume: float32 [C, X, Y, Z].
         known: Which of them know it from their training.
+
+    Returns:
+        What is told of it, empty where nothing is; and whether a prediction would mean nothing.
     """
-    cards = zip((member.card for member in members), known, strict=True)
-    said = [told for card, seen in cards if (told := card.reference.warning(volume, seen=seen))]
-    return said[0] if len(said) * 2 > len(members) else ""
+    said, outside = [], []
+    for member, seen in zip(members, known, strict=True):
+        card = member.card
+        if card.contract is None:  # of versions that kept none
+            told = card.reference.warning(volume, seen=seen)
+        else:
+            found = card.contract.judge(traits, volume)
+            told = f"unlike the training scans: {'; '.join(found.reasons)}" if found.reasons else ""
+            outside += [told] * (found.status == "outside")
+        said += [told] * bool(told)
+    if 2 * len(outside) > len(members):
+        return outside[0], True
+    return (said[0], False) if 2 * len(said) > len(members) else ("", False)

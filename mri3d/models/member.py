@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mri3d.cohort.variables import Variables
+from mri3d.contract.contract import Contract
 from mri3d.model_folder import Card
 from mri3d.models.model import FittedModel
 from mri3d.outcome import HeldOut
@@ -64,6 +65,9 @@ def member_of(
     reference = Reference.fit(study.volumes, train_rows)
     learnt, nobody = np.concatenate([train_rows, validation_rows]), (train_rows[:0], np.empty(0))
     seen = [study.cohort.voxels[row] for row in learnt]
+    traits = [each.traits for each in study.cohort.taking_part.sessions]
+    known = [each for each in traits if each is not None]
+    judges = study.recipe is not None and len(learnt) > 1
     steered, untouched = (
         HeldOut.of(study.targets[rows], predictions)
         for rows, predictions in (model.held_out or nobody, tested or nobody)
@@ -83,6 +87,7 @@ def member_of(
         steered=steered,
         tested=untouched,
         fingerprints=fingerprints,
+        contract=Contract.fit(known if len(known) == len(traits) else [], study.volumes, learnt) if judges else None,
     )
     return Member(model, card)
 

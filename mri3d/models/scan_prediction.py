@@ -26,7 +26,8 @@ class ScanPrediction:
         name: What the scan is called.
         prediction: Probabilities [K], or a value [], of all members together; None where the scan could not be used.
         spread: How far the members differ; None for one.
-        status: "ok", "unusual" where the scan is unlike every training scan, or "failed" where it could not be used.
+        status: "ok"; "unusual" where the scan is unlike the training scans; "outside" where so much that a prediction
+            means nothing, and none is made unless it was forced; or "failed" where the scan could not be used.
         warnings: What to know about the scan; why, where it could not be used.
         seen: How many members were trained on the scan or a near-copy of it, or stopped by it.
         scan: The scan as it was read.

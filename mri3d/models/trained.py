@@ -50,6 +50,7 @@ class TrainedModel(Voting):
         coverage: float | None = None,
         table: object = None,
         id: str | Sequence[str] | None = None,
+        force: bool = False,
     ) -> pd.DataFrame:
         """Predict scans; one that cannot be used never stops the others.
 
@@ -63,6 +64,7 @@ class TrainedModel(Voting):
             table: Of a model with covariates: what is known of each scan, a CSV or TSV file, a DataFrame, or a
                 dictionary of columns; see `mri3d.cohort.scan_rows` for how rows are found.
             id: Column of the table that names its rows, or several.
+            force: Predict scans too that are outside of what the model was trained on.
 
         Returns:
             A row for each scan as in predictions.csv: scan, prediction, p_<class> ..., status, warnings, and with
@@ -78,7 +80,7 @@ class TrainedModel(Voting):
         places = [scans] if isinstance(scans, str | Path) else list(scans)
         paths = find_scans(list(map(str, places)), suffix=self.suffix or "T1w")
         named = zip(unique_names(paths), paths, strict=True)
-        found = [model.predict_scan(name, path, beside=beside) for name, path in named]
+        found = [model.predict_scan(name, path, beside=beside, force=force) for name, path in named]
         return pd.DataFrame([model.table.row(one) for one in found])
 
     def predict_arrays(
@@ -110,6 +112,7 @@ class TrainedModel(Voting):
         table: object = None,
         id: str | Sequence[str] | None = None,
         space: str = SPACES[0],
+        force: bool = False,
     ) -> nib.Nifti1Image:
         """Show where in a scan the evidence for its prediction lies.
 
@@ -121,6 +124,7 @@ class TrainedModel(Voting):
             id: As for `predict`.
             space: "scan" for the scan's own grid; of a model that aligns brains also "mni" for the grid of its volumes,
                 in the space of MNI152.
+            force: As for `predict`; without it, such a scan is refused.
 
         Returns:
             The heatmap with its affine: 1 where evidence is strongest; of a measure, -1 to 1.
@@ -129,7 +133,9 @@ class TrainedModel(Voting):
             UserError: The scan cannot be used, there is no such class or method, or the model was trained on arrays.
         """
         self.check_space(space)
-        found = self.predict_scan(Path(scan).name, Path(scan), strict=True, beside=self.beside(table, id=id))
+        found = self.predict_scan(
+            Path(scan).name, Path(scan), strict=True, beside=self.beside(table, id=id), force=force
+        )
         assert found.scan is not None, "strict"
         values, affine, code = self.heat(found, target, method=method, space=space)
         return image_of(values, affine, code=code)

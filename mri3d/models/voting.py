@@ -10,7 +10,7 @@ import numpy as np
 from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.models.acquaintance import Acquaintance
-from mri3d.models.beside_scans import Beside, known_of_arrays
+from mri3d.models.beside_scans import Beside, Known, known_of_arrays
 from mri3d.models.decision_rule import DecisionRule
 from mri3d.models.member import Member, mean_evidence, votes
 from mri3d.models.scan_prediction import PredictionTable, ScanPrediction, without_training_advice
@@ -89,7 +89,7 @@ class Voting:
         return replace(self, rule=DecisionRule.of(cards, prevalence=prevalence, threshold=threshold, coverage=coverage))
 
     def predict_scan(
-        self, name: str, path: Path, *, strict: bool = False, beside: Beside | None = None
+        self, name: str, path: Path, *, strict: bool = False, beside: Beside | None = None, force: bool = False
     ) -> ScanPrediction:
         """Predict one scan.
 
@@ -98,40 +98,57 @@ class Voting:
             path: The file.
             strict: Whether an error is raised; else it becomes the prediction's warning.
             beside: What is known of scans, see `beside`.
+            force: Whether it is predicted even where it is outside of what the model was trained on.
 
         Raises:
             UserError: `strict`, and the scan cannot be used.
         """
-        recipe = self.require_recipe()
+        recipe, scan = self.require_recipe(), None
         try:
             known = None if beside is None else beside.known(path)
             scan = read_scan(path)
             volume = recipe.volume(scan)
-            alone = InMemory(volume[None])
-            with np.errstate(all="ignore"):  # what is not finite is told below
-                predictions = votes(self.members, Described(alone, known.variables) if known else alone)[:, 0]
-            if not np.isfinite(predictions).all():
-                raise UserError("the model computes no finite number for this scan.")
+            predictions = self._votes(volume, known)
         except (UserError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
-            told = without_training_advice(error)
+            reason = without_training_advice(error)
             if strict:
-                raise told from error
-            return ScanPrediction(name, None, status="failed", warnings=(" ".join(str(told).split()),))
-        warnings = known.warnings if known else ()
+                raise reason from error
+            status = "outside" if scan is not None and scan.labels.what else "failed"
+            return ScanPrediction(name, None, status=status, warnings=(" ".join(str(reason).split()),))
         met, rule = Acquaintance.of(self.members, scan, volume), self.deciding
+        told = (*scan.warnings, *recipe.warnings(scan), *filter(None, [met.strange, met.known]))
+        told = (*told, *(known.warnings if known else ()))
+        if met.outside and not force:
+            if strict:
+                raise UserError(f"{path} is {met.strange}. {option('force', True)} goes on all the same.")
+            return ScanPrediction(name, None, status=met.status, warnings=told, seen=met.seen, scan=scan)
         moved = rule.moved(predictions)
+        strange = met.status == "ok" and known is not None and known.strange
         return ScanPrediction(
             name,
             moved.mean(axis=0),
             spread=self.outcome.spread(moved) if len(self.members) > 1 else None,
-            status="unusual" if met.strange or (known is not None and known.strange) else "ok",
-            warnings=(*scan.warnings, *recipe.warnings(scan), *filter(None, [met.strange, met.known]), *warnings),
+            status="unusual" if strange else met.status,
+            warnings=told,
             seen=met.seen,
             scan=scan,
             volume=volume,
             region=rule.region(predictions),
             covariates=known.variables if known else None,
         )
+
+    def _votes(self, volume: np.ndarray, known: Known | None) -> np.ndarray:
+        """Predict one volume [C, X, Y, Z] by each of M members, [M, K] or [M].
+
+        Raises:
+            UserError: What they compute is not finite.
+        """
+        alone = InMemory(volume[None])
+        with np.errstate(all="ignore"):  # what is not finite is told below
+            predictions = votes(self.members, Described(alone, known.variables) if known else alone)[:, 0]
+        if not np.isfinite(predictions).all():
+            raise UserError("the model computes no finite number for this scan.")
+        return predictions
 
     def check_space(self, space: object) -> None:
         """Refuse a space in which the model's heatmaps cannot lie.

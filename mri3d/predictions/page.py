@@ -28,8 +28,13 @@ def remarks(records: Sequence[Record]) -> list[str]:
     if number := sum(record.status == "unusual" for record in records):
         whose = "scan is" if number == 1 else "scans are"
         told.append(
-            f"{number} {whose} unlike every training scan: what is predicted of such a scan cannot be relied on."
+            f"{number} {whose} unlike the training scans: what is predicted of such a scan cannot be relied on."
         )
+    if number := sum(record.status == "outside" for record in records):
+        whose = "scan is" if number == 1 else "scans are"
+        forced = any(record.status == "outside" and record.prediction is not None for record in records)
+        what = "what is predicted of them means nothing" if forced else "nothing is predicted of them (force=true does)"
+        told.append(f"{number} {whose} outside of what the model was trained on: {what}.")
     if number := sum(record.seen > 0 for record in records):
         whose = "scan was" if number == 1 else "scans were"
         told.append(

@@ -104,7 +104,13 @@ def _cautions(outcome: Outcome, told: Mapping[str, Any], targets: np.ndarray, *,
         )
     if counts["unusual"]:
         whose = number_text(counts["unusual"], "scan", "is", "are")
-        texts.append(f"{whose} unlike every training scan, see below. They are scored like the others.")
+        texts.append(f"{whose} unlike the training scans, see below. They are scored like the others.")
+    if counts["outside"]:
+        whose = number_text(counts["outside"], "scan", "is", "are")
+        texts.append(
+            f"{whose} outside of what the model was trained on, see below: predict would not predict them. They are "
+            "scored like the others."
+        )
     if told.get("better_than_chance") is False:
         title = score_title(outcome.evidence)
         texts.append(

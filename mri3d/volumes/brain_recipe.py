@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from scipy import ndimage
@@ -12,7 +12,7 @@ from mri3d import files
 from mri3d.arguments import plain
 from mri3d.brain.kept import brain_of
 from mri3d.scans.head import head_size_ml
-from mri3d.scans.scan import Scan, canonical, stored_order
+from mri3d.scans.scan import Scan, ScanError, canonical, stored_order
 from mri3d.volumes.checks import check_choice, check_resolution
 
 VERSION = 1  # raise it when the same arguments begin to give other volumes, and keep the older ones for old models
@@ -43,6 +43,7 @@ class BrainRecipe:
 
     kind: ClassVar[str] = "brain"
     orientation: ClassVar[str] = "ras"
+    shows: ClassVar[Literal["brains"]] = "brains"
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -92,6 +93,7 @@ class BrainRecipe:
         Raises:
             ScanError: No brain was found in it.
         """
+        self.check(scan)
         brain, (data, affine) = brain_of(scan), canonical(scan)
         to_data = np.linalg.inv(affine) @ brain.to_scan @ self.shared_affine
         step = np.linalg.norm(to_data[:3, :3], axis=1)  # voxels of the scan to one of the volume, along each axis
@@ -112,6 +114,11 @@ class BrainRecipe:
         Raises:
             ScanError: It says why.
         """
+        if what := scan.labels.what:
+            raise ScanError(
+                f"{scan.path} is {what}, not a scan of a head: its values are labels. Name the scan that it was made "
+                "of."
+            )
         brain_of(scan)
 
     def affine(self, scan: Scan) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -88,6 +88,11 @@ class Recipe:
         """Hash what decides the volume of a scan."""
         means = {"air": "one value"} if self.version > 1 else {}  # version 2 was another before it was released
         return files.digest_json({"version": self.version, **self.arguments(), "spacing_mm": None, **means})
+
+    @property
+    def shows(self) -> Literal["heads", "anything"]:
+        """Heads, where they are looked for."""
+        return "heads" if self.crop == "head" and self.orientation == "ras" else "anything"
 
     @property
     def shared_affine(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
@@ -21,6 +21,10 @@ class AnyRecipe(Protocol):
     @property
     def orientation(self) -> str:
         """Order of the volume's axes: "ras", or "stored" where it is the file's."""
+
+    @property
+    def shows(self) -> Literal["heads", "brains", "anything"]:
+        """What volumes show: heads in the sizes and poses that they have, brains that lie alike, or anything."""
 
     @property
     def volume_shape(self) -> tuple[int, int, int]:

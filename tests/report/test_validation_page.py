@@ -13,7 +13,7 @@ from tests.report.reader import HOSTILE, read
 from tests.report.svg import texts
 
 DX, AGE = Classes(("control", "patient"), "dx"), Measure("age")
-COUNTS = dict.fromkeys(("unlabelled", "left_out", "seen", "failed", "unusual"), 0)
+COUNTS = dict.fromkeys(("unlabelled", "left_out", "seen", "failed", "unusual", "outside"), 0)
 
 
 def people(number=80, prevalence=0.5):
@@ -96,7 +96,7 @@ def test_what_was_left_out_and_what_is_unusual_is_told(tmp_path):
     counts = {"seen": 3, "unusual": 1, "unlabelled": 2, "left_out": 1}
     found = page(tmp_path, of_classes(*people()), counts=counts, sessions=sessions, cohort=cohort)
     assert has(found, "3 sessions are left out of the scores: the model was trained on these scans, or on near-copies")
-    assert has(found, "1 scan is unlike every training scan, see below.")
+    assert has(found, "1 scan is unlike the training scans, see below.")
     place = found.texts.index("Scans to look at")
     assert [text for text in found.texts[place:] if text in ("s1", "s2", "s3")] == ["s3", "s2"]
     assert found.texts[found.texts.index("Without a label") + 1] == "2"
