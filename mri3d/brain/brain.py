@@ -11,6 +11,9 @@ VERSION = 1  # raise it when a scan begins to give another brain
 VOLUME_RANGE_ML = (700.0, 2200.0)
 """Of a brain with its ventricles and sulci. Of the 135 adults of IXI it is 1,130 to 1,740 ml."""
 
+MEAN_LOG_SIZE, SPREAD_OF_LOG_SIZE = -0.28, 0.11
+"""Logarithm of a brain's size in relation to the template's, by the alignment: of the adults of IXI."""
+
 LEAST_OVERLAP = 0.9
 """Dice coefficient of brain and template. Of IXI and ds002748 the least is 0.94, of half a brain it is 0.85 to 0.88."""
 
@@ -38,6 +41,12 @@ class Brain:
     volume_ml: float
     overlap: float
     similarity: float
+
+    @property
+    def deviation_of_size(self) -> float:
+        """By how many standard deviations the brain is larger than those of adults, without sex or age."""
+        log_size = float(np.log(np.linalg.det(self.to_scan[:3, :3])))
+        return (log_size - MEAN_LOG_SIZE) / SPREAD_OF_LOG_SIZE
 
     def check(self, scan: Scan) -> None:
         """Refuse what is no brain of a human, or did not come to lie on the template.

@@ -40,6 +40,7 @@ def test_a_scan_that_says_nothing_of_its_axes_is_refused():
         locate_brain(scan_of(np.random.default_rng(0).random((9, 9, 9)).astype(np.float32), code=0))
 
 
+@pytest.mark.slow
 def test_noise_is_no_brain():
     scan = scan_of(np.random.default_rng(0).random((60, 70, 60)).astype(np.float32), np.diag([3.0, 3.0, 3.0, 1.0]))
     with pytest.raises(ScanError, match=r"sub-07.nii: (no brain was found|what looks like a brain)"):
