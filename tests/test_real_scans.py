@@ -48,11 +48,15 @@ def test_skull_stripped_heads_are_named_as_unlike_the_whole_heads_of_training(tm
     _, folder = table_run(tmp_path, "subjects.csv", *small)
     scans = sorted(DEPRESSION.glob("sub-0[123]/anat/*.nii.gz"))
     assert len(scans) == 3
-    run_here("predict", f"model={folder}", f"scans={DEPRESSION}/sub-0[123]/anat/*.nii.gz", "out=results", cwd=tmp_path)
+    asked = (f"model={folder}", f"scans={DEPRESSION}/sub-0[123]/anat/*.nii.gz")
+    run_here("predict", *asked, "out=refused", cwd=tmp_path, status=1)
+    refused = rows_of(tmp_path / "refused/predictions.csv")
+    assert [(row["status"], row["prediction"]) for row in refused] == [("outside", "")] * 3
+    run_here("predict", *asked, "out=results", "force=true", cwd=tmp_path)
     predictions = rows_of(tmp_path / "results/predictions.csv")
     assert [row["scan"] for row in predictions] == ["sub-01_T1w", "sub-02_T1w", "sub-03_T1w"]
     for row, path in zip(predictions, scans, strict=True):
-        assert "unlike every training scan" in row["warnings"]
+        assert "unlike the training scans: " in row["warnings"]
         heatmap, scan = nib.load(tmp_path / f"results/heatmaps/{row['scan']}_heatmap.nii.gz"), nib.load(path)
         assert heatmap.shape == scan.shape
         np.testing.assert_allclose(heatmap.affine, scan.affine, atol=1e-5)

@@ -250,6 +250,7 @@ def test_real_heads_are_ok_and_damaged_ones_are_not():
     order = np.random.default_rng(0).permutation(len(paths))[:100]
     scans = [damages.ras(read_scan(paths[place])) for place in order]
     traits, volumes = [traits_of(scan) for scan in scans], InMemory(np.stack([recipe.volume(scan) for scan in scans]))
+    volumes.recipe = recipe
     trained = Contract.fit(traits, volumes, np.arange(60))
     new = Counter(trained.judge(traits[row], volumes[row]).status for row in range(60, 100))
     assert new["ok"] >= 38
