@@ -33,6 +33,11 @@ from mri3d.volumes.while_read import MadeWhileRead
 
 log = logging.getLogger(__name__)
 
+_TOLD = {
+    "unusual": "unlike all that were trained on, see predictions.csv",
+    "outside": "outside of what the model was trained on, and scored all the same (predict would not predict them)",
+}
+
 TABLE, METRICS, REPORT = "predictions.csv", "metrics.json", "report.html"
 
 
@@ -68,15 +73,9 @@ def validate_model(
     met = _acquaintances(model, study)
     _check_unseen(study, met, allow_seen=allow_seen)
     found = _predicted(model, study, met)
-    if strange := [each.name for each in found if each.status == "unusual"]:
-        told = number_text(len(strange), "session", "is", "are")
-        log.warning("%s unlike all that were trained on, see predictions.csv: %s", told, list_text(strange, ", "))
-    if beyond := [each.name for each in found if each.status == "outside"]:
-        told = number_text(len(beyond), "session", "is", "are")
-        log.warning(
-            "%s outside of what the model was trained on, and scored all the same (predict would not predict them): %s",
-            *(told, list_text(beyond, ", ")),
-        )
+    for status, what in _TOLD.items():
+        if named := [each.name for each in found if each.status == status]:
+            log.warning("%s %s: %s", number_text(len(named), "session", "is", "are"), what, list_text(named, ", "))
     rows = np.flatnonzero([each.prediction is not None and each.status != SEEN for each in found])
     if not len(rows):
         raise UserError("no session is left that could be scored: the model has seen all of them, or can use none.")

@@ -101,8 +101,8 @@ def write_model(folder: Path, contents: Contents) -> None:
         folder: Made if need be.
         contents: What to write.
     """
-    given, reference, prints = contents.card, contents.card.reference, contents.card.fingerprints
-    contract = given.contract
+    given = contents.card
+    reference, prints, contract = given.reference, given.fingerprints, given.contract
     held_out = {"steered": given.steered, "tested": given.tested}
     weights = safetensors.numpy.save(
         {f"model.{name}": np.ascontiguousarray(tensor) for name, tensor in contents.tensors.items()}
