@@ -6,10 +6,10 @@ import numpy as np
 
 from mri3d.scans.scan import Scan, ScanError
 
-VERSION = 1  # raise it when a scan begins to give another brain
+VERSION = 1  # raise it when a scan begins to give another brain, or to be refused
 
 VOLUME_RANGE_ML = (700.0, 2200.0)
-"""Of a brain with its ventricles and sulci. Of the 135 adults of IXI it is 1,130 to 1,740 ml."""
+"""Of a brain with its ventricles and sulci. Of the 135 adults of IXI it is 1,120 to 1,740 ml."""
 
 MEAN_LOG_SIZE, SPREAD_OF_LOG_SIZE = -0.28, 0.11
 """Logarithm of a brain's size in relation to the template's, by the alignment: of the adults of IXI."""
