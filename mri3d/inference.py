@@ -11,7 +11,8 @@ from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, option
 from mri3d.evaluation.own_tests import own_scores
 from mri3d.files import NO_ROOM, digest, digest_json
-from mri3d.model_folder import CARD, model_folders
+from mri3d.model_folder import CARD
+from mri3d.model_places import model_folders
 from mri3d.models.beside_scans import Beside
 from mri3d.models.loading import load
 from mri3d.models.scan_prediction import Record, ScanPrediction

@@ -1,11 +1,7 @@
 """Save and load what prediction needs, in formats whose reading runs no code."""
 
-import csv
 import json
 import os
-import re
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +11,10 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from mri3d.contract.contract import Contract
-from mri3d.csv_files import csv_cells
-from mri3d.errors import UserError, option
+from mri3d.errors import UserError
 from mri3d.files import digest, digest_json, what_is, write_bytes, write_json
 from mri3d.model_card import card_of_format_1, check_entries, check_tensors, described, held_out_rows, reason_of
 from mri3d.outcome import HeldOut, Outcome, outcome_from_json
-from mri3d.texts import list_text
 from mri3d.volumes.fingerprints import Fingerprints
 from mri3d.volumes.recipes import AnyRecipe, recipe_of
 from mri3d.volumes.reference import Reference
@@ -29,7 +23,6 @@ FORMAT = 2
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 SEAL = "card_sha256"  # digest of all else in the card
 _SEEN, _CONTRACT = "training.", "contract."  # what is kept of the training scans, and by what new ones are judged
-_FOLD = re.compile("0|[1-9][0-9]*")
 MAX_CARD_BYTES = 64 << 20  # of 100,000 training scans a card has 7 MB of digests
 
 
@@ -233,71 +226,3 @@ def _read(path: Path, *, max_bytes: int) -> bytes:
         raise UserError(f"{path} does not fit into memory. Use a machine with more of it.") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}. Mend that, or copy the model folder.") from error
-
-
-def model_folders(path: Path) -> list[Path]:
-    """Find the model folders of a run: one after a hold-out, one per fold under k-fold.
-
-    Args:
-        path: A run, its `model` folder, or one `fold_<k>` beneath it.
-
-    Raises:
-        UserError: There is none.
-    """
-    if not path.is_dir():
-        found = what_is(path)
-        told = found if "link" in found else "is no folder"
-        raise UserError(f"{path} {told}. Give a run, such as runs/demo-sfcn-50/<timestamp>.")
-    for folder in (path, path / "model"):
-        if (folder / CARD).is_file():
-            return [folder]
-        folds = {card.parent.name.removeprefix("fold_"): card.parent for card in folder.glob(f"fold_*/{CARD}")}
-        if written := [name for name in folds if _FOLD.fullmatch(name)]:  # a copy may be fold_3_old
-            return [folds[name] for name in sorted(written, key=int)]
-    told = f"{path} holds no model: no {CARD} in it, in its model folder or in fold_<k> beneath."
-    raise UserError(f"{told} {_runs_with_models(path)}".rstrip())
-
-
-def _runs_with_models(path: Path) -> str:
-    """Name in a sentence the newest runs in a folder of runs, or the best of a sweep; empty where there are none."""
-    written: dict[Path, int] = {}
-    for runs in ("*", "*/*"):
-        for depth, end in enumerate((f"model/{CARD}", f"model/fold_*/{CARD}"), start=1):
-            cards = path.glob(f"{runs}/{end}")
-            written |= {card.parents[depth]: card.stat().st_mtime_ns for card in cards}
-    if newest := sorted(written, key=written.__getitem__, reverse=True):
-        whose = f"{len(newest)} runs in it do, the newest first" if len(newest) > 1 else "A run in it does"
-        return f"{whose}: {list_text([str(run) for run in newest], ', ', most=3)}"
-    with suppress(OSError, ValueError, csv.Error):
-        rows = csv_cells((path / "models.csv").read_text(encoding="utf-8"))
-        if best := [row["run"] for row in rows if row.get("run") and Path(row["run"]).is_dir()]:
-            return f"It has the scores of a sweep, whose best run is: {best[0]}"
-    return ""
-
-
-def check_replaceable(out: Path) -> None:
-    """Refuse a folder for results that is a run or a model, whose own files they would replace.
-
-    Raises:
-        UserError: It is one.
-    """
-    if (out / "config.yaml").exists() or (out / CARD).exists():
-        where = option("out", str(out))
-        raise UserError(f"{where} holds a run or a model, whose own files would be replaced. Set another out.")
-
-
-def places_of(folder: Path, folds: Sequence[int]) -> list[Path]:
-    """Return where models are written: the folder itself for one, `fold_<number>` beneath it for those of folds.
-
-    Args:
-        folder: Need not be there.
-        folds: Number of each fold; empty for a single model.
-
-    Raises:
-        UserError: A model that is none of these lies there, and would be loaded with them or in their place.
-    """
-    places = [folder / f"fold_{number}" for number in folds] or [folder]
-    for card in (folder / CARD, *sorted(folder.glob(f"fold_*/{CARD}"))):
-        if card.exists() and card.parent not in places:
-            raise UserError(f"{folder} holds another model ({card}). Remove it, or save to a folder of its own.")
-    return places

@@ -24,7 +24,8 @@ from mri3d.errors import UserError
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.results import Results
 from mri3d.files import write_json
-from mri3d.model_folder import places_of, write_model
+from mri3d.model_folder import write_model
+from mri3d.model_places import places_of
 from mri3d.models.member import Member
 from mri3d.run_folder import as_yaml
 

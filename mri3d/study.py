@@ -19,10 +19,8 @@ from mri3d.cohort.table import Table
 from mri3d.outcome import DEFAULT_TASK, Outcome, check_task, outcome_of
 from mri3d.processes import first_speaks
 from mri3d.texts import as_list, list_text
-from mri3d.volumes.brain_recipe import BrainRecipe
 from mri3d.volumes.cache import Volumes
-from mri3d.volumes.recipe import Recipe
-from mri3d.volumes.recipes import AnyRecipe
+from mri3d.volumes.recipes import AnyRecipe, BrainRecipe, Recipe
 from mri3d.volumes.reference import outliers
 from mri3d.volumes.sequence import InMemory, VolumeSequence
 

@@ -15,7 +15,8 @@ from numpy.testing import assert_allclose
 import mri3d
 from mri3d import KFold, Recipe, Study, evaluate, fit, models, validate
 from mri3d.cohort.table import Table
-from mri3d.external import read_people, validate_model
+from mri3d.external import validate_model
+from mri3d.external_people import read_people
 from mri3d.models.loading import load
 from mri3d.models.trained import TrainedModel
 from tests.models.refusals import refused

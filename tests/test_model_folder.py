@@ -9,7 +9,8 @@ import pytest
 
 from mri3d.errors import UserError
 from mri3d.files import digest_json
-from mri3d.model_folder import CARD, SEAL, WEIGHTS, Card, Contents, model_folders, read_model, write_model
+from mri3d.model_folder import CARD, SEAL, WEIGHTS, Card, Contents, read_model, write_model
+from mri3d.model_places import model_folders
 from mri3d.outcome import Classes, HeldOut
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mri3d.errors import UserError
-from mri3d.model_folder import model_folders
+from mri3d.model_places import model_folders
 
 
 def test_of_a_folder_of_runs_the_newest_that_hold_a_model_are_named(tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ def compare(folders: Sequence[Path], out: Path) -> list[str]:
     from mri3d.cli.compared_runs import compare_runs, comparison_rows  # here: they import much
     from mri3d.csv_files import write_csv
     from mri3d.evaluation.recorded_tests import RecordedTests
-    from mri3d.model_folder import check_replaceable
+    from mri3d.model_places import check_replaceable
     from mri3d.report.comparison_page import write_comparison_page
 
     check_replaceable(out)

@@ -217,7 +217,7 @@ def _earlier(out: Path) -> dict[Path, tuple[int, int]]:
 def _check_own(out: Path) -> None:
     """Refuse a folder whose page is not of an earlier call: maps look after their own files."""
     from mri3d.explain.cohort_space import is_cohort_map
-    from mri3d.model_folder import check_replaceable
+    from mri3d.model_places import check_replaceable
 
     check_replaceable(out)
     if (out / "report.html").exists() and not any(map(is_cohort_map, out.glob("*.nii.gz"))):

@@ -67,6 +67,7 @@ def validate(options: dict[str, Any]) -> list[str]:
     out = _out(options["out"])
     check_folder(out, "out")
     from mri3d import external  # here: it imports all there is, and a mistake need not wait for that
+    from mri3d.external_people import read_people
     from mri3d.models.loading import load
 
     external.check_out(out)
@@ -81,7 +82,7 @@ def validate(options: dict[str, Any]) -> list[str]:
     source = build(data, "data")
     asked = {name: options[name] for name in ("prevalence", "threshold")}
     external.resolve(model, **asked)  # told before the scans are read
-    people = external.read_people(model, source)
+    people = read_people(model, source)
     validation = external.validate_model(model, people, **asked, allow_seen=allowed, folder=folder)
     external.write_validation(validation, out, model=given, began=began)
     table, report = out / external.TABLE, out / external.REPORT

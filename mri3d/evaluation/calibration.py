@@ -12,7 +12,8 @@ import numpy as np
 from scipy.stats import t as student
 
 from mri3d.evaluation.fold_result import FoldResult
-from mri3d.evaluation.intervals import NO_SPREAD, Interval, Unseen
+from mri3d.evaluation.intervals import Unseen
+from mri3d.evaluation.resampled import NO_SPREAD, Interval
 from mri3d.evaluation.sampling import LEVEL, Sampling
 from mri3d.outcome.estimates import Estimates
 from mri3d.outcome.resampling import Proportion

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.stats import t as student
 
 from mri3d.evaluation.auc import FoldAuc, auc_interval, auc_variance, within_fold_auc
-from mri3d.evaluation.intervals import REPLICATES, standard_error, weighted_scores
+from mri3d.evaluation.intervals import REPLICATES, weighted_scores
+from mri3d.evaluation.resampled import standard_error
 from mri3d.evaluation.sampling import LEVEL, Sampling
 from mri3d.outcome.resampling import Ranking, Resampling
 

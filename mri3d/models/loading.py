@@ -8,7 +8,8 @@ import numpy as np
 from mri3d.arguments import checked
 from mri3d.errors import UserError
 from mri3d.model_card import FAILURES, printable, reason_of
-from mri3d.model_folder import CARD, Contents, model_folders, read_model
+from mri3d.model_folder import CARD, Contents, read_model
+from mri3d.model_places import model_folders
 from mri3d.models.beside_scans import example_session
 from mri3d.models.classical.models import CLASSICAL
 from mri3d.models.ensemble import ENSEMBLE, Ensemble, parts_of

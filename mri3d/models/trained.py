@@ -11,7 +11,8 @@ import pandas as pd
 
 from mri3d.arguments import checked
 from mri3d.files import check_folder
-from mri3d.model_folder import places_of, write_model
+from mri3d.model_folder import write_model
+from mri3d.model_places import places_of
 from mri3d.models.voting import SPACES, Voting
 from mri3d.scans.listing import find_scans, unique_names
 from mri3d.scans.scan import image_of

@@ -14,7 +14,7 @@ from pathlib import Path
 from mri3d.errors import UserError, option
 from mri3d.files import as_utf8, atomic_path, provisional_folder, what_is
 from mri3d.model_card import FAILURES
-from mri3d.model_folder import check_replaceable
+from mri3d.model_places import check_replaceable
 from mri3d.models.scan_prediction import Record
 from mri3d.predictions.written import (
     HEATMAP,

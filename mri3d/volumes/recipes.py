@@ -10,6 +10,8 @@ from mri3d.scans.scan import Scan
 from mri3d.volumes.brain_recipe import BrainRecipe
 from mri3d.volumes.recipe import Recipe
 
+__all__ = ["AnyRecipe", "BrainRecipe", "Recipe", "recipe_of"]
+
 
 class AnyRecipe(Protocol):
     """How a scan becomes a volume, and a map of the volume finds its way back: frozen, hashable, invertible."""

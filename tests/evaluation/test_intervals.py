@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mri3d.evaluation.intervals import Interval, proportion_interval, score_intervals, weighted_scores
+from mri3d.evaluation.intervals import proportion_interval, score_intervals, weighted_scores
+from mri3d.evaluation.resampled import Interval
 from mri3d.evaluation.sampling import Sampling
 from mri3d.outcome.class_resampling import ClassResampling
 from mri3d.outcome.class_scores import class_scores
