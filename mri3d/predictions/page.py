@@ -34,7 +34,8 @@ def remarks(records: Sequence[Record]) -> list[str]:
         whose = "scan is" if number == 1 else "scans are"
         forced = any(record.status == "outside" and record.prediction is not None for record in records)
         them = "it" if number == 1 else "them"
-        what = f"what is predicted of {them} means nothing" if forced else f"nothing is predicted of {them} (see force)"
+        no = f"nothing is predicted of {them} (force=true does)"
+        what = f"what is predicted of {them} means nothing" if forced else no
         told.append(f"{number} {whose} outside of what the model was trained on: {what}.")
     if number := sum(record.seen > 0 for record in records):
         whose = "scan was" if number == 1 else "scans were"

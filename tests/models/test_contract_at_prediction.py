@@ -75,7 +75,7 @@ def test_a_call_counts_them_and_ends_with_status_1(trained, scans, tmp_path, cap
     trained.save(tmp_path / "model")
     places = [str(scans / f"{name}.nii") for name in ("good", "small")]
     assert predict_scans(tmp_path / "model", places, tmp_path / "a", heatmap="none") == 1
-    assert "1 scan is outside of what the model was trained on: nothing is predicted of it (see force)" in caplog.text
+    assert "1 scan is outside of what the model was trained on: nothing is predicted of it (force=true" in caplog.text
     assert predict_scans(tmp_path / "model", places, tmp_path / "b", heatmap="none", force=True) == 0
     assert {name: row["status"] for name, row in rows_of(tmp_path / "b").items()} == {"good": "ok", "small": "outside"}
     assert predict_scans(tmp_path / "model", places[:1], tmp_path / "c", heatmap="none") == 0
