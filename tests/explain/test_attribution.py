@@ -170,16 +170,19 @@ def test_our_networks_give_maps_of_the_volumes_shape(num_outputs):
 @pytest.mark.parametrize(
     ("network", "blob"),  # blobs lie in the middle of what a cell of the map sees: at 3 + 8 i and at 16 i
     [
-        (SFCN((50, 50, 50), 1, channels=[2, 2, 2, 2]), (43, 11, 27)),
-        (ResNet18((50, 50, 50), 1, widths=[2, 2, 2, 2]), (48, 16, 32)),
+        (lambda: SFCN((50, 50, 50), 1, channels=[2, 2, 2, 2]), (43, 11, 27)),
+        (lambda: ResNet18((50, 50, 50), 1, widths=[2, 2, 2, 2]), (48, 16, 32)),
     ],
     ids=["sfcn", "resnet18"],
 )
 def test_heat_peaks_where_the_blob_is(network, blob):
+    network = network()
     for layer in network.modules():
         if isinstance(layer, nn.Conv3d):  # passes on what lies in the middle of its kernel
             layer.weight.data.zero_()
             layer.weight.data[(..., *(size // 2 for size in layer.kernel_size))] = 1.0
+            if layer.bias is not None:  # no ReLU is shut, through which no gradient would come back
+                layer.bias.data.fill_(1.0)
         elif isinstance(layer, nn.Linear):
             layer.weight.data.fill_(1.0)
     array = np.zeros((1, 50, 50, 50), dtype=np.float32)
