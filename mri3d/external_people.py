@@ -11,6 +11,7 @@ from mri3d.parallel import one_thread_each
 from mri3d.study import Study
 from mri3d.texts import list_text
 from mri3d.volumes.cache import Volumes
+from mri3d.volumes.recipes import check_masks
 from mri3d.volumes.while_read import MadeWhileRead
 
 
@@ -33,6 +34,7 @@ def read_people(model: TrainedModel, source: CohortSource) -> Study:
                 told = f"the model was trained with {list_text(model.covariates, ', ')} beside the image, and "
                 raise UserError(told + error.text.partition(" Set ")[0]) from error
         raise
+    check_masks(found, recipe)
     asked = [each for each in found.sessions if each.label is not None and not each.left_out]
     check_sessions([member.model.encoder for member in model.members], [each.known for each in asked])
     _check_labels(model, found, f"column {source.label!r}")

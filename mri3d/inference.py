@@ -24,7 +24,8 @@ from mri3d.predictions.written import MAPS, REPORT, cannot_go_on, heatmap_path
 from mri3d.report.reading import GRADCAM
 from mri3d.scans.dicom import convert_places
 from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan import ScanError, files_of, read_scan, write_image
+from mri3d.scans.scan import ScanError, write_image
+from mri3d.scans.scan_file import ScanFile, path_of, paths_of, read_file
 from mri3d.texts import list_text, number_text
 from mri3d.version import __version__
 
@@ -45,6 +46,7 @@ def predict_scans(
     coverage: object = None,
     table: object = None,
     id: object = None,
+    mask: object = None,
     force: bool = False,
     trust: str | Sequence[str] = (),
 ) -> int:
@@ -66,6 +68,7 @@ def predict_scans(
         coverage: How often the truth is to lie in a set or an interval.
         table: Of a model with covariates: what is known of each scan.
         id: Column of the table that names its rows, or several.
+        mask: Of a model of brains: what masks of them are called, `{id}` being the scan's name.
         force: Predict scans too that are outside of what the model was trained on.
         trust: Dotted names of networks of the user's own that may be imported.
 
@@ -89,9 +92,9 @@ def predict_scans(
         log.warning("%s", GRADCAM)
     with tempfile.TemporaryDirectory(prefix="mri3d-") as converted:
         places = convert_places([scans] if isinstance(scans, str) else scans, Path(converted))
-        call = _Call(
-            model, trained, _named_scans(places, out, suffix=trained.suffix or "T1w"), heatmap, space, beside, force
-        )
+        files = trained.masked(_found(places, out, suffix=trained.suffix or "T1w"), mask)
+        named = dict(zip(unique_names(list(map(path_of, files))), files, strict=True))
+        call = _Call(model, trained, named, heatmap, space, beside, force)
         call.check_table()
         with open_folder(
             out,
@@ -103,8 +106,8 @@ def predict_scans(
             return call.run(folder)
 
 
-def _named_scans(places: Sequence[str], out: Path, *, suffix: str) -> dict[str, Path]:
-    """Find the scans to predict, by name: all but the heatmaps of an earlier call, where the places hold `out`."""
+def _found(places: Sequence[str], out: Path, *, suffix: str) -> list[Path]:
+    """Find the scans to predict: all but the heatmaps of an earlier call, where the places hold `out`."""
     maps = os.path.realpath(out / MAPS)  # Path's own fails where links lead in a circle
     paths = [path for path in find_scans(places, suffix=suffix) if os.path.dirname(os.path.realpath(path)) != maps]  # noqa: PTH120
     if not paths:
@@ -112,13 +115,13 @@ def _named_scans(places: Sequence[str], out: Path, *, suffix: str) -> dict[str, 
             f"{option('scans', ', '.join(places))} holds nothing but heatmaps of an earlier call. Give "
             f"{option('scans')}."
         )
-    return dict(zip(unique_names(paths), paths, strict=True))
+    return paths
 
 
-def _is_there(path: Path) -> bool:
+def _is_there(file: ScanFile) -> bool:
     """Return whether there are files, or both halves of a pair, under a scan's name."""
     try:
-        return all(os.path.isfile(part) for part in files_of(path))  # noqa: PTH113 (Path's own raises)
+        return all(os.path.isfile(part) for part in paths_of(file))  # noqa: PTH113 (Path's own raises)
     except ScanError:  # one half
         return False
 
@@ -139,7 +142,7 @@ class _Call:
 
     model: Path
     trained: TrainedModel
-    scans: dict[str, Path]
+    scans: dict[str, ScanFile]
     heatmap: str
     space: str
     beside: Beside | None
@@ -154,9 +157,9 @@ class _Call:
         if self.beside is None:
             return
         problems = {}
-        for name, path in self.scans.items():
+        for name, file in self.scans.items():
             try:
-                self.beside.known(path)
+                self.beside.known(path_of(file))
             except UserError as error:
                 problems[name] = error.text
         told = list_text([f"{name}: {problem.rstrip('.')}" for name, problem in problems.items()])
@@ -172,7 +175,8 @@ class _Call:
         asked: list[object] = [self.trained.deciding.asked] if self.trained.deciding.asked else []
         asked += [self.space] if self.space != SPACES[0] else []
         asked += ["force"] if self.force else []
-        known = [] if self.beside is None else [{name: self.beside.rows.of(path) for name, path in self.scans.items()}]
+        paths = {name: path_of(file) for name, file in self.scans.items()}
+        known = [] if self.beside is None else [{name: self.beside.rows.of(path) for name, path in paths.items()}]
         return digest_json([cards, self.trained.require_recipe().digest(), self.heatmap, *asked, *known, __version__])
 
     def row(self, record: Record) -> str:
@@ -195,9 +199,9 @@ class _Call:
         for name in unread:
             log.warning("%s: %s", name, folder.records[name].warnings[-1])
         try:
-            for number, (name, path) in enumerate(self.scans.items(), start=1):
+            for number, (name, file) in enumerate(self.scans.items(), start=1):
                 if name not in folder.records:
-                    self._predict(folder, name, path, f"{number} of {total}")
+                    self._predict(folder, name, file, f"{number} of {total}")
         except KeyboardInterrupt as stop:
             verb = "is" if len(folder.records) == 1 else "are"
             told = f"{len(folder.records)} of {number_text(total, 'scan')} {verb} predicted"
@@ -222,17 +226,17 @@ class _Call:
         Raises:
             ScanError: Nothing is known of what it holds now.
         """
-        path = self.scans[name]
+        file = self.scans[name]
         try:
-            return read_scan(path).digest
+            return read_file(file).digest
         except ScanError as error:
-            if not _is_there(path) or (isinstance(error.__cause__, OSError) and error.__cause__.errno is not None):
+            if not _is_there(file) or (isinstance(error.__cause__, OSError) and error.__cause__.errno is not None):
                 raise
             return ""
 
-    def _predict(self, folder: PredictionFolder, name: str, path: Path, place: str) -> None:
+    def _predict(self, folder: PredictionFolder, name: str, file: ScanFile, place: str) -> None:
         """Predict one scan, write the map that explains the prediction, and add its row."""
-        found = self.trained.predict_scan(name, path, beside=self.beside, force=self.force)
+        found = self.trained.predict_scan(name, file, beside=self.beside, force=self.force)
         written = False
         if self.heatmap != "none" and found.prediction is not None:
             found, written = self._write_heatmap(folder, found)

@@ -27,7 +27,7 @@ from mri3d.records import Clock, early_log, log_file, write_member, write_page, 
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
 from mri3d.run_folder import claim, renew
-from mri3d.scans.scan import read_scan
+from mri3d.scans.scan_file import read_file
 from mri3d.study import Study
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class ModelKeeper:
             return
         for example in outcome.examples(study.targets[rows], result.predictions):
             row = int(rows[example.position])
-            volume, affine = study.volumes[row], study.recipe.affine(read_scan(study.cohort.scans[row]))
+            volume, affine = study.volumes[row], study.recipe.affine(read_file(study.cohort.scans[row]))
             heat, (high, low) = None, outcome.words.evidence(example.target)
             caption = f"{session_word(study.cohort).capitalize()} {study.ids[row]} {example.caption}"
             if trained.heatmaps:

@@ -20,7 +20,7 @@ from mri3d.outcome import DEFAULT_TASK, Outcome, check_task, outcome_of
 from mri3d.processes import first_speaks
 from mri3d.texts import as_list, list_text
 from mri3d.volumes.cache import Volumes
-from mri3d.volumes.recipes import AnyRecipe, BrainRecipe, Recipe
+from mri3d.volumes.recipes import AnyRecipe, BrainRecipe, Recipe, check_masks
 from mri3d.volumes.reference import outliers
 from mri3d.volumes.sequence import InMemory, VolumeSequence
 
@@ -60,6 +60,7 @@ class Study:
         id: str | Sequence[str] = "subject",
         label: str = "label",
         scan: str = "{id}.nii*",
+        mask: str | None = None,
         resolution: int | str = 50,
         recipe: Recipe | BrainRecipe | None = None,
         task: str = DEFAULT_TASK,
@@ -78,6 +79,7 @@ class Study:
             id: Column that names the session, or several, of which the first names the participant.
             label: Column of what is predicted.
             scan: Glob that finds a session's scan, relative to `root`; `{id}` and any `{column}` are filled in.
+            mask: Glob that finds a mask of the brain in each scan, likewise; for a `BrainRecipe`.
             resolution: Edge of the volumes in voxels, or "native"; for the default recipe.
             recipe: How a scan becomes a volume; the default one at `resolution` unless given.
             task: "classification" or "regression".
@@ -97,6 +99,7 @@ class Study:
             id=id,
             label=label,
             scan=scan,
+            mask=mask,
             unlabelled=unlabelled,
             group=group,
             site=site,
@@ -232,6 +235,7 @@ class Study:
         with first_speaks():
             found = source.read().in_order()
             _outcome(found, task=task, name=source.label, insist=source.classes)  # before the scans are read
+            check_masks(found, recipe)
             cohort = audit(found, recipe, skip_bad=source.skip_bad)
             left = "" if len(cohort.ids) == len(found.ids) else "of the sessions whose scans can be used, "
             outcome = _outcome(cohort, task=task, name=source.label, insist=source.classes, prefix=left)

@@ -115,7 +115,7 @@ def test_each_scan_is_read_once_and_not_without_a_label(root, model, tmp_path, m
         return read(path)
 
     for module in ("mri3d.cohort.audit", "mri3d.volumes.cache", "mri3d.volumes.recipe"):
-        monkeypatch.setattr(f"{module}.read_scan", noted)
+        monkeypatch.setattr(f"{module}.read_file", noted)
     monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / "cache"))
     found = validate_model(model, read_people(model, source(root, name)))
     assert len(found.rows) == 15
@@ -146,7 +146,7 @@ def test_or_predicted_and_not_scored(root, model, validation, caplog):
 
 
 def test_labels_that_the_model_does_not_know_are_refused_before_a_scan_is_read(root, model, monkeypatch):
-    monkeypatch.setattr("mri3d.cohort.audit.read_scan", lambda path: pytest.fail("a scan was read"))
+    monkeypatch.setattr("mri3d.cohort.audit.read_file", lambda path: pytest.fail("a scan was read"))
     name = table(
         root, "others.csv", "other.csv", lambda row: True, label=lambda row: {"a": "depr", "b": "control"}[row["label"]]
     )

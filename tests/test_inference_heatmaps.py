@@ -24,6 +24,19 @@ def test_heatmap_of_an_unknown_kind_is_named(model, tmp_path):
     assert raised.value.on_command_line().startswith("heatmap=lime is unknown")
 
 
+@pytest.mark.parametrize(
+    ("mask", "told"),
+    [
+        ("{id}_mask.nii", "is for models of brains alone, which this one is not"),
+        (True, "is no path. Give one such as {id}_mask.nii.gz"),
+    ],
+)
+def test_masks_are_for_models_of_brains(model, tmp_path, mask, told):
+    with pytest.raises(UserError) as raised:
+        predict_scans(model, str(head(tmp_path / "a.nii")), tmp_path / "out", mask=mask)
+    assert told in str(raised.value)
+
+
 def test_folds_share_the_heatmap(tmp_path):
     folders = [write_network(tmp_path / "run" / "model" / f"fold_{k}", fold=k, num_folds=2) for k in range(2)]
     assert len(folders) == 2

@@ -167,3 +167,8 @@ def test_a_bids_tree_is_read_with_its_kind_of_scan(tmp_path):
         Study.from_bids(tmp_path, label="dx")
     assert "Set data.label to" in refused(error)[1]
     assert HEAD_SHAPE == (20, 22, 24)
+
+
+def test_masks_of_brains_need_a_recipe_for_brains(folder):
+    with pytest.raises(UserError, match=r"^mask is for brains alone"):
+        from_table(folder, mask="{id}.nii*")

@@ -13,13 +13,14 @@ import numpy as np
 
 from mri3d import files
 from mri3d.brain.brain import VERSION, Brain
-from mri3d.scans.scan import Scan, canonical
+from mri3d.scans.scan import Scan, ScanError, canonical
 
 log = logging.getLogger(__name__)
 
 _DIGEST_LETTERS = 64
-_DAMAGE = (OSError, ValueError, KeyError, EOFError)
-_known: "weakref.WeakKeyDictionary[Scan, Brain]" = weakref.WeakKeyDictionary()
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError)
+_known: "weakref.WeakKeyDictionary[Scan, Brain | str]" = weakref.WeakKeyDictionary()
+"""A text where there is no brain: why."""
 
 
 def brain_of(scan: Scan) -> Brain:
@@ -28,17 +29,33 @@ def brain_of(scan: Scan) -> Brain:
     Raises:
         ScanError: There is none, or it is none of a human, see `locate_brain` and `Brain.check`.
     """
+    brain = found_in(scan)
+    brain.check(scan)
+    return brain
+
+
+def found_in(scan: Scan) -> Brain:
+    """Return what was found in a scan, now or before, whether or not it can be believed.
+
+    Raises:
+        ScanError: Nothing was, see `locate_brain`.
+    """
     if scan not in _known:
         path = files.cache_folder() / "brains" / f"{files.digest_json([scan.digest, VERSION])}.npz"
         brain = _read(path, scan)
         if brain is None:
             from mri3d.brain.locating import locate_brain  # here: it imports torch
 
-            brain = locate_brain(scan)
+            try:
+                brain = locate_brain(scan)
+            except ScanError as error:
+                _known[scan] = error.text
+                raise
             _keep(path, brain)
         _known[scan] = brain
-    _known[scan].check(scan)
-    return _known[scan]
+    if isinstance(found := _known[scan], str):
+        raise ScanError(found)
+    return found
 
 
 def _read(path: Path, scan: Scan) -> Brain | None:
@@ -54,8 +71,7 @@ def _read(path: Path, scan: Scan) -> Brain | None:
         with np.load(io.BytesIO(content), allow_pickle=False) as kept:
             sides = canonical(scan)[0].shape
             mask = np.unpackbits(kept["mask"], count=int(np.prod(sides))).reshape(sides).astype(bool)
-            volume_ml, overlap, similarity = kept["figures"].tolist()
-            return Brain(mask, kept["to_scan"], bool(kept["stripped"]), volume_ml, overlap, similarity)
+            return Brain(mask, kept["to_scan"], bool(kept["stripped"]), *kept["figures"].tolist())
     except _DAMAGE:
         log.warning("%s is damaged; the brain is looked for again in %s", path, scan.path)
         return None
@@ -69,7 +85,7 @@ def _keep(path: Path, brain: Brain) -> None:
         mask=np.packbits(brain.mask),
         to_scan=brain.to_scan,
         stripped=np.array(brain.stripped),
-        figures=np.array([brain.volume_ml, brain.overlap, brain.similarity]),
+        figures=np.array(list(brain.figures.values())),
     )
     content = buffer.getvalue()
     try:

@@ -4,10 +4,11 @@ import numpy as np
 from scipy import ndimage
 
 from mri3d.brain.brain import Brain
-from mri3d.brain.extraction import brain_mask
+from mri3d.brain.extraction import NoBrain, brain_mask
+from mri3d.brain.given_mask import misfit
 from mri3d.brain.registration import overlap, register, similarity
 from mri3d.scans.head import Head
-from mri3d.scans.scan import Scan, ScanError, canonical
+from mri3d.scans.scan import Scan, ScanError, canonical, canonical_order
 
 _UPRIGHT_MM = 1.25  # voxels of the head that the brain is extracted from again
 _AROUND_MM = 30.0  # of the brain, in that head
@@ -19,7 +20,8 @@ def locate_brain(scan: Scan) -> Brain:
     """Extract the brain of a scan, and align it to the template.
 
     A head is turned upright by the alignment, extracted from again, and aligned again: the networks do best with heads
-    that are held as most are, and what comes of a scan depends less on how its head was held.
+    that are held as most are, and what comes of a scan depends less on how its head was held. A mask that came with the
+    scan is taken as it is, and held against what would be extracted.
 
     Args:
         scan: A T1-weighted scan of a head or of a brain.
@@ -32,15 +34,22 @@ def locate_brain(scan: Scan) -> Brain:
             f"{scan.path} does not say which way its axes point (neither sform nor qform is set). Set it in the file."
         )
     data, affine = canonical(scan)
+    given = None if scan.mask is None else canonical_order(scan.mask, scan)
+    stripped, apart = False, None
     try:
         image, corner = _image(data, scan.head)
         at = affine.copy()
         at[:3, 3] += affine[:3, :3] @ corner
-        mask, stripped = _mask(image, at, scan.head, data)
-        to_scan = register(image, mask, at)
-        if not stripped:
-            mask = _mask_of_upright(image, mask, at, to_scan)
+        if given is not None:
+            mask = given[tuple(slice(first, first + side) for first, side in zip(corner, image.shape, strict=True))]
+            apart = _misfit(image, mask, at)
             to_scan = register(image, mask, at)
+        else:
+            mask, stripped = _mask(image, at, scan.head, data)
+            to_scan = register(image, mask, at)
+            if not stripped:
+                mask = _mask_of_upright(image, mask, at, to_scan)
+                to_scan = register(image, mask, at)
     except ValueError as error:
         raise ScanError(f"{scan.path}: no brain was found in it: {error}.") from error
     whole = np.zeros(data.shape, bool)
@@ -52,6 +61,7 @@ def locate_brain(scan: Scan) -> Brain:
         float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000),
         overlap(mask, at, to_scan),
         similarity(image, mask, at, to_scan),
+        apart,
     )
 
 
@@ -78,6 +88,15 @@ def _mask(image: np.ndarray, affine: np.ndarray, head: Head, data: np.ndarray) -
     pieces, number = ndimage.label(shown)
     largest = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax() if number else shown
     return ndimage.binary_fill_holes(largest), True
+
+
+def _misfit(image: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> float | None:
+    """Hold a given mask against the brain that is found; None where none is, and all there is is the mask."""
+    try:
+        found = brain_mask(image)
+    except NoBrain:
+        return None
+    return misfit(mask, found, np.linalg.norm(affine[:3, :3], axis=0))
 
 
 def _mask_of_upright(image: np.ndarray, mask: np.ndarray, affine: np.ndarray, to_scan: np.ndarray) -> np.ndarray:

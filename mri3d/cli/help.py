@@ -56,6 +56,8 @@ Predict new scans with a trained model.
   coverage=0.9        also a set of classes, or an interval of a value, that holds the truth so often
   table=new.csv       for a model with covariates: a CSV or TSV file that has them, and a column that names the scan or
                       the participant (id=column says which)
+  mask='{{id}}_mask.nii.gz'
+                      for a model trained with preprocess=brain: your own mask of the brain in each scan, beside it
   trust=my_module.MyNet
                       a network of your own that the model was trained with: loading it runs its code
   debug=false         show the traceback of an error

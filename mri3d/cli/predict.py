@@ -35,6 +35,7 @@ class Schema:
     coverage: Any = None
     table: Any = None
     id: Any = None
+    mask: Any = None
     force: Any = False
     trust: Any = None
     debug: bool = False
@@ -61,7 +62,7 @@ def predict(options: dict[str, Any]) -> int:
     if trust:
         import_from_here()
     advice = "Close other programs, or use a machine with more; what was predicted so far is kept."  # one scan is held
-    asked = {name: options.get(name) for name in ("prevalence", "threshold", "coverage", "table", "id")}
+    asked = {name: options.get(name) for name in ("prevalence", "threshold", "coverage", "table", "id", "mask")}
     if asked["table"] is not None and not isinstance(asked["table"], str):
         raise UserError(f"table={asked['table']} is no path. Give a CSV or TSV file.")
     force = options.get("force", False)

@@ -18,7 +18,8 @@ from mri3d.errors import UserError, option
 from mri3d.files import cache_folder, digest, write_bytes
 from mri3d.parallel import map_threads
 from mri3d.scans import scan as reader
-from mri3d.scans.scan import Scan, ScanError, canonical_digest, files_of, read_scan, scan_name
+from mri3d.scans.scan import Scan, ScanError, canonical_digest, scan_name
+from mri3d.scans.scan_file import ScanFile, path_of, paths_of, read_file
 from mri3d.scans.traits import Traits, traits_of
 from mri3d.texts import list_text, number_text
 
@@ -36,6 +37,10 @@ _SETTLED_SECONDS = 2.0  # a file that changes twice within one tick of its disk'
 class Check(Protocol):
     """What scans have to pass beside being read: the recipe."""
 
+    @property
+    def reading(self) -> str:
+        """What is done while scans are read, for a progress bar."""
+
     def digest(self) -> str:
         """Hash what decides whether a scan passes."""
 
@@ -44,6 +49,9 @@ class Check(Protocol):
 
     def warnings(self, scan: Scan) -> tuple[str, ...]:
         """List what a user should know about a scan that passes, one sentence each."""
+
+    def figures(self, scan: Scan) -> Mapping[str, float]:
+        """Return what tells how well a volume could be made of a scan, whether or not it passes."""
 
     def head_size_ml(self, scan: Scan) -> float | None:
         """Estimate the size of the head in a scan that passes; None where none is looked for."""
@@ -60,6 +68,7 @@ class _Findings:
         checks: The warnings of each check that the scan has passed, by the check's digest.
         facts: What it shows of how the scan was made, see `mri3d.cohort.noticed`.
         traits: `mri3d.scans.traits.Traits` of a scan that passes, as JSON has them.
+        figures: What each check tells of how well a volume could be made of it, likewise.
         error: Why it cannot be read, or does not pass.
     """
 
@@ -69,7 +78,11 @@ class _Findings:
     checks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     traits: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     error: str = ""
+
+
+_REMEMBERED = ("digest", "voxels", "warnings", "checks", "facts", "traits", "figures")
 
 
 def audit(cohort: Cohort, check: Check, *, skip_bad: bool) -> Cohort:
@@ -90,8 +103,8 @@ def audit(cohort: Cohort, check: Check, *, skip_bad: bool) -> Cohort:
         UserError: Scans cannot be used and `skip_bad` is off.
     """
     key = _key(check)
-    findings = _read_all([s.scan for s in cohort.sessions if s.scan is not None], check, key)
-    sessions = [_judge(s, findings[s.scan] if s.scan else _Findings(), key) for s in cohort.sessions]
+    findings = _read_all([s.file for s in cohort.sessions if s.file is not None], check, key)
+    sessions = [_judge(s, findings[s.file] if s.file else _Findings(), key) for s in cohort.sessions]
     sessions = _judge_copies(sessions, findings)
     bad = [s for s in sessions if s.problem and not s.left_out]
     if bad:
@@ -120,16 +133,17 @@ def _judge(session: Session, found: _Findings, key: str) -> Session:
         voxels=found.voxels,
         warnings=(*found.warnings, *found.checks.get(key, ())),
         facts=found.facts,
+        figures=found.figures.get(key, {}),
         traits=Traits.from_json(found.traits) if found.traits else None,
     )
 
 
-def _judge_copies(sessions: Sequence[Session], findings: Mapping[Path, _Findings]) -> list[Session]:
+def _judge_copies(sessions: Sequence[Session], findings: Mapping[ScanFile, _Findings]) -> list[Session]:
     """Refuse scans that two sessions share: the later copy, or all where their labels differ."""
     copies: dict[str, list[Session]] = {}
     for session in sessions:
-        if session.scan and not session.problem and not session.left_out:
-            copies.setdefault(findings[session.scan].voxels, []).append(session)
+        if session.file and not session.problem and not session.left_out:
+            copies.setdefault(findings[session.file].voxels, []).append(session)
     problems = {}
     for first, *others in copies.values():
         labels = sorted({s.label or "" for s in (first, *others)})
@@ -149,50 +163,64 @@ def _leave_out(session: Session) -> Session:
     return dataclasses.replace(session, left_out=str(UserError(reason)), problem="")  # options by their plain names
 
 
-def _read_all(paths: Sequence[Path], check: Check, key: str) -> dict[Path, _Findings]:
+def _read_all(files: Sequence[ScanFile], check: Check, key: str) -> dict[ScanFile, _Findings]:
     """Find out about each file, by remembering or by reading it."""
     began = time.monotonic()
-    file = cache_folder() / "audit" / "scans.json"
-    remembered = _recall(file)
-    states = {path: _state(path) for path in paths}
+    memory = cache_folder() / "audit" / "scans.json"
+    remembered = _recall(memory)
+    states = {file: _state(file) for file in files}
     findings, unread, past = {}, [], {}
-    for path, state in states.items():
-        past_state, past[path] = remembered.get(str(path.absolute()), ((), _Findings()))
-        if state and state == past_state and key in past[path].checks:
-            findings[path] = past[path]
+    for file, state in states.items():
+        past_state, past[file] = remembered.get(_name(file), ((), _Findings()))
+        if state and state == past_state and key in past[file].checks:
+            findings[file] = past[file]
         else:
-            unread.append(path)
+            unread.append(file)
     new: _Memory = {}
-    read = map_threads(lambda path: _read(path, check, key), unread, what="reading scans")
-    for path, found in zip(unread, read, strict=True):
-        findings[path] = found
-        if not found.error and _is_settled(states[path]) and states[path] == _state(path):
-            known = past[path].checks if past[path].digest == found.digest else {}
+    read = map_threads(lambda file: _read(file, check, key), unread, what=check.reading)
+    for file, found in zip(unread, read, strict=True):
+        findings[file] = found
+        if not found.error and _is_settled(states[file]) and states[file] == _state(file):
+            known = past[file].checks if past[file].digest == found.digest else {}
             checks = dict(list({**known, **found.checks}.items())[-_MAX_CHECKS:])
-            facts = {**(past[path].facts if known else {}), **found.facts}
-            new[str(path.absolute())] = (states[path], dataclasses.replace(found, checks=checks, facts=facts))
+            facts = {**(past[file].facts if known else {}), **found.facts}
+            figures = {key: told for key, told in {**past[file].figures, **found.figures}.items() if key in checks}
+            found = dataclasses.replace(found, checks=checks, facts=facts, figures=figures)
+            new[_name(file)] = (states[file], found)
     if new:
-        _remember(file, new)
+        _remember(memory, new)
     num_read, seconds = number_text(len(unread), "scan"), time.monotonic() - began
-    log.info("audit: %s read in %.0f s, %d known", num_read, seconds, len(paths) - len(unread))
-    if changed := [str(path) for path in unread if past[path].digest not in ("", findings[path].digest)]:
+    log.info("audit: %s read in %.0f s, %d known", num_read, seconds, len(files) - len(unread))
+    if changed := [str(file) for file in unread if past[file].digest not in ("", findings[file].digest)]:
         told = number_text(len(changed), "scan", "has changed since it was", "have changed since they were")
         log.warning("%s last read:%s", told, _indented(changed))
     return findings
 
 
-def _read(path: Path, check: Check, key: str) -> _Findings:
+def _name(file: ScanFile) -> str:
+    """Name what is read, whatever the folder that the program was started in."""
+    paths = [file] if isinstance(file, Path) else [file.path, file.mask]
+    return " masked by ".join(str(path.absolute()) for path in paths)
+
+
+def _read(file: ScanFile, check: Check, key: str) -> _Findings:
     try:
-        scan = read_scan(path)
+        scan = read_file(file)
     except ScanError as error:
         return _Findings(error=error.text)
     found = _Findings(scan.digest, canonical_digest(scan), scan.warnings)
     try:
         check.check(scan)
     except ScanError as error:
-        return dataclasses.replace(found, error=error.text)
-    facts = facts_of(scan.data.shape, scan.spacing_mm, _file_type(path, scan), check.head_size_ml(scan))
-    return dataclasses.replace(found, checks={key: check.warnings(scan)}, facts=facts, traits=traits_of(scan).to_json())
+        return dataclasses.replace(found, error=error.text, figures={key: check.figures(scan)})
+    facts = facts_of(scan.data.shape, scan.spacing_mm, _file_type(path_of(file), scan), check.head_size_ml(scan))
+    return dataclasses.replace(
+        found,
+        checks={key: check.warnings(scan)},
+        facts=facts,
+        traits=traits_of(scan).to_json(),
+        figures={key: check.figures(scan)},
+    )
 
 
 def _file_type(path: Path, scan: Scan) -> str:
@@ -201,13 +229,13 @@ def _file_type(path: Path, scan: Scan) -> str:
     return f"{ending} {scan.stored}".strip()
 
 
-def _state(path: Path) -> _State:
+def _state(file: ScanFile) -> _State:
     """Return size, times of change in ns, and inode of each file of a scan: what differs once one has been written to.
 
     Empty if one is missing.
     """
     try:
-        stats = [file.stat() for file in files_of(path)]
+        stats = [path.stat() for path in paths_of(file)]
     except (OSError, ScanError):
         return ()
     return tuple(n for stat in stats for n in (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino))
@@ -231,10 +259,10 @@ def _recall(file: Path) -> _Memory:
                 tuple(state),
                 _Findings(
                     *(digest, voxels, tuple(warnings), {key: tuple(told) for key, told in checks.items()}),
-                    *(facts, traits),
+                    *(facts, traits, figures),
                 ),
             )
-            for path, (state, digest, voxels, warnings, checks, facts, traits) in memory["scans"].items()
+            for path, (state, digest, voxels, warnings, checks, facts, traits, figures) in memory["scans"].items()
         }
     except _DAMAGE:  # none yet, or not ours: it can be made again
         return {}
@@ -245,10 +273,7 @@ def _remember(file: Path, new: _Memory) -> None:
     scans = list((_recall(file) | new).items())[-_MAX_REMEMBERED:]
     memory = {
         "reader": _reader_digest(),
-        "scans": {
-            path: (state, found.digest, found.voxels, found.warnings, found.checks, found.facts, found.traits)
-            for path, (state, found) in scans
-        },
+        "scans": {path: (state, *(getattr(found, name) for name in _REMEMBERED)) for path, (state, found) in scans},
     }
     try:
         content = json.dumps(memory).encode()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mri3d.cohort.missing import is_missing
 from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, option
+from mri3d.scans.scan_file import Masked, ScanFile
 from mri3d.scans.traits import Traits
 from mri3d.texts import natural_order, number_text, parse_number
 
@@ -34,10 +35,12 @@ class Session:
         covariates: Column to cell, as text; empty where the cell is.
         usual: Further columns that studies usually have, such as age and sex, likewise: see `mri3d.cohort.noticed`.
         facts: What the file shows of how the scan was made, as text, from the audit: see there.
+        figures: What tells how well a volume could be made of the scan, from the audit: see `AnyRecipe.figures`.
         traits: What the scan shows on its own grid, from the audit; None without a scan.
         participant: Who was scanned, where one participant may have several sessions: they are never on two sides of a
             split either. None where each session is a participant of its own.
-        digest: SHA-256 of the scan's header and voxels, from the audit.
+        mask: The file of a mask of its brain, where there is one.
+        digest: SHA-256 of the scan's header and voxels, and of its mask's, from the audit.
         voxels: `mri3d.scans.scan.canonical_digest` of the scan, from the audit; empty without a scan.
         warnings: What the reader says of the scan, from the audit.
         problem: Why the scan cannot be used, as text of a `UserError`: the audit ends the run with it or leaves the
@@ -53,13 +56,20 @@ class Session:
     covariates: Mapping[str, str] = field(default_factory=dict, hash=False)
     usual: Mapping[str, str] = field(default_factory=dict, hash=False)
     facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    figures: Mapping[str, float] = field(default_factory=dict, hash=False)
     traits: Traits | None = None
     participant: str | None = None
+    mask: Path | None = None
     digest: str = ""
     voxels: str = ""
     warnings: tuple[str, ...] = ()
     problem: str = ""
     left_out: str = ""
+
+    @property
+    def file(self) -> ScanFile | None:
+        """The scan, with its mask where there is one."""
+        return self.scan if self.scan is None or self.mask is None else Masked(self.scan, self.mask)
 
     @property
     def known(self) -> Mapping[str, str]:
@@ -119,9 +129,9 @@ class Cohort:
         return tuple(s.id for s in self.taking_part.sessions)
 
     @property
-    def scans(self) -> tuple[Path, ...]:
+    def scans(self) -> tuple[ScanFile, ...]:
         """The image files of the sessions that take part [N]; the audit has made sure that each has one."""
-        scans = tuple(s.scan for s in self.taking_part.sessions if s.scan is not None)
+        scans = tuple(s.file for s in self.taking_part.sessions if s.file is not None)
         assert len(scans) == len(self.taking_part.sessions), "a session has no scan: audit the cohort first"
         return scans
 
@@ -155,13 +165,17 @@ class Cohort:
         return text + (f", {left_out} left out" if left_out else "")
 
     def to_rows(self, folds: Mapping[str, str] | None = None) -> list[dict[str, str]]:
-        """List every session as a row of `cohort.csv`; `participant` is a column only where a session has one.
+        """List every session as a row of `cohort.csv`.
+
+        Participant, mask and figures have columns only where a session has one.
 
         Args:
             folds: Session id to what the session does in which fold; empty for those not named.
         """
         folds = folds or {}
         with_participants = any(s.participant is not None for s in self.sessions)
+        with_masks = any(s.mask for s in self.sessions)
+        figures = list(dict.fromkeys(name for s in self.sessions for name in s.figures))
         return [
             {"subject": s.id}
             | ({"participant": s.participant or ""} if with_participants else {})
@@ -175,6 +189,8 @@ class Cohort:
                 "group": s.group or "",
                 "site": s.site or "",
             }
+            | ({"mask": str(s.mask or "")} if with_masks else {})
+            | {name: f"{s.figures[name]:.6g}" if name in s.figures else "" for name in figures}
             | {f"covariate_{name}": cell for name, cell in s.covariates.items()}
             for s in self.sessions
         ]

@@ -31,19 +31,24 @@ class ScanFinder:
         root: Folder that patterns are relative to.
         pattern: Glob in which `{id}` and any `{column}` stand for cells.
         table: Has the columns.
+        key: The option that gives the pattern.
+        what: What the files are.
 
     Raises:
         UserError: The pattern has no field, or one that is no column.
     """
 
-    def __init__(self, root: Path, pattern: str, table: TextTable) -> None:
+    def __init__(
+        self, root: Path, pattern: str, table: TextTable, *, key: str = "data.scan", what: str = "scan"
+    ) -> None:
+        self._key, self._what = key, what
         fields = set(_FIELD.findall(pattern))
         if not fields:
-            same = f"{option('data.scan', pattern)} is the same for every session."
+            same = f"{option(key, pattern)} is the same for every session."
             raise UserError(f"{same} Put {{id}} or a {{column}} into it.")
-        key = f"the {{...}} of {option('data.scan')}"
+        of = f"the {{...}} of {option(key)}"
         self._cells = {
-            name: [visible(cell).strip() for cell in table.column(name, key)] for name in sorted(fields - {"id"})
+            name: [visible(cell).strip() for cell in table.column(name, of)] for name in sorted(fields - {"id"})
         }
         self._pattern = _OPEN.sub(lambda match: match[1] or "[[]", expanded(pattern))
         self._root = root
@@ -76,18 +81,18 @@ class ScanFinder:
             if others:
                 return f"{others[0]} {what_is(others[0])}"
             foreign = not_read_text([path for path in self._globs.find(Path(pattern)) if image_ending(path.name)])
-            return f"no scan matches {tried}{self.near_miss(pattern)}{foreign and f'. {foreign}'.rstrip('.')}"
+            return f"no {self._what} matches {tried}{self.near_miss(pattern)}{foreign and f'. {foreign}'.rstrip('.')}"
         if len({str(path).removesuffix(".gz") for path in scans}) == 1:
-            way_out = f"remove one, or let {option('data.scan')} name the ending"
+            way_out = f"remove one, or let {option(self._key)} name the ending"
             return f"{scans[0]} lies beside its twin {scans[1].name}: {way_out}"
         names = list_text([path.name for path in scans], ", ")
-        return f"{len(scans)} scans match {tried}: {names}; make {option('data.scan')} narrower"
+        return f"{len(scans)} {self._what}s match {tried}: {names}; make {option(self._key)} narrower"
 
     def near_miss(self, pattern: str) -> str:
         """Name files that the pattern alone would match, but that are of another id."""
         if re.search(r"[/\\][A-Za-z]:[/\\]", pattern):
             return (
-                f": this is a path of Windows, which does not lead anywhere here. Put {{id}} into {option('data.scan')}"
+                f": this is a path of Windows, which does not lead anywhere here. Put {{id}} into {option(self._key)}"
             )
         longer = self.find(without_edges(pattern)) if without_edges(pattern) != pattern else []
         if not longer:
@@ -95,7 +100,7 @@ class ScanFinder:
         names = list_text([path.name for path in longer], ", ", most=3)
         return (
             f": {names} has more letters or digits where the row's text begins or ends, so another id may be meant. If "
-            f"it is this row's, write those letters into {option('data.scan')}"
+            f"it is this row's, write those letters into {option(self._key)}"
         )
 
     def _named_alike(self, pattern: str) -> list[Path]:

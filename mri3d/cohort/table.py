@@ -42,6 +42,8 @@ class Table:
         label: Column of what is predicted: classes or a measure.
         scan: Glob that finds a session's scan, relative to `root`; `{id}` and any `{column}` are filled in. A wildcard
             next to them does not go on with letters or digits: `{id}*` of sub-1 does not find sub-10.
+        mask: Glob that finds a mask of the brain in each scan, likewise, for `preprocess=brain`: it is taken in place
+            of what would be extracted. 0 around the brain, on the scan's own grid.
         unlabelled: Label values that mean "no label", or the one. An empty cell always does, and so do NA, N/A, NaN,
             null and None in any case: a class of that name needs another in the table.
         group: Column of those who must stay together (family, participant); who has none there stands alone. A
@@ -57,6 +59,7 @@ class Table:
     id: str | Sequence[str] = "subject"
     label: str = "label"
     scan: str = "{id}.nii*"
+    mask: str | None = None
     unlabelled: str | float | bool | Sequence[object] = ()
     group: str | None = None
     site: str | None = None
@@ -110,7 +113,23 @@ class Table:
             )
             for row, (id, session, pattern, scans) in enumerate(zip(ids, sessions, patterns, found, strict=True))
         ]
+        if self.mask is not None:
+            placed = _masked(placed, ScanFinder(root, self.mask, table, key="data.mask", what="mask"), ids)
         return Cohort(tuple(_without_shared(placed)), source=f"column {self.label!r} of {table.path.name}")
+
+
+def _masked(sessions: Sequence[Session], finder: ScanFinder, ids: Sequence[str]) -> list[Session]:
+    """Give each session that has a scan the mask of its brain; one without a mask, or with several, has a problem."""
+    masked = []
+    for row, (id, session) in enumerate(zip(ids, sessions, strict=True)):
+        masks = finder.find(pattern := finder.fill(row, id))
+        if not session.scan or session.problem:
+            masked.append(session)
+        elif len(masks) == 1:
+            masked.append(replace(session, mask=masks[0]))
+        else:
+            masked.append(replace(session, problem=finder.problem(pattern, masks)))
+    return masked
 
 
 def _near_id(finder: ScanFinder, row: int, id: str) -> str:

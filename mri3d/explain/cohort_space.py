@@ -10,7 +10,8 @@ import numpy as np
 from isal import igzip
 
 from mri3d.parallel import map_threads
-from mri3d.scans.scan import ALIGNED, MNI, read_scan, write_image
+from mri3d.scans.scan import ALIGNED, MNI, write_image
+from mri3d.scans.scan_file import ScanFile, read_file
 from mri3d.volumes.recipes import AnyRecipe
 
 MAX_SCANS = 50
@@ -41,7 +42,7 @@ class CohortSpace:
 
     @classmethod
     def of(
-        cls, recipe: AnyRecipe, scans: Sequence[Path], sides: tuple[int, int, int], *, max_scans: int = MAX_SCANS
+        cls, recipe: AnyRecipe, scans: Sequence[ScanFile], sides: tuple[int, int, int], *, max_scans: int = MAX_SCANS
     ) -> Self:
         """Average the affines of some scans' volumes.
 
@@ -56,7 +57,7 @@ class CohortSpace:
         rows = np.unique(np.linspace(0, len(scans) - 1, max_scans).round().astype(int))
 
         def affine(row: int) -> np.ndarray:
-            return recipe.affine(read_scan(scans[row]))
+            return recipe.affine(read_file(scans[row]))
 
         affines = np.stack(map_threads(affine, rows.tolist(), what="placing the maps"))
         mean = average_affine(affines, np.array(sides))

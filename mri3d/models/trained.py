@@ -16,6 +16,7 @@ from mri3d.model_places import places_of
 from mri3d.models.voting import SPACES, Voting
 from mri3d.scans.listing import find_scans, unique_names
 from mri3d.scans.scan import image_of
+from mri3d.scans.scan_file import path_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,6 +52,7 @@ class TrainedModel(Voting):
         coverage: float | None = None,
         table: object = None,
         id: str | Sequence[str] | None = None,
+        mask: str | None = None,
         force: bool = False,
     ) -> pd.DataFrame:
         """Predict scans; one that cannot be used never stops the others.
@@ -65,6 +67,8 @@ class TrainedModel(Voting):
             table: Of a model with covariates: what is known of each scan, a CSV or TSV file, a DataFrame, or a
                 dictionary of columns; see `mri3d.cohort.scan_rows` for how rows are found.
             id: Column of the table that names its rows, or several.
+            mask: Of a model of brains: what masks of them are called, such as "{id}_mask.nii.gz"; `{id}` is the scan's
+                name, and the folder that of the scan.
             force: Predict scans too that are outside of what the model was trained on.
 
         Returns:
@@ -79,9 +83,9 @@ class TrainedModel(Voting):
         beside = self.beside(table, id=id)
         model = self.with_options(prevalence=prevalence, threshold=threshold, coverage=coverage)
         places = [scans] if isinstance(scans, str | Path) else list(scans)
-        paths = find_scans(list(map(str, places)), suffix=self.suffix or "T1w")
-        named = zip(unique_names(paths), paths, strict=True)
-        found = [model.predict_scan(name, path, beside=beside, force=force) for name, path in named]
+        files = self.masked(find_scans(list(map(str, places)), suffix=self.suffix or "T1w"), mask)
+        named = zip(unique_names(list(map(path_of, files))), files, strict=True)
+        found = [model.predict_scan(name, file, beside=beside, force=force) for name, file in named]
         return pd.DataFrame([model.table.row(one) for one in found])
 
     def predict_arrays(
@@ -113,6 +117,7 @@ class TrainedModel(Voting):
         table: object = None,
         id: str | Sequence[str] | None = None,
         space: str = SPACES[0],
+        mask: str | None = None,
         force: bool = False,
     ) -> nib.Nifti1Image:
         """Show where in a scan the evidence for its prediction lies.
@@ -125,6 +130,7 @@ class TrainedModel(Voting):
             id: As for `predict`.
             space: "scan" for the scan's own grid; of a model that aligns brains also "mni" for the grid of its volumes,
                 in the space of MNI152.
+            mask: As for `predict`.
             force: As for `predict`; without it, such a scan is refused.
 
         Returns:
@@ -134,9 +140,8 @@ class TrainedModel(Voting):
             UserError: The scan cannot be used, there is no such class or method, or the model was trained on arrays.
         """
         self.check_space(space)
-        found = self.predict_scan(
-            Path(scan).name, Path(scan), strict=True, beside=self.beside(table, id=id), force=force
-        )
+        (file,) = self.masked([Path(scan)], mask)
+        found = self.predict_scan(Path(scan).name, file, strict=True, beside=self.beside(table, id=id), force=force)
         assert found.scan is not None, "strict"
         values, affine, code = self.heat(found, target, method=method, space=space)
         return image_of(values, affine, code=code)

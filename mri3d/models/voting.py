@@ -15,7 +15,8 @@ from mri3d.models.decision_rule import DecisionRule
 from mri3d.models.member import Member, mean_evidence, votes
 from mri3d.models.scan_prediction import PredictionTable, ScanPrediction, without_training_advice
 from mri3d.outcome import Outcome
-from mri3d.scans.scan import MNI, read_scan
+from mri3d.scans.scan import MNI
+from mri3d.scans.scan_file import ScanFile, masked, path_of, read_file
 from mri3d.volumes.described import Described
 from mri3d.volumes.recipes import AnyRecipe
 from mri3d.volumes.sequence import InMemory, VolumeSequence
@@ -89,13 +90,13 @@ class Voting:
         return replace(self, rule=DecisionRule.of(cards, prevalence=prevalence, threshold=threshold, coverage=coverage))
 
     def predict_scan(
-        self, name: str, path: Path, *, strict: bool = False, beside: Beside | None = None, force: bool = False
+        self, name: str, file: ScanFile, *, strict: bool = False, beside: Beside | None = None, force: bool = False
     ) -> ScanPrediction:
         """Predict one scan.
 
         Args:
             name: What to call it.
-            path: The file.
+            file: The file, with a mask where there is one.
             strict: Whether an error is raised; else it becomes the prediction's warning.
             beside: What is known of scans, see `beside`.
             force: Whether it is predicted even where it is outside of what the model was trained on.
@@ -105,8 +106,8 @@ class Voting:
         """
         recipe, scan = self.require_recipe(), None
         try:
-            known = None if beside is None else beside.known(path)
-            scan = read_scan(path)
+            known = None if beside is None else beside.known(path_of(file))
+            scan = read_file(file)
             volume = recipe.volume(scan)
             predictions = self._votes(volume, known)
         except (UserError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
@@ -120,7 +121,7 @@ class Voting:
         told = (*told, *(known.warnings if known else ()))
         if met.outside and not force:
             if strict:
-                raise UserError(f"{path} is {met.strange}. {option('force', True)} goes on all the same.")
+                raise UserError(f"{file} is {met.strange}. {option('force', True)} goes on all the same.")
             return ScanPrediction(name, None, status=met.status, warnings=told, seen=met.seen, scan=scan)
         moved = rule.moved(predictions)
         strange = met.status == "ok" and known is not None and known.strange
@@ -149,6 +150,20 @@ class Voting:
         if not np.isfinite(predictions).all():
             raise UserError("the model computes no finite number for this scan.")
         return predictions
+
+    def masked(self, paths: Sequence[Path], mask: object) -> list[ScanFile]:
+        """Give each scan the mask of its brain, where there is a pattern that names them, see `scan_file.masked`.
+
+        Raises:
+            UserError: It is no pattern, or the model was trained on volumes that show more than brains.
+        """
+        if mask is None:
+            return list(paths)
+        if not isinstance(mask, str):
+            raise UserError(f"{option('mask', mask)} is no path. Give one such as {{id}}_mask.nii.gz.")
+        if self.require_recipe().shows != "brains":
+            raise UserError(f"{option('mask', mask)} is for models of brains alone, which this one is not.")
+        return masked(paths, mask)
 
     def check_space(self, space: object) -> None:
         """Refuse a space in which the model's heatmaps cannot lie.

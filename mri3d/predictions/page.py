@@ -17,7 +17,8 @@ from mri3d.report.elements import num_within_budget, score_title, with_interval
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
 from mri3d.report.prediction_page import MAX_ROWS, ScanResult, write_prediction_report
-from mri3d.scans.scan import ScanError, read_scan
+from mri3d.scans.scan import ScanError
+from mri3d.scans.scan_file import ScanFile, read_file
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Page:
     """
 
     trained: TrainedModel
-    scans: Mapping[str, Path]
+    scans: Mapping[str, ScanFile]
     out: Path
     facts: Mapping[str, str]
     own_test: Mapping[str, Score]
@@ -101,7 +102,7 @@ class Page:
         if not record.heatmap:
             return None
         try:
-            scan = read_scan(self.scans[record.scan])
+            scan = read_file(self.scans[record.scan])
             image, affine = scan.data, scan.affine
             recipe = self.trained.require_recipe()
             if self.space == "mni" and recipe.shared_affine is not None:

@@ -28,8 +28,8 @@ from mri3d.scans.nifti import header_size, nifti_layout
 from mri3d.scans.stream import Stream, open_stream
 
 __all__ = [
-    "SCAN_ENDINGS", "Scan", "ScanError", "canonical", "canonical_digest", "files_of", "read_scan", "scan_name",
-    "stored_order", "write_image",
+    "SCAN_ENDINGS", "Scan", "ScanError", "canonical", "canonical_digest", "canonical_order", "files_of", "read_scan",
+    "scan_name", "stored_order", "write_image",
 ]  # fmt: skip
 
 ALIGNED, MNI = 2, 4
@@ -52,6 +52,8 @@ class Scan:
         warnings: What a user should know about the scan, one sentence each.
         digest: SHA-256 of header and voxels.
         stored: Data type of the voxels in the file, such as "int16".
+        mask: Where somebody else has found the brain, bool [X, Y, Z]; None where nobody has.
+        mask_path: The file that says so.
     """
 
     path: Path
@@ -61,6 +63,8 @@ class Scan:
     warnings: tuple[str, ...]
     digest: str
     stored: str = ""
+    mask: np.ndarray | None = None
+    mask_path: Path | None = None
 
     @property
     def oriented(self) -> bool:
@@ -200,8 +204,12 @@ def canonical(scan: Scan) -> tuple[np.ndarray, np.ndarray]:
         Its voxels [X, Y, Z], RAS+, a view, and the affine [4, 4] of that view.
     """
     orientation = io_orientation(scan.affine)
-    data = apply_orientation(scan.data, orientation)
-    return data, scan.affine @ inv_ornt_aff(orientation, scan.data.shape)
+    return canonical_order(scan.data, scan), scan.affine @ inv_ornt_aff(orientation, scan.data.shape)
+
+
+def canonical_order(values: np.ndarray, scan: Scan) -> np.ndarray:
+    """Turn one value per stored voxel of `scan` [X, Y, Z] to RAS+, as `canonical` does its intensities; a view."""
+    return np.asarray(apply_orientation(values, io_orientation(scan.affine)))
 
 
 def stored_order(values: np.ndarray, scan: Scan) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,11 +9,13 @@ from scipy import ndimage, stats
 
 from mri3d import files
 from mri3d.arguments import plain
+from mri3d.brain.brain import DOUBTFUL_MISFIT, MISFIT_MM
 from mri3d.brain.brain import VERSION as BRAIN_VERSION
-from mri3d.brain.kept import brain_of
+from mri3d.brain.kept import brain_of, found_in
 from mri3d.errors import UserError, option
 from mri3d.scans.head import head_size_ml
 from mri3d.scans.scan import Scan, ScanError, canonical, stored_order
+from mri3d.scans.scan_file import ScanFile
 from mri3d.volumes.checks import check_choice, check_resolution
 
 VERSION = 1  # raise it when the same arguments begin to give other volumes, and keep the older ones for old models
@@ -57,6 +58,7 @@ class BrainRecipe:
     kind: ClassVar[str] = "brain"
     orientation: ClassVar[str] = "ras"
     shows: ClassVar[Literal["brains"]] = "brains"
+    reading: ClassVar[str] = "finding brains"
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -94,7 +96,7 @@ class BrainRecipe:
         affine[:3, 3] = CENTRE_MM - self.spacing_mm * (np.array(self.volume_shape) - 1) / 2
         return affine
 
-    def for_cohort(self, scans: Sequence[Scan | Path]) -> "BrainRecipe":
+    def for_cohort(self, scans: Sequence[Scan | ScanFile]) -> "BrainRecipe":
         """Return the recipe itself: nothing depends on the cohort."""
         return self
 
@@ -164,12 +166,29 @@ class BrainRecipe:
         return np.ascontiguousarray(stored_order(carried, scan))
 
     def warnings(self, scan: Scan) -> tuple[str, ...]:
-        """List what a user should know about this recipe on this scan: nothing, where a brain was found."""
+        """List what a user should know about this recipe on this scan, one sentence each."""
+        if scan.mask is None:
+            return ()
+        misfit = brain_of(scan).misfit
+        if misfit is None:
+            return (f"its mask {scan.mask_path} could not be held against the scan, in which no brain was found",)
+        if misfit > DOUBTFUL_MISFIT:
+            return (
+                f"{misfit:.0%} of the surface of its mask {scan.mask_path} lies more than {MISFIT_MM:g} mm from that "
+                "of the brain in the scan: check that it is of this scan",
+            )
         return ()
 
     def cohort_warnings(self, scan: Scan) -> tuple[str, ...]:
         """List in what a scan differs from the cohort that the recipe has seen: it has seen none."""
         return ()
+
+    def figures(self, scan: Scan) -> dict[str, float]:
+        """Return what tells how well a scan's brain was found and aligned; nothing where none was found."""
+        try:
+            return found_in(scan).figures
+        except ScanError:
+            return {}
 
     def head_size_ml(self, scan: Scan) -> float:
         """Estimate the size of the head in a scan, in ml, as it was before it was aligned."""

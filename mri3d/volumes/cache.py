@@ -23,7 +23,7 @@ from mri3d import files
 from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError
 from mri3d.parallel import map_threads, num_cores
-from mri3d.scans.scan import read_scan
+from mri3d.scans.scan_file import ScanFile, read_file
 from mri3d.volumes.recipes import AnyRecipe
 from mri3d.volumes.smoothing import VERSION, smooth
 
@@ -52,7 +52,7 @@ class Volumes:
 
     def __init__(
         self,
-        scans: Sequence[Path],
+        scans: Sequence[ScanFile],
         digests: Sequence[str],
         recipe: AnyRecipe,
         *,
@@ -195,7 +195,7 @@ class Volumes:
         """Make a volume from its scan."""
         who = f"subject {self.ids[row]}: " if self.ids else ""
         try:
-            scan = read_scan(self.scans[row])
+            scan = read_file(self.scans[row])
             if scan.digest != self.digests[row]:
                 raise UserError(f"{scan.path} has changed since the cohort was read. Start again.")
             volume = self.recipe.volume(scan)

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -14,7 +13,8 @@ from mri3d.parallel import map_threads, num_cores
 from mri3d.scans.head import find_head, head_size_ml, head_warnings
 from mri3d.scans.head_box import Box
 from mri3d.scans.sampled_head import sampled_head
-from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, stored_order
+from mri3d.scans.scan import Scan, ScanError, canonical, stored_order
+from mri3d.scans.scan_file import ScanFile, read_file
 from mri3d.volumes.checks import as_json, by, check_choice, check_resolution, checked_box, checked_sides
 from mri3d.volumes.intensity import volume_values
 from mri3d.volumes.placement import Placement
@@ -53,6 +53,8 @@ class Recipe:
     shape: Sides | None = None
     spacing_mm: tuple[float, float, float] | None = None
     version: int = VERSION
+
+    reading: ClassVar[str] = "reading scans"
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -115,7 +117,7 @@ class Recipe:
             )
         return self.shape
 
-    def for_cohort(self, scans: Sequence[Scan | Path]) -> "Recipe":
+    def for_cohort(self, scans: Sequence[Scan | ScanFile]) -> "Recipe":
         """Freeze what depends on the cohort: a native volume is as large as the cohort's largest crop.
 
         Args:
@@ -200,6 +202,10 @@ class Recipe:
         data, affine = canonical(scan)
         return head_size_ml(data, scan.head, np.linalg.norm(affine[:3, :3], axis=0))
 
+    def figures(self, scan: Scan) -> dict[str, float]:
+        """Return what tells how well this recipe did on a scan: nothing can be told."""
+        return {}
+
     def cohort_warnings(self, scan: Scan) -> tuple[str, ...]:
         """List in what a scan differs from the cohort that a native recipe has seen, one sentence each."""
         if self.resolution != "native" or self.shape is None:
@@ -217,9 +223,9 @@ class Recipe:
                 )
         return tuple(told)
 
-    def _size(self, scan: Scan | Path) -> tuple[np.ndarray, np.ndarray]:
+    def _size(self, scan: Scan | ScanFile) -> tuple[np.ndarray, np.ndarray]:
         """Return sides of the crop [3] in voxels and spacing [3] in mm."""
-        placed = self._place(scan if isinstance(scan, Scan) else read_scan(scan))
+        placed = self._place(scan if isinstance(scan, Scan) else read_file(scan))
         return np.diff(placed.box, axis=1)[:, 0], np.linalg.norm(placed.affine[:3, :3], axis=0)
 
     def _place(self, scan: Scan) -> Placement:

@@ -1,16 +1,18 @@
 """What all recipes have in common, and which there are."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
+from mri3d.cohort.cohort import Cohort
+from mri3d.errors import UserError, option
 from mri3d.scans.scan import Scan
+from mri3d.scans.scan_file import ScanFile
 from mri3d.volumes.brain_recipe import BrainRecipe
 from mri3d.volumes.recipe import Recipe
 
-__all__ = ["AnyRecipe", "BrainRecipe", "Recipe", "recipe_of"]
+__all__ = ["AnyRecipe", "BrainRecipe", "Recipe", "check_masks", "recipe_of"]
 
 
 class AnyRecipe(Protocol):
@@ -36,13 +38,17 @@ class AnyRecipe(Protocol):
     def shared_affine(self) -> np.ndarray | None:
         """From the voxels of every volume to one space in mm [4, 4]; None where each lies in its scan's own world."""
 
+    @property
+    def reading(self) -> str:
+        """What is done while scans are read, for a progress bar."""
+
     def arguments(self) -> dict[str, Any]:
         """Return what `recipe_of` builds it from, JSON values."""
 
     def digest(self) -> str:
         """Hash what decides the volume of a scan."""
 
-    def for_cohort(self, scans: Sequence[Scan | Path]) -> Self:
+    def for_cohort(self, scans: Sequence[Scan | ScanFile]) -> Self:
         """Freeze what depends on the cohort."""
 
     def volume(self, scan: Scan) -> np.ndarray:
@@ -63,8 +69,24 @@ class AnyRecipe(Protocol):
     def cohort_warnings(self, scan: Scan) -> tuple[str, ...]:
         """List in what a scan differs from the cohort that the recipe has seen, one sentence each."""
 
+    def figures(self, scan: Scan) -> Mapping[str, float]:
+        """Return what tells how well this recipe did on a scan, also on one that it refuses."""
+
     def head_size_ml(self, scan: Scan) -> float | None:
         """Estimate the size of the head in a scan, in ml; None where none is looked for."""
+
+
+def check_masks(cohort: Cohort, recipe: AnyRecipe) -> None:
+    """Refuse masks of brains where no brains are looked for.
+
+    Raises:
+        UserError: The cohort comes with masks, and the recipe does not use them.
+    """
+    if recipe.shows != "brains" and any(session.mask for session in cohort.sessions):
+        raise UserError(
+            f"{option('data.mask')} is for brains alone. Take the recipe for them (preprocess=brain, in Python "
+            f"recipe=BrainRecipe()), or leave {option('data.mask')} out."
+        )
 
 
 def recipe_of(arguments: Mapping[str, Any]) -> AnyRecipe:

@@ -1,5 +1,6 @@
 """Volumes made while an audit has the scans in memory, so that each scan is read once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,11 @@ class MadeWhileRead:
 
     recipe: AnyRecipe
 
+    @property
+    def reading(self) -> str:
+        """What is done while scans are read."""
+        return self.recipe.reading
+
     def digest(self) -> str:
         """Hash what decides whether a scan passes."""
         return self.recipe.digest()
@@ -38,6 +44,10 @@ class MadeWhileRead:
     def warnings(self, scan: Scan) -> tuple[str, ...]:
         """List what a user should know about a scan that passes, one sentence each."""
         return self.recipe.warnings(scan)
+
+    def figures(self, scan: Scan) -> Mapping[str, float]:
+        """Return what tells how well the recipe did on a scan."""
+        return self.recipe.figures(scan)
 
     def head_size_ml(self, scan: Scan) -> float | None:
         """Estimate the size of the head in a scan that passes."""

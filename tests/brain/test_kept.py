@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mri3d import BrainRecipe
 from mri3d.brain import kept
 from mri3d.brain.brain import Brain
 from mri3d.brain.kept import brain_of
@@ -30,7 +31,8 @@ def found(monkeypatch, tmp_path):
     def locate(given):
         asked.append(given.digest)
         mask = np.random.default_rng(len(asked)).random(SHAPE) > 0.5
-        return Brain(mask, np.diag([1.0, 2.0, 3.0, 1.0]), len(asked) % 2 == 1, 1500.0, 0.97, 0.51)
+        fits = [0.07] if given.mask is not None else []
+        return Brain(mask, np.diag([1.0, 2.0, 3.0, 1.0]), len(asked) % 2 == 1, 1500.0, 0.97, 0.51, *fits)
 
     monkeypatch.setattr("mri3d.brain.locating.locate_brain", locate)
     return asked
@@ -43,7 +45,7 @@ def files_in(folder):
 def same(first, second):
     np.testing.assert_array_equal(first.mask, second.mask)
     np.testing.assert_array_equal(first.to_scan, second.to_scan)
-    rest = [(each.stripped, each.volume_ml, each.overlap, each.similarity) for each in (first, second)]
+    rest = [(each.stripped, each.figures) for each in (first, second)]
     assert rest[0] == rest[1]
     return True
 
@@ -59,6 +61,30 @@ def test_a_brain_is_found_once(found, tmp_path):
     del one
     gc.collect()
     assert not len(kept._known), "no scan is held in memory by its brain"
+
+
+def test_how_well_a_given_mask_fits_is_kept_too(found):
+    def masked():
+        return replace(scan(), mask=np.ones(SHAPE, bool), digest="masked")
+
+    first = brain_of(masked())
+    assert same(brain_of(masked()), first)
+    assert first.figures["misfit"] == 0.07
+    assert found == ["masked"]
+
+
+def test_what_is_no_brain_is_looked_for_once(found, monkeypatch):
+    def nothing(given):
+        found.append(given.digest)
+        raise ScanError("sub-07.nii: there is none.")
+
+    monkeypatch.setattr("mri3d.brain.locating.locate_brain", nothing)
+    one = scan()
+    for _ in range(2):
+        with pytest.raises(ScanError, match="there is none"):
+            brain_of(one)
+    assert found == ["a"]
+    assert BrainRecipe().figures(one) == {}
 
 
 @pytest.mark.parametrize(

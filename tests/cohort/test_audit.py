@@ -203,7 +203,7 @@ def count_readings(monkeypatch) -> list[Path]:
         readings.append(path)
         return read_scan(path)
 
-    monkeypatch.setattr(audit_module, "read_scan", read)
+    monkeypatch.setattr(audit_module, "read_file", read)
     return readings
 
 

@@ -83,6 +83,17 @@ def test_csv_names_every_session_with_what_became_of_it(tmp_path):
     assert (rows[1]["fold"], rows[1]["left_out"], rows[1]["scan"]) == ("", "no label", "")
 
 
+def test_csv_has_masks_and_figures_of_scans_where_there_are_any():
+    one = Session("A", Path("a.nii"), "F", mask=Path("m.nii"), figures={"brain_ml": 1387.3518, "overlap": 0.97})
+    first, second = Cohort((one, Session("B", Path("b.nii"), "M"))).to_rows()
+    assert {name: first[name] for name in ("mask", "brain_ml", "overlap")} == {
+        "mask": "m.nii",
+        "brain_ml": "1387.35",
+        "overlap": "0.97",
+    }
+    assert {second[name] for name in ("mask", "brain_ml", "overlap")} == {""}
+
+
 def test_csv_has_the_same_columns_as_ever_and_participants_only_where_there_are_any():
     columns = ["subject", "scan", "label", "fold", "left_out", "warnings", "digest", "group", "site"]
     one, two = Session("A_1", None, "F", participant="A"), Session("B", Path("/x/b, 1.nii"), "M")

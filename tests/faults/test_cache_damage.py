@@ -96,7 +96,7 @@ def test_no_damaged_memory_of_the_audit_is_used(scans, tmp_path, monkeypatch, nu
     memory.write_bytes(json.dumps(lines).encode())
     assert audit_module._recall(memory) == {}
     readings = []
-    monkeypatch.setattr(audit_module, "read_scan", lambda path: readings.append(path) or read_scan(path))
+    monkeypatch.setattr(audit_module, "read_file", lambda path: readings.append(path) or read_scan(path))
     assert dataclasses.asdict(audit(cohort, RECIPE, skip_bad=False))["sessions"]
     assert sorted(readings) == sorted(scans)
     assert memory.read_bytes() == good

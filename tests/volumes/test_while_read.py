@@ -29,7 +29,7 @@ def cohort(tmp_path, monkeypatch):
 
 def test_volumes_are_kept_where_they_are_looked_for(cohort, monkeypatch):
     audited = audit(cohort, MadeWhileRead(RECIPE), skip_bad=False)
-    monkeypatch.setattr("mri3d.volumes.cache.read_scan", lambda path: pytest.fail("a scan was read again"))
+    monkeypatch.setattr("mri3d.volumes.cache.read_file", lambda path: pytest.fail("a scan was read again"))
     volumes = Volumes(audited.scans, audited.digests, RECIPE)
     for row, path in enumerate(audited.scans):
         assert_array_equal(volumes[row], RECIPE.volume(read_scan(path)))

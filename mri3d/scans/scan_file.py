@@ -1,0 +1,116 @@
+"""The file of a scan, alone or with that of a mask of its brain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mri3d import files
+from mri3d.errors import UserError, option
+from mri3d.scans.errors import ScanError
+from mri3d.scans.scan import Scan, files_of, read_scan, scan_name
+
+_FEW = 16  # values: so many labels are some whatever their shapes
+_SAME_PLACE = 0.1  # voxels, at the corners; programs that write masks round affines
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A scan whose brain somebody else has found.
+
+    Attributes:
+        path: The scan.
+        mask: A mask or label map on its grid: the brain is where it is not 0.
+    """
+
+    path: Path
+    mask: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+ScanFile = Path | Masked
+"""What `read_file` reads: a scan, alone or with a mask."""
+
+
+def path_of(file: ScanFile) -> Path:
+    """Return the scan's own path."""
+    return file.path if isinstance(file, Masked) else file
+
+
+def paths_of(file: ScanFile) -> list[Path]:
+    """Return all files that are read.
+
+    Raises:
+        ScanError: Of a .hdr/.img pair, one half is missing.
+    """
+    return list(files_of(file)) if isinstance(file, Path) else [*files_of(file.path), *files_of(file.mask)]
+
+
+def masked(paths: Sequence[Path], pattern: str | None) -> list[ScanFile]:
+    """Give each scan the mask that a pattern names; scans that are masks of others are left out.
+
+    Args:
+        paths: The scans.
+        pattern: A path, relative to the folder of each scan, in which `{id}` stands for the scan's name; None for scans
+            without masks.
+
+    Raises:
+        UserError: The pattern is the same for all scans.
+
+    >>> masked([Path("a/s1.nii.gz"), Path("a/s1_mask.nii.gz")], "{id}_mask.nii.gz")
+    [Masked(path=PosixPath('a/s1.nii.gz'), mask=PosixPath('a/s1_mask.nii.gz'))]
+    """
+    if pattern is None:
+        return list(paths)
+    if "{id}" not in pattern:
+        raise UserError(f"{option('mask', pattern)} is the same for every scan. Put {{id}}, the scan's name, into it.")
+    pairs = [Masked(path, path.parent / pattern.replace("{id}", scan_name(path))) for path in paths]
+    masks = {pair.mask for pair in pairs}
+    return [pair for pair in pairs if pair.path not in masks]
+
+
+def read_file(file: ScanFile) -> Scan:
+    """Read a scan, and its mask where it comes with one: then its digest is that of both.
+
+    Raises:
+        ScanError: See `read_scan`; or the mask cannot be read, is none, or lies on another grid.
+    """
+    if isinstance(file, Path):
+        return read_scan(file)
+    scan = read_scan(file.path)
+    try:
+        mask = read_scan(file.mask)
+    except ScanError as error:
+        raise ScanError(f"{error.text} It is to be the mask of {file.path}.") from error
+    if not (mask.labels.what or len(np.unique(mask.data)) <= _FEW):
+        raise ScanError(
+            f"{file.mask}, the mask of {file.path}, holds other values than masks and label maps do. Give one that is "
+            "0 around the brain and 1 in it."
+        )
+    if mask.data.shape != scan.data.shape or _farthest_corner(mask, scan) > _SAME_PLACE:
+        grids = " and ".join(_grid_text(one) for one in (mask, scan))
+        raise ScanError(
+            f"{file.mask}, the mask of {file.path}, lies on another grid than the scan ({grids}). Resample it to the "
+            "scan's, by its nearest voxels."
+        )
+    inside = np.asarray(mask.data != 0)
+    inside.setflags(write=False)
+    return replace(scan, mask=inside, mask_path=file.mask, digest=files.digest_json([scan.digest, mask.digest]))
+
+
+def _farthest_corner(one: Scan, other: Scan) -> float:
+    """Return by how many voxels two grids of the same sides lie apart at their corners, at most."""
+    sides = np.array(one.data.shape) - 1
+    corners = np.array(list(np.ndindex(2, 2, 2))) * sides
+    apart = (np.linalg.inv(other.affine) @ one.affine - np.eye(4))[:3]
+    return float(np.abs(corners @ apart[:, :3].T + apart[:, 3]).max())
+
+
+def _grid_text(scan: Scan) -> str:
+    """Write the sides of a scan, its voxels and where the first of them lies."""
+    sides, spacing = (" x ".join(f"{one:.4g}" for one in numbers) for numbers in (scan.data.shape, scan.spacing_mm))
+    start = ", ".join(f"{number:.1f}" for number in scan.affine[:3, 3])
+    return f"{sides} voxels of {spacing} mm from {start} mm"
