@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mri3d.cohort.noticed import FACTS, noticed_variables
+from mri3d.cohort.noticed import FACTS, ages_of, noticed_variables
 from mri3d.cohort.variables import Variable, Variables
 from mri3d.csv_files import write_csv
 from mri3d.errors import UserError, option
@@ -21,7 +21,9 @@ from mri3d.models.acquaintance import Acquaintance
 from mri3d.models.beside_scans import known_of_sessions
 from mri3d.models.member import votes
 from mri3d.models.scan_prediction import ScanPrediction
+from mri3d.models.taught import ages_of_training, people_text
 from mri3d.models.trained import TrainedModel
+from mri3d.outcome.measure_words import value_text
 from mri3d.parallel import map_threads, one_thread_each
 from mri3d.study import Study
 from mri3d.texts import list_text, number_text
@@ -72,6 +74,7 @@ def validate_model(
     for status, what in _TOLD.items():
         if named := [each.name for each in found if each.status == status]:
             log.warning("%s %s: %s", number_text(len(named), "session", "is", "are"), what, list_text(named, ", "))
+    _tell_ages(model, study)
     rows = np.flatnonzero([each.prediction is not None and each.status != SEEN for each in found])
     if not len(rows):
         raise UserError("no session is left that could be scored: the model has seen all of them, or can use none.")
@@ -142,6 +145,7 @@ def write_validation(validation: Validation, out: Path, *, model: str, began: fl
             "model": model,
             "people": cohort.describe(trained.outcome.words.describe(validation.study.targets)),
             "models that voted": str(len(trained.members)),
+            **({"trained on": taught} if (taught := people_text(trained.members)) else {}),
             **trained.deciding.facts,
             "time": f"{metrics['seconds']['total']:.0f} s",
         },
@@ -153,6 +157,18 @@ def write_validation(validation: Validation, out: Path, *, model: str, began: fl
         sessions=[{name: "" if cell is None else cell for name, cell in row.items()} for row in rows],
         knows_training=all(member.card.training or member.card.fingerprints for member in trained.members),
     )
+
+
+def _tell_ages(model: TrainedModel, study: Study) -> None:
+    """Warn of sessions whose age nobody had whom the model learnt from."""
+    ages, known = ages_of(study.cohort), ages_of_training(model.members)
+    if ages is None or known is None:
+        return
+    low, high = known
+    if named := [study.ids[row] for row in np.flatnonzero((ages < low) | (ages > high))]:
+        told = number_text(len(named), "session", "is of an age", "are of ages")
+        ends = f"{value_text(low)} to {value_text(high)}"
+        log.warning("%s that nobody had in training (%s): %s", told, ends, list_text(named, ", "))
 
 
 def _variables(study: Study, rows: np.ndarray) -> tuple[Variable, ...]:

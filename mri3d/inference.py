@@ -16,6 +16,7 @@ from mri3d.model_places import model_folders
 from mri3d.models.beside_scans import Beside
 from mri3d.models.loading import load
 from mri3d.models.scan_prediction import Record, ScanPrediction
+from mri3d.models.taught import people_text
 from mri3d.models.trained import TrainedModel
 from mri3d.models.voting import SPACES
 from mri3d.predictions.folder import PredictionFolder, open_folder
@@ -212,6 +213,7 @@ class _Call:
         for told in remarks(records):
             log.warning("%s", told)
         facts = {"model": str(self.model), "models that voted": str(len(trained.members)), "scans": str(total)}
+        facts |= {"trained on": people} if (people := people_text(trained.members)) else {}
         facts |= {"heatmaps": self.heatmap.replace("_", " ")}
         page = Page(trained, self.scans, folder.out, facts, own_scores(trained, self.model), self.space)
         try:

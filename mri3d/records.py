@@ -30,6 +30,7 @@ from mri3d.models.member import Member
 from mri3d.run_folder import as_yaml
 
 if TYPE_CHECKING:
+    from mri3d.report.elements import Html
     from mri3d.report.picture import Picture
 
 log = logging.getLogger(__name__)
@@ -161,6 +162,7 @@ def write_page(
     metrics: dict[str, Any],
     sections: "Sequence[tuple[str, Sequence[Picture]]]",
     *,
+    scans: "Sequence[Html]" = (),
     title: str,
     model_name: str,
     configuration: Mapping[str, Any],
@@ -172,6 +174,7 @@ def write_page(
         results: Predictions and scores.
         metrics: The content of metrics.json.
         sections: Title and pictures of each section of pictures.
+        scans: The section that sums up the page of scans.
         title: Of the page.
         model_name: What the model is called.
         configuration: Every setting, shown as it stands in `config.yaml`.
@@ -200,5 +203,6 @@ def write_page(
         histories=[fit.history for fold in results.folds for fit in fold.fits],
         search=results.search_rows(),
         sections=sections,
+        scans=scans,
         configuration=as_yaml(configuration),
     )

@@ -20,6 +20,7 @@ from mri3d.temporaries import sweep
 from mri3d.texts import list_text
 
 _Facts = dict[str, str | bool]
+_IDENTITY = ("subject", "participant", "label", "fold", "left_out", "digest", "group", "site")
 _MAX_PATH_BYTES = 1 << 14  # with what is said of a scan, and its quotes
 
 
@@ -99,7 +100,7 @@ def _cohort_table(cohort: Cohort, folds: Sequence[Fold]) -> bytes:
 def _difference(path: Path, table: bytes) -> str:
     """Describe what a `cohort.csv` has that this one has not; empty where they are the same.
 
-    Where scans lie is no difference, nor how what is wrong with one is worded.
+    Where scans lie is no difference, nor how what is wrong with one is worded, nor their figures.
     """
     expected, found = _facts(table), list[_Facts]()
     with suppress(OSError, ValueError, csv.Error):
@@ -122,10 +123,10 @@ def _difference(path: Path, table: bytes) -> str:
 
 
 def _facts(table: bytes) -> list[_Facts]:
-    """Read of a `cohort.csv` all by which a run is known."""
+    """Read of a `cohort.csv` all by which a run is known, which earlier versions wrote too."""
     facts: list[_Facts] = []
     for row in csv_cells(table.decode()):
-        facts.append({name: cell for name, cell in row.items() if name not in ("scan", "warnings")})
+        facts.append({name: cell for name, cell in row.items() if name in _IDENTITY or name.startswith("covariate_")})
         facts[-1]["left_out"] = bool(row.get("left_out"))
     return facts
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mri3d.cohort.audit import BadScans
 from mri3d.cohort.people import session_word
 from mri3d.cohort.variables import Variables
 from mri3d.cohort_maps import study_sections
@@ -22,13 +23,16 @@ from mri3d.memory import peak_memory_mb, reset_peak_memory
 from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together
 from mri3d.models.trained import TrainedModel
+from mri3d.montage import write_montage, write_refused
 from mri3d.processes import first_speaks, is_first
 from mri3d.records import Clock, early_log, log_file, write_member, write_page, write_scores
+from mri3d.report.elements import Html
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
 from mri3d.run_folder import claim, renew
 from mri3d.scans.scan_file import read_file
 from mri3d.study import Study
+from mri3d.volumes.recipes import BrainRecipe, Recipe
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +85,7 @@ def run(
     reset_peak_memory()
     clock, writes = Clock(), is_first()
     with early_log() as early:
-        with clock("cohort"):
+        with clock("cohort"), _refused_pictured(folder):
             study = read_study()
             validation = CrossValidation.of(study, model, splits, seed=seed, folder=folder)
         with clock("volumes"):
@@ -93,6 +97,10 @@ def run(
     with log_file(folder, early) if writes else nullcontext():
         if resumed and writes:
             renew(folder, study.cohort_with_outliers, validation.folds, configuration, moved=moved)
+        scans: list[Html] = []
+        if writes:  # before the training, so that somebody may look at them meanwhile
+            with clock("pictures of scans"), _optional("the page of scans"):
+                scans = write_montage(folder, study)
         keeper = ModelKeeper(folder, study, num_folds=len(validation.folds), covariates=validation.asked)
         with clock("training and testing"), devices_together():
             results = judge(validation, after_fold=keeper if writes else None, keep_models=False)
@@ -103,8 +111,35 @@ def run(
         if validation.model.uses_components:
             with _optional("the maps of the cohort"):
                 sections += study_sections(study, folder / "maps", weights=keeper.weights)
-        write_page(folder, results, metrics, sections, title=title, model_name=model_name, configuration=configuration)
+        write_page(
+            folder,
+            results,
+            metrics,
+            sections,
+            scans=scans,
+            title=title,
+            model_name=model_name,
+            configuration=configuration,
+        )
     return RunEnd((f"test   {results.headline()}", f"run    {folder}", f"report {folder / 'report.html'}"), results)
+
+
+@contextmanager
+def _refused_pictured(folder: Path) -> Iterator[None]:
+    """Show scans that end the run before it begins on a page beside the folder that it would have had."""
+    try:
+        yield
+    except BadScans as error:
+        page = folder.with_name(f"{folder.name}-refused.html")
+        recipe, pictured = error.check, [session for session in error.sessions if session.file]
+        if not (is_first() and pictured and isinstance(recipe, Recipe | BrainRecipe)):
+            raise
+        try:
+            write_refused(page, error.sessions, recipe)
+        except OSError as failure:
+            log.warning("pictures of them could not be written: %s", failure)
+            raise error from None
+        raise UserError(f"{error.text}\nPictures of them: {page}") from error
 
 
 @contextmanager

@@ -84,13 +84,25 @@ def test_each_session_is_predicted_as_its_scan_is(root, model, validation):
     }  # fmt: skip
 
 
+def test_ages_that_nobody_had_in_training_are_told(root, model, caplog):
+    study = read_people(model, source(root))
+    sessions = [dataclasses.replace(each, usual={**each.usual, "age": "99"}) for each in study.cohort.sessions[:2]]
+    older = dataclasses.replace(
+        study, cohort=dataclasses.replace(study.cohort, sessions=(*sessions, *study.cohort.sessions[2:]))
+    )
+    validate_model(model, older)
+    told = [record.getMessage() for record in caplog.records if "that nobody had in training" in record.getMessage()]
+    assert len(told) == 1
+    assert all(each.id in told[0] for each in sessions)
+
+
 def test_scores_and_strata_are_of_all_who_were_not_seen(validation):
     found = validation.predictions
     right = (found["prediction"] == found["label"]).mean()
     assert validation.scores["accuracy"].value == pytest.approx(right)
     assert validation.headline().endswith(" (16 subjects that the model never saw)")
     assert list(validation.strata.columns[:6]) == ["variable", "level", "sessions", "auc", "auc_low", "auc_high"]
-    assert validation.tests.strata.num_too_small == 5  # two clinics, and three thirds of age
+    assert validation.tests.strata.strata.num_too_small == 5  # two clinics, and three thirds of age
     own = validation.own_scores["accuracy"]
     assert own.value is not None
     assert own.low <= own.value <= own.high

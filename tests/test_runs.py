@@ -152,6 +152,10 @@ def test_configuration_is_written_as_it_is_and_the_report_has_what_it_is_told(tm
     page = (tmp_path / "run/report.html").read_text()
     for text in ("a title", "AModel", "resolution</b> 16"):
         assert text in page
+    assert "24 scans: 0 refused, 0 used with warnings." in page
+    assert 'href="scans.html"' in page
+    scans = (tmp_path / "run/scans.html").read_text()
+    assert [scans.count(f"<b>s{number:02}</b>") for number in range(24)] == [1] * 24
 
 
 @undrawn()
@@ -167,6 +171,18 @@ def test_log_of_a_run_has_whom_the_audit_leaves_out_and_why(tmp_path, caplog):
     assert "not a NIfTI file" in lines[found + 1]
     assert any("INFO mri3d.study: study: 24 sessions: 23 take part (a 12, b 11), 1 left out" in line for line in lines)
     assert sum("mri3d.study: study:" in line for line in lines) == 1
+
+
+def test_scans_that_end_a_run_are_pictured_beside_it(tmp_path):
+    source = write_study(tmp_path)
+    (tmp_path / "s03.nii").write_bytes(b"no scan")
+    write_scan(tmp_path / "s04.nii", (head() > 0).astype(np.uint8), np.diag([*SPACING_MM, 1.0]))
+    with pytest.raises(UserError, match=r"2 of 24 scans cannot be used:(.*\n)*Pictures of them: .*run-refused\.html"):
+        run_study(source, tmp_path / "run", Logistic(num_components=2, C=1.0))
+    page = (tmp_path / "run-refused.html").read_text()
+    assert [page.count(f"<b>s{number:02}</b>") for number in (2, 3, 4)] == [0, 1, 1]
+    assert page.count("<img") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_mistake_that_shows_in_training_is_in_the_log_of_the_run(tmp_path, one_core):

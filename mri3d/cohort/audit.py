@@ -2,36 +2,26 @@
 
 import dataclasses
 import inspect
-import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import nibabel
-
+from mri3d.cohort.audit_memory import Findings, Memory, is_settled, name_of, recall, remember, sources, state_of
 from mri3d.cohort.cohort import Cohort, Session
 from mri3d.cohort.noticed import facts_of
 from mri3d.errors import UserError, option
-from mri3d.files import cache_folder, digest, write_bytes
+from mri3d.files import cache_folder, digest
 from mri3d.parallel import map_threads
-from mri3d.scans import scan as reader
 from mri3d.scans.scan import Scan, ScanError, canonical_digest, scan_name
-from mri3d.scans.scan_file import ScanFile, path_of, paths_of, read_file
+from mri3d.scans.scan_file import ScanFile, path_of, read_file
 from mri3d.scans.traits import Traits, traits_of
 from mri3d.texts import list_text, number_text
 
 log = logging.getLogger(__name__)
 
-_State = tuple[int, ...]
-_Memory = dict[str, tuple[_State, "_Findings"]]  # by absolute path
-
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-_MAX_REMEMBERED = 200_000  # scans, about 60 MB
 _MAX_CHECKS = 20  # of each
-_SETTLED_SECONDS = 2.0  # a file that changes twice within one tick of its disk's clock keeps its time
 
 
 class Check(Protocol):
@@ -57,32 +47,18 @@ class Check(Protocol):
         """Estimate the size of the head in a scan that passes; None where none is looked for."""
 
 
-@dataclass(frozen=True)
-class _Findings:
-    """What one reading of a scan's file tells.
+class BadScans(UserError):
+    """Scans of a cohort cannot be used, and were not to be left out.
 
-    Attributes:
-        digest: Of header and voxels; empty where the file cannot be read.
-        voxels: `canonical_digest`.
-        warnings: From reading.
-        checks: The warnings of each check that the scan has passed, by the check's digest.
-        facts: What it shows of how the scan was made, see `mri3d.cohort.noticed`.
-        traits: `mri3d.scans.traits.Traits` of a scan that passes, as JSON has them.
-        figures: What each check tells of how well a volume could be made of it, likewise.
-        error: Why it cannot be read, or does not pass.
+    Args:
+        text: The message.
+        sessions: Those whose scans they are, each with its `problem`.
+        check: What they had to pass.
     """
 
-    digest: str = ""
-    voxels: str = ""
-    warnings: tuple[str, ...] = ()
-    checks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
-    traits: Mapping[str, Any] = field(default_factory=dict)
-    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    error: str = ""
-
-
-_REMEMBERED = ("digest", "voxels", "warnings", "checks", "facts", "traits", "figures")
+    def __init__(self, text: str, sessions: Sequence[Session], check: Check) -> None:
+        super().__init__(text, sessions, check)
+        self.sessions, self.check = tuple(sessions), check
 
 
 def audit(cohort: Cohort, check: Check, *, skip_bad: bool) -> Cohort:
@@ -100,18 +76,18 @@ def audit(cohort: Cohort, check: Check, *, skip_bad: bool) -> Cohort:
         whose scan is bad never stops anyone.
 
     Raises:
-        UserError: Scans cannot be used and `skip_bad` is off.
+        BadScans: Scans cannot be used and `skip_bad` is off.
     """
     key = _key(check)
     findings = _read_all([s.file for s in cohort.sessions if s.file is not None], check, key)
-    sessions = [_judge(s, findings[s.file] if s.file else _Findings(), key) for s in cohort.sessions]
+    sessions = [_judge(s, findings[s.file] if s.file else Findings(), key) for s in cohort.sessions]
     sessions = _judge_copies(sessions, findings)
     bad = [s for s in sessions if s.problem and not s.left_out]
     if bad:
         told = f"{len(bad)} of {number_text(len(cohort.ids), 'scan')} cannot be used"
         if not skip_bad:
             way_out = f"Mend them, or set {option('data.skip_bad', True)} to leave them out."
-            raise UserError(f"{told}:{_lines(bad)}\n{way_out}")
+            raise BadScans(f"{told}:{_lines(bad)}\n{way_out}", bad, check)
         verb = "is" if len(bad) == 1 else "are"
         log.warning("%s and %s left out; cohort.csv lists all of them:%s", told, verb, UserError(_lines(bad)))
     if unlabelled := [s for s in sessions if s.problem and s.left_out]:
@@ -124,7 +100,7 @@ def audit(cohort: Cohort, check: Check, *, skip_bad: bool) -> Cohort:
     return audited
 
 
-def _judge(session: Session, found: _Findings, key: str) -> Session:
+def _judge(session: Session, found: Findings, key: str) -> Session:
     """Write into a session what was found in its file."""
     return dataclasses.replace(
         session,
@@ -138,7 +114,7 @@ def _judge(session: Session, found: _Findings, key: str) -> Session:
     )
 
 
-def _judge_copies(sessions: Sequence[Session], findings: Mapping[ScanFile, _Findings]) -> list[Session]:
+def _judge_copies(sessions: Sequence[Session], findings: Mapping[ScanFile, Findings]) -> list[Session]:
     """Refuse scans that two sessions share: the later copy, or all where their labels differ."""
     copies: dict[str, list[Session]] = {}
     for session in sessions:
@@ -163,32 +139,32 @@ def _leave_out(session: Session) -> Session:
     return dataclasses.replace(session, left_out=str(UserError(reason)), problem="")  # options by their plain names
 
 
-def _read_all(files: Sequence[ScanFile], check: Check, key: str) -> dict[ScanFile, _Findings]:
+def _read_all(files: Sequence[ScanFile], check: Check, key: str) -> dict[ScanFile, Findings]:
     """Find out about each file, by remembering or by reading it."""
     began = time.monotonic()
     memory = cache_folder() / "audit" / "scans.json"
-    remembered = _recall(memory)
-    states = {file: _state(file) for file in files}
+    remembered = recall(memory)
+    states = {file: state_of(file) for file in files}
     findings, unread, past = {}, [], {}
     for file, state in states.items():
-        past_state, past[file] = remembered.get(_name(file), ((), _Findings()))
+        past_state, past[file] = remembered.get(name_of(file), ((), Findings()))
         if state and state == past_state and key in past[file].checks:
             findings[file] = past[file]
         else:
             unread.append(file)
-    new: _Memory = {}
+    new: Memory = {}
     read = map_threads(lambda file: _read(file, check, key), unread, what=check.reading)
     for file, found in zip(unread, read, strict=True):
         findings[file] = found
-        if not found.error and _is_settled(states[file]) and states[file] == _state(file):
+        if not found.error and is_settled(states[file]) and states[file] == state_of(file):
             known = past[file].checks if past[file].digest == found.digest else {}
             checks = dict(list({**known, **found.checks}.items())[-_MAX_CHECKS:])
             facts = {**(past[file].facts if known else {}), **found.facts}
             figures = {key: told for key, told in {**past[file].figures, **found.figures}.items() if key in checks}
             found = dataclasses.replace(found, checks=checks, facts=facts, figures=figures)
-            new[_name(file)] = (states[file], found)
+            new[name_of(file)] = (states[file], found)
     if new:
-        _remember(memory, new)
+        remember(memory, new)
     num_read, seconds = number_text(len(unread), "scan"), time.monotonic() - began
     log.info("audit: %s read in %.0f s, %d known", num_read, seconds, len(files) - len(unread))
     if changed := [str(file) for file in unread if past[file].digest not in ("", findings[file].digest)]:
@@ -197,18 +173,12 @@ def _read_all(files: Sequence[ScanFile], check: Check, key: str) -> dict[ScanFil
     return findings
 
 
-def _name(file: ScanFile) -> str:
-    """Name what is read, whatever the folder that the program was started in."""
-    paths = [file] if isinstance(file, Path) else [file.path, file.mask]
-    return " masked by ".join(str(path.absolute()) for path in paths)
-
-
-def _read(file: ScanFile, check: Check, key: str) -> _Findings:
+def _read(file: ScanFile, check: Check, key: str) -> Findings:
     try:
         scan = read_file(file)
     except ScanError as error:
-        return _Findings(error=error.text)
-    found = _Findings(scan.digest, canonical_digest(scan), scan.warnings)
+        return Findings(error=error.text)
+    found = Findings(scan.digest, canonical_digest(scan), scan.warnings)
     try:
         check.check(scan)
     except ScanError as error:
@@ -229,72 +199,9 @@ def _file_type(path: Path, scan: Scan) -> str:
     return f"{ending} {scan.stored}".strip()
 
 
-def _state(file: ScanFile) -> _State:
-    """Return size, times of change in ns, and inode of each file of a scan: what differs once one has been written to.
-
-    Empty if one is missing.
-    """
-    try:
-        stats = [path.stat() for path in paths_of(file)]
-    except (OSError, ScanError):
-        return ()
-    return tuple(n for stat in stats for n in (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino))
-
-
-def _is_settled(state: _State) -> bool:
-    """Return whether the file was old enough when it was read that a later change must show in its times."""
-    newest = max((*state[0::4], *state[1::4]), default=0)
-    return bool(state) and time.time() - newest / 1e9 > _SETTLED_SECONDS
-
-
-def _recall(file: Path) -> _Memory:
-    """Read what was found before, by the reader as it is now."""
-    try:
-        content, _, seal = file.read_bytes().rpartition(b"\n")
-        memory = json.loads(content) if digest(content).encode() == seal else {}
-        if memory["reader"] != _reader_digest():
-            return {}
-        return {
-            path: (
-                tuple(state),
-                _Findings(
-                    *(digest, voxels, tuple(warnings), {key: tuple(told) for key, told in checks.items()}),
-                    *(facts, traits, figures),
-                ),
-            )
-            for path, (state, digest, voxels, warnings, checks, facts, traits, figures) in memory["scans"].items()
-        }
-    except _DAMAGE:  # none yet, or not ours: it can be made again
-        return {}
-
-
-def _remember(file: Path, new: _Memory) -> None:
-    """Add to what is remembered, of which the oldest is forgotten."""
-    scans = list((_recall(file) | new).items())[-_MAX_REMEMBERED:]
-    memory = {
-        "reader": _reader_digest(),
-        "scans": {path: (state, *(getattr(found, name) for name in _REMEMBERED)) for path, (state, found) in scans},
-    }
-    try:
-        content = json.dumps(memory).encode()
-        write_bytes(file, content + b"\n" + digest(content).encode())
-    except OSError as error:  # the scans have been read all the same
-        log.warning("cannot write to %s: %s. The scans will be read again next time", file.parent, error.strerror)
-
-
-def _reader_digest() -> str:
-    """Identify the reader by its source, so that nothing is remembered past a change of what it refuses."""
-    return digest(*_sources(reader.__file__), nibabel.__version__.encode())
-
-
 def _key(check: Check) -> str:
     """Identify a check by what it is set to and by the source of its room; that of the scans has its own digest."""
-    return digest(check.digest().encode(), *_sources(inspect.getfile(type(check))))
-
-
-def _sources(file: str) -> list[bytes]:
-    """Read the source of all that lies beside a file of Python, so that nothing that decides is forgotten."""
-    return [source.read_bytes() for source in sorted(Path(file).parent.glob("*.py"))]
+    return digest(check.digest().encode(), *sources(inspect.getfile(type(check))))
 
 
 def _lines(sessions: Sequence[Session]) -> str:

@@ -21,7 +21,9 @@ _HEAD_SIZE += "|(estimated)?(total)?intracranialvol(ume)?"
 HEAD_SIZE = "head_size_ml"
 """Name of the estimate that the audit makes of each scan."""
 
-FACTS = (HEAD_SIZE, "voxel_size_mm3", "field_of_view_ml", "file_type")
+VOXEL_SIZE = "voxel_size_mm3"
+
+FACTS = (HEAD_SIZE, VOXEL_SIZE, "field_of_view_ml", "file_type")
 """What the audit notes of each file, by the names that `evaluation.confounds` has for it."""
 
 
@@ -90,10 +92,45 @@ def facts_of(
         head_size_ml: Estimate of the head's size; None where there is none.
     """
     voxel_mm3 = float(np.prod(spacing_mm))
-    told = {"voxel_size_mm3": f"{voxel_mm3:.4g}", "field_of_view_ml": f"{voxel_mm3 * np.prod(sides) / 1000:.4g}"}
+    told = {VOXEL_SIZE: f"{voxel_mm3:.4g}", "field_of_view_ml": f"{voxel_mm3 * np.prod(sides) / 1000:.4g}"}
     return told | {"file_type": file_type} | ({} if head_size_ml is None else {HEAD_SIZE: f"{head_size_ml:.5g}"})
 
 
 def _is_called(column: str, names: str) -> bool:
     """Return whether a name is one of some, whatever its case, blanks and signs."""
     return re.fullmatch(names, re.sub(r"[\W_]", "", column.casefold())) is not None
+
+
+def people_of(cohort: Cohort, rows: np.ndarray) -> dict[str, list[float] | list[str]]:
+    """Say of whom scans were: `age` from and to, which `sex`, which `site`, as far as it is known.
+
+    Args:
+        cohort: Audited.
+        rows: Of those who take part, whom it is about.
+    """
+    found: dict[str, list[float] | list[str]] = {}
+    for kind, variable in _kinds(cohort).items():
+        part = variable.values[rows][variable.known[rows]]
+        if not len(part):
+            continue
+        if variable.is_number:
+            found[kind] = [float(part.min()), float(part.max())]
+        elif kind != "age":
+            found[kind] = sorted({str(level) for level in part})
+    return found
+
+
+def ages_of(cohort: Cohort) -> np.ndarray | None:
+    """Return the age of each who takes part [N], NaN where it is not known; None where no column has it."""
+    ages = _kinds(cohort).get("age")
+    return ages.values if ages is not None and ages.is_number else None
+
+
+def _kinds(cohort: Cohort) -> dict[str, Variable]:
+    """Find what is known of age, sex and site by the first column that is called so."""
+    found: dict[str, Variable] = {}
+    for variable in noticed_variables(cohort):
+        for kind, names in (("age", _AGE), ("sex", _SEX), ("site", _SITE)):
+            if _is_called(variable.name, names):
+                found.setdefault(kind, variable)
+    return found

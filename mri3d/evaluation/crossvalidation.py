@@ -23,6 +23,7 @@ from mri3d.evaluation.folds import Fold, Sample, warn_of_unseen
 from mri3d.evaluation.harmonizing import harmonize
 from mri3d.evaluation.leaks import LeakAudit, audit_leaks, fingerprints_of
 from mri3d.evaluation.learning_curve import check_curve
+from mri3d.evaluation.met_scans import with_contract
 from mri3d.evaluation.nested_widening import check_widening
 from mri3d.evaluation.permuted_targets import permuted_targets
 from mri3d.evaluation.results import Results
@@ -84,9 +85,8 @@ class CrossValidation:
         folds, volumes = splits.split(sample, seed=seed), study.volumes
         if names := [str(name) for name in as_list(getattr(prototype, "covariates", ()))]:
             if facts := [name for name in names if name in FACTS]:
-                raise UserError(
-                    f"{option('model.covariates', facts[0])} is measured in the scan itself. Name columns of the table."
-                )
+                where = option("model.covariates", facts[0])
+                raise UserError(f"{where} is measured in the scan itself. Name columns of the table.")
             volumes = Described(volumes, sample.variables(names, asked="model.covariates"))
         trainings = [
             TrainingSet(
@@ -203,7 +203,7 @@ class CrossValidation:
         """
         results = []
         for fold, training in zip(self.folds, self.trainings, strict=True):
-            result = self._fit(fold, training)
+            result = with_contract(self._fit(fold, training), self.study)
             log.info("%s", self._summary(result))
             if after_fold:
                 after_fold(result)

@@ -70,13 +70,7 @@ class Validation:
     @cached_property
     def strata(self) -> pd.DataFrame:
         """A row for each part of the cohort that is alike in one thing, such as its site: scores with intervals."""
-        ends = {"value": "", "low": "_low", "high": "_high"}
-        columns = ["variable", "level", "sessions", *(f"{name}{ends[end]}" for name in self.scores for end in ends)]
-        rows = []
-        for each, scores in zip(self.tests.strata.members, self.tests.strata_scores, strict=True):
-            numbers = [getattr(scores[name], end) for name in self.scores for end in ends]
-            rows.append([each.variable, each.level, len(each.rows), *numbers])
-        return pd.DataFrame(rows, columns=columns)
+        return self.tests.strata.table(list(self.scores))
 
     def table_rows(self) -> list[dict[str, Any]]:
         """Return the rows of predictions.csv, column to cell."""

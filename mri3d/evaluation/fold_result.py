@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from mri3d.cohort.noticed import people_of
+from mri3d.contract.contract import Contract, Judgement
 from mri3d.errors import UserError
 from mri3d.evaluation.exchanges import Exchanged
 from mri3d.evaluation.folds import Fold
@@ -67,6 +69,8 @@ class FoldResult:
         held_out: Rows that the fits did not learn from but chose or calibrated by, and what they predict of them, see
             `FittedModel.held_out`.
         exchanged: Predictions of the test rows with each other's covariates; None where the model has none.
+        contract: What the scans are like that were learnt from; None of arrays.
+        judgements: How the scans of the test rows compare with them [M]; none where there is no contract.
     """
 
     fold: Fold
@@ -79,6 +83,8 @@ class FoldResult:
     run: str = ""
     held_out: tuple[np.ndarray, np.ndarray] | None = None
     exchanged: Exchanged | None = None
+    contract: Contract | None = None
+    judgements: tuple[Judgement, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -139,6 +145,7 @@ class FoldResult:
             num_folds=num_folds,
             run=self.run,
             fingerprints=self.fingerprints,
+            contract=self.contract,
             facts=self._card_facts(study),
         )
 
@@ -152,4 +159,5 @@ class FoldResult:
             "num_validation": len(self.fold.validation_rows),
             "test_scores": self.scores,
             "train_subjects": [study.ids[row] for row in learnt_from],
+            "people": people_of(study.cohort, learnt_from),
         }

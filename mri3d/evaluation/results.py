@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mri3d.cohort.people import count_sessions
+from mri3d.contract.contract import Judgement
 from mri3d.evaluation.associations import associations_json
+from mri3d.evaluation.at_prevalence import score_at_prevalence
 from mri3d.evaluation.auc import scores_of_tests
 from mri3d.evaluation.calibration import calibration
 from mri3d.evaluation.fold_result import FoldResult
+from mri3d.evaluation.headline import headline
 from mri3d.evaluation.importance import Importance, importance
-from mri3d.evaluation.intervals import proportion_interval, scores_with_intervals
+from mri3d.evaluation.intervals import scores_with_intervals
 from mri3d.evaluation.leaks import LeakAudit
+from mri3d.evaluation.met_scans import judgements_json, variables_of_tests
 from mri3d.evaluation.sampling import LEVEL, Sampling
+from mri3d.evaluation.scored_strata import ScoredStrata
 from mri3d.evaluation.seeds import seed_spread
 from mri3d.models.model import ROUNDING
 from mri3d.models.trained import TrainedModel
 from mri3d.outcome import Score, Scores
 from mri3d.outcome.resampling import Resampling
-from mri3d.outcome.score import SIGNIFICANT, p_relation
+from mri3d.outcome.score import SIGNIFICANT
 from mri3d.study import Study
-from mri3d.texts import list_text, parameter_text
+from mri3d.texts import parameter_text
 
 if TYPE_CHECKING:
     from mri3d.evaluation.association import Association
@@ -124,7 +128,25 @@ class Results:
         if not len(self.rows):
             return {}
         told = self.study.outcome, self.targets, self.predicted, self.sampling
-        return scores_with_intervals(*told, self.raw) | self._levelled()
+        return scores_with_intervals(*told, self.raw) | score_at_prevalence(self.study, self.folds, self.sampling)
+
+    @property
+    def judgements(self) -> tuple[Judgement, ...]:
+        """How the scan of each test compares with those that were learnt from [T]; none of arrays."""
+        return tuple(each for result in self.folds for each in result.judgements)
+
+    @cached_property
+    def scored_strata(self) -> ScoredStrata | None:
+        """Scores by site, by age, by the kind of scan; None where nothing was tested."""
+        if not len(self.rows):
+            return None
+        variables = variables_of_tests(self.study, self.rows, self.judgements)
+        return ScoredStrata.of(self.study.outcome, self.targets, self.predicted, self.sampling, variables)
+
+    @property
+    def strata(self) -> pd.DataFrame:
+        """A row for each part of the tests that is alike in one thing, such as its site: scores with intervals."""
+        return pd.DataFrame() if self.scored_strata is None else self.scored_strata.table(self.study.outcome.compared)
 
     @cached_property
     def importance(self) -> Importance | None:
@@ -162,20 +184,6 @@ class Results:
             "widening": sampling.widening,
             **({} if self.widening is None else {"measured": True}),
         }
-
-    def _levelled(self) -> dict[str, Score]:
-        """Score the class that is most probable for its share of the training rows: at the prevalence, not at 1/2."""
-        parts = []
-        for result in self.folds:
-            learnt = np.concatenate([result.fold.train_rows, result.fold.validation_rows])
-            parts.append(self.study.outcome.levelled(result.predictions, learnt=self.study.targets[learnt]))
-        found = [part for part in parts if part is not None]
-        if not found:
-            return {}
-        levelled, name = np.concatenate(found), "balanced_accuracy"
-        value = self.study.outcome.scores(self.targets, levelled)[name]
-        proportions = self.study.outcome.resampling(self.targets, levelled).proportions[name]
-        return {f"{name}_at_prevalence": Score(value, *proportion_interval(proportions, self.sampling))}
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
@@ -238,7 +246,8 @@ class Results:
 
         Returns:
             `test` (each score with its interval; empty without a test), `intervals` (what they are about),
-            `better_than_chance`, `leaks`, `calibration` and `confounds` (see there), `folds` (see `FoldResult.facts`),
+            `better_than_chance`, `leaks`, `calibration` and `confounds` (see there), `strata` (by site and more),
+            `scans` (how those tested compare with those learnt from), `folds` (see `FoldResult.facts`),
             `chosen` (parameter to value, as text, to how many fits chose it), `outcome`, what that has beside task and
             name once more (of classes `classes`, as in the first version), what was asked for, and the arguments.
         """
@@ -256,6 +265,8 @@ class Results:
             **({"permutation": self.permutation.to_json()} if self.permutation else {}),
             **({"learning_curve": self.learning_curve.to_json()} if self.learning_curve else {}),
             **({"seeds": seed_spread(self.seed_scores)} if self.seed_scores else {}),
+            **({"strata": self.scored_strata.to_json()} if self.scored_strata else {}),
+            **({"scans": judgements_json(self.study, self.rows, self.judgements)} if self.judgements else {}),
             "folds": [result.facts() for result in self.folds],
             "chosen": self.chosen_counts,
             "outcome": outcome,
@@ -267,25 +278,7 @@ class Results:
 
     def headline(self) -> str:
         """Write the result in one line."""
-        cohort = self.study.cohort
-        if not self.scores:
-            learnt_from = np.union1d(self.folds[0].fold.train_rows, self.folds[0].fold.validation_rows)
-            return f"none: trained on all {count_sessions(cohort, learnt_from)}, so nothing says how good the model is"
-        said = self.study.outcome.headline(self.scores)
-        tests = f"{len(self.rows)} tests of {count_sessions(cohort, np.unique(self.rows))}"
-        chance = "" if self.better_than_chance in (None, True) else ", no evidence that it is better than chance"
-        chance += self._beyond()
-        chance += ", tested on near-copies of what was learnt from: too good" if self.leaks and self.leaks.found else ""
-        p = "" if self.permutation is None or self.permutation.p is None else f", p {p_relation(self.permutation.p)}"
-        return f"{said} ({tests}{p}){chance}"
-
-    def _beyond(self) -> str:
-        """Say in the headline that nothing shows that the image tells more than the confounds."""
-        if said := [each.name for each in self.associations if each.determines]:
-            return f", but {said[0]} alone says {self.study.outcome.name}: nothing is shown of it"
-        if self.confounds is None or self.confounds.beyond(ascending=self.study.outcome.ascending) is not False:
-            return ""
-        return f", no evidence beyond {list_text(self.confounds.columns, ', ')}"
+        return headline(self)
 
     @property
     def better_than_chance(self) -> bool | None:

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from mri3d.cohort.variables import Variable
-from mri3d.evaluation.auc import within_fold_auc
 from mri3d.evaluation.calibration import estimate_intervals
-from mri3d.evaluation.intervals import score_intervals
 from mri3d.evaluation.net_benefit import net_benefit
 from mri3d.evaluation.predictive_values import predictive_value, rate
 from mri3d.evaluation.sampling import LEVEL, Sampling
-from mri3d.evaluation.strata import FEWEST, Strata
+from mri3d.evaluation.scored_strata import ScoredStrata, scores_of_part
 from mri3d.outcome import Outcome, Score
 from mri3d.outcome.estimates import Estimates
 
@@ -59,20 +57,12 @@ class FrozenTests:
     @cached_property
     def scores(self) -> dict[str, Score]:
         """Scores by name, each with its interval; a score that the tests do not define is None."""
-        return frozen_scores(self.outcome, self.targets, self.predictions, self.groups)
+        return scores_of_part(self.outcome, self.targets, self.predictions, self.sampling)
 
     @cached_property
-    def strata(self) -> Strata:
-        """Parts of the tests that are alike in one variable, and large enough."""
-        return Strata.of(self.variables, self.groups)
-
-    @cached_property
-    def strata_scores(self) -> tuple[dict[str, Score], ...]:
-        """Scores of each of the strata."""
-        return tuple(
-            frozen_scores(self.outcome, *(part[each.rows] for part in (self.targets, self.predictions, self.groups)))
-            for each in self.strata.members
-        )
+    def strata(self) -> ScoredStrata:
+        """Parts of the tests that are alike in one variable, with their scores."""
+        return ScoredStrata.of(self.outcome, self.targets, self.predictions, self.sampling, self.variables)
 
     @property
     def better_than_chance(self) -> bool | None:
@@ -95,7 +85,7 @@ class FrozenTests:
             "calibration": self._calibration(),
             **({"decisions": decisions} if decisions["classes"] else {}),
             **({} if curve is None else {"decision_curve": net_benefit(curve, self.sampling)}),
-            "strata": self._strata(),
+            "strata": self.strata.to_json(),
         }
 
     def _calibration(self) -> dict[str, Any]:
@@ -126,48 +116,6 @@ class FrozenTests:
                 for each in found
             },
         }
-
-    def _strata(self) -> dict[str, Any]:
-        """List the strata with their scores."""
-        return {
-            "fewest": FEWEST,
-            "too_small": self.strata.num_too_small,
-            "unknown": self.strata.num_unknown,
-            "members": [
-                {
-                    "variable": each.variable,
-                    "level": each.level,
-                    "sessions": len(each.rows),
-                    "groups": len(np.unique(self.groups[each.rows])),
-                    "scores": {name: vars(score) for name, score in scores.items()},
-                }
-                for each, scores in zip(self.strata.members, self.strata_scores, strict=True)
-            ],
-        }
-
-
-def frozen_scores(
-    outcome: Outcome, targets: np.ndarray, predictions: np.ndarray, groups: np.ndarray
-) -> dict[str, Score]:
-    """Score tests of a model that was not fitted for them, with intervals about this model on people like these.
-
-    Args:
-        outcome: What is predicted.
-        targets: Truth of each test [T].
-        predictions: [T, K] or [T].
-        groups: Who is one unit [T].
-    """
-    sampling, tests = _sampling(groups), outcome.resampling(targets, predictions)
-    values: dict[str, float | None] = {}
-    if tests.ranking is not None:
-        auc = within_fold_auc(tests.ranking, sampling.folds)
-        values["auc"] = auc.value if auc else None
-    for name, (value,) in tests.scores(sampling.once[None]).items():
-        values[name] = float(value) if np.isfinite(value) else None
-    intervals = score_intervals(tests, sampling)
-    return {
-        name: Score(None) if value is None else Score(value, *intervals.get(name, ())) for name, value in values.items()
-    }
 
 
 def _sampling(groups: np.ndarray) -> Sampling:

@@ -35,6 +35,7 @@ def member_of(
     train_rows: np.ndarray,
     validation_rows: np.ndarray,
     fingerprints: Fingerprints | None,
+    contract: Contract | None,
     tested: tuple[np.ndarray, np.ndarray] | None = None,
     fold: int = 0,
     repeat: int = 0,
@@ -50,6 +51,7 @@ def member_of(
         train_rows: Rows that it learnt from, whose average new volumes are held against.
         validation_rows: Rows that steered its training.
         fingerprints: Of the volumes of both; None of arrays.
+        contract: What the scans of both are like; None of arrays.
         tested: Rows [M] that had no part in its training, and what it predicted of them; None where there are none.
         fold: Number of the fold.
         repeat: Number of the shuffle that the fold belongs to.
@@ -65,9 +67,6 @@ def member_of(
     reference = Reference.fit(study.volumes, train_rows)
     learnt, nobody = np.concatenate([train_rows, validation_rows]), (train_rows[:0], np.empty(0))
     seen = [study.cohort.voxels[row] for row in learnt]
-    traits = [each.traits for each in study.cohort.taking_part.sessions]
-    known = [each for each in traits if each is not None]
-    judges = study.recipe is not None and len(learnt) > 1
     steered, untouched = (
         HeldOut.of(study.targets[rows], predictions)
         for rows, predictions in (model.held_out or nobody, tested or nobody)
@@ -87,7 +86,7 @@ def member_of(
         steered=steered,
         tested=untouched,
         fingerprints=fingerprints,
-        contract=Contract.fit(known if len(known) == len(traits) else [], study.volumes, learnt) if judges else None,
+        contract=contract,
     )
     return Member(model, card)
 

@@ -28,11 +28,13 @@ from mri3d.report.harmonization_section import harmonization_cautions, harmoniza
 from mri3d.report.importance_section import importance_section
 from mri3d.report.leak_section import leak_cautions, leak_section
 from mri3d.report.learning_curve_section import learning_curve_section
+from mri3d.report.met_section import met_section
 from mri3d.report.permutation_section import permutation_section
 from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
 from mri3d.report.score_section import score_section, score_table
 from mri3d.report.seed_section import seed_section
+from mri3d.report.strata_section import strata_section
 from mri3d.report.training_charts import History, training_chart
 from mri3d.report.tuning import tuning_sections
 
@@ -57,6 +59,7 @@ def write_report(
     histories: Sequence[History] = (),
     search: Sequence[Mapping[str, Any]] = (),
     sections: Sequence[tuple[str, Sequence[Picture]]] = (),
+    scans: Sequence[Html] = (),
     configuration: str = "",
 ) -> None:
     """Write one HTML file that opens anywhere, offline.
@@ -75,6 +78,7 @@ def write_report(
         histories: For each fold its epochs, see `training_charts.History`.
         search: What the inner folds found, see `tuning.validation_curves`.
         sections: Title and pictures of each further section; the first pictures are shown, as many as a page may hold.
+        scans: What is to be shown of the scans, see `scans_page.scans_section`.
         configuration: Every setting, as text.
     """
     body = [heading(title, facts)]
@@ -96,6 +100,8 @@ def write_report(
         body += harmonization_section(metrics.get("harmonization"), outcome.compared)
         body += permutation_section(metrics.get("permutation"))
         body += learning_curve_section(metrics.get("learning_curve"), outcome.compared)
+        body += strata_section(outcome, metrics) if metrics.get("strata", {}).get("members") else []
+        body += met_section(metrics.get("scans"))
     else:
         body.append(element("p", _untested(metrics), css="caution"))
     body += seed_section(metrics, outcome.compared)
@@ -103,7 +109,7 @@ def write_report(
     body += leak_section(metrics.get("leaks"))
     body += _training(metrics, histories)
     body += tuning_sections(metrics, search)
-    body += [element("h2", "Who took part"), *_cohort(cohort, taking_part), *picture_sections(sections)]
+    body += [element("h2", "Who took part"), *_cohort(cohort, taking_part), *scans, *picture_sections(sections)]
     body += reading_section(outcome.words.reading() if metrics["test"] else [], outcome.words)
     if configuration:
         setting = details("Every setting of this run", element("pre", configuration))

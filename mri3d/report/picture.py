@@ -68,7 +68,11 @@ def mark_sides(axes: Axes, axis: int) -> None:
 
 def intensity_window(volume: np.ndarray) -> tuple[float, float]:
     """Choose the intensities of black and white so that a spike voxel or a wide background does not matter."""
-    sample = volume[::2, ::2, ::2].astype(np.float32)
+    return gray_window(volume[::2, ::2, ::2].astype(np.float32))
+
+
+def gray_window(sample: np.ndarray) -> tuple[float, float]:
+    """Choose the intensities of black and white by a sample of those of an image, see `intensity_window`."""
     low, high = np.percentile(sample, [1, 99.5])
     inside = sample[sample > low + 0.1 * (high - low)]
     return float(low), float(np.percentile(inside, 99.5) if inside.size else high)

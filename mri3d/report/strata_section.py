@@ -19,7 +19,7 @@ def strata_section(outcome: Outcome, metrics: Mapping[str, Any]) -> list[Html]:
 
     Args:
         outcome: What is predicted.
-        metrics: The content of a validation's metrics.json.
+        metrics: The content of metrics.json, of a validation or a run.
     """
     content = metrics["strata"]
     parts, small = content["members"], content["too_small"]

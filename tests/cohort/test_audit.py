@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mri3d.cohort import audit as audit_module
+from mri3d.cohort import audit_memory
 from mri3d.cohort.audit import audit
 from mri3d.cohort.bids import Bids
 from mri3d.cohort.cohort import NO_LABEL, Cohort, Session
@@ -79,7 +80,7 @@ def test_a_head_of_no_human_size_is_named_at_training_too(study, tmp_path, caplo
 
 
 def test_what_cannot_be_remembered_is_read_all_the_same(study, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(audit_module, "_SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(audit_memory, "SETTLED_SECONDS", -1.0)
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "audit").touch()  # where its folder should be
     assert len(audit(study, Recipe(), skip_bad=False).digests) == 8
@@ -208,7 +209,7 @@ def count_readings(monkeypatch) -> list[Path]:
 
 
 def test_a_file_is_read_once_until_it_changes(study, monkeypatch):
-    monkeypatch.setattr(audit_module, "_SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(audit_memory, "SETTLED_SECONDS", 0.0)
     readings = count_readings(monkeypatch)
     first = audit(study, Recipe(), skip_bad=False)
     assert sorted(readings) == sorted(study.scans)
@@ -238,17 +239,17 @@ def test_a_file_that_was_just_written_is_not_remembered(study, monkeypatch):
 
 @pytest.mark.parametrize("memory", [b"", b"[]", b'{"reader": "", "scans": 3}', b'{"scans": {}}'])
 def test_a_broken_memory_is_made_anew(study, tmp_path, monkeypatch, memory):
-    monkeypatch.setattr(audit_module, "_SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(audit_memory, "SETTLED_SECONDS", 0.0)
     first = audit(study, Recipe(), skip_bad=False)
     (tmp_path / "cache" / "audit" / "scans.json").write_bytes(memory)
     assert audit(study, Recipe(), skip_bad=False) == first
 
 
 def test_nothing_is_remembered_past_a_change_of_the_reader(study, monkeypatch):
-    monkeypatch.setattr(audit_module, "_SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(audit_memory, "SETTLED_SECONDS", 0.0)
     audit(study, Recipe(), skip_bad=False)
     readings = count_readings(monkeypatch)
-    monkeypatch.setattr(audit_module, "_reader_digest", lambda: "another")
+    monkeypatch.setattr(audit_memory, "reader_digest", lambda: "another")
     audit(study, Recipe(), skip_bad=False)
     assert len(readings) == 8
 

@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 
 from mri3d.cohort import audit as audit_module
+from mri3d.cohort import audit_memory
 from mri3d.volumes.recipe import Recipe
 
 
@@ -26,6 +27,6 @@ def test_nothing_is_remembered_past_a_change_of_anything_beside_the_check(tmp_pa
 def test_the_rooms_of_recipe_and_reader_hold_all_that_the_recipe_is_made_of(monkeypatch):
     hashed, read = set(), Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: hashed.add(path.name) or read(path))
-    assert len({audit_module._key(Recipe()), audit_module._key(Recipe(20)), audit_module._reader_digest()}) == 3
+    assert len({audit_module._key(Recipe()), audit_module._key(Recipe(20)), audit_memory.reader_digest()}) == 3
     assert {"recipe.py", "placement.py", "checks.py", "resample.py"} <= hashed
     assert {"head.py", "intensities.py", "label_map.py", "scan.py", "sampled_head.py"} <= hashed

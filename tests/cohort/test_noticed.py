@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mri3d import Recipe, Study
-from mri3d.cohort import audit
+from mri3d.cohort import audit_memory
 from mri3d.cohort.noticed import HEAD_SIZE, is_usual, noticed_variables
 
 USUAL = ["age", "Age_at_scan", "SCAN AGE", "age (years)", "Sex", "gender", "PTGENDER", "SITE_ID", "Scanner", "centre"]
@@ -70,7 +70,7 @@ def test_a_column_of_the_head_size_stands_for_the_estimate(tmp_path):
 
 
 def test_it_is_remembered_with_the_scan_whatever_was_looked_at_between(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(audit, "_SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(audit_memory, "SETTLED_SECONDS", 0.0)
     caplog.set_level("INFO")
     first = write_study(tmp_path, [60, 61, 62, 63]).cohort
     for recipe in (Recipe(16, crop="none"), Recipe(16)):

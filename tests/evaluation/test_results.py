@@ -74,8 +74,8 @@ def test_metrics_are_those_of_the_contract(study, tmp_path):
     metrics = results.metrics(num_subjects={"tested": 41}, seconds={"fit": 1.5}, peak_memory_mb=12.0)
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     assert list(metrics) == [
-        *("test", "intervals", "better_than_chance", "leaks", "calibration", "confounds", "folds", "chosen"),
-        *("outcome", "classes", "num_subjects", "seconds", "peak_memory_mb"),
+        *("test", "intervals", "better_than_chance", "leaks", "calibration", "confounds", "strata", "folds"),
+        *("chosen", "outcome", "classes", "num_subjects", "seconds", "peak_memory_mb"),
     ]
     assert metrics["test"]["auc"] == vars(results.scores["auc"])
     assert list(metrics["test"])[:3] == ["auc", "auc_pooled", "accuracy"]

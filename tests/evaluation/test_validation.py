@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from mri3d.cohort.variables import Variable
 from mri3d.evaluation.sampling import Sampling
-from mri3d.evaluation.validation import FrozenTests, frozen_scores
+from mri3d.evaluation.validation import FrozenTests
 from mri3d.outcome import Classes, Measure
 
 DX, AGE = Classes(("control", "patient"), "dx"), Measure("age")
@@ -100,7 +100,7 @@ def test_strata_have_the_scores_of_their_rows():
     assert [(part["level"], part["sessions"]) for part in content["members"]] == [("north", 50), ("south", 36)]
     assert (content["fewest"], content["too_small"]) == (10, 1)
     north = content["members"][0]["scores"]
-    alone = frozen_scores(DX, targets[:50], proba[:50], np.arange(50))
+    alone = validated(targets[:50], proba[:50]).scores
     assert north == {name: vars(score) for name, score in alone.items()}
     assert north["auc"]["value"] == pytest.approx(roc_auc_score(targets[:50], proba[:50, 1]))
 

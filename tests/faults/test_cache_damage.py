@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mri3d.cohort import audit as audit_module
+from mri3d.cohort import audit_memory
 from mri3d.cohort.audit import audit
 from mri3d.cohort.cohort import Cohort, Session
 from mri3d.scans.scan import read_scan
@@ -82,19 +83,19 @@ def test_a_volume_under_the_name_of_another_is_found_out_however_it_came_there(v
 @pytest.mark.parametrize("number", AMOUNTS)
 def test_no_damaged_memory_of_the_audit_is_used(scans, tmp_path, monkeypatch, number):
     monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(audit_module, "_SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(audit_memory, "SETTLED_SECONDS", -1.0)
     cohort = Cohort(tuple(Session(path.name, path, "FM"[n % 2]) for n, path in enumerate(scans)))
     audit(cohort, RECIPE, skip_bad=False)
     memory = tmp_path / "cache" / "audit" / "scans.json"
     good = memory.read_bytes()
-    assert len(audit_module._recall(memory)) == 4
+    assert len(audit_memory.recall(memory)) == 4
     for data in damages(good, number):
         memory.write_bytes(data)
-        assert audit_module._recall(memory) == {}
+        assert audit_memory.recall(memory) == {}
     lines = json.loads(good.partition(b"\n")[0])
     lines["scans"] = {}
     memory.write_bytes(json.dumps(lines).encode())
-    assert audit_module._recall(memory) == {}
+    assert audit_memory.recall(memory) == {}
     readings = []
     monkeypatch.setattr(audit_module, "read_file", lambda path: readings.append(path) or read_scan(path))
     assert dataclasses.asdict(audit(cohort, RECIPE, skip_bad=False))["sessions"]
