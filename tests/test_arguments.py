@@ -169,7 +169,7 @@ WHOLE, NUMBER, TRUTH = "is not a whole number", "is not a number", "is not True 
         ),
         *(
             (functools.partial(Augmentation, **{name: value}), f"model.augmentation.{name}", NUMBER)
-            for name in ("rotate_degrees", "scale", "shift_voxels", "intensity", "noise", "probability")
+            for name in ("rotate_degrees", "scale", "shift_voxels", "intensity", "noise", "probability", "gamma")
             for value in ("1", None, True, [1])
         ),
         (lambda: Augmentation(flip="no"), "model.augmentation.flip", TRUTH),

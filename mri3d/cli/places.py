@@ -50,7 +50,9 @@ PLACES: Mapping[str, Place] = {
         partial=True,
         given=("params", "parameters"),
     ),
-    "model.augmentation": Place(("mri3d.volumes.augmentation.Augmentation",)),
+    "model.augmentation": Place(
+        tuple(f"mri3d.volumes.augmentation.{name}" for name in ("Augmentation", "StrongAugmentation"))
+    ),
     "trainer": Place(("mri3d.models.network.trainer.default_trainer", "pytorch_lightning.Trainer"), partial=True),
     "evaluation": Place(
         (
@@ -61,6 +63,11 @@ PLACES: Mapping[str, Place] = {
         )
     ),
 }
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "model.augmentation": dict(zip(("default", "strong"), PLACES["model.augmentation"].targets, strict=True)),
+}
+"""Words that stand for a call, by its place: what is called then, with its defaults."""
 
 MOVED = {
     "mri3d.classifiers.classical.": "mri3d.models.classical.models.",
@@ -97,13 +104,20 @@ def check_targets(node: Any, trusted: Collection[str], *, where: str = "", sourc
         check_targets(value, trusted, where=path, source=source)
 
 
-def moved(node: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    """Copy a configuration of an earlier version with the names that its classes have now."""
+def moved(node: Any, where: str = "") -> Any:  # noqa: ANN401 (any JSON value)
+    """Copy a configuration with the names that its classes have now, and with the calls that words stand for.
+
+    >>> moved("strong", "model.augmentation")
+    {'_target_': 'mri3d.volumes.augmentation.StrongAugmentation'}
+    """
     if isinstance(node, list):
-        return [moved(item) for item in node]
+        return [moved(item, f"{where}[]") for item in node]
+    if isinstance(node, str) and node in WORDS.get(where, {}):
+        return {"_target_": WORDS[where][node]}
     if not isinstance(node, dict):
         return node
-    return {key: _new_name(value) if key == "_target_" else moved(value) for key, value in node.items()}
+    paths = {key: f"{where}.{key}" if where else str(key) for key in node}
+    return {key: _new_name(value) if key == "_target_" else moved(value, paths[key]) for key, value in node.items()}
 
 
 def installed_networks() -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mri3d.errors import UserError, option
 from mri3d.volumes.augmentation import Augmentation, augment
+from mri3d.volumes.scanner import scale_of
 from mri3d.volumes.sequence import VolumeSequence
 
 WORKER_TIMEOUT_S = 600
@@ -100,7 +101,8 @@ class VolumeDataset(Dataset[Batch]):
     ) -> None:
         self.volumes, self.targets, self.seed = volumes, _of_64_bits(targets), seed
         self.columns = None if columns is None else torch.from_numpy(columns.astype(np.float32))
-        self.transform = augmentation.transform(volumes.shape[1:]) if augmentation else None
+        shape, scale = volumes.shape[1:], scale_of(volumes.recipe)
+        self.transform = augmentation.transform(shape, scale) if augmentation else None
 
     def __getitem__(self, index: tuple[int, int]) -> Batch:
         row, epoch = index

@@ -3,6 +3,7 @@
 import copy
 import functools
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,10 @@ from mri3d.cli.configuration import (
     make_parts,
 )
 from mri3d.cli.overrides import hydra_overrides
-from mri3d.cli.places import PLACES
+from mri3d.cli.places import PLACES, WORDS
 from mri3d.errors import UserError
 from mri3d.plan import build
+from mri3d.volumes.augmentation import StrongAugmentation
 from mri3d.volumes.recipe import Recipe
 
 CONF = Path(mri3d.__file__).parents[1] / "conf"
@@ -88,6 +90,7 @@ def test_every_place_is_offered_what_the_options_name():
         calls = {group: node} | {f"{group}.{key}": value for key, value in node.items() if isinstance(value, dict)}
         named |= {(path, call["_target_"]) for path, call in calls.items() if "_target_" in call}
     offered = {(path, target) for path, place in PLACES.items() for target in place.targets}
+    named |= {(place, target) for place, words in WORDS.items() for target in words.values()}
     assert named <= offered
     libraries = {target for _, target in offered - named}
     assert all(target.startswith(("torch.optim.", "pytorch_lightning.Trainer")) for target in libraries)
@@ -118,6 +121,27 @@ def test_resolved_configuration_names_the_defaults():
     assert resolved["trainer"]["max_epochs"] == 30
     assert resolved["evaluation"]["test"] == 0.2
     assert resolved["task"] == "classification"
+
+
+def test_words_stand_for_augmentations_whose_values_are_written_out():
+    strong = make_parts(composed("model.augmentation=strong"))
+    written = dict(strong.configuration["model"]["augmentation"])
+    assert strong.model.augmentation == StrongAugmentation()
+    assert written.pop("_target_") == "mri3d.volumes.augmentation.StrongAugmentation"
+    assert written == asdict(StrongAugmentation())
+    assert check(strong.configuration, GROUPS) == strong.configuration  # as a run that is resumed reads it
+    assert configuration("model.augmentation=default") == configuration()
+    assert make_parts(composed("model.augmentation=null")).model.augmentation is None
+    target = "model.augmentation._target_=mri3d.volumes.augmentation.StrongAugmentation"
+    single = make_parts(composed(target, "model.augmentation.gamma=0.3")).model.augmentation
+    assert single == StrongAugmentation(gamma=0.3)
+    choices = "is not an instance of Augmentation or one of default, strong or null."
+    for typed, value in (
+        (["model.augmentation=stong"], "'stong'"),
+        (["model.augmentation=strong", "model.augmentation.noise=0.1"], "{'noise': 0.1}"),
+    ):
+        with pytest.raises(UserError, match=re.escape(f"model.augmentation={value} {choices}")):
+            make_parts(composed(*typed))
 
 
 def test_each_value_stands_in_one_place_and_reaches_what_needs_it():

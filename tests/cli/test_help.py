@@ -112,6 +112,7 @@ def test_everything_that_is_chosen_is_listed_and_nothing_else(monkeypatch):
     assert found["model.network.norm"] == "batch  (batch, instance, group or none)"
     assert found["model.optimizer.lr"] == "0.003  (number)"
     assert found["model.augmentation.flip"] == "false  (true or false)"
+    assert found["model.augmentation.bias_field"] == "0.0  (number)"
     assert all(path.startswith("model.") for path in found)
     assert not {
         "model.trainer",

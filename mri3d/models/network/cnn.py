@@ -43,7 +43,7 @@ from mri3d.nets.sfcn import SFCN
 from mri3d.nets.summary import summarize
 from mri3d.outcome import check_debias, correcting_line
 from mri3d.texts import number_text
-from mri3d.volumes.augmentation import Augmentation
+from mri3d.volumes.augmentation import Augmentation, Preset, augmentation_of
 from mri3d.volumes.datamodule import VolumeDataModule, named_worker_deaths
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,9 @@ class CNN(FittedNetwork):
         patience: Epochs without a better validation loss before training stops, and the best is kept; None for what the
             outcome asks for: 20 where classes are predicted. A measure's network is trained to the end, and that is
             kept: its validation error settles only with the learning rate, and the best of few rows is chance.
-        augmentation: Random changes of the training volumes, or None.
+        augmentation: Random changes of the training volumes: "default", small ones; "strong", as large as between
+            scanners; None; or an `Augmentation` with options of your own. Those of strong are set one by one as in
+            `model.augmentation._target_=mri3d.volumes.augmentation.StrongAugmentation model.augmentation.gamma=0.3`.
         num_workers: Processes that load volumes; None chooses: none on a CPU, whose cores are busy with the network,
             and up to 8 beside a GPU.
         debias: Whether predictions of a measure are corrected for shrinking towards the mean, by the line that those
@@ -85,7 +87,7 @@ class CNN(FittedNetwork):
     optimizer: OptimizerMaker = adamw
     batch_size: int = 8
     patience: int | None = None
-    augmentation: Augmentation | None = Augmentation()  # noqa: RUF009 (it is frozen)
+    augmentation: Augmentation | Preset | None = Augmentation()  # noqa: RUF009 (it is frozen)
     num_workers: int | None = None
     debias: bool = False
     covariates: str | Sequence[str] = field(default=(), metadata={"newer": True})
@@ -97,6 +99,7 @@ class CNN(FittedNetwork):
 
     def __post_init__(self) -> None:
         check_fields(self, "model")
+        self.augmentation = augmentation_of(self.augmentation)
         for name, value in (("batch_size", self.batch_size), ("patience", self.patience)):
             if value is not None and value < 1:
                 raise UserError(f"{option(f'model.{name}', value)} is too small. Give 1 or more.")
@@ -123,8 +126,9 @@ class CNN(FittedNetwork):
         """
         check_no_requeued(training.folder)
         check_debias(self.debias, training.outcome)
-        if self.augmentation and training.volumes.recipe:
-            self.augmentation.check_orientation(training.volumes.recipe.orientation)
+        augmentation = augmentation_of(self.augmentation)
+        if augmentation and training.volumes.recipe:
+            augmentation.check_orientation(training.volumes.recipe.orientation)
         if not len(training.validation_rows):
             raise UserError(
                 f"a CNN stops by its validation rows, and there are none. Raise {option('evaluation.validation')}."
@@ -243,7 +247,7 @@ class CNN(FittedNetwork):
             validation_rows=training.validation_rows,
             batch_size=self.batch_size,
             num_workers=self._workers(),
-            augmentation=self.augmentation,
+            augmentation=augmentation_of(self.augmentation),
             seed=training.seed,
             columns=self._columns(training.volumes),
         )
