@@ -6,7 +6,7 @@ import numpy as np
 
 from mri3d.scans.scan import Scan, ScanError
 
-VERSION = 1  # raise it when a scan begins to give another brain, or to be refused
+VERSION = 2  # raise it when a scan begins to give another brain, or to be refused
 
 VOLUME_RANGE_ML = (700.0, 2200.0)
 """Of a brain with its ventricles and sulci. Of the 135 adults of IXI it is 1,120 to 1,740 ml."""
@@ -14,12 +14,24 @@ VOLUME_RANGE_ML = (700.0, 2200.0)
 MEAN_LOG_SIZE, SPREAD_OF_LOG_SIZE = -0.28, 0.11
 """Logarithm of a brain's size in relation to the template's, by the alignment: of the adults of IXI."""
 
+MEAN_SHAPE, SPREAD_OF_SHAPE = (0.011, 0.046, -0.058), (0.030, 0.031, 0.024)
+"""Logarithm of a brain's extent along R, A, S in relation to the template's, and to its own mean: IXI and ds002748."""
+
+MOST_DEVIATION_OF_SHAPE = 5.5
+"""Standard deviations. Of IXI and ds002748 the most is 3.1, where one voxel size is 1.5 times what it is 7.9 to 11.4:
+an affine takes that away, so that neither overlap nor similarity tell."""
+
+MOST_TURNED_DEG = 60.0
+"""Between brain and header. Of IXI and ds002748 it is at most 32. An alignment finds heads however they lie, but one
+whose axes are exchanged in the header is seen in a mirror."""
+
 LEAST_OVERLAP = 0.9
-"""Dice coefficient of brain and template. Of IXI and ds002748 the least is 0.94, of half a brain it is 0.85 to 0.88."""
+"""Dice coefficient of brain and template. Of IXI and ds002748 the least is 0.93, of half a brain it is 0.85 to 0.88."""
 
 LEAST_SIMILARITY = 0.25
-"""Correlation with the template inside the brain. Of IXI and ds002748 it is 0.47 to 0.59; of half a brain, or one
-that is upside down, 0.07 to 0.18, of noise 0.02, of an inverted contrast -0.5: an affine makes many things overlap."""
+"""Correlation with the template inside the brain. Of IXI and ds002748 it is 0.39, where ventricles are very wide, and
+else 0.47 to 0.59; of half a brain, or one that is upside down, 0.07 to 0.18, of noise 0.02, of an inverted contrast
+-0.5: an affine makes many things overlap."""
 
 MISFIT_MM, DOUBTFUL_MISFIT, MOST_MISFIT = 5.0, 0.05, 0.16
 """How much of a given mask's surface may lie so far from that of the brain that is found in the scan. Of the DLMUSE
@@ -63,6 +75,18 @@ class Brain:
         log_size = float(np.log(np.linalg.det(self.to_scan[:3, :3])))
         return (log_size - MEAN_LOG_SIZE) / SPREAD_OF_LOG_SIZE
 
+    @property
+    def deviation_of_shape(self) -> float:
+        """By how many standard deviations the brain is longer or shorter along one axis than those of adults."""
+        lengths = np.log(np.linalg.norm(self.to_scan[:3, :3], axis=0))
+        return float((np.abs(lengths - lengths.mean() - MEAN_SHAPE) / SPREAD_OF_SHAPE).max())
+
+    @property
+    def turned_deg(self) -> float:
+        """Angle by which the brain lies turned in the world of the scan."""
+        left, _, right = np.linalg.svd(self.to_scan[:3, :3])
+        return float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1))))
+
     def check(self, scan: Scan) -> None:
         """Refuse what is no brain of a human, or did not come to lie on the template.
 
@@ -84,6 +108,16 @@ class Brain:
             found = (
                 f"{what} does not come to lie on the template: correlation {self.similarity:.2f} (at "
                 f"least {LEAST_SIMILARITY:g}), overlap {self.overlap:.2f} (at least {LEAST_OVERLAP:g})"
+            )
+        elif self.turned_deg > MOST_TURNED_DEG:
+            found = (
+                f"{what} lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}): its header is of "
+                "another scan, or has axes exchanged"
+            )
+        elif self.deviation_of_shape > MOST_DEVIATION_OF_SHAPE:
+            found = (
+                f"{what} is stretched along one axis: its proportions are {self.deviation_of_shape:.1f} standard "
+                f"deviations from those of adults (at most {MOST_DEVIATION_OF_SHAPE:g})"
             )
         if found:
             raise ScanError(

@@ -18,7 +18,9 @@ Status = Literal["ok", "unusual", "outside"]
 
 MAX_ROWS = 600  # of which contracts are made, evenly chosen: more tell nothing new, and take memory
 MAX_REASONS = 4
-OUTSIDE_FROM = 1.5  # times the limit from which a scan is unusual
+OUTSIDE_FROM = {"heads": 1.5, "brains": 2.0, "anything": 1.5}
+"""Times the limit from which a scan is unusual, by what volumes show. What is no brain is refused by its alignment, and
+wide ventricles are no reason to predict nothing: of one head of IXI it is 1.7, of brains that were damaged 1.7 to 2."""
 PRECISION = "precision"  # the tensor beside those of the outlier model
 
 _BACKGROUNDS = {
@@ -55,12 +57,14 @@ class Contract:
         backgrounds: What surrounds the training scans; empty where that is nothing to go by.
         labels: What labels they are, an empty text for intensities; empty where that is not known.
         outliers: Of their volumes.
+        outside_from: Times the limit from which a scan is unusual, from where on it is outside.
     """
 
     deviations: Deviations
     backgrounds: tuple[str, ...]
     labels: tuple[str, ...]
     outliers: OutlierModel
+    outside_from: float
 
     @classmethod
     def fit(
@@ -87,7 +91,7 @@ class Contract:
         heads = known if shows == "heads" else []
         around = tuple(sorted({each.background for each in heads}))
         labels = tuple(sorted({each.labels for each in known}))
-        return cls(Deviations.fit(measures, table), around, labels, outliers)
+        return cls(Deviations.fit(measures, table), around, labels, outliers, OUTSIDE_FROM[shows])
 
     def judge(self, traits: Traits | None, volume: np.ndarray | None) -> Judgement:
         """Hold a scan against the training scans.
@@ -108,7 +112,7 @@ class Contract:
             lies = self.outliers.lies(volume) if volume is not None else ""
             reasons += [f"it seems to be {lies}"] * bool(lies) + self._reasons(off, values, turned=not lies)
             grave = usual.size(off * [measure.weight for measure in usual.measures])
-            far = bool(lies) or grave > OUTSIDE_FROM * usual.limit
+            far = bool(lies) or grave > self.outside_from * usual.limit
             status = "outside" if far or status == "outside" else "unusual"
         return Judgement(status, tuple(reasons[:MAX_REASONS]))
 
@@ -155,7 +159,8 @@ class Contract:
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the tensors as JSON values."""
-        return self.deviations.to_json() | {"backgrounds": list(self.backgrounds), "labels": list(self.labels)}
+        rest = {"backgrounds": list(self.backgrounds), "labels": list(self.labels), "outside_from": self.outside_from}
+        return self.deviations.to_json() | rest
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return the arrays that are too large for JSON, by name."""
@@ -181,7 +186,10 @@ class Contract:
         backgrounds, labels = (_texts(name, told[name]) for name in ("backgrounds", "labels"))
         if not set(backgrounds) <= set(BACKGROUNDS):
             raise ValueError(f"backgrounds of the contract are not among {', '.join(BACKGROUNDS)}")
-        return cls(deviations, backgrounds, labels, OutlierModel.from_tensors(tensors, shape))
+        outside_from = told["outside_from"]
+        if type(outside_from) not in (int, float) or not 1 <= outside_from <= 10:
+            raise ValueError("outside_from of the contract is out of range")
+        return cls(deviations, backgrounds, labels, OutlierModel.from_tensors(tensors, shape), float(outside_from))
 
 
 def _is_turned_away(measure: Measure, values: Mapping[str, float]) -> bool:

@@ -171,6 +171,16 @@ def inverted(scan, brain):
     return remade(scan, np.where(data > scan.head.threshold, data.max() - data, data))
 
 
+def exchanged(scan, _):
+    data, affine = canonical(scan)
+    return remade(scan, np.swapaxes(data, 0, 1), affine)
+
+
+def longer(scan, _):
+    data, affine = canonical(scan)
+    return remade(scan, data, affine @ np.diag([1, 1.5, 1, 1]))
+
+
 def smaller(scan, _):
     data, affine = canonical(scan)
     return remade(scan, data, affine @ np.diag([0.6, 0.6, 0.6, 1]))
@@ -178,7 +188,7 @@ def smaller(scan, _):
 
 @pytest.mark.slow
 @needs_shared_data
-@pytest.mark.parametrize("change", [upside_down, half(0), half(1), half(2), neck, inverted, smaller])
+@pytest.mark.parametrize("change", [upside_down, half(0), half(1), half(2), neck, inverted, exchanged, longer, smaller])
 def test_what_is_no_brain_of_a_human_is_refused_with_figures(head, change):
     scan, _, brain = head
     with pytest.raises(ScanError, match=r"no brain was found|what looks like a brain"):

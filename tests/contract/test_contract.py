@@ -224,6 +224,8 @@ def test_a_model_folder_keeps_it():
         ("backgrounds", lambda value: "air"),
         ("labels", lambda value: ["x" * 1000]),
         ("labels", lambda value: [3]),
+        ("outside_from", lambda value: 0.5),
+        ("outside_from", lambda value: "2"),
     ],
 )
 def test_what_is_no_contract_is_refused(name, change):
