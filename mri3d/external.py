@@ -161,7 +161,7 @@ def write_validation(validation: Validation, out: Path, *, model: str, began: fl
 
 def _tell_ages(model: TrainedModel, study: Study) -> None:
     """Warn of sessions whose age nobody had whom the model learnt from."""
-    ages, known = ages_of(study.cohort), ages_of_training(model.members)
+    ages, known = ages_of(study.cohort, label=study.outcome.name), ages_of_training(model.members)
     if ages is None or known is None:
         return
     low, high = known

@@ -6,7 +6,7 @@ import numpy as np
 
 from mri3d.scans.scan import Scan, ScanError
 
-VERSION = 2  # raise it when a scan begins to give another brain, or to be refused
+VERSION = 3  # raise it when a scan begins to give another brain, or to be refused or warned of
 
 VOLUME_RANGE_ML = (700.0, 2200.0)
 """Of a brain with its ventricles and sulci. Of the 135 adults of IXI it is 1,120 to 1,740 ml."""
@@ -111,12 +111,12 @@ class Brain:
             )
         elif self.turned_deg > MOST_TURNED_DEG:
             found = (
-                f"{what} lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}): its header is of "
+                f"what looks like a brain lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}): its header is of "
                 "another scan, or has axes exchanged"
             )
         elif self.deviation_of_shape > MOST_DEVIATION_OF_SHAPE:
             found = (
-                f"{what} is stretched along one axis: its proportions are {self.deviation_of_shape:.1f} standard "
+                f"what looks like a brain is stretched along one axis: its proportions are {self.deviation_of_shape:.1f} standard "
                 f"deviations from those of adults (at most {MOST_DEVIATION_OF_SHAPE:g})"
             )
         if found:

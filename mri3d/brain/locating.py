@@ -12,6 +12,7 @@ from mri3d.scans.scan import Scan, ScanError, canonical, canonical_order
 
 _UPRIGHT_MM = 1.25  # voxels of the head that the brain is extracted from again
 _AROUND_MM = 30.0  # of the brain, in that head
+_HEAD_MM = 12.0  # of the brain that was found: farther off nothing counts in that head, be it a face, a neck or neither
 _NEAR_MM = 8.0  # of the mask that was found; a skull begins within
 _STRIPPED = 0.02  # share of an image that lies farther from the mask, where there is no skull; of heads 0.3 to 0.5
 
@@ -100,7 +101,9 @@ def _misfit(image: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> float | 
 
 
 def _mask_of_upright(image: np.ndarray, mask: np.ndarray, affine: np.ndarray, to_scan: np.ndarray) -> np.ndarray:
-    """Extract the brain from the head turned upright.
+    """Extract the brain from the head turned upright, of which a rim around the brain is left.
+
+    So a face that was removed, or a neck that was cut off, makes next to no difference.
 
     Args:
         image: Intensities [X, Y, Z].
@@ -108,6 +111,8 @@ def _mask_of_upright(image: np.ndarray, mask: np.ndarray, affine: np.ndarray, to
         affine: From voxels to mm [4, 4].
         to_scan: From the template to mm [4, 4], by that brain.
     """
+    far = ndimage.distance_transform_edt(~mask, sampling=np.linalg.norm(affine[:3, :3], axis=0)) > _HEAD_MM
+    image = np.where(far, np.float32(0), image)
     left, _, right = np.linalg.svd(to_scan[:3, :3])
     turn = left @ right  # upright mm to mm
     corners = turn.T @ (affine[:3, :3] @ np.argwhere(mask).T + affine[:3, 3:])

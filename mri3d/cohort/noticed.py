@@ -101,35 +101,41 @@ def _is_called(column: str, names: str) -> bool:
     return re.fullmatch(names, re.sub(r"[\W_]", "", column.casefold())) is not None
 
 
-def people_of(cohort: Cohort, rows: np.ndarray) -> dict[str, list[float] | list[str]]:
+def people_of(cohort: Cohort, rows: np.ndarray, *, label: str = "") -> dict[str, list[float] | list[str]]:
     """Say of whom scans were: `age` from and to, which `sex`, which `site`, as far as it is known.
 
     Args:
         cohort: Audited.
         rows: Of those who take part, whom it is about.
+        label: Name of the column of the labels, which may be one of these.
     """
     found: dict[str, list[float] | list[str]] = {}
-    for kind, variable in _kinds(cohort).items():
+    for kind, variable in _kinds(cohort, label).items():
         part = variable.values[rows][variable.known[rows]]
         if not len(part):
             continue
-        if variable.is_number:
+        if kind != "age":
+            found[kind] = sorted({f"{value:g}" if variable.is_number else str(value) for value in part})
+        elif variable.is_number:
             found[kind] = [float(part.min()), float(part.max())]
-        elif kind != "age":
-            found[kind] = sorted({str(level) for level in part})
     return found
 
 
-def ages_of(cohort: Cohort) -> np.ndarray | None:
+def ages_of(cohort: Cohort, *, label: str = "") -> np.ndarray | None:
     """Return the age of each who takes part [N], NaN where it is not known; None where no column has it."""
-    ages = _kinds(cohort).get("age")
+    ages = _kinds(cohort, label).get("age")
     return ages.values if ages is not None and ages.is_number else None
 
 
-def _kinds(cohort: Cohort) -> dict[str, Variable]:
-    """Find what is known of age, sex and site by the first column that is called so."""
+def _kinds(cohort: Cohort, label: str) -> dict[str, Variable]:
+    """Find what is known of age, sex and site by the first column that is called so, or is that of the sites."""
+    sessions = cohort.taking_part.sessions
+    variables = noticed_variables(cohort)
+    variables += [variable_of(label, [each.label or "" for each in sessions])] if label and sessions else []
+    if any(each.site for each in sessions):
+        variables.append(variable_of("site", [each.site or "" for each in sessions], is_site=True))
     found: dict[str, Variable] = {}
-    for variable in noticed_variables(cohort):
+    for variable in variables:
         for kind, names in (("age", _AGE), ("sex", _SEX), ("site", _SITE)):
             if _is_called(variable.name, names):
                 found.setdefault(kind, variable)

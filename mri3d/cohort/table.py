@@ -119,16 +119,26 @@ class Table:
 
 
 def _masked(sessions: Sequence[Session], finder: ScanFinder, ids: Sequence[str]) -> list[Session]:
-    """Give each session that has a scan the mask of its brain; one without a mask, or with several, has a problem."""
+    """Give each session that has a scan the mask of its brain; without one, or with several, it is not to be read.
+
+    Raises:
+        UserError: There is none for any session.
+    """
+    patterns = [finder.fill(row, id) for row, id in enumerate(ids)]
+    found = [finder.find(pattern) for pattern in patterns]
+    if not any(found):
+        raise UserError(
+            f"{option('data.mask')} finds no mask for any row; {finder.problem(patterns[0], [])}. Set "
+            f"{option('data.mask')} to fit."
+        )
     masked = []
-    for row, (id, session) in enumerate(zip(ids, sessions, strict=True)):
-        masks = finder.find(pattern := finder.fill(row, id))
+    for session, pattern, masks in zip(sessions, patterns, found, strict=True):
         if not session.scan or session.problem:
             masked.append(session)
         elif len(masks) == 1:
             masked.append(replace(session, mask=masks[0]))
         else:
-            masked.append(replace(session, problem=finder.problem(pattern, masks)))
+            masked.append(replace(session, scan=None, problem=finder.problem(pattern, masks)))
     return masked
 
 

@@ -159,5 +159,5 @@ class FoldResult:
             "num_validation": len(self.fold.validation_rows),
             "test_scores": self.scores,
             "train_subjects": [study.ids[row] for row in learnt_from],
-            "people": people_of(study.cohort, learnt_from),
+            "people": people_of(study.cohort, learnt_from, label=study.outcome.name),
         }

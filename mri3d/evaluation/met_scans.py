@@ -48,17 +48,23 @@ def variables_of_tests(study: Study, rows: np.ndarray, judgements: Sequence[Judg
     return (*found, Variable(SCAN, np.array([each.status for each in judgements]), of_scan=True))
 
 
-def judgements_json(study: Study, rows: np.ndarray, judgements: Sequence[Judgement]) -> dict[str, Any]:
+def judgements_json(
+    study: Study, rows: np.ndarray, folds: np.ndarray, judgements: Sequence[Judgement]
+) -> dict[str, Any]:
     """Count how tested scans compare, and list those that are not as the others are, as JSON types.
 
-    Arguments as for `variables_of_tests`.
+    Args:
+        study: Who was there.
+        rows: Session of each test [T].
+        folds: Fold of each test [T].
+        judgements: Of their scans [T].
     """
     counts = Counter(each.status for each in judgements)
     return {
         **{status: counts[status] for status in ("ok", "unusual", "outside")},
         "sessions": [
-            {"subject": study.ids[row], "status": each.status, "reasons": list(each.reasons)}
-            for row, each in zip(rows, judgements, strict=True)
+            {"subject": study.ids[row], "fold": int(fold), "status": each.status, "reasons": list(each.reasons)}
+            for row, fold, each in zip(rows, folds, judgements, strict=True)
             if each.status != "ok"
         ],
     }

@@ -266,7 +266,11 @@ class Results:
             **({"learning_curve": self.learning_curve.to_json()} if self.learning_curve else {}),
             **({"seeds": seed_spread(self.seed_scores)} if self.seed_scores else {}),
             **({"strata": self.scored_strata.to_json()} if self.scored_strata else {}),
-            **({"scans": judgements_json(self.study, self.rows, self.judgements)} if self.judgements else {}),
+            **(
+                {"scans": judgements_json(self.study, self.rows, self.fold_numbers, self.judgements)}
+                if self.judgements
+                else {}
+            ),
             "folds": [result.facts() for result in self.folds],
             "chosen": self.chosen_counts,
             "outcome": outcome,

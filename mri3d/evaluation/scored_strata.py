@@ -47,7 +47,7 @@ class ScoredStrata:
             sampling: Who was tested.
             variables: What is known of each test.
         """
-        strata = Strata.of(variables, sampling.groups)
+        strata = Strata.of(variables, sampling.groups, sampling.rows)
         parts = tuple(
             scores_of_part(outcome, targets[each.rows], predictions[each.rows], _taking(sampling, each.rows))
             for each in strata.members

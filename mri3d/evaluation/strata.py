@@ -45,7 +45,7 @@ class Strata:
     num_unknown: dict[str, int]
 
     @classmethod
-    def of(cls, variables: Sequence[Variable], groups: np.ndarray) -> Self:
+    def of(cls, variables: Sequence[Variable], groups: np.ndarray, sessions: np.ndarray | None = None) -> Self:
         """Part sessions by each variable: by its categories, or numbers into thirds.
 
         A variable in which all are alike parts nobody, and is left out.
@@ -53,12 +53,14 @@ class Strata:
         Args:
             variables: Each of N sessions.
             groups: Who is one unit [N].
+            sessions: Which session each is [N], where one may stand there several times.
         """
         found = [(variable, list(_parts(variable))) for variable in variables]
         parted = [(variable, strata) for variable, strata in found if len(strata) > 1]
         members = [stratum for _, strata in parted for stratum in strata]
         large = tuple(stratum for stratum in members if len(np.unique(groups[stratum.rows])) >= FEWEST)
-        unknown = {variable.name: int((~variable.known).sum()) for variable, _ in parted}
+        sessions = np.arange(len(groups)) if sessions is None else sessions
+        unknown = {variable.name: len(np.unique(sessions[~variable.known])) for variable, _ in parted}
         counts = {name: number for name, number in unknown.items() if number}
         return cls(large, len(members) - len(large), counts)
 

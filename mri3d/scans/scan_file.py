@@ -1,5 +1,6 @@
 """The file of a scan, alone or with that of a mask of its brain."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from mri3d.errors import UserError, option
 from mri3d.scans.errors import ScanError
 from mri3d.scans.scan import Scan, files_of, read_scan, scan_name
 
+_SHARP = ("a mask", "a label map")  # of `Labels.what`; where edges are soft, no number says where a brain ends
 _FEW = 16  # values: so many labels are some whatever their shapes
 _SAME_PLACE = 0.1  # voxels, at the corners; programs that write masks round affines
 
@@ -58,7 +60,7 @@ def masked(paths: Sequence[Path], pattern: str | None) -> list[ScanFile]:
             without masks.
 
     Raises:
-        UserError: The pattern is the same for all scans.
+        UserError: The pattern is the same for all scans, or names themselves.
 
     >>> masked([Path("a/s1.nii.gz"), Path("a/s1_mask.nii.gz")], "{id}_mask.nii.gz")
     [Masked(path=PosixPath('a/s1.nii.gz'), mask=PosixPath('a/s1_mask.nii.gz'))]
@@ -68,8 +70,11 @@ def masked(paths: Sequence[Path], pattern: str | None) -> list[ScanFile]:
     if "{id}" not in pattern:
         raise UserError(f"{option('mask', pattern)} is the same for every scan. Put {{id}}, the scan's name, into it.")
     pairs = [Masked(path, path.parent / pattern.replace("{id}", scan_name(path))) for path in paths]
-    masks = {pair.mask for pair in pairs}
-    return [pair for pair in pairs if pair.path not in masks]
+    masks = {os.path.normpath(pair.mask) for pair in pairs}
+    scans: list[ScanFile] = [pair for pair in pairs if os.path.normpath(pair.path) not in masks]
+    if not scans:
+        raise UserError(f"{option('mask', pattern)} names the scans themselves. Give what their masks are called.")
+    return scans
 
 
 def read_file(file: ScanFile) -> Scan:
@@ -84,11 +89,11 @@ def read_file(file: ScanFile) -> Scan:
     try:
         mask = read_scan(file.mask)
     except ScanError as error:
-        raise ScanError(f"{error.text} It is to be the mask of {file.path}.") from error
-    if not (mask.labels.what or len(np.unique(mask.data)) <= _FEW):
+        raise ScanError(f"{error.text} It is to be the mask of {file.path}.") from error.__cause__ or error
+    if mask.labels.what not in _SHARP and not _has_few_labels(mask.data):
         raise ScanError(
             f"{file.mask}, the mask of {file.path}, holds other values than masks and label maps do. Give one that is "
-            "0 around the brain and 1 in it."
+            "0 around the brain and 1 in it, with nothing between."
         )
     if mask.data.shape != scan.data.shape or _farthest_corner(mask, scan) > _SAME_PLACE:
         grids = " and ".join(_grid_text(one) for one in (mask, scan))
@@ -99,6 +104,12 @@ def read_file(file: ScanFile) -> Scan:
     inside = np.asarray(mask.data != 0)
     inside.setflags(write=False)
     return replace(scan, mask=inside, mask_path=file.mask, digest=files.digest_json([scan.digest, mask.digest]))
+
+
+def _has_few_labels(data: np.ndarray) -> bool:
+    """Return whether there are a few whole numbers."""
+    values = np.unique(data)
+    return len(values) <= _FEW and bool((values == np.rint(values)).all())
 
 
 def _farthest_corner(one: Scan, other: Scan) -> float:

@@ -184,7 +184,9 @@ class BrainRecipe:
         return ()
 
     def figures(self, scan: Scan) -> dict[str, float]:
-        """Return what tells how well a scan's brain was found and aligned; nothing where none was found."""
+        """Return what tells how well a scan's brain was found and aligned; nothing where none was, or is looked for."""
+        if scan.labels.what:
+            return {}
         try:
             return found_in(scan).figures
         except ScanError:

@@ -309,5 +309,8 @@ def test_each_scan_has_its_mask_or_a_problem(tmp_path):
     assert "lies beside its twin b_mask.nii.gz: remove one, or let mask name the ending" in str(UserError(b.problem))
     assert str(UserError(c.problem)).startswith(f"no mask matches {root / 'm/c_mask.nii'}")
     assert "no scan matches" in d.problem
+    assert (b.scan, c.scan) == (None, None), "no volume is to be made of them"
+    with pytest.raises(UserError, match=r"mask finds no mask for any row; no mask matches .*x/a\.nii"):
+        Table(str(root), "subjects.csv", scan="T1/{id}.nii", mask="x/{id}.nii").read()
     with pytest.raises(UserError, match=r"mask='mask\.nii' is the same for every session"):
         Table(str(root), "subjects.csv", scan="T1/{id}.nii", mask="mask.nii").read()

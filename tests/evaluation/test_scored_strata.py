@@ -44,8 +44,11 @@ def test_pairs_are_of_one_fold_and_repeats_count_once():
     aucs = [roc_auc_score(targets[here & (folds == fold)], second[here & (folds == fold)]) for fold in (0, 2)]
     assert found.scores[0]["auc"].value == pytest.approx(np.mean(aucs))
     assert found.to_json()["members"][0]["sessions"] == 20
-    whole = ScoredStrata.of(Measure("age"), second, second + 2, sampling, [part])
-    assert [scores["mae"].value for scores in whole.scores] == [pytest.approx(2)] * 2
+    errors = np.where(here, 2.0, 5.0) + (rows == 0) * (folds > 1)  # one session errs differently in its two tests
+    whole = ScoredStrata.of(Measure("age"), second, second + errors, sampling, [part])
+    assert [scores["mae"].value for scores in whole.scores] == [pytest.approx(2 + 0.5 / 20), pytest.approx(5)]
+    unknown = Variable.of("dose", ["" if row < 3 else f"{row % 2}" for row in rows])
+    assert ScoredStrata.of(Measure("age"), second, second, sampling, [unknown]).to_json()["unknown"] == {"dose": 3}
 
 
 def test_nothing_is_parted_where_nothing_is_known():
@@ -68,7 +71,7 @@ def test_tested_scans_are_held_against_those_that_were_learnt_from(tmp_path):
     assert statuses.count("ok") >= 20, "all heads are alike"
     named = [study.ids[row] for row, status in zip(results.rows, statuses, strict=True) if status != "ok"]
     assert [each["subject"] for each in told["sessions"]] == named
-    assert all(each["reasons"] for each in told["sessions"])
+    assert all(each["reasons"] and 0 <= each["fold"] < 3 for each in told["sessions"])
     contracts = [member.card.contract for member in results.model.members]
     assert [each is result.contract for each, result in zip(contracts, results.folds, strict=True)] == [True] * 3
     assert set(results.strata["variable"]) >= {"site"}

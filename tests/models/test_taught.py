@@ -34,6 +34,10 @@ def test_people_are_those_of_the_rows():
     assert ages_of(found).tolist()[:3] == [20.0, 31.5, 70.0]
     assert ages_of(cohort(dose=["1", "2", "3", "4"])) is None
     assert people_of(cohort(age=["young", "old", "old", "old"]), np.arange(4)) == {}
+    assert people_of(cohort(sex=["1", "2", "1", "1"]), np.arange(4)) == {"sex": ["1", "2"]}
+    ages = Cohort(tuple(Session(f"s{age}", None, f"{age}", site="HH") for age in (20, 30)))
+    assert people_of(ages, np.arange(2), label="age") == {"age": [20.0, 30.0], "site": ["HH"]}
+    assert ages_of(ages, label="age").tolist() == [20.0, 30.0]
 
 
 def test_members_say_together_whom_they_know():

@@ -5,6 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from mri3d.errors import UserError
 from mri3d.scans.scan import ScanError, read_scan
@@ -98,6 +99,17 @@ def test_what_is_no_mask_is_refused_by_name(scan, tmp_path):
         read_file(Masked(scan, tmp_path / "n.nii"))
 
 
+@pytest.mark.parametrize("soft", ["smoothed", "percent", "upsampled"])
+def test_a_mask_with_soft_edges_does_not_say_where_the_brain_ends(scan, tmp_path, soft):
+    if soft == "upsampled":
+        values = ndimage.zoom(block()[::2, ::2, ::2].astype(np.float32), 2, order=1)
+    else:
+        values = ndimage.gaussian_filter(block().astype(np.float32), 1)
+    data = np.round(100 * values).astype(np.uint8) if soft == "percent" else values
+    with pytest.raises(ScanError, match="0 around the brain and 1 in it, with nothing between"):
+        read_file(Masked(scan, write(tmp_path / "m.nii", data)))
+
+
 def test_masks_are_named_by_their_scans(tmp_path):
     paths = [Path("a/s1.nii.gz"), Path("b/s1.nii"), Path("a/s1_mask.nii.gz")]
     assert masked(paths, None) == paths
@@ -108,6 +120,10 @@ def test_masks_are_named_by_their_scans(tmp_path):
     ]
     assert masked([Path("a/s1.nii")], "/masks/{id}.nii")[0].mask == Path("/masks/s1.nii")
     assert path_of(found[0]) == paths[0]
+    beside = masked([Path("d/scans/a.nii"), Path("d/masks/a.nii")], "../masks/{id}.nii")
+    assert [str(file) for file in beside] == ["d/scans/a.nii"]
+    with pytest.raises(UserError, match="names the scans themselves"):
+        masked(paths[:1], "{id}.nii.gz")
     with pytest.raises(UserError, match=r"mask='brain\.nii' is the same for every scan"):
         masked(paths, "brain.nii")
 
