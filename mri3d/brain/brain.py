@@ -111,13 +111,14 @@ class Brain:
             )
         elif self.turned_deg > MOST_TURNED_DEG:
             found = (
-                f"what looks like a brain lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}): its header is of "
-                "another scan, or has axes exchanged"
+                f"what looks like a brain lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}): the "
+                "header is of another scan, or has axes exchanged"
             )
         elif self.deviation_of_shape > MOST_DEVIATION_OF_SHAPE:
             found = (
-                f"what looks like a brain is stretched along one axis: its proportions are {self.deviation_of_shape:.1f} standard "
-                f"deviations from those of adults (at most {MOST_DEVIATION_OF_SHAPE:g})"
+                "what looks like a brain is stretched along one axis: its proportions are "
+                f"{self.deviation_of_shape:.1f} standard deviations from those of adults (at most "
+                f"{MOST_DEVIATION_OF_SHAPE:g})"
             )
         if found:
             raise ScanError(

@@ -42,7 +42,7 @@ def test_brains_as_people_have_them_pass(good):
         (brain(overlap=0.85), r"overlap 0\.85 \(at least 0\.9\)"),
         (
             brain(90.0),
-            r"lies turned by 90 degrees \(at most 60\): its header is of another scan",
+            r"lies turned by 90 degrees \(at most 60\): the header is of another scan",
         ),
         (brain(stretched=(1.5, 1, 1)), r"is stretched along one axis: .* \d+\.\d standard deviations"),
         (brain(20.0, stretched=(1, 1, 1 / 1.5)), r"is stretched along one axis"),

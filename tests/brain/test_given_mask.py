@@ -101,5 +101,5 @@ def test_a_mask_outside_of_the_head_is_refused(seen, monkeypatch):
     monkeypatch.setattr("mri3d.brain.locating.brain_mask", lambda image: image > 0)
     corner = np.zeros_like(seen.mask)
     corner[:2, :2, :2] = True
-    with pytest.raises(ScanError, match="no brain was found in it|the mask m.nii"):
+    with pytest.raises(ScanError, match=r"no brain was found in it|the mask m\.nii"):
         brain_of(given(seen, corner))
