@@ -111,8 +111,8 @@ class Brain:
             )
         elif self.turned_deg > MOST_TURNED_DEG:
             found = (
-                f"what looks like a brain lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}): the "
-                "header is of another scan, or has axes exchanged"
+                f"what looks like a brain lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}): "
+                "the header is of another scan, or has axes exchanged"
             )
         elif self.deviation_of_shape > MOST_DEVIATION_OF_SHAPE:
             found = (
