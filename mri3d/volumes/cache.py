@@ -197,7 +197,8 @@ class Volumes:
         try:
             scan = read_file(self.scans[row])
             if scan.digest != self.digests[row]:
-                raise UserError(f"{scan.path} has changed since the cohort was read. Start again.")
+                which = f"{scan.path} or its mask {scan.mask_path}" if scan.mask_path else str(scan.path)
+                raise UserError(f"{which} has changed since the cohort was read. Start again.")
             volume = self.recipe.volume(scan)
         except UserError as error:
             raise UserError(f"{who}{error.text}") from error

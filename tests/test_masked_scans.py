@@ -1,0 +1,101 @@
+"""Masks of brains from the table to the volumes and predictions: nothing is taken from a cache past a change of one."""
+
+import os
+import shutil
+import time
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mri3d import BrainRecipe, KFold, Study, UserError, evaluate, models
+from mri3d.brain.brain import Brain
+from mri3d.cohort import audit_memory
+from mri3d.inference import predict_scans
+from mri3d.scans.scan import canonical, canonical_order
+from tests.studies import write_heads
+
+PEOPLE = 12
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory):
+    """Twelve heads with a mask each, which is a block in their middle."""
+    folder = tmp_path_factory.mktemp("heads")
+    write_heads(folder, PEOPLE)
+    (folder / "masks").mkdir()
+    for number in range(PEOPLE):
+        write_mask(folder, number)
+    return folder
+
+
+def write_mask(folder, number, first=5):
+    scan = nib.load(folder / f"s{number:02}.nii")
+    inside = np.zeros(scan.shape, np.uint8)
+    inside[first:15, 5:17, 6:18] = 1
+    path = folder / f"masks/s{number:02}_mask.nii"
+    nib.save(nib.Nifti1Image(inside, scan.affine), path)
+    os.utime(path, (time.time() - 100 + first,) * 2)
+
+
+@pytest.fixture
+def folder(heads, tmp_path, monkeypatch):
+    """A copy of the heads, a cache of its own, and brains that are where the masks say, without being looked for."""
+
+    def located(scan):
+        _, affine = canonical(scan)
+        inside = canonical_order(scan.mask, scan)
+        pose = np.diag([0.95, 0.95, 0.95, 1.0])
+        pose[:3, 3] = affine[:3, :3] @ np.argwhere(inside).mean(axis=0) + affine[:3, 3]
+        return Brain(inside, pose, False, 1300.0, 0.96, 0.5, 0.01)
+
+    monkeypatch.setattr("mri3d.brain.locating.locate_brain", located)
+    monkeypatch.setattr(audit_memory, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / "cache"))
+    return shutil.copytree(heads, tmp_path / "study")
+
+
+def study(folder):
+    table = {"root": folder, "scan": "{id}.nii", "mask": "masks/{id}_mask.nii", "label": "label"}
+    return Study.from_table("study.csv", **table, recipe=BrainRecipe(12))
+
+
+def test_another_mask_gives_another_volume_and_the_others_are_known(folder, caplog):
+    first = study(folder)
+    before = [first.volumes[row] for row in range(PEOPLE)]
+    assert first.cohort.sessions[3].mask == folder / "masks/s03_mask.nii"
+    assert first.cohort.sessions[3].figures["misfit"] == 0.01
+    write_mask(folder, 3, first=8)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        second = study(folder)
+    assert f"audit: 1 scan read in 0 s, {PEOPLE - 1} known" in caplog.text
+    changed = [not np.array_equal(before[row], second.volumes[row]) for row in range(PEOPLE)]
+    assert changed == [row == 3 for row in range(PEOPLE)]
+    with pytest.raises(UserError, match=r"s03\.nii or its mask .*s03_mask\.nii has changed since"):
+        type(first.volumes)(first.cohort.scans, first.cohort.digests, BrainRecipe(10))[3]
+
+
+def test_new_scans_are_predicted_by_their_masks(folder, tmp_path):
+    ridge = models.Ridge(num_components=0.9, inner_folds=2)
+    model = evaluate(study(folder), ridge, KFold(folds=2, validation=0)).model
+    model.save(tmp_path / "model")
+    new = tmp_path / "new"
+    new.mkdir()
+    for number in range(3):
+        shutil.copy(folder / f"s{number:02}.nii", new)
+        shutil.copy(folder / f"masks/s{number:02}_mask.nii", new)
+    (new / "s02_mask.nii").unlink()
+    table = model.predict(new, mask="{id}_mask.nii")
+    assert table["scan"].tolist() == ["s00", "s01", "s02"]
+    assert table["status"].tolist()[2] == "failed"
+    assert "s02_mask.nii" in table["warnings"][2]
+    assert "was among the training scans" in table["warnings"][0]
+    assert predict_scans(tmp_path / "model", str(new), tmp_path / "out", mask="{id}_mask.nii", heatmap="none") == 1
+    kept = (tmp_path / "out/predictions.csv").read_text()
+    write_mask(folder, 1, first=8)
+    shutil.copy(folder / "masks/s01_mask.nii", new)
+    assert predict_scans(tmp_path / "model", str(new), tmp_path / "out", mask="{id}_mask.nii", heatmap="none") == 1
+    rows = [text.splitlines() for text in (kept, (tmp_path / "out/predictions.csv").read_text())]
+    assert sorted(rows[0])[0] == sorted(rows[1])[0], "the first is kept"
+    assert [row for row in rows[0] if row.startswith("s01")] != [row for row in rows[1] if row.startswith("s01")]
