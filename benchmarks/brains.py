@@ -41,6 +41,7 @@ from mri3d.scans.traits import Traits, traits_of  # noqa: E402
 from mri3d.volumes.sequence import InMemory  # noqa: E402
 from tests import damages  # noqa: E402
 from tests.brain.heads import (  # noqa: E402
+    MARKERS_MM,
     brain_centre_mm,
     inside_brain,
     marker,
@@ -57,8 +58,6 @@ MOVES = {
     "15 deg, 30 mm, +10 %": ((15, 15, 15), (30, -30, 30), 1.1),
     "15 deg, 30 mm, -10 %": ((-15, 15, -15), (-30, 30, -30), 0.9),
 }
-MARKERS_MM = ((0, -17, 5), (-40, -20, 10), (40, -20, 10), (0, 45, 10), (0, -85, 5), (0, -20, 65), (25, -55, -40))
-"""In MNI152: the middle, left, right, front, back, top, and the right half of the cerebellum."""
 
 
 class Data:

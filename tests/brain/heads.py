@@ -15,6 +15,9 @@ from mri3d.scans.scan import Scan, canonical
 
 CENTER_MM = np.array([0.0, -18.0, 10.0])
 
+MARKERS_MM = ((0, -17, 5), (-40, -20, 10), (40, -20, 10), (0, 45, 10), (0, -85, 5), (0, -20, 65), (25, -55, -40))
+"""In MNI152: the middle, left, right, front, back, top, and the right half of the cerebellum."""
+
 
 class Seen(NamedTuple):
     """A brain as `register` takes it."""

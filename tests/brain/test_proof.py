@@ -20,6 +20,7 @@ from mri3d import BrainRecipe
 from mri3d.brain.kept import brain_of, found_in
 from mri3d.scans.scan import ScanError, canonical, read_scan, write_image
 from tests.brain.heads import (
+    MARKERS_MM,
     apart_mm,
     brain_centre_mm,
     inside_brain,
@@ -37,7 +38,6 @@ pytestmark = [pytest.mark.slow, needs_shared_data]
 
 HEADS = ("IXI163-HH-1621", "IXI327-HH-1999")
 STRIPPED = SHARED_DATA / "depression-bids/sub-05/anat/sub-05_T1w.nii.gz"
-MARKERS_MM = ((0, -17, 5), (-40, -20, 10), (40, -20, 10), (0, 45, 10), (0, -85, 5), (0, -20, 65), (25, -55, -40))
 
 
 @pytest.fixture(scope="module", autouse=True)
