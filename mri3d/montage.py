@@ -112,8 +112,10 @@ def write_refused(path: Path, sessions: Sequence[Session], recipe: AnyRecipe) ->
 
 
 def _shown(sessions: Iterable[Session], draw: Callable[[Session], Picture | None]) -> list[ScanShown]:
-    """Draw scans in the order of the page: refused ones, then those that lie farthest from the rest."""
-    ordered = sorted(sessions, key=lambda one: (not _reason(one), one.figures.get(_FARTHEST, 1.0)))  # stable
+    """Draw scans in the order of the page: refused ones, those with warnings, then the least alike to the template."""
+    ordered = sorted(
+        sessions, key=lambda one: (not _reason(one), not one.warnings, one.figures.get(_FARTHEST, 1.0))
+    )  # stable
     shown = []
     for session in progress(ordered, total=len(ordered), title="picturing scans"):
         try:
@@ -194,7 +196,7 @@ def _note(recipe: AnyRecipe | None, *, num_channels: int) -> str:
     elif recipe.shows == "brains":
         told = (
             f"{_PLANES} of each scan after preprocessing, in the space of MNI152. {_SIDES}. {_REFUSED_BRAINS} Those "
-            "that are least similar to the template come first."
+            "with warnings come first, and then those that are least similar to the template."
         )
     elif recipe.orientation == "ras":
         told = f"{_PLANES} of each scan after preprocessing. {_SIDES}. {_REFUSED}"

@@ -102,17 +102,17 @@ class Brain:
                 f"{MISFIT_MM:g} mm from that of the brain in the scan (at most {MOST_MISFIT:.0%}). Check that it is "
                 "of this scan."
             )
-        if not low <= self.volume_ml <= high:
+        if self.turned_deg > MOST_TURNED_DEG:
+            found = (
+                f"what looks like a brain lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}): "
+                "the header is of another scan, or has axes exchanged"
+            )
+        elif not low <= self.volume_ml <= high:
             found = f"{what} has {self.volume_ml:,.0f} ml, and brains have {low:,.0f} to {high:,.0f}"
         elif self.similarity < LEAST_SIMILARITY or self.overlap < LEAST_OVERLAP:
             found = (
                 f"{what} does not come to lie on the template: correlation {self.similarity:.2f} (at "
                 f"least {LEAST_SIMILARITY:g}), overlap {self.overlap:.2f} (at least {LEAST_OVERLAP:g})"
-            )
-        elif self.turned_deg > MOST_TURNED_DEG:
-            found = (
-                f"what looks like a brain lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}): "
-                "the header is of another scan, or has axes exchanged"
             )
         elif self.deviation_of_shape > MOST_DEVIATION_OF_SHAPE:
             found = (
@@ -122,5 +122,6 @@ class Brain:
             )
         if found:
             raise ScanError(
-                f"{scan.path}: {found}. Check contrast (T1-weighted), orientation, voxel size and field of view."
+                f"{scan.path}: {found}. Check {'the mask, ' if scan.mask_path else ''}contrast (T1-weighted), "
+                "orientation, voxel size and field of view."
             )

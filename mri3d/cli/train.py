@@ -29,7 +29,7 @@ from mri3d.errors import UserError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-PLACES = ("root", "table", "scan")
+PLACES = ("root", "table", "scan", "mask")
 """Options of `data` that say where something lies: what lies there is known by itself when a run is resumed."""
 
 LESS_MEMORY = (

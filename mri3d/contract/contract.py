@@ -108,12 +108,13 @@ class Contract:
         ]
         off = usual.off(np.array([scaled]))[0]
         reasons, status = self._categories(traits)
+        lies = self.outliers.lies(volume) if volume is not None else ""  # however small the deviations: some heads are
+        if lies:  # nearly as wide as long, and back to front they differ little from others in any one measure
+            reasons, status = [*reasons, f"it seems to be {lies}"], "outside"
         if usual.size(off) > usual.limit:
-            lies = self.outliers.lies(volume) if volume is not None else ""
-            reasons += [f"it seems to be {lies}"] * bool(lies) + self._reasons(off, values, turned=not lies)
+            reasons += self._reasons(off, values, turned=not lies)
             grave = usual.size(off * [measure.weight for measure in usual.measures])
-            far = bool(lies) or grave > self.outside_from * usual.limit
-            status = "outside" if far or status == "outside" else "unusual"
+            status = "outside" if status == "outside" or grave > self.outside_from * usual.limit else "unusual"
         return Judgement(status, tuple(reasons[:MAX_REASONS]))
 
     def _categories(self, traits: Traits | None) -> tuple[list[str], Status]:

@@ -89,17 +89,19 @@ def read_file(file: ScanFile) -> Scan:
     try:
         mask = read_scan(file.mask)
     except ScanError as error:
+        if " is constant: " in error.text:
+            raise ScanError(f"{file.mask}, the mask of {file.path}, is the same everywhere. Give another.") from error
         raise ScanError(f"{error.text} It is to be the mask of {file.path}.") from error.__cause__ or error
-    if mask.labels.what not in _SHARP and not _has_few_labels(mask.data):
-        raise ScanError(
-            f"{file.mask}, the mask of {file.path}, holds other values than masks and label maps do. Give one that is "
-            "0 around the brain and 1 in it, with nothing between."
-        )
     if mask.data.shape != scan.data.shape or _farthest_corner(mask, scan) > _SAME_PLACE:
         grids = " and ".join(_grid_text(one) for one in (mask, scan))
         raise ScanError(
             f"{file.mask}, the mask of {file.path}, lies on another grid than the scan ({grids}). Resample it to the "
             "scan's, by its nearest voxels."
+        )
+    if mask.labels.what not in _SHARP and not _has_few_labels(mask.data):
+        raise ScanError(
+            f"{file.mask}, the mask of {file.path}, holds other values than masks and label maps do. Give one that is "
+            "0 around the brain and 1 in it, with nothing between."
         )
     inside = np.asarray(mask.data != 0)
     inside.setflags(write=False)

@@ -62,6 +62,15 @@ def test_new_heads_of_the_same_kind_are_ok():
     assert all(judgement.status != "outside" for judgement in judgements)
 
 
+def test_a_head_back_to_front_is_outside_however_little_it_differs():
+    usual = contract().deviations
+    wide = replace(contract(), deviations=replace(usual, below=100 * usual.below, above=100 * usual.above))
+    traits, volumes = cohort()
+    turned = np.ascontiguousarray(volumes[TRAINED][:, :, ::-1])
+    assert wide.judge(traits[TRAINED], volumes[TRAINED]) == Judgement("ok")
+    assert wide.judge(traits[TRAINED], turned) == Judgement("outside", ("it seems to be back to front",))
+
+
 @pytest.mark.parametrize("way", damages.damages_of(scan_of(made_head()), np.random.default_rng(0)))
 def test_a_damaged_head_is_not_ok(way):
     judgement = judged(damages.damages_of(scan_of(made_head(50)), np.random.default_rng(0))[way]())
