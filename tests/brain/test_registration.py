@@ -122,6 +122,7 @@ def test_overlap_counts_what_lies_beyond_the_template_s_image_too():
     assert overlap(template.mask, template.affine, np.eye(4)) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_an_upside_down_brain_is_unlike_the_template_after_alignment_too():
     seen = scanned(moving((180, 0, 0), (0, 0, 0), 1))
     assert similarity(*seen, register(*seen)) < 0.4
