@@ -95,33 +95,32 @@ class Brain:
         """
         low, high = VOLUME_RANGE_ML
         what = f"the mask {scan.mask_path}" if scan.mask_path else "what looks like a brain"
-        found = ""
         if self.misfit is not None and self.misfit > MOST_MISFIT:
             raise ScanError(
                 f"{scan.path}: the mask {scan.mask_path} does not fit: {self.misfit:.0%} of its surface lies more than "
                 f"{MISFIT_MM:g} mm from that of the brain in the scan (at most {MOST_MISFIT:.0%}). Check that it is "
                 "of this scan."
             )
+        found = []
+        if not low <= self.volume_ml <= high:
+            found.append(f"has {self.volume_ml:,.0f} ml, and brains have {low:,.0f} to {high:,.0f}")
         if self.turned_deg > MOST_TURNED_DEG:
-            found = (
-                f"what looks like a brain lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}): "
-                "the header is of another scan, or has axes exchanged"
+            found.append(
+                f"lies turned by {self.turned_deg:.0f} degrees (at most {MOST_TURNED_DEG:g}), as where the header is "
+                "of another scan, or has axes exchanged"
             )
-        elif not low <= self.volume_ml <= high:
-            found = f"{what} has {self.volume_ml:,.0f} ml, and brains have {low:,.0f} to {high:,.0f}"
-        elif self.similarity < LEAST_SIMILARITY or self.overlap < LEAST_OVERLAP:
-            found = (
-                f"{what} does not come to lie on the template: correlation {self.similarity:.2f} (at "
-                f"least {LEAST_SIMILARITY:g}), overlap {self.overlap:.2f} (at least {LEAST_OVERLAP:g})"
+        if self.similarity < LEAST_SIMILARITY or self.overlap < LEAST_OVERLAP:
+            found.append(
+                f"does not come to lie on the template: correlation {self.similarity:.2f} (at least "
+                f"{LEAST_SIMILARITY:g}), overlap {self.overlap:.2f} (at least {LEAST_OVERLAP:g})"
             )
-        elif self.deviation_of_shape > MOST_DEVIATION_OF_SHAPE:
-            found = (
-                "what looks like a brain is stretched along one axis: its proportions are "
-                f"{self.deviation_of_shape:.1f} standard deviations from those of adults (at most "
-                f"{MOST_DEVIATION_OF_SHAPE:g})"
+        if self.deviation_of_shape > MOST_DEVIATION_OF_SHAPE:
+            found.append(
+                f"is stretched along one axis: its proportions are {self.deviation_of_shape:.1f} standard deviations "
+                f"from those of adults (at most {MOST_DEVIATION_OF_SHAPE:g})"
             )
         if found:
             raise ScanError(
-                f"{scan.path}: {found}. Check {'the mask, ' if scan.mask_path else ''}contrast (T1-weighted), "
-                "orientation, voxel size and field of view."
+                f"{scan.path}: {what} {'; it '.join(found)}. Check {'the mask, ' if scan.mask_path else ''}contrast "
+                "(T1-weighted), orientation, voxel size and field of view."
             )

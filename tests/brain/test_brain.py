@@ -42,10 +42,11 @@ def test_brains_as_people_have_them_pass(good):
         (brain(overlap=0.85), r"overlap 0\.85 \(at least 0\.9\)"),
         (
             brain(90.0),
-            r"lies turned by 90 degrees \(at most 60\): the header is of another scan",
+            r"lies turned by 90 degrees \(at most 60\), as where the header is of another scan",
         ),
         (brain(stretched=(1.5, 1, 1)), r"is stretched along one axis: .* \d+\.\d standard deviations"),
         (brain(20.0, stretched=(1, 1, 1 / 1.5)), r"is stretched along one axis"),
+        (brain(101.0, volume_ml=5.0), r"has 5 ml, and brains have 700 to 2,200; it lies turned by 101 degrees"),
     ],
 )
 def test_what_cannot_be_believed_is_refused_with_figures(bad, told):

@@ -82,7 +82,7 @@ def test_a_moved_head_in_any_axis_order_gives_the_same_volume(unmoved, name, sig
     one, other = (volume[0][inside_brain(recipe)] for volume in (recipe.volume(moved), expected))
     assert np.corrcoef(one, other)[0, 1] >= least
     assert np.abs(one - other).mean() <= most, "of intensities whose standard deviation is 1"
-    assert apart_mm(np.linalg.inv(change) @ brain_of(moved).to_scan, brain.to_scan).max() <= 0.5
+    assert apart_mm(np.linalg.inv(change) @ brain_of(moved).to_scan, brain.to_scan).max() <= 0.75, "mm"
 
 
 @pytest.mark.parametrize("stripped", [False, True])
