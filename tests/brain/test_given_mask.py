@@ -18,11 +18,18 @@ from tests.scans.phantom import reorder
 from tests.volumes.planted import scan_of
 
 SPACING_MM = np.array([3.0, 3.0, 3.0])
+POSE = moving((10, -8, 12), (20, 10, -15), 0.95)
+
+
+@pytest.fixture
+def aligned(monkeypatch):
+    """Have brains aligned without looking for the pose, which takes a second."""
+    monkeypatch.setattr("mri3d.brain.locating.register", lambda image, mask, affine: POSE)
 
 
 @pytest.fixture(scope="module")
 def seen():
-    return scanned(moving((10, -8, 12), (20, 10, -15), 0.95), (3.0, 3.0, 3.0))
+    return scanned(POSE, (3.0, 3.0, 3.0))
 
 
 def test_masks_of_one_brain_fit_however_wide_they_are(seen):
@@ -70,7 +77,7 @@ def test_a_given_mask_is_the_brain_in_any_axis_order(seen, monkeypatch):
     assert np.median(apart_mm(brain.to_scan, moving((10, -8, 12), (20, 10, -15), 0.95))) < 5  # as far as it was eroded
 
 
-def test_a_mask_of_another_subject_is_refused_and_said_to_be(seen, monkeypatch):
+def test_a_mask_of_another_subject_is_refused_and_said_to_be(seen, aligned, monkeypatch):
     monkeypatch.setattr("mri3d.brain.locating.brain_mask", lambda image: image > 0)
     scan = given(seen, np.roll(seen.mask, 4, axis=1))
     with pytest.raises(ScanError, match=r"sub-07\.nii: the mask m\.nii does not fit: \d+% of its surface lies more"):
@@ -79,7 +86,7 @@ def test_a_mask_of_another_subject_is_refused_and_said_to_be(seen, monkeypatch):
     assert BrainRecipe().figures(scan)["misfit"] > MOST_MISFIT
 
 
-def test_what_cannot_be_certain_is_told(seen, monkeypatch):
+def test_what_cannot_be_certain_is_told(seen, aligned, monkeypatch):
     def nothing(image):
         raise NoBrain("nothing")
 

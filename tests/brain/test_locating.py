@@ -21,6 +21,7 @@ def dice(one, other):
     return 2 * np.count_nonzero(one & other) / (np.count_nonzero(one) + np.count_nonzero(other))
 
 
+@pytest.mark.slow
 def test_a_brain_without_its_skull_is_taken_as_it_is():
     pose = moving((10, -8, 12), (20, 10, -15), 0.95)
     seen = scanned(pose, (2.0, 2.0, 2.0), oblique=(0, 5, 10))
