@@ -82,11 +82,14 @@ learnt = cnn(epochs=30, lr=0.05, channels=(4, 4, 4), pooling=2, augmentation=Non
     [
         ("label", logistic, HOLDOUT, "test"),
         ("label", cnn(), HOLDOUT, "test"),
-        ("label", logistic, Nested(folds=3, grid={"C": [0.01, 100.0]}, inner_folds=2, validation=0.0), "0"),
-        ("age", Ridge(num_components=[2, 3], inner_folds=2), KFold(folds=3), "0"),
+        pytest.param(
+            *("label", logistic, Nested(folds=3, grid={"C": [0.01, 100.0]}, inner_folds=2, validation=0.0), "0"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("age", Ridge(num_components=[2, 3], inner_folds=2), KFold(folds=3), "0", marks=pytest.mark.slow),
         ("age", Ridge(num_components=0.9, inner_folds=2, debias=True), HOLDOUT, "test"),
         ("age", cnn(), KFold(folds=3), "0"),
-        ("age", learnt, HOLDOUT, "test"),
+        pytest.param("age", learnt, HOLDOUT, "test", marks=pytest.mark.slow),
     ],
     ids=["logistic", "cnn", "grid", "ridge", "ridge-debias", "cnn-age", "cnn-debias"],
 )

@@ -34,9 +34,10 @@ def its_pose() -> np.ndarray:
     [
         (MOVED, {"spacing_mm": (1.2, 2.0, 3.5), "oblique": (10, -15, 20)}),
         (moving((-15, 15, -15), (-30, 30, 30), 0.9), {"spacing_mm": (5.0, 1.3, 1.6)}),
-        (
+        pytest.param(
             moving((15, -15, -15), (30, 30, -30), 1.1),
             {"spacing_mm": (2.0, 2.0, 2.0), "oblique": (20, 0, 0), "shear": 0.3},
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["oblique", "slices", "sheared"],
@@ -47,6 +48,7 @@ def test_a_known_pose_is_found_whatever_the_contrast_the_field_and_the_grid(matr
     assert apart.max() < 0.5
 
 
+@pytest.mark.slow
 def test_stretched_and_sheared_brains_are_aligned_with_all_twelve_parameters():
     matrix = moving() @ np.array([[1.08, 0.06, 0, 0], [0, 0.94, 0.05, 0], [-0.04, 0, 1.05, 0], [0, 0, 0, 1]])
     apart = apart_mm(register(*scanned(matrix)), matrix)
@@ -128,6 +130,7 @@ def test_an_upside_down_brain_is_unlike_the_template_after_alignment_too():
     assert similarity(*seen, register(*seen)) < 0.4
 
 
+@pytest.mark.slow
 def test_noise_is_unlike_the_template():
     brain, mask, affine = moved_brain()
     noise = np.random.default_rng(1).normal(100, 20, brain.shape)

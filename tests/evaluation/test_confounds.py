@@ -194,7 +194,9 @@ def test_nothing_of_it_is_done_unasked():
     assert results.confounds is None
 
 
-@pytest.mark.parametrize("codes", [["1", "2", "3", "4"], ["s1", "s2", "s3", "s4"]])
+@pytest.mark.parametrize(
+    "codes", [["1", "2", "3", "4"], pytest.param(["s1", "s2", "s3", "s4"], marks=pytest.mark.slow)]
+)
 def test_numbers_of_sites_are_names(codes):
     study = effect_study(3, number=100, effect=0.0, site_effect=1.5)
     sites = [codes["abcd".index(session.site)] for session in study.cohort.sessions]

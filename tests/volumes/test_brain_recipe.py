@@ -64,7 +64,10 @@ def scan_in(order: str, brains: dict, data: np.ndarray | None = None):
     return scan
 
 
-@pytest.mark.parametrize(("order", "resolution"), [("RAS", 48), ("LIA", 48), ("PSR", 48), ("LIA", "native")])
+@pytest.mark.parametrize(
+    ("order", "resolution"),
+    [("RAS", 48), ("LIA", 48), ("PSR", 48), pytest.param("LIA", "native", marks=pytest.mark.slow)],
+)
 def test_voxels_lie_where_the_template_has_them(order, resolution, brains, monkeypatch):
     def plain(values, mask, spacing_mm):
         return np.where(mask, values, 0).astype(np.float32)
