@@ -1,4 +1,4 @@
-"""How well brains are extracted, aligned and brought back, and what a contract keeps away, on real scans.
+"""How well brains are extracted, aligned and brought back, on real scans.
 
     python benchmarks/brains.py                             # all of it: an hour on one core, less where brains are kept
     python benchmarks/brains.py masks inverse               # parts of it
@@ -8,39 +8,33 @@ Brains that were found are kept in the cache folder (MRI3D_CACHE), those of chan
 what it should reach stands beside what it reached.
 """
 
-import argparse
 import os
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
+from real_scans import ROOT, Data, held, run, say
 from scipy import ndimage
-from sklearn.model_selection import StratifiedKFold
 
-ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the same heads and damages as in the tests
 
-from mri3d import BrainRecipe, Recipe  # noqa: E402
-from mri3d.brain.kept import brain_of, found_in  # noqa: E402
-from mri3d.brain.locating import locate_brain  # noqa: E402
-from mri3d.brain.template import mni_template  # noqa: E402
-from mri3d.cohort.audit import audit  # noqa: E402
-from mri3d.cohort.cohort import Cohort, Session  # noqa: E402
-from mri3d.contract.contract import Contract, Judgement  # noqa: E402
-from mri3d.parallel import num_cores  # noqa: E402
-from mri3d.scans.scan import Scan, ScanError, canonical, read_scan, write_image  # noqa: E402
-from mri3d.scans.traits import Traits, traits_of  # noqa: E402
-from mri3d.volumes.sequence import InMemory  # noqa: E402
-from tests import damages  # noqa: E402
-from tests.brain.heads import (  # noqa: E402
+from mri3d import BrainRecipe
+from mri3d.brain.brain import DOUBTFUL_MISFIT, MOST_MISFIT
+from mri3d.brain.given_mask import misfit
+from mri3d.brain.kept import brain_of, found_in
+from mri3d.brain.locating import locate_brain
+from mri3d.brain.template import mni_template
+from mri3d.cohort.audit import audit
+from mri3d.cohort.cohort import Cohort, Session
+from mri3d.parallel import num_cores
+from mri3d.scans.scan import Scan, canonical, read_scan, write_image
+from tests.brain.heads import (
     MARKERS_MM,
     brain_centre_mm,
     inside_brain,
@@ -51,53 +45,12 @@ from tests.brain.heads import (  # noqa: E402
     tilted_axes,
     under_header,
 )
-from tests.brain.test_locating import defaced, dice, in_air, neck, without_neck  # noqa: E402
-from tests.scans.heads import made_head  # noqa: E402
+from tests.brain.test_locating import defaced, dice, in_air, without_neck
 
 MOVES = {
     "15 deg, 30 mm, +10 %": ((15, 15, 15), (30, -30, 30), 1.1),
     "15 deg, 30 mm, -10 %": ((-15, 15, -15), (-30, 30, -30), 0.9),
 }
-
-
-class Data:
-    """Where the scans are, and whether to tell why each is judged as it is."""
-
-    def __init__(self, folder: Path, *, reasons: bool) -> None:
-        self.folder, self.reasons = folder, reasons
-
-    def ixi(self, every: int = 1) -> list[Path]:
-        """List whole heads."""
-        return sorted((self.folder / "ixi/T1").glob("*.nii.gz"))[::every]
-
-    def depression(self) -> list[Path]:
-        """List brains without skulls."""
-        return sorted((self.folder / "depression-bids").glob("sub-*/anat/*.nii.gz"))
-
-    def orders(self) -> list[Path]:
-        """List one head in many axis orders."""
-        return sorted((self.folder / "odd-scans/axis-orders").glob("*.nii.gz"))
-
-    def is_brain(self, scan: Path) -> np.ndarray:
-        """Read which voxels of a whole head are brain, RAS+."""
-        labels = self.folder / "ixi/segmentation" / scan.name.replace("_T1.", "_T1_DLMUSE.")
-        return nib.as_closest_canonical(nib.load(labels)).get_fdata() > 0
-
-    @cached_property
-    def sexes(self) -> dict[str, str]:
-        """Read the sexes of whole heads, where they are known."""
-        table = pd.read_csv(self.folder / "ixi/subjects.csv", dtype=str).dropna(subset=["sex"])
-        return dict(zip(table["subject"] + "_T1.nii.gz", table["sex"], strict=True))
-
-
-def say(*texts: object) -> None:
-    """Print a line at once: parts take minutes."""
-    print(*texts, flush=True)
-
-
-def held(what: str, number: float, goal: str, reached: bool) -> None:
-    """Print a figure beside its goal."""
-    say(f"  {what:64}{number:10.4f}   {goal:10}{'ok' if reached else 'MISSED'}")
 
 
 def masks(data: Data) -> None:
@@ -251,160 +204,58 @@ def surroundings(data: Data) -> None:
         say(f"    median {np.median(list(found.values())):.4f}")
 
 
-def looked_at(scan: Scan, recipe: Recipe | BrainRecipe) -> tuple[Traits, np.ndarray | None, str]:
-    """Return what a contract judges, and why there is no volume."""
-    traits = traits_of(scan)
-    try:
-        recipe.check(scan)
-        return traits, recipe.volume(scan), ""
-    except ScanError as error:
-        return traits, None, str(error)
+def figures(data: Data) -> None:
+    """What `mri3d.brain.brain` holds brains against, of all scans."""
+    for name, paths in (("IXI", data.ixi()), ("ds002748", data.depression())):
+        brains = [found_in(read_scan(path)) for path in paths]
+        say(f"{len(brains)} scans of {name}{'lowest':>22}{'second':>12}{'highest':>12}")
+        rows = {"brain, ml": [brain.volume_ml for brain in brains], "overlap": [brain.overlap for brain in brains]}
+        rows |= {"similarity": [brain.similarity for brain in brains]}
+        rows |= {"turned, degrees": [brain.turned_deg for brain in brains]}
+        rows |= {"shape, SD": [brain.deviation_of_shape for brain in brains]}
+        rows |= {"logarithm of size": [float(np.log(np.linalg.det(brain.to_scan[:3, :3]))) for brain in brains]}
+        for title, values in rows.items():
+            low, second, *_, high = sorted(values)
+            say(f"  {title:28}{low:12.3f}{second:12.3f}{high:12.3f}")
 
 
-def judged(trained: Contract, scan: Scan, recipe: Recipe | BrainRecipe) -> tuple[str, str]:
-    """Return the status of a scan by the contract, or that it is refused; and why."""
-    traits, volume, refused = looked_at(scan, recipe)
-    if refused:
-        return "refused", refused
-    judgement = trained.judge(traits, volume)
-    return judgement.status, "; ".join(judgement.reasons)
+def given(data: Data) -> None:
+    """How masks of one's own fit: label maps of the same head, changed, and of other heads."""
+    scans = {path: read_scan(path) for path in data.ixi()}
+    found = {path: found_in(scan).mask for path, scan in scans.items()}
+    labels = {path: data.is_brain(path) for path in scans}
+    spacing_mm = np.array([2.0, 2.0, 2.0])
+    ways: dict[str, Callable[[Path], np.ndarray]] = {
+        "as they are": lambda path: labels[path],
+        "wider by 4 mm": lambda path: ndimage.binary_dilation(labels[path], iterations=2),
+        "narrower by 4 mm": lambda path: ndimage.binary_erosion(labels[path], iterations=2),
+        "without the lowest 24 mm": lambda path: _without_bottom(labels[path]),
+        "without the darkest 30 %": lambda path: _bright(canonical(scans[path])[0], labels[path]),
+    }
+    say(f"  {'share of the surface that is more than 5 mm off':52}{'lowest':>9}{'median':>9}{'highest':>9}")
+    for name, change in ways.items():
+        paths = list(scans) if name == "as they are" else list(scans)[::9]
+        shares = [misfit(change(path), found[path], spacing_mm) for path in paths]
+        say(f"  {name:52}{min(shares):9.3f}{np.median(shares):9.3f}{max(shares):9.3f}")
+    random, paths = np.random.default_rng(1), list(scans)
+    pairs = [(at, (at + random.integers(1, len(paths))) % len(paths)) for at in range(len(paths)) for _ in range(2)]
+    shares = [misfit(labels[paths[other]], found[paths[at]], spacing_mm) for at, other in pairs]
+    say(f"  {f'of another head, {len(shares)} pairs':52}{min(shares):9.3f}{np.median(shares):9.3f}{max(shares):9.3f}")
+    for limit in (DOUBTFUL_MISFIT, MOST_MISFIT):
+        say(f"    more than {limit:.0%}: {np.mean(np.array(shares) > limit):.1%} of these")
 
 
-@cache
-def cohort(data: Data, kind: str) -> tuple[list[Path], list[Traits], InMemory]:
-    """Make the volumes of all heads whose sex is known."""
-    recipe = recipe_for(kind)
-    paths = [path for path in data.ixi() if path.name in data.sexes]
-    looked = [looked_at(read_scan(path), recipe) for path in paths]
-    assert not [refused for _, _, refused in looked if refused]
-    volumes = InMemory(np.stack([volume for _, volume, _ in looked if volume is not None]))
-    volumes.recipe = recipe
-    return paths, [traits for traits, _, _ in looked], volumes
+def _without_bottom(mask: np.ndarray) -> np.ndarray:
+    """Take the lowest 12 planes of a brain off, most of the cerebellum."""
+    left = mask.copy()
+    left[:, :, : np.flatnonzero(mask.any(axis=(0, 1)))[0] + 12] = False
+    return left
 
 
-def recipe_for(kind: str) -> Recipe | BrainRecipe:
-    """Build a recipe with its defaults."""
-    return Recipe() if kind == "default" else BrainRecipe()
-
-
-def contract(data: Data, *, kind: str, num_heads: int) -> None:
-    """What contracts of IXI say of its own heads, of damaged ones, and of another study's brains."""
-    recipe = recipe_for(kind)
-    paths, traits, volumes = cohort(data, kind)
-    sexes = [data.sexes[path.name] for path in paths]
-    folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(sexes, sexes))
-    own: list[tuple[Path, Judgement]] = []
-    found: dict[str, Counter[str]] = {}
-    why: dict[str, str] = {}
-    others: Counter[str] = Counter()
-    for number, (train, test) in enumerate(folds):
-        trained = Contract.fit(traits, volumes, train)
-        own += [(paths[row], trained.judge(traits[row], volumes[row])) for row in test]
-        for path in data.depression() if number == 0 else ():
-            status, reason = judged(trained, read_scan(path), recipe)
-            others[status] += 1
-            why[f"ds002748 {status}"] = reason
-        for row in test[: 1 if number < num_heads else 0]:
-            scan = damages.ras(read_scan(paths[row]))
-            for way, damage in damages.damages_of(scan, np.random.default_rng(0)).items():
-                status, reason = judged(trained, sealed(damage()), recipe)
-                found.setdefault(way, Counter())[status] += 1
-                why[f"{way} {status}"] = reason
-    counts = Counter(judgement.status for _, judgement in own)
-    say(f"preprocess={kind}: 5 folds of {len(paths)} heads with a sex, {num_heads} of them damaged in all ways")
-    held("held-out heads that are ok", counts["ok"] / len(own), ">= 0.95", counts["ok"] >= 0.95 * len(own))
-    held("held-out heads that are outside", counts["outside"], "0", not counts["outside"])
-    held("scans of ds002748 that are ok", others["ok"], "0", not others["ok"])
-    missed = {way: statuses["ok"] for way, statuses in found.items() if statuses["ok"]}
-    held("damaged heads that are ok", sum(missed.values()), "0", not missed)
-    for path, judgement in own:
-        if judgement.status == "outside":
-            say(f"    {path.name}: {'; '.join(judgement.reasons)}")
-    for way, statuses in found.items():
-        say(f"    {way:24}{_counts(statuses)}")
-    say(f"    {'ds002748':24}{_counts(others)}")
-    for name, reason in why.items() if data.reasons else ():
-        say(f"    {name}: {reason[:300]}")
-
-
-def _counts(statuses: Counter[str]) -> str:
-    """Write how many scans are of each status."""
-    return "".join(f"{statuses[status]:4d} {status}" for status in ("refused", "outside", "unusual", "ok"))
-
-
-def slab(scan: Scan, num_slices: int) -> Scan:
-    """Keep a few planes from the middle of the head, from bottom to top."""
-    data, affine = canonical(scan)
-    first = (data.shape[2] - num_slices) // 2
-    moved = affine.copy()
-    moved[:3, 3] += affine[:3, 2] * first
-    return replace(scan, data=np.ascontiguousarray(data[:, :, first : first + num_slices]), affine=moved)
-
-
-def of_size(scan: Scan, scale: float, *, prone: bool = False) -> Scan:
-    """Make a head smaller, by its header; prone as animals lie, or not."""
-    turn = moving((-90 if prone else 0, 0, 0), (0, 0, 0), scale)
-    return replace(scan, affine=turn @ scan.affine)
-
-
-def bad_cases(scan: Scan, brain: np.ndarray) -> Iterator[tuple[str, Scan]]:
-    """Yield scans in which no brain of a human lies as it should."""
-    plain = damages.ras(scan)
-    yield "neck and jaw only", neck(scan, brain)
-    yield "brain taken out", replace(plain, data=np.where(ndimage.binary_dilation(brain), 0, plain.data))
-    for axis, name in enumerate(("right", "front", "top")):
-        yield f"half a head, {name} missing", damages.half(plain, axis, False, zeroed=False)
-        voxels = np.argwhere(brain)[:, axis]
-        middle = int((voxels.min() + voxels.max()) // 2)
-        cut = np.arange(plain.data.shape[axis]).reshape([-1 if other == axis else 1 for other in range(3)]) > middle
-        yield f"half a brain, {name} half set to 0", replace(plain, data=np.where(cut & brain, 0, plain.data))
-        yield f"half a stripped brain, {name}", replace(plain, data=np.where(cut & brain, plain.data, 0))
-    for number in (2, 5, 10, 20, 30):
-        yield f"slab of {number} slices of 2 mm", slab(scan, number)
-    for scale in (0.7, 0.65, 0.6):
-        yield f"infant: {scale:.0%} of the size", of_size(scan, scale)
-    for scale in (0.1, 0.3):
-        yield f"animal: {scale:.0%} of the size", of_size(scan, scale)
-        yield f"animal, prone: {scale:.0%} of the size", of_size(scan, scale, prone=True)
-
-
-def bad_inputs() -> Iterator[tuple[str, Scan]]:
-    """Yield scans without any brain."""
-    random = np.random.default_rng(0)
-    grid, path = np.diag([2.0, 2.0, 2.0, 1.0]), Path("made.nii")
-    noise = random.normal(100, 20, (100, 110, 90)).astype(np.float32)
-    ball = np.linalg.norm(np.indices(noise.shape).T - np.array(noise.shape) / 2, axis=-1).T < 40
-    yield "noise", Scan(path, noise, grid, 1, (), "")
-    yield "a ball with noise", Scan(path, np.where(ball, noise, 0).astype(np.float32), grid, 1, (), "")
-    yield "a made-up head", Scan(path, made_head(), np.diag([4.0, 4.0, 4.0, 1.0]), 1, (), "")
-
-
-def odd(data: Data) -> None:
-    """Scans that show no brain, a part of one, or one of an infant or an animal."""
-    trained = {}
-    for kind in ("default", "brain"):
-        _, traits, volumes = cohort(data, kind)
-        trained[kind] = Contract.fit(traits, volumes, np.arange(len(traits)))
-    found: dict[str, dict[str, Counter[str]]] = {}
-    why: dict[str, str] = {}
-    cases = [*bad_inputs()]
-    for path in data.ixi(53):
-        cases += bad_cases(read_scan(path), data.is_brain(path))
-    for name, case in cases:
-        for kind, contract in trained.items():
-            status, reason = judged(contract, sealed(case), recipe_for(kind))
-            found.setdefault(name, {}).setdefault(kind, Counter())[status] += 1
-            why[f"{name}, {kind}, {status}"] = reason
-    say(f"contracts of all heads; each case made of {len(data.ixi(53))}")
-    for name, kinds in found.items():
-        say(f"  {name:36}" + "".join(f"{kind}:{_counts(statuses)}   " for kind, statuses in kinds.items()))
-    good = {"refused", "outside"}
-    for kind in trained:
-        missed = {n: dict(k[kind]) for n, k in found.items() if set(k[kind]) - good}
-        held(f"kinds of cases that are not refused or outside, {kind}", len(missed), "0", not missed)
-    for name, reason in why.items():
-        if data.reasons or not name.endswith(("refused", "outside")):
-            say(f"    {name}: {reason[:300]}")
+def _bright(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Leave out the darkest 30 % of a brain: sulci and ventricles."""
+    smooth = ndimage.gaussian_filter(values.astype(np.float32), 0.5)
+    return mask & (smooth > np.percentile(values[mask], 30))
 
 
 def seconds(data: Data) -> None:
@@ -442,35 +293,18 @@ def seconds(data: Data) -> None:
         os.environ["MRI3D_CACHE"] = before
 
 
-PARTS: dict[str, Callable[[Data], None]] = {
-    "masks": masks,
-    "poses": poses,
-    "markers": markers,
-    "inverse": inverse,
-    "surroundings": surroundings,
-    "contract": partial(contract, kind="default", num_heads=5),
-    "contract-of-brains": partial(contract, kind="brain", num_heads=2),
-    "odd": odd,
-    "seconds": seconds,
-}
-
-
-def main() -> None:
-    """Print a table for each part."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--reasons", action="store_true", help="tell why each scan is judged as it is")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
-    arguments = parser.parse_args()
-    if unknown := set(arguments.parts) - set(PARTS):
-        parser.error(f"no part {', '.join(sorted(unknown))}")
-    data = Data(arguments.data, reasons=arguments.reasons)
-    for name in arguments.parts or PARTS:
-        start = time.perf_counter()
-        say(f"\n{name}")
-        PARTS[name](data)
-        say(f"  ({time.perf_counter() - start:.0f} s)")
-
-
 if __name__ == "__main__":
-    main()
+    assert __doc__ is not None
+    run(
+        {
+            "masks": masks,
+            "poses": poses,
+            "markers": markers,
+            "inverse": inverse,
+            "surroundings": surroundings,
+            "figures": figures,
+            "given": given,
+            "seconds": seconds,
+        },
+        __doc__,
+    )

@@ -9,7 +9,7 @@ from mri3d.scans.scan import Scan, ScanError
 VERSION = 3  # raise it when a scan begins to give another brain, or to be refused or warned of
 
 VOLUME_RANGE_ML = (700.0, 2200.0)
-"""Of a brain with its ventricles and sulci. Of the 135 adults of IXI it is 1,120 to 1,740 ml."""
+"""Of a brain with its ventricles and sulci. Of the 135 adults of IXI it is 1,119 to 1,715 ml."""
 
 MEAN_LOG_SIZE, SPREAD_OF_LOG_SIZE = -0.28, 0.11
 """Logarithm of a brain's size in relation to the template's, by the alignment: of the adults of IXI."""
@@ -18,7 +18,7 @@ MEAN_SHAPE, SPREAD_OF_SHAPE = (0.011, 0.046, -0.058), (0.030, 0.031, 0.024)
 """Logarithm of a brain's extent along R, A, S in relation to the template's, and to its own mean: IXI and ds002748."""
 
 MOST_DEVIATION_OF_SHAPE = 5.5
-"""Standard deviations. Of IXI and ds002748 the most is 3.1, where one voxel size is 1.5 times what it is 7.9 to 11.4:
+"""Standard deviations. Of IXI and ds002748 the most is 3.2, where one voxel size is 1.5 times what it is 7.9 to 11.4:
 an affine takes that away, so that neither overlap nor similarity tell."""
 
 MOST_TURNED_DEG = 60.0
@@ -30,14 +30,14 @@ LEAST_OVERLAP = 0.9
 
 LEAST_SIMILARITY = 0.25
 """Correlation with the template inside the brain. Of IXI and ds002748 it is 0.39, where ventricles are very wide, and
-else 0.47 to 0.59; of half a brain, or one that is upside down, 0.07 to 0.18, of noise 0.02, of an inverted contrast
+else 0.47 to 0.60; of half a brain, or one that is upside down, 0.07 to 0.18, of noise 0.02, of an inverted contrast
 -0.5: an affine makes many things overlap."""
 
 MISFIT_MM, DOUBTFUL_MISFIT, MOST_MISFIT = 5.0, 0.05, 0.16
 """How much of a given mask's surface may lie so far from that of the brain that is found in the scan. Of the DLMUSE
-masks of IXI it is at most 1 %, also where they are wider or narrower by 4 mm; 4 to 7 % without most of the cerebellum,
-2 to 15 % without sulci and ventricles. Of masks of another head of IXI it is more than 5 % in 99 of 100, more than 16 %
-in 90."""
+masks of IXI it is at most 2 %, also where they are wider or narrower by 4 mm; 5 to 8 % without most of the cerebellum,
+2 to 16 % without sulci and ventricles. Of masks of another head of IXI it is more than 5 % in 99 of 100, more than 16 %
+in 90 (`benchmarks/brains.py given`)."""
 
 
 @dataclass(frozen=True, eq=False)
