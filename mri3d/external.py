@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mri3d.cohort.noticed import FACTS, ages_of, noticed_variables
-from mri3d.cohort.variables import Variable, Variables
+from mri3d.cohort.noticed import ages_of, known_variables
 from mri3d.csv_files import write_csv
 from mri3d.errors import UserError, option
 from mri3d.evaluation.external_results import SEEN, Validation
@@ -86,7 +85,7 @@ def validate_model(
         study.targets[rows],
         predictions,
         study.groups[rows],
-        _variables(study, rows),
+        known_variables(study.cohort, rows),
         stated,
         learnt if model.deciding.prevalence is None else model.deciding.prevalence,
     )
@@ -169,12 +168,6 @@ def _tell_ages(model: TrainedModel, study: Study) -> None:
         told = number_text(len(named), "session", "is of an age", "are of ages")
         ends = f"{value_text(low)} to {value_text(high)}"
         log.warning("%s that nobody had in training (%s): %s", told, ends, list_text(named, ", "))
-
-
-def _variables(study: Study, rows: np.ndarray) -> tuple[Variable, ...]:
-    """Return what is known of some sessions beside their scans: site, columns that were asked for, age, sex."""
-    known = tuple(each for each in noticed_variables(study.cohort) if each.name not in FACTS)
-    return Variables(known).taking(rows).members
 
 
 def _acquaintances(model: TrainedModel, study: Study) -> list[Acquaintance]:

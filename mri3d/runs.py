@@ -131,7 +131,7 @@ def _refused_pictured(folder: Path) -> Iterator[None]:
         yield
     except BadScans as error:
         page = folder.with_name(f"{folder.name}-refused.html")
-        recipe, pictured = error.check, [session for session in error.sessions if session.file]
+        recipe, pictured = error.check, any(session.file for session in error.sessions)
         if not (is_first() and pictured and isinstance(recipe, Recipe | BrainRecipe)):
             raise
         try:

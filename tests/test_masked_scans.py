@@ -11,6 +11,7 @@ import pytest
 from mri3d import BrainRecipe, KFold, Study, UserError, evaluate, models
 from mri3d.brain.brain import Brain
 from mri3d.cohort import audit_memory
+from mri3d.cohort.table import Table
 from mri3d.inference import predict_scans
 from mri3d.scans.scan import canonical, canonical_order
 from tests.studies import write_heads
@@ -99,3 +100,29 @@ def test_new_scans_are_predicted_by_their_masks(folder, tmp_path):
     rows = [text.splitlines() for text in (kept, (tmp_path / "out/predictions.csv").read_text())]
     assert sorted(rows[0])[0] == sorted(rows[1])[0], "the first is kept"
     assert [row for row in rows[0] if row.startswith("s01")] != [row for row in rows[1] if row.startswith("s01")]
+
+
+def named(folder, text, scans):
+    """Write a table, and empty files in the place of scans and masks: nothing opens one."""
+    (folder / "subjects.csv").write_text(text)
+    for scan in scans:
+        (folder / scan).parent.mkdir(exist_ok=True)
+        (folder / scan).touch()
+    return folder
+
+
+def test_each_scan_has_its_mask_or_a_problem(tmp_path):
+    scans = [f"T1/{id}.nii" for id in "abc"]
+    masks = ["m/a_mask.nii", "m/b_mask.nii", "m/b_mask.nii.gz"]
+    root = named(tmp_path, "subject,label\na,F\nb,M\nc,F\nd,M\n", [*scans, *masks])
+    a, b, c, d = Table(str(root), "subjects.csv", scan="T1/{id}.nii", mask="m/{id}_mask.nii*").read().sessions
+    assert (a.mask, a.problem) == (root / "m/a_mask.nii", "")
+    assert (str(a.file), a.file.mask) == (str(root / "T1/a.nii"), a.mask)
+    assert "lies beside its twin b_mask.nii.gz: remove one, or let mask name the ending" in str(UserError(b.problem))
+    assert str(UserError(c.problem)).startswith(f"no mask matches {root / 'm/c_mask.nii'}")
+    assert "no scan matches" in d.problem
+    assert (b.scan, c.scan) == (None, None), "no volume is to be made of them"
+    with pytest.raises(UserError, match=r"mask finds no mask for any row; no mask matches .*x/a\.nii"):
+        Table(str(root), "subjects.csv", scan="T1/{id}.nii", mask="x/{id}.nii").read()
+    with pytest.raises(UserError, match=r"mask='mask\.nii' is the same for every session"):
+        Table(str(root), "subjects.csv", scan="T1/{id}.nii", mask="mask.nii").read()

@@ -68,6 +68,13 @@ def test_arrays_are_pictured_as_they_are_and_those_without_a_label_counted(tmp_p
     assert "1 session without a label is not shown." in note
 
 
+def test_scans_with_warnings_come_after_refused_ones_and_before_the_others():
+    sessions = [Session("a", None, "F"), Session("b", None, "F", warnings=("look",)), Session("c", None, "F")]
+    refused = Session("d", None, "F", left_out="too small")
+    shown = montage._shown([*sessions, refused], lambda session: None)
+    assert [scan.name for scan in shown] == ["d", "b", "a", "c"]
+
+
 def test_least_similar_brain_comes_first():
     sessions = [Session(name, None, "F", figures={"similarity": value}) for name, value in [("a", 0.5), ("b", 0.3)]]
     refused = Session("c", None, "F", left_out="too small", figures={"similarity": 0.6})

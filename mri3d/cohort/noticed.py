@@ -4,13 +4,13 @@ It is held against the outcome in every run: what differs with the outcome may b
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mri3d.cohort.cohort import Cohort
-from mri3d.cohort.variables import Variable
+from mri3d.cohort.variables import Variable, Variables
 
 _AGE = "(scan|mri|entry)?age(y|years|inyears|scan|mri|at(scan|mri|visit|entry))?"
 _SEX = "(pt)?gender|(biological)?sex(atbirth|gender)?"
@@ -65,6 +65,18 @@ def noticed_variables(cohort: Cohort) -> list[Variable]:
     found = [variable_of(name, column, is_site=column == places) for name, column in columns.items()]
     measured = any(_is_called(name, _HEAD_SIZE) for name in columns)
     return [*found, *(fact for fact in file_facts(cohort) if not (measured and fact.name == HEAD_SIZE))]
+
+
+def known_variables(cohort: Cohort, rows: np.ndarray, *, facts: Collection[str] = ()) -> tuple[Variable, ...]:
+    """Return what the table says of some sessions: site, columns that were asked for, age, sex; and these facts.
+
+    Args:
+        cohort: Audited.
+        rows: Of those who take part; each may stand there several times.
+        facts: Which of `FACTS` are taken too.
+    """
+    known = tuple(each for each in noticed_variables(cohort) if each.name not in FACTS or each.name in facts)
+    return Variables(known).taking(rows).members
 
 
 def file_facts(cohort: Cohort) -> list[Variable]:

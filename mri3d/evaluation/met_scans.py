@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mri3d.cohort.noticed import FACTS, VOXEL_SIZE, noticed_variables
-from mri3d.cohort.variables import Variable, Variables
+from mri3d.cohort.noticed import VOXEL_SIZE, known_variables
+from mri3d.cohort.variables import Variable
 from mri3d.contract.contract import Contract, Judgement
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.study import Study
@@ -41,8 +41,7 @@ def variables_of_tests(study: Study, rows: np.ndarray, judgements: Sequence[Judg
         rows: Session of each test [T].
         judgements: Of their scans [T]; empty where there are none.
     """
-    known = [each for each in noticed_variables(study.cohort) if each.name not in FACTS or each.name == VOXEL_SIZE]
-    found = Variables(tuple(known)).taking(rows).members
+    found = known_variables(study.cohort, rows, facts=(VOXEL_SIZE,))
     if not judgements:
         return found
     return (*found, Variable(SCAN, np.array([each.status for each in judgements]), of_scan=True))

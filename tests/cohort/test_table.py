@@ -297,20 +297,3 @@ def test_ixi_has_the_documented_counts():
     assert Counter(cohort.labels) == {"F": 68, "M": 63}
     assert [s.left_out for s in cohort.sessions].count("no label") == 4
     assert not any(s.problem for s in cohort.sessions)
-
-
-def test_each_scan_has_its_mask_or_a_problem(tmp_path):
-    scans = [f"T1/{id}.nii" for id in "abc"]
-    masks = ["m/a_mask.nii", "m/b_mask.nii", "m/b_mask.nii.gz"]
-    root = study(tmp_path, "subject,label\na,F\nb,M\nc,F\nd,M\n", [*scans, *masks])
-    a, b, c, d = Table(str(root), "subjects.csv", scan="T1/{id}.nii", mask="m/{id}_mask.nii*").read().sessions
-    assert (a.mask, a.problem) == (root / "m/a_mask.nii", "")
-    assert (str(a.file), a.file.mask) == (str(root / "T1/a.nii"), a.mask)
-    assert "lies beside its twin b_mask.nii.gz: remove one, or let mask name the ending" in str(UserError(b.problem))
-    assert str(UserError(c.problem)).startswith(f"no mask matches {root / 'm/c_mask.nii'}")
-    assert "no scan matches" in d.problem
-    assert (b.scan, c.scan) == (None, None), "no volume is to be made of them"
-    with pytest.raises(UserError, match=r"mask finds no mask for any row; no mask matches .*x/a\.nii"):
-        Table(str(root), "subjects.csv", scan="T1/{id}.nii", mask="x/{id}.nii").read()
-    with pytest.raises(UserError, match=r"mask='mask\.nii' is the same for every session"):
-        Table(str(root), "subjects.csv", scan="T1/{id}.nii", mask="mask.nii").read()
