@@ -1,6 +1,6 @@
 """How models of IXI travel: trained on its heads by either preprocessing, and tried on every scan of the shared data.
 
-    python benchmarks/transfer.py                                      # an hour or so on 2 cores
+    python benchmarks/transfer.py                                      # all of them
     python benchmarks/transfer.py "sex linear_svm" --keep folder       # one of them; runs and pages are kept
 
 Each model is trained by the command that users type, in five folds, which tests it on heads of its own scanner. Its
@@ -27,15 +27,15 @@ from sklearn.metrics import balanced_accuracy_score, mean_absolute_error, roc_au
 
 from mri3d.parallel import num_cores
 
+OTHERS = "depression-bids"
 SETS = {
     "ixi": "ixi/T1/*.nii.gz",
-    "depression-bids": "depression-bids/sub-*/anat/*.nii.gz",
+    OTHERS: f"{OTHERS}/sub-*/anat/*.nii.gz",
     "axis-orders": "odd-scans/axis-orders/*.nii.gz",
     "dtypes": "odd-scans/dtypes/*.nii",
     "broken": "odd-scans/broken/*.nii*",
 }
 STATUSES = ("ok", "unusual", "outside", "failed")
-OTHERS = "depression-bids"
 OF_EACH = {"sex": "data.label=sex", "age": "data.label=age task=regression"}
 BRAIN = "preprocess=brain"
 MODELS = {
@@ -92,13 +92,15 @@ def share(counts: Mapping[str, int]) -> str:
     return " / ".join(str(counts.get(status, 0)) for status in STATUSES)
 
 
-def predict(name: str, model: Path, data: Data, folder: Path, cache: Path, *options: str) -> list[dict[str, str]]:
-    """Predict all scans; return the rows of the table."""
-    scans = ",".join(f"'{data.folder.resolve() / pattern}'" for pattern in SETS.values())
+def predict(
+    name: str, model: Path, data: Data, folder: Path, cache: Path, *options: str
+) -> tuple[list[dict[str, str]], float]:
+    """Predict all scans; return the rows of the table, and the seconds it took."""
+    scans = ",".join(f"'{data.folder / pattern}'" for pattern in SETS.values())
     command = [str(ROOT / "predict.py"), f"model={model}", f"scans=[{scans}]", "heatmap=none", f"out={folder / name}"]
-    run([*command, *options], folder, cache, statuses=(0, 1))
+    seconds = run([*command, *options], folder, cache, statuses=(0, 1))
     with (folder / name / "predictions.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+        return list(csv.DictReader(file)), seconds
 
 
 def tried(name: str, data: Data, folder: Path, cache: Path) -> None:
@@ -107,7 +109,7 @@ def tried(name: str, data: Data, folder: Path, cache: Path) -> None:
     column, slug = name.split()[0], name.replace(" ", "-")
     options = [*OF_EACH[column].split(), *MODELS[name].split()]
     model = folder / "runs" / slug
-    ixi = [f"data.root={data.folder.resolve() / 'ixi'}", "data.table=subjects.csv", "data.id=subject"]
+    ixi = [f"data.root={data.folder / 'ixi'}", "data.table=subjects.csv", "data.id=subject"]
     ixi += ["data.scan='T1/{id}_T1.nii.gz'", "evaluation=kfold", f"hydra.run.dir={model}"]
     training = run([str(ROOT / "train.py"), "data=table", *ixi, *options], folder, cache)
     metrics = json.loads((model / "metrics.json").read_text())
@@ -118,15 +120,13 @@ def tried(name: str, data: Data, folder: Path, cache: Path) -> None:
         else f"AUC {test['auc']['value']:.3f}, bacc {test['balanced_accuracy']['value']:.3f}"
     )
     with tempfile.TemporaryDirectory() as empty:
-        start = time.perf_counter()
-        rows = predict(slug, model, data, folder, Path(empty))
-        seconds = (time.perf_counter() - start) / len(rows)
+        rows, seconds = predict(slug, model, data, folder, Path(empty))
     by_set = {each: Counter(row["status"] for row in rows if sets[row["scan"]] == each) for each in SETS}
-    forced = [row for row in predict(f"{slug}-forced", model, data, folder, cache, "force=true")
-              if sets[row["scan"]] == OTHERS and row["status"] != "failed"]  # fmt: skip
+    all_forced, _ = predict(f"{slug}-forced", model, data, folder, cache, "force=true")
+    forced = [row for row in all_forced if sets[row["scan"]] == OTHERS and row["status"] != "failed"]
     others = scores_of(forced, column, known(data, column)) if forced else "none"
     say(f"{name:26}{told:24}{share(scans):>18}   {others:22}" + "".join(f"{share(by_set[each]):>18}" for each in SETS),
-        f"{seconds:6.2f}{training:8.0f}")  # fmt: skip
+        f"{seconds / len(rows):6.2f}{training:8.0f}")  # fmt: skip
 
 
 def main() -> None:
@@ -144,11 +144,12 @@ def main() -> None:
         f"{'':26}{'ixi, held out':42}   {OTHERS:22}" + "".join(f"{each:>18}" for each in SETS),
         "   s a scan, s to train",
     )
+    data = Data(arguments.data.resolve(), reasons=False)
     with tempfile.TemporaryDirectory() as scratch:
         folder = (arguments.keep or Path(scratch)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         for name in arguments.models or MODELS:
-            tried(name, Data(arguments.data, reasons=False), folder, (arguments.cache or folder / "cache").resolve())
+            tried(name, data, folder, (arguments.cache or folder / "cache").resolve())
 
 
 if __name__ == "__main__":
