@@ -73,8 +73,10 @@ def unmoved():
 
 
 @pytest.mark.parametrize(("name", "sign"), [("SPR", 1), ("PIL", -1)])
-@pytest.mark.parametrize(("move", "least", "most"), [(under_header, 0.985, 0.06), (resampled, 0.975, 0.11)])
-def test_a_moved_head_in_any_axis_order_gives_the_same_volume(unmoved, name, sign, move, least, most):
+@pytest.mark.parametrize(
+    ("move", "least", "most", "most_mm"), [(under_header, 0.985, 0.06, 0.5), (resampled, 0.975, 0.11, 0.6)]
+)
+def test_a_moved_head_in_any_axis_order_gives_the_same_volume(unmoved, name, sign, move, least, most, most_mm):
     scan, brain, expected = unmoved
     recipe, about_mm = BrainRecipe(size=0), brain_centre_mm(scan, brain)
     change = moving((15 * sign, 15, 15 * sign), (30 * sign, -30, 30 * sign), 0.9, about_mm)
@@ -82,7 +84,7 @@ def test_a_moved_head_in_any_axis_order_gives_the_same_volume(unmoved, name, sig
     one, other = (volume[0][inside_brain(recipe)] for volume in (recipe.volume(moved), expected))
     assert np.corrcoef(one, other)[0, 1] >= least
     assert np.abs(one - other).mean() <= most, "of intensities whose standard deviation is 1"
-    assert apart_mm(np.linalg.inv(change) @ brain_of(moved).to_scan, brain.to_scan).max() <= 0.75, "mm"
+    assert apart_mm(np.linalg.inv(change) @ brain_of(moved).to_scan, brain.to_scan).max() <= most_mm
 
 
 @pytest.mark.parametrize("stripped", [False, True])
