@@ -6,7 +6,7 @@ import numpy as np
 
 from mri3d.scans.scan import Scan, ScanError
 
-VERSION = 3  # raise it when a scan begins to give another brain, or to be refused or warned of
+VERSION = 4  # raise it when a scan begins to give another brain, or to be refused or warned of
 
 VOLUME_RANGE_ML = (700.0, 2200.0)
 """Of a brain with its ventricles and sulci. Of the 135 adults of IXI it is 1,119 to 1,715 ml."""

@@ -7,11 +7,12 @@ from mri3d.brain.brain import Brain
 from mri3d.brain.extraction import NoBrain, brain_mask
 from mri3d.brain.given_mask import misfit
 from mri3d.brain.registration import overlap, register, similarity
+from mri3d.brain.template import CENTRE_MM, SIDES_MM
 from mri3d.scans.head import Head
 from mri3d.scans.scan import Scan, ScanError, canonical, canonical_order
 
-_UPRIGHT_MM = 1.25  # voxels of the head that the brain is extracted from again
-_AROUND_MM = 30.0  # of the brain, in that head
+_UPRIGHT_MM = 1.35  # voxels of the head that the brain is extracted from again, as large as the template
+_AROUND_MM = 30.0  # of the template's brain, in that head
 _HEAD_MM = 12.0  # of the brain that was found: farther off nothing counts in that head, be it a face, a neck or neither
 _NEAR_MM = 8.0  # of the mask that was found; a skull begins within
 _STRIPPED = 0.02  # share of an image that lies farther from the mask, where there is no skull; of heads 0.3 to 0.5
@@ -101,9 +102,9 @@ def _misfit(image: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> float | 
 
 
 def _mask_of_upright(image: np.ndarray, mask: np.ndarray, affine: np.ndarray, to_scan: np.ndarray) -> np.ndarray:
-    """Extract the brain from the head turned upright, of which a rim around the brain is left.
+    """Extract the brain from the head turned upright, as large as the template, with but a rim around the brain left.
 
-    So a face that was removed, or a neck that was cut off, makes next to no difference.
+    So it makes next to no difference how a head was held and how large it is, nor a face or a neck that was cut off.
 
     Args:
         image: Intensities [X, Y, Z].
@@ -113,13 +114,11 @@ def _mask_of_upright(image: np.ndarray, mask: np.ndarray, affine: np.ndarray, to
     """
     far = ndimage.distance_transform_edt(~mask, sampling=np.linalg.norm(affine[:3, :3], axis=0)) > _HEAD_MM
     image = np.where(far, np.float32(0), image)
-    left, _, right = np.linalg.svd(to_scan[:3, :3])
-    turn = left @ right  # upright mm to mm
-    corners = turn.T @ (affine[:3, :3] @ np.argwhere(mask).T + affine[:3, 3:])
-    low, high = corners.min(axis=1) - _AROUND_MM, corners.max(axis=1) + _AROUND_MM
+    left, stretches, right = np.linalg.svd(to_scan[:3, :3])
+    sides = np.ceil((np.array(SIDES_MM) + 2 * _AROUND_MM) / _UPRIGHT_MM).astype(int)
     grid = np.eye(4)
-    grid[:3, :3], grid[:3, 3] = turn * _UPRIGHT_MM, turn @ low
-    sides = np.ceil((high - low) / _UPRIGHT_MM).astype(int) + 1
+    grid[:3, :3] = left @ right * np.cbrt(stretches.prod()) * _UPRIGHT_MM
+    grid[:3, 3] = to_scan[:3, :3] @ CENTRE_MM + to_scan[:3, 3] - grid[:3, :3] @ (sides - 1) / 2
     to_image = np.linalg.inv(affine) @ grid
     upright = ndimage.affine_transform(image, to_image[:3, :3], to_image[:3, 3], output_shape=tuple(sides), order=1)
     found = brain_mask(upright).astype(np.float32)

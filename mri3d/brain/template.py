@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+SIDES_MM, CENTRE_MM = (145, 181, 155), (0.0, -17.0, 5.0)
+"""Of the box of its brain, R, A, S, in the space of MNI152."""
+
 _BRAIN_LEVEL = 0.2  # its intensities are 0 to 1, white matter 0.86; nilearn's own mask of it begins there too
 
 

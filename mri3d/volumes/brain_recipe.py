@@ -12,24 +12,27 @@ from mri3d.arguments import plain
 from mri3d.brain.brain import DOUBTFUL_MISFIT, MISFIT_MM
 from mri3d.brain.brain import VERSION as BRAIN_VERSION
 from mri3d.brain.kept import brain_of, found_in
+from mri3d.brain.template import CENTRE_MM
 from mri3d.errors import UserError, option
 from mri3d.scans.head import head_size_ml
 from mri3d.scans.scan import Scan, ScanError, canonical, stored_order
 from mri3d.scans.scan_file import ScanFile
-from mri3d.volumes.checks import check_choice, check_resolution
+from mri3d.volumes.checks import check_resolution
 
-VERSION = 1  # raise it when the same arguments begin to give other volumes, and keep the older ones for old models
+VERSION = 2  # raise it when the same arguments begin to give other volumes; from a release on the older ones are kept
 
 BOX_MM = (160, 192, 160)
 """Sides of what a volume shows, R, A, S: the template's brain, 145 x 181 x 155 mm, and some air."""
 
-CENTRE_MM = (0.0, -17.0, 5.0)
-"""Of the template's brain, in the space of MNI152."""
-
 MAX_SIZE = 10.0
 
-FIELD_MM = 25.0
+FIELD_MM = 15.0
 """Standard deviation of the surroundings whose mean is divided out: wider than structures, and narrower than fields."""
+
+BLUR = 0.7
+"""Standard deviation, in voxels of the volume, of all blur in it, whatever the voxels of the scan are."""
+
+_OWN_BLUR = 0.5  # of the scan, in its voxels: each is a mean over a voxel (variance 1/12), linear in between (1/6)
 
 TAILS = 0.004
 """Share of a brain that is not told apart at either end together: values lie between -2.9 and 2.9."""
@@ -69,7 +72,11 @@ class BrainRecipe:
                 f"{option('preprocess.size')} is {self.size!r}. Give a number from 0, which hides the size of brains, "
                 f"to {MAX_SIZE:g}."
             )
-        check_choice("version", self.version, tuple(range(1, VERSION + 1)))
+        if self.version != VERSION:
+            raise UserError(
+                f"this model was trained on volumes of brains of version {self.version!r}, and this mri3d makes those "
+                f"of version {VERSION}. Train it again."
+            )
 
     def arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values, and the kind of recipe."""
@@ -117,7 +124,7 @@ class BrainRecipe:
         brain, (data, affine) = brain_of(scan), canonical(scan)
         to_data = np.linalg.inv(affine) @ brain.to_scan @ self.shared_affine
         step = np.linalg.norm(to_data[:3, :3], axis=1)  # voxels of the scan to one of the volume, along each axis
-        sigmas = np.maximum(step - 1, 0) / 2
+        sigmas = np.sqrt(np.maximum((BLUR * step) ** 2 - _OWN_BLUR**2, 0))
         reach = np.ceil(_REACH_SIGMAS * sigmas).astype(int) + 1
         inside = np.argwhere(brain.mask)
         first = np.maximum(inside.min(axis=0) - reach, 0)

@@ -5,7 +5,7 @@ import pytest
 from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 from scipy import ndimage
 
-from mri3d.brain.template import mni_template
+from mri3d.brain.template import CENTRE_MM, SIDES_MM, mni_template
 
 
 def test_is_the_image_of_nilearn_inside_the_mask():
@@ -31,3 +31,11 @@ def test_is_loaded_once_and_cannot_be_changed_by_who_uses_it():
     assert mni_template() is template
     with pytest.raises(ValueError, match="read-only"):
         template.brain[90, 110, 90] = 0
+
+
+def test_the_box_of_its_brain_is_known_without_loading_it():
+    template = mni_template()
+    inside = np.argwhere(template.mask)
+    first, end = inside.min(axis=0) - 0.5, inside.max(axis=0) + 0.5
+    np.testing.assert_array_equal(end - first, SIDES_MM)
+    np.testing.assert_allclose((template.affine @ [*((first + end) / 2), 1])[:3], CENTRE_MM)
