@@ -6,7 +6,9 @@ import numpy as np
 
 from mri3d.scans.scan import Scan, ScanError
 
-VERSION = 4  # raise it when a scan begins to give another brain, or to be refused or warned of
+VERSION = 4
+"""Raise it when a scan begins to give another brain, another volume of it, or to be refused or warned of: by changes in
+this room, in `mri3d.volumes.brain_recipe`, or in what `mri3d.scans.head` finds. Kept brains and models have it."""
 
 VOLUME_RANGE_ML = (700.0, 2200.0)
 """Of a brain with its ventricles and sulci. Of the 135 adults of IXI it is 1,119 to 1,715 ml."""
@@ -22,8 +24,8 @@ MOST_DEVIATION_OF_SHAPE = 5.5
 an affine takes that away, so that neither overlap nor similarity tell."""
 
 MOST_TURNED_DEG = 60.0
-"""Between brain and header. Of IXI and ds002748 it is at most 32. An alignment finds heads however they lie, but one
-whose axes are exchanged in the header is seen in a mirror."""
+"""Between brain and header. Of IXI and ds002748 it is at most 32. Alignments begin at pitches of up to 40 degrees and
+go some 20 further, and a head whose axes are exchanged in the header is seen in a mirror."""
 
 LEAST_OVERLAP = 0.9
 """Dice coefficient of brain and template. Of IXI and ds002748 the least is 0.93, of half a brain it is 0.85 to 0.88."""

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from mri3d.brain.downsampling import TRUNCATE, Downsampled, downsampled
 from mri3d.brain.template import mni_template
-from mri3d.brain.thinning import TRUNCATE, Thinned, thin
 
 GRID_MM = 1.5
-"""Voxels that brains are thinned to, in mm of the template's size: half the distance of the finest points."""
+"""Voxels that brains are downsampled to, in mm of the template's size: half the distance of the finest points."""
 
 _SMOOTHED = 0.6  # sigma of the smoothing, as a share of the distance of points
 _CENTER_MM, _REACH_MM = np.array([0.0, -18.0, 10.0]), 60.0  # of the template's brain; a step is in mm at this distance
@@ -65,7 +65,7 @@ class View:
     to_voxels: np.ndarray
 
     @classmethod
-    def of(cls, brain: Thinned, every: int) -> "View":
+    def of(cls, brain: Downsampled, every: int) -> "View":
         """Smooth a brain for a level whose points are so many voxels apart, and keep no more voxels than that needs."""
         step = every // 2
         kept = (slice(None), *[slice(None, None, step)] * 3)
@@ -179,18 +179,18 @@ def descend(
 
 
 @functools.cache
-def thin_template() -> Thinned:
+def downsampled_template() -> Downsampled:
     """Thin the template's brain as scans are."""
     template = mni_template()
-    return thin(template.brain, template.mask, template.affine, spacing_mm=GRID_MM)
+    return downsampled(template.brain, template.mask, template.affine, spacing_mm=GRID_MM)
 
 
 @functools.cache
 def goal_at(every: int) -> Goal:
     """Prepare the template for a level whose points are so many voxels apart."""
-    brain, sigma = thin_template(), _SMOOTHED * every
-    thinned = (slice(None, None, every),) * 3
-    near = brain.smoothed(sigma)[1][thinned] > _NEAR
+    brain, sigma = downsampled_template(), _SMOOTHED * every
+    coarse = (slice(None, None, every),) * 3
+    near = brain.smoothed(sigma)[1][coarse] > _NEAR
     voxels = np.argwhere(near).T * every
     points = np.einsum("ij,jv->iv", brain.affine[:3, :3], voxels) + brain.affine[:3, 3:]
     from_center = np.concatenate([(points - _CENTER_MM[:, None]) / _REACH_MM, np.ones((1, len(points[0])))])
@@ -198,7 +198,7 @@ def goal_at(every: int) -> Goal:
     values, changes = [], []
     for channel in (brain.intensity, brain.mask):
         value, *along = (
-            ndimage.gaussian_filter(channel, sigma, order=order, mode="constant", truncate=TRUNCATE)[thinned][near]
+            ndimage.gaussian_filter(channel, sigma, order=order, mode="constant", truncate=TRUNCATE)[coarse][near]
             for order in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
         )
         slopes = np.einsum("ji,jv->iv", to_voxels, np.stack(along))  # of mm

@@ -13,11 +13,11 @@ from mri3d.brain.descent import (
     WHOLE_AFFINE,
     View,
     descend,
+    downsampled_template,
     goal_at,
-    thin_template,
 )
+from mri3d.brain.downsampling import LEAST_VOXELS, Downsampled, downsampled, volume_mm3
 from mri3d.brain.template import mni_template
-from mri3d.brain.thinning import LEAST_VOXELS, Thinned, thin, volume_mm3
 
 _COARSE, _MIDDLE, _FINE = 5, 3, 2  # voxels of `GRID_MM` between points: about 8, 4 and 3 mm
 _STEPS = 30  # at most: 2 to 20 are made
@@ -52,7 +52,7 @@ def register(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> np.ndar
     Raises:
         ValueError: The mask, its intensities or the matrix tell nothing about a brain, or nothing fits.
     """
-    scan, size = _thinned(brain, mask, affine)
+    scan, size = _downsampled(brain, mask, affine)
     pose = _rough_pose(scan, size)
     for every, mask_weight, enough_mm in ((_MIDDLE, _OUTLINE, _ROUGH_MM), (_FINE, _HARDLY, _CLOSE_MM)):
         view, goal = View.of(scan, every), goal_at(every)
@@ -81,9 +81,9 @@ def similarity(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray, matrix: 
         ValueError: The mask, its intensities or a matrix tell nothing, or the brains hardly meet.
     """
     points = _points_mm()
-    scan, _ = _thinned(brain, mask, affine)
+    scan, _ = _downsampled(brain, mask, affine)
     pictures = []
-    for image, pose in ((scan, _regular(matrix)), (thin_template(), np.eye(4))):
+    for image, pose in ((scan, _regular(matrix)), (downsampled_template(), np.eye(4))):
         to_voxels = np.linalg.inv(image.affine) @ pose
         intensity, share = (_interpolated(values, to_voxels, points) for values in (image.intensity, image.mask))
         pictures.append((intensity / np.maximum(share, _INSIDE), share > _INSIDE))  # masks alone are not alike
@@ -118,16 +118,16 @@ def overlap(mask: np.ndarray, affine: np.ndarray, matrix: np.ndarray) -> float:
     return float(min(1.0, 2 * covered / (points.shape[1] + volume / _EVERY**3)))
 
 
-def _thinned(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> tuple[Thinned, float]:
+def _downsampled(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> tuple[Downsampled, float]:
     """Thin a brain to a grid that goes by its size, which is 1 where it is as large as the template."""
     template = mni_template()
     size = float(np.cbrt(volume_mm3(mask, affine) / volume_mm3(template.mask, template.affine)))
-    return thin(brain, mask, affine, spacing_mm=GRID_MM * size), size
+    return downsampled(brain, mask, affine, spacing_mm=GRID_MM * size), size
 
 
-def _starts(scan: Thinned, size: float) -> Iterator[np.ndarray]:
+def _starts(scan: Downsampled, size: float) -> Iterator[np.ndarray]:
     """Turn the template in all ways that heads lie, its centre onto the scan's."""
-    center = thin_template().center_mm()
+    center = downsampled_template().center_mm()
     for angles in itertools.product(_PITCHES, _ROLLS, _YAWS):
         pose = np.eye(4)
         pose[:3, :3] = size * Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
@@ -135,7 +135,7 @@ def _starts(scan: Thinned, size: float) -> Iterator[np.ndarray]:
         yield pose
 
 
-def _rough_pose(scan: Thinned, size: float) -> np.ndarray:
+def _rough_pose(scan: Downsampled, size: float) -> np.ndarray:
     """Find the best pose of the coarse level, from many starts."""
     view, goal = View.of(scan, _COARSE), goal_at(_COARSE)
 

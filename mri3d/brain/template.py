@@ -2,13 +2,17 @@
 
 import functools
 from dataclasses import dataclass
+from importlib import metadata
 
 import numpy as np
 from scipy import ndimage
 
+from mri3d.errors import UserError
+
 SIDES_MM, CENTRE_MM = (145, 181, 155), (0.0, -17.0, 5.0)
 """Of the box of its brain, R, A, S, in the space of MNI152."""
 
+_NUM_VOXELS, _SUM, _ROUNDING = 1_882_995, 1_307_133.5, 100.0  # brain, its intensities: nilearn 0.14.1
 _BRAIN_LEVEL = 0.2  # its intensities are 0 to 1, white matter 0.86; nilearn's own mask of it begins there too
 
 
@@ -33,12 +37,20 @@ def mni_template() -> Template:
 
     Returns:
         The same arrays each time, which cannot be written to.
+
+    Raises:
+        UserError: nilearn has another template, to which kept brains and models of them would not belong.
     """
     from nilearn.datasets import load_mni152_template  # 2 s
 
     image = load_mni152_template(resolution=1)
     intensities = np.asarray(image.dataobj, np.float32)
     mask = _filled_piece(intensities > _BRAIN_LEVEL)
+    if abs(np.count_nonzero(mask) - _NUM_VOXELS) > _ROUNDING or abs(float(intensities[mask].sum()) - _SUM) > _ROUNDING:
+        raise UserError(
+            f"the template of MNI152 that nilearn {metadata.version('nilearn')} carries is another than that which "
+            "brains are aligned with. Install nilearn 0.14.1."
+        )
     template = Template(np.where(mask, intensities, np.float32(0)), mask, np.array(image.affine, np.float64))
     for array in (template.brain, template.mask, template.affine):
         array.flags.writeable = False

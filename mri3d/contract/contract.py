@@ -48,7 +48,7 @@ class Contract:
     """What training scans are like.
 
     A scan is unusual where its deviations are beyond the limit, and outside where they are far beyond it; what depends
-    on the scanner, such as voxel size and noise, does not lead outside by itself. Of 135 heads of IXI, each held
+    on the scanner, such as voxel size and noise, does not lead outside by itself. Of 131 heads of IXI, each held
     against four fifths of the others, 98 % were ok and none outside. Heads whose left and right were exchanged are too
     much like others to be known.
 
@@ -72,6 +72,7 @@ class Contract:
         traits: Sequence[Traits],
         volumes: VolumeSequence,
         rows: Sequence[int] | np.ndarray,
+        groups: np.ndarray | None = None,
     ) -> Self:
         """Learn what training scans are like.
 
@@ -79,10 +80,12 @@ class Contract:
             traits: Of every scan of the cohort, in the order of the volumes; empty where there are arrays only.
             volumes: All volumes, which are read one at a time.
             rows: Those that the model learnt from [N]; at least 2.
+            groups: Who belongs together, of every scan of the cohort; left out where each stands alone.
         """
         shows = "anything" if volumes.recipe is None else volumes.recipe.shows
         rows = np.array(sample(rows, MAX_ROWS))
-        outliers, unlike = OutlierModel.fit(volumes, rows)
+        together = None if groups is None else groups[rows]
+        outliers, unlike = OutlierModel.fit(volumes, rows, together)
         known = [traits[row] for row in rows] if traits else []
         turned = TURNED_RAS if volumes.recipe is not None and volumes.recipe.orientation == "ras" else TURNED
         measures = (*(COUNTED[shows] if known else ()), *OF_VOLUMES, *turned)
@@ -91,7 +94,7 @@ class Contract:
         heads = known if shows == "heads" else []
         around = tuple(sorted({each.background for each in heads}))
         labels = tuple(sorted({each.labels for each in known}))
-        return cls(Deviations.fit(measures, table), around, labels, outliers, OUTSIDE_FROM[shows])
+        return cls(Deviations.fit(measures, table, together), around, labels, outliers, OUTSIDE_FROM[shows])
 
     def judge(self, traits: Traits | None, volume: np.ndarray | None) -> Judgement:
         """Hold a scan against the training scans.
@@ -108,7 +111,10 @@ class Contract:
         ]
         off = usual.off(np.array([scaled]))[0]
         reasons, status = self._categories(traits)
-        lies = self.outliers.lies(volume) if volume is not None else ""  # however small the deviations: some heads are
+        ras = TURNED_RAS[0] in usual.measures
+        lies = (
+            self.outliers.lies(volume, ras=ras) if volume is not None else ""
+        )  # however small the deviations: some heads are
         if lies:  # nearly as wide as long, and back to front they differ little from others in any one measure
             reasons, status = [*reasons, f"it seems to be {lies}"], "outside"
         if usual.size(off) > usual.limit:

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from scipy import stats
 
+from mri3d.contract.folds import folds_of
 from mri3d.contract.measures import Measure
 
-NUM_FOLDS = 5
 TAIL = 0.01  # share of training scans on each side that may lie where no range reaches: one that is bad, say
 FALSE_ALARMS = 0.01  # share of new scans of the same kind beyond the limit, were logarithms of their sizes normal
 LIMITS = (3.1, 6.0)  # standard deviations within which the limit lies: of few training scans it is uncertain
@@ -56,16 +56,16 @@ class Deviations:
     limit: float = LIMITS[1]
 
     @classmethod
-    def fit(cls, measures: Sequence[Measure], table: np.ndarray) -> Self:
+    def fit(cls, measures: Sequence[Measure], table: np.ndarray, groups: np.ndarray | None = None) -> Self:
         """Learn what is usual, and calibrate the limit.
 
         Args:
             measures: What was measured [M].
             table: Of each training scan, as `Measure.scaled` [N, M].
+            groups: Who of them belongs together [N]; left out where each stands alone.
         """
         largest, together = np.zeros(len(table)), np.zeros(len(table))
-        order = np.random.default_rng(1).permutation(len(table))  # neighbours in a table are of one site, say
-        for fold in np.array_split(order, min(NUM_FOLDS, len(table))):
+        for fold in folds_of(np.arange(len(table)) if groups is None else groups, seed=1):
             rest = cls._of(measures, np.delete(table, fold, axis=0))
             off = rest.off(table[fold])
             largest[fold], together[fold] = np.abs(off).max(axis=1), rest._together(off)

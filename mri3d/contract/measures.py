@@ -65,7 +65,10 @@ _ERROR = (
     "its preprocessed image is unlike every training scan's (turned, cut off, of another contrast or another body "
     "part?): {value} of it is not what they have in common"
 )
-_DISTANCE = "its preprocessed image lies {value} from the average of the training scans"
+_DISTANCE = (
+    "its preprocessed image lies {value} from the average of the training scans (root mean square over their principal "
+    "components)"
+)
 _TURNED = "the head is turned by {value} about"
 
 OF_SCANS: tuple[Measure, ...] = (

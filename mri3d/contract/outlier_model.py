@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import affine_transform
 from scipy.spatial.transform import Rotation
 
+from mri3d.contract.folds import folds_of
 from mri3d.volumes.resample import shrinking_matrix
 from mri3d.volumes.sequence import VolumeSequence
 
@@ -19,7 +20,6 @@ SIDE = 24
 MAX_VOXELS = 2 * SIDE**3  # of all channels together, so that a model folder stays small
 MAX_COMPONENTS = 20
 ROWS_PER_COMPONENT = 5  # fewer would let the components follow single volumes
-NUM_FOLDS = 5
 BETTER = (
     0.47  # of the error may be left with other axes: 0.07 to 0.38 is where they were wrong, else 0.56 or more (IXI)
 )
@@ -36,7 +36,8 @@ class Unlikeness(NamedTuple):
 
     Attributes:
         error: What their PCA leaves of it unexplained: mean square, in relation to the variance of the volumes.
-        distance: Mahalanobis distance from their average within the PCA, in standard deviations.
+        distance: Root mean square along the components of how many standard deviations it lies off their average: the
+            Mahalanobis distance within the PCA, divided by the root of the number of components.
         turned_deg: Angle about each of its axes at which their average, turned so, is most like it.
     """
 
@@ -62,24 +63,27 @@ class OutlierModel:
     variances: np.ndarray
 
     @classmethod
-    def fit(cls, volumes: VolumeSequence, rows: Sequence[int] | np.ndarray) -> tuple[Self, list[Unlikeness]]:
+    def fit(
+        cls, volumes: VolumeSequence, rows: Sequence[int] | np.ndarray, groups: np.ndarray | None = None
+    ) -> tuple[Self, list[Unlikeness]]:
         """Fit to training volumes, which are read one at a time.
 
         Args:
             volumes: All volumes.
             rows: Those to learn from [N]; at least 2.
+            groups: Who of them belongs together [N]; left out where each stands alone.
 
         Returns:
-            The model; and how unlike each of the rows is those of other folds, which is fair to new scans.
+            The model; and how unlike each of the rows is those of other groups, which is fair to new scans.
         """
         assert len(rows) >= 2, "one volume does not tell how volumes differ"
         small = np.stack([averaged(volumes[int(row)]) for row in rows]).astype(np.float64)
         scale = small.std(axis=(0, 2, 3, 4))
         scale = np.where(scale > 0, scale, 1).astype(np.float32)
         small /= scale[:, None, None, None]
-        order = np.random.default_rng(0).permutation(len(rows))  # neighbours in a table are of one site, or one person
-        folds = np.array_split(order, min(NUM_FOLDS, len(rows)))
-        num_components = min(MAX_COMPONENTS, (len(rows) - len(folds[0])) // ROWS_PER_COMPONENT)  # the same in each
+        folds = folds_of(np.arange(len(rows)) if groups is None else groups, seed=0)
+        num_learnt = len(rows) - max(map(len, folds))
+        num_components = min(MAX_COMPONENTS, num_learnt // ROWS_PER_COMPONENT)  # the same in each
         held_out: dict[int, Unlikeness] = {}
         for fold in folds:
             model = cls._of(np.delete(small, fold, axis=0), scale, num_components)
@@ -128,21 +132,24 @@ class OutlierModel:
             found.append(angle)
         return found[0], found[1], found[2]
 
-    def lies(self, volume: np.ndarray) -> str:
-        """Describe how a volume [C, X, Y, Z] lies, where it is much more like the others with its axes otherwise.
+    def lies(self, volume: np.ndarray, *, ras: bool) -> str:
+        """Describe how a volume lies, where it is much more like the others with its axes otherwise.
 
-        Left and right are taken as the same: of a head they are too much alike to be told apart.
+        Args:
+            volume: Of the same recipe [C, X, Y, Z].
+            ras: Whether its axes are R, A, S. Then left and right are taken as the same: of a head they are too much
+                alike to be told apart.
         """
         small = averaged(volume).astype(np.float64) / self.scale[:, None, None, None]
         best, how = BETTER * self._error(small), ""
         for order in itertools.permutations((1, 2, 3)):
             turned = small.transpose(0, *order)
-            for back, down in itertools.product((False, True), repeat=2):
-                if turned.shape == small.shape and (order, back, down) != ((1, 2, 3), False, False):
-                    error = self._error(turned[:, :, :: -1 if back else 1, :: -1 if down else 1])
+            for steps in itertools.product((1,) if ras else (1, -1), (1, -1), (1, -1)):
+                if turned.shape == small.shape and (*order, *steps) != (1, 2, 3, 1, 1, 1):
+                    left, back, down = steps
+                    error = self._error(turned[:, ::left, ::back, ::down])
                     if error < best:
-                        flipped = "upside down" if down else "back to front"
-                        best, how = error, flipped if order == (1, 2, 3) else "turned onto another side"
+                        best, how = error, _way(order, back, down) if ras else "turned or mirrored about its axes"
         return how
 
     def _error(self, small: np.ndarray) -> float:
@@ -194,6 +201,13 @@ class OutlierModel:
         if not all(np.abs(part).max(initial=0) <= LARGEST for part in (mean, scale, components, variances)):
             raise ValueError("the outlier model has values that no volumes have")  # their squares would overflow
         return cls(mean, scale, components, variances)
+
+
+def _way(order: tuple[int, ...], back: int, down: int) -> str:
+    """Name how a volume lies whose axes R, A, S are to be taken in another order, or backwards."""
+    if order != (1, 2, 3):
+        return "turned onto another side"
+    return "upside down" if down < 0 else "back to front"
 
 
 def averaged(volume: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ def with_contract(result: FoldResult, study: Study) -> FoldResult:
         return result
     traits = [session.traits for session in study.cohort.taking_part.sessions]
     known = [each for each in traits if each is not None]
-    contract = Contract.fit(known if len(known) == len(traits) else [], study.volumes, learnt)
+    contract = Contract.fit(known if len(known) == len(traits) else [], study.volumes, learnt, study.groups)
     judgements = tuple(contract.judge(traits[row], study.volumes[row]) for row in map(int, fold.test_rows))
     return replace(result, contract=contract, judgements=judgements)
 

@@ -9,8 +9,7 @@ from scipy import ndimage, stats
 
 from mri3d import files
 from mri3d.arguments import plain
-from mri3d.brain.brain import DOUBTFUL_MISFIT, MISFIT_MM
-from mri3d.brain.brain import VERSION as BRAIN_VERSION
+from mri3d.brain.brain import DOUBTFUL_MISFIT, MISFIT_MM, VERSION
 from mri3d.brain.kept import brain_of, found_in
 from mri3d.brain.template import CENTRE_MM
 from mri3d.errors import UserError, option
@@ -18,8 +17,6 @@ from mri3d.scans.head import head_size_ml
 from mri3d.scans.scan import Scan, ScanError, canonical, stored_order
 from mri3d.scans.scan_file import ScanFile
 from mri3d.volumes.checks import check_resolution
-
-VERSION = 2  # raise it when the same arguments begin to give other volumes; from a release on the older ones are kept
 
 BOX_MM = (160, 192, 160)
 """Sides of what a volume shows, R, A, S: the template's brain, 145 x 181 x 155 mm, and some air."""
@@ -30,12 +27,13 @@ FIELD_MM = 15.0
 """Standard deviation of the surroundings whose mean is divided out: wider than structures, and narrower than fields."""
 
 BLUR = 0.7
-"""Standard deviation, in voxels of the volume, of all blur in it, whatever the voxels of the scan are."""
+"""Standard deviation, in voxels of the volume, of all blur in it, whatever the voxels of the scan are: up to 1.4 times
+as long as those of the volume. Longer ones have more blur of their own."""
 
 _OWN_BLUR = 0.5  # of the scan, in its voxels: each is a mean over a voxel (variance 1/12), linear in between (1/6)
 
 TAILS = 0.004
-"""Share of a brain that is not told apart at either end together: values lie between -2.9 and 2.9."""
+"""Probability left out at the two ends of the normal distribution together: values lie between -2.9 and 2.9."""
 
 _REACH_SIGMAS = 4.0  # of the smoothing, beyond the brain
 
@@ -48,7 +46,7 @@ class BrainRecipe:
         resolution: Edge of the volume in voxels, a cube of 192 mm; or "native": voxels of 1 mm, 160 x 192 x 160.
         size: How much the brain's size shows, which the alignment takes away: so much is added to every voxel of a
             brain that is a standard deviation larger than others. 0 for nothing.
-        version: How volumes are made.
+        version: How brains are found and volumes made of them.
 
     >>> BrainRecipe(resolution=96).volume_shape, BrainRecipe(resolution="native").volume_shape
     ((96, 96, 96), (160, 192, 160))
@@ -74,8 +72,8 @@ class BrainRecipe:
             )
         if self.version != VERSION:
             raise UserError(
-                f"this model was trained on volumes of brains of version {self.version!r}, and this mri3d makes those "
-                f"of version {VERSION}. Train it again."
+                f"this model was trained on brains of version {self.version!r}, and this mri3d finds those of version "
+                f"{VERSION}. Train it again."
             )
 
     def arguments(self) -> dict[str, Any]:
@@ -84,7 +82,7 @@ class BrainRecipe:
 
     def digest(self) -> str:
         """Hash what decides the volume of a scan."""
-        return files.digest_json([self.arguments(), BRAIN_VERSION])
+        return files.digest_json(self.arguments())
 
     @property
     def volume_shape(self) -> tuple[int, int, int]:

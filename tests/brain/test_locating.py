@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from mri3d import BrainRecipe
 from mri3d.brain.locating import locate_brain
+from mri3d.errors import UserError
 from mri3d.scans.scan import ScanError, canonical, read_scan
 from tests.brain.heads import apart_mm, moving, scanned
 from tests.scans.phantom import SHARED_DATA, needs_shared_data, reorder
@@ -39,6 +40,16 @@ def test_a_brain_without_its_skull_is_taken_as_it_is():
 def test_a_scan_that_says_nothing_of_its_axes_is_refused():
     with pytest.raises(ScanError, match="does not say which way its axes point"):
         locate_brain(scan_of(np.random.default_rng(0).random((9, 9, 9)).astype(np.float32), code=0))
+
+
+def test_what_is_not_installed_is_no_fault_of_a_scan(monkeypatch):
+    def missing(image):
+        raise UserError("deepbet is not installed")
+
+    monkeypatch.setattr("mri3d.brain.locating.brain_mask", missing)
+    with pytest.raises(UserError, match=r"^deepbet is not installed$") as told:
+        locate_brain(scan_of(np.random.default_rng(0).random((20, 20, 20)).astype(np.float32)))
+    assert not isinstance(told.value, ScanError)
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def test_arrays_have_a_contract_too():
     assert sum(arrays.judge(None, volume).status == "ok" for volume in volumes[40:]) >= 18
     assert arrays.judge(None, 3 * volumes[41]).status == "outside"
     reasons = arrays.judge(None, volumes[41][..., ::-1]).reasons
-    assert reasons[0] == "it seems to be upside down"
+    assert reasons[0] == "it seems to be turned or mirrored about its axes"
     assert contract().deviations.measures[-3:] == TURNED_RAS
 
 

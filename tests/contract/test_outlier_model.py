@@ -58,6 +58,17 @@ def test_rows_are_held_against_others_so_that_the_range_is_fair_to_new_volumes()
     assert errors[2] < 0.9 * errors[0]
 
 
+def test_visits_of_one_person_are_held_against_other_people():
+    people = volumes_of(80)
+    visits = np.repeat(people[:40], 3, axis=0)
+    visits += 0.05 * np.random.default_rng(1).standard_normal(visits.shape).astype(np.float32)
+    model, held_out = OutlierModel.fit(InMemory(visits), np.arange(120), np.repeat(np.arange(40), 3))
+    new = np.median([model.measure(volume).error for volume in people[40:]])
+    assert np.median([one.error for one in held_out]) == pytest.approx(new, rel=0.1)
+    _, apart = OutlierModel.fit(InMemory(visits), np.arange(120))
+    assert np.median([one.error for one in apart]) < 0.7 * new
+
+
 def test_each_volume_is_read_once_and_the_bits_are_always_the_same():
     volumes = volumes_of(channels=2)
     source = OneByOne(volumes)
@@ -97,7 +108,18 @@ def test_a_turn_is_measured(axis, degrees):
 def test_exchanged_axes_are_told(change, told):
     volumes = volumes_of(40, sides=(24, 24, 24))
     model, _ = OutlierModel.fit(InMemory(volumes), np.arange(30))
-    assert model.lies(change(volumes[35])) == told
+    assert model.lies(change(volumes[35]), ras=True) == told
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_directions_are_not_named_where_axes_are_in_another_order(axis):
+    order = (0, *np.roll([1, 2, 3], axis))  # of the axes R, A, S in the volumes
+    volumes = np.stack([volume.transpose(order) for volume in volumes_of(40, sides=(24, 24, 24))])
+    model, _ = OutlierModel.fit(InMemory(volumes), np.arange(30))
+    assert model.lies(volumes[35], ras=False) == ""
+    for down in (1, 2, 3):
+        expected = "" if order[down] == 1 else "turned or mirrored about its axes"  # left and right are alike
+        assert model.lies(np.flip(volumes[35], down), ras=False) == expected
 
 
 @pytest.mark.parametrize("shape", [(1, 50, 50, 50), (3, 30, 26, 41), (1, 5, 6, 7), (2, 2, 3, 2), (40, 20, 20, 20)])

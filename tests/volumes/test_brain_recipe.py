@@ -8,9 +8,9 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from mri3d import BrainRecipe, Recipe, UserError
-from mri3d.brain.brain import Brain
+from mri3d.brain.brain import VERSION, Brain
 from mri3d.scans.scan import canonical, stored_order
-from mri3d.volumes.brain_recipe import BOX_MM, CENTRE_MM, VERSION, normalised
+from mri3d.volumes.brain_recipe import BOX_MM, CENTRE_MM, normalised
 from mri3d.volumes.recipes import recipe_of
 from tests.scans.phantom import oblique_affine, reorder, world_mm
 from tests.volumes.planted import scan_of
@@ -87,7 +87,7 @@ def test_voxels_lie_where_the_template_has_them(order, resolution, brains, monke
     assert not volume[0][:3].any()
 
 
-def test_scans_of_any_voxel_size_are_equally_sharp(brains, monkeypatch):
+def test_scans_of_smaller_voxels_than_the_volume_are_equally_sharp(brains, monkeypatch):
     monkeypatch.setattr("mri3d.volumes.brain_recipe.normalised", lambda values, mask, spacing_mm: values)
     fine = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((192,) * 3).astype(np.float32), 1.5)
     volumes = []
@@ -106,7 +106,7 @@ def test_scans_of_any_voxel_size_are_equally_sharp(brains, monkeypatch):
 def test_volumes_of_another_version_are_refused():
     arguments = BrainRecipe().arguments()
     assert arguments["version"] == VERSION
-    with pytest.raises(UserError, match=r"volumes of brains of version 1, .* those of version 2\. Train it again"):
+    with pytest.raises(UserError, match=rf"brains of version 1, .* those of version {VERSION}\. Train it again"):
         recipe_of(arguments | {"version": 1})
 
 

@@ -28,7 +28,7 @@ _PEDESTAL = 0.3  # lifts the darkest tissue above what is outside
 
 
 @dataclass(frozen=True, eq=False)
-class Thinned:
+class Downsampled:
     """A brain on a grid of cubes around its mask, along the axes of the scan.
 
     Attributes:
@@ -67,7 +67,7 @@ def volume_mm3(mask: np.ndarray, affine: np.ndarray) -> float:
     return num_voxels * voxel
 
 
-def thin(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray, *, spacing_mm: float) -> Thinned:
+def downsampled(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray, *, spacing_mm: float) -> Downsampled:
     """Resample a brain linearly onto a coarse grid, and make its contrast even.
 
     Voxels much smaller than the grid's are averaged first. They may be oblong, and their axes need not be orthogonal.
@@ -102,7 +102,7 @@ def thin(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray, *, spacing_mm:
         raise ValueError("the brain is scattered over the scan")
     to_voxels = np.linalg.inv(to_mm) @ to_grid_mm
     shares, values = (_resampled(v, to_voxels, sides) for v in (shares, values))
-    return Thinned(_even(values, shares), shares, to_grid_mm)
+    return Downsampled(_even(values, shares), shares, to_grid_mm)
 
 
 def _scaling(factors: np.ndarray | float, offsets: np.ndarray | list[int]) -> np.ndarray:
