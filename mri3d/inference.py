@@ -32,6 +32,8 @@ from mri3d.version import __version__
 
 log = logging.getLogger(__name__)
 
+_SIZED = "; in brains also their size, which counts in every voxel (preprocess.size)"
+
 HEATMAPS = ("integrated_gradients", "gradcam", "none")
 
 
@@ -214,7 +216,8 @@ class _Call:
             log.warning("%s", told)
         facts = {"model": str(self.model), "models that voted": str(len(trained.members)), "scans": str(total)}
         facts |= {"trained on": people} if (people := people_text(trained.members)) else {}
-        facts |= {"heatmaps": self.heatmap.replace("_", " ")}
+        sized = getattr(trained.recipe, "size", 0) > 0 and self.heatmap != "none"
+        facts |= {"heatmaps": self.heatmap.replace("_", " ") + (_SIZED if sized else "")}
         page = Page(trained, self.scans, folder.out, facts, own_scores(trained, self.model), self.space)
         try:
             folder.write(REPORT, lambda path: page.write(path, records))

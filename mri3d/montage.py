@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 PAGE = "scans.html"
 
+_FADED = 0.15  # of a standard deviation of a brain: what blur leaves of its edge less than two voxels away
+
 FIGURES: Mapping[str, FigureText] = MappingProxyType(
     {
         "brain_ml": FigureText(
@@ -133,11 +135,13 @@ def _reason(session: Session) -> str:
 
 
 def _volume_picture(volume: np.ndarray, recipe: AnyRecipe | None, name: str) -> Picture:
-    """Draw the first channel of a volume [C, X, Y, Z]; the air around a brain, which is 0, in black."""
+    """Draw the first channel of a volume [C, X, Y, Z]; the air around a brain, and what blur takes there, in black."""
     planes = middle_planes(volume[0])
     if recipe is not None and recipe.shows == "brains":
         lowest = min(each.min() for each in planes)
-        planes = [np.where(each == 0, lowest, each) for each in planes]
+        planes = [
+            np.where(ndimage.binary_propagation(each == 0, mask=np.abs(each) < _FADED), lowest, each) for each in planes
+        ]
     return thumbnail(planes, alt=_alt(name))
 
 

@@ -190,15 +190,16 @@ class ModelKeeper:
             return
         for example in outcome.examples(study.targets[rows], result.predictions):
             row = int(rows[example.position])
-            volume, affine = study.volumes[row], study.recipe.affine(read_file(study.cohort.scans[row]))
+            volume, scan = study.volumes[row], read_file(study.cohort.scans[row])
             heat, (high, low) = None, outcome.words.evidence(example.target)
             caption = f"{session_word(study.cohort).capitalize()} {study.ids[row]} {example.caption}"
             if trained.heatmaps:
                 known = self.covariates if self.covariates is None else self.covariates.taking(rows[[example.position]])
                 try:
-                    heat = trained.evidence(volume, example.target, trained.method(None), known)
+                    inside = study.recipe.inside(scan)
+                    heat = trained.evidence(volume, example.target, trained.method(None), known, inside=inside)
                     caption += f". Colour: {example.evidence}, compared with the average training scan"
                 except UserError as error:  # a model that was harmonised for other sites than the tested one
                     caption += f". Without a heatmap: {error.text.partition('. ')[0]}"
-            view = HeadView(volume[0], affine, heatmap=heat, high=high, low=low)
+            view = HeadView(volume[0], study.recipe.affine(scan), heatmap=heat, high=high, low=low)
             yield slices(view, alt=f"{caption}.", caption=f"{caption}.")

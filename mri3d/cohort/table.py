@@ -43,7 +43,7 @@ class Table:
         scan: Glob that finds a session's scan, relative to `root`; `{id}` and any `{column}` are filled in. A wildcard
             next to them does not go on with letters or digits: `{id}*` of sub-1 does not find sub-10.
         mask: Glob that finds a mask of the brain in each scan, likewise, for `preprocess=brain`: it is taken in place
-            of what would be extracted. 0 around the brain, on the scan's own grid.
+            of what is extracted, which it is only held against. 0 around the brain, on the scan's own grid.
         unlabelled: Label values that mean "no label", or the one. An empty cell always does, and so do NA, N/A, NaN,
             null and None in any case: a class of that name needs another in the table.
         group: Column of those who must stay together (family, participant); who has none there stands alone. A

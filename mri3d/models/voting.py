@@ -202,16 +202,30 @@ class Voting:
         assert found.volume is not None, "it was predicted"
         assert found.prediction is not None, "it was predicted"
         which = self.outcome.target_named(target, found.prediction)
-        heat = self.evidence(found.volume, which, self.method(method), found.covariates)
         recipe = self.require_recipe()
+        inside = recipe.inside(found.scan)
+        heat = self.evidence(found.volume, which, self.method(method), found.covariates, inside=inside)
         if space == "mni" and recipe.shared_affine is not None:
             return heat, recipe.shared_affine, MNI
         return recipe.to_scan(heat, found.scan), found.scan.affine, found.scan.code
 
-    def evidence(self, volume: np.ndarray, target: int, method: str, covariates: Variables | None = None) -> np.ndarray:
-        """Compute the scaled mean evidence of the members in a volume [C, X, Y, Z], float32 [X, Y, Z]."""
+    def evidence(
+        self,
+        volume: np.ndarray,
+        target: int,
+        method: str,
+        covariates: Variables | None = None,
+        *,
+        inside: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Compute the scaled mean evidence of the members in a volume [C, X, Y, Z], float32 [X, Y, Z].
+
+        What smoothing takes out of `inside` [X, Y, Z], where that is known, is left out: in air there is no evidence.
+        """
         with np.errstate(all="ignore"):
             raw = mean_evidence(self.members, volume, target=target, method=method, covariates=covariates)
+            if inside is not None:
+                raw = np.where(inside, raw, 0)
             heat = self.outcome.as_heat(raw)
         if not np.isfinite(heat).all():
             raise UserError("the model computes no finite number for the heatmap.")

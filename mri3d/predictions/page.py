@@ -35,7 +35,7 @@ def remarks(records: Sequence[Record]) -> list[str]:
         whose = "scan is" if number == 1 else "scans are"
         forced = any(record.status == "outside" and record.prediction is not None for record in records)
         them = "it" if number == 1 else "them"
-        no = f"nothing is predicted of {them} (force=true does)"
+        no = f"nothing is predicted of {them} (force=true does, of all that a volume can be made of)"
         what = f"what is predicted of {them} means nothing" if forced else no
         told.append(f"{number} {whose} outside of what the model was trained on: {what}.")
     if number := sum(record.seen > 0 for record in records):

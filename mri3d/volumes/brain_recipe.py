@@ -152,6 +152,16 @@ class BrainRecipe:
         """Return the matrix [4, 4] from the voxels of this scan's volume to its world; axes R, A, S in mm."""
         return np.asarray(brain_of(scan).to_scan @ self.shared_affine)
 
+    def inside(self, scan: Scan) -> np.ndarray:
+        """Return which voxels of this scan's volume lie in its brain, bool [X, Y, Z]: evidence lies nowhere else."""
+        brain, (_, affine) = brain_of(scan), canonical(scan)
+        to_data = np.linalg.inv(affine) @ brain.to_scan @ self.shared_affine
+        mask = brain.mask.astype(np.float32)
+        return np.asarray(
+            ndimage.affine_transform(mask, to_data[:3, :3], to_data[:3, 3], output_shape=self.volume_shape, order=1)
+            > 0.5
+        )
+
     def to_scan(self, values: np.ndarray, scan: Scan) -> np.ndarray:
         """Carry a map from the volume back to the scan, linear in between.
 
@@ -160,7 +170,7 @@ class BrainRecipe:
             scan: The scan that the volume was made from.
 
         Returns:
-            Values on the scan's own grid in its stored order, float32; 0 outside what the volume shows.
+            Values on the scan's own grid in its stored order, float32; 0 around the brain.
         """
         assert values.shape == self.volume_shape, f"the map has sides {values.shape}, the volume {self.volume_shape}"
         data, affine = canonical(scan)
@@ -168,6 +178,7 @@ class BrainRecipe:
         carried = ndimage.affine_transform(
             np.asarray(values, np.float32), to_volume[:3, :3], to_volume[:3, 3], output_shape=data.shape, order=1
         )
+        carried[~brain_of(scan).mask] = 0
         return np.ascontiguousarray(stored_order(carried, scan))
 
     def warnings(self, scan: Scan) -> tuple[str, ...]:

@@ -167,6 +167,10 @@ class Recipe:
         """Return the matrix [4, 4] from the voxels of this scan's volume to its world; axes R, A, S in mm."""
         return self._place(scan).volume_affine
 
+    def inside(self, scan: Scan) -> np.ndarray:
+        """Return in which voxels of this scan's volume evidence may lie, bool [X, Y, Z]: in all of them."""
+        return np.ones(self._place(scan).shape, bool)
+
     def to_scan(self, values: np.ndarray, scan: Scan) -> np.ndarray:
         """Carry a map from the volume back to the scan: the exact inverse in geometry, linear in between.
 

@@ -60,6 +60,9 @@ class AnyRecipe(Protocol):
     def affine(self, scan: Scan) -> np.ndarray:
         """Return the matrix [4, 4] from the voxels of this scan's volume to its world; axes R, A, S in mm."""
 
+    def inside(self, scan: Scan) -> np.ndarray:
+        """Return in which voxels of this scan's volume evidence may lie, bool [X, Y, Z]."""
+
     def to_scan(self, values: np.ndarray, scan: Scan) -> np.ndarray:
         """Carry a map of the volume [X, Y, Z] to the scan's own grid, float32 in its stored order."""
 

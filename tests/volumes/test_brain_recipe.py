@@ -194,6 +194,15 @@ def test_a_map_goes_to_the_scan_and_covers_the_brain(brains):
     carried = recipe.to_scan(np.ones(recipe.volume_shape, np.float32), scan)
     mask = stored_order(brains[scan.digest].mask, scan)
     np.testing.assert_allclose(carried[mask], 1, atol=1e-6)
+    assert not carried[~mask].any()
+
+
+def test_evidence_may_lie_in_the_brain_alone(brains):
+    recipe = BrainRecipe(48)
+    inside = recipe.inside(scan_in("PSR", brains))
+    expected = ellipsoid(world_mm(recipe.volume_shape, recipe.shared_affine))
+    assert inside.shape == expected.shape
+    assert 2 * np.count_nonzero(inside & expected) / (inside.sum() + expected.sum()) > 0.98
 
 
 def test_arguments_build_it_again_and_are_no_other_recipes():
