@@ -14,6 +14,7 @@ from mri3d.cohort import audit_memory
 from mri3d.cohort.table import Table
 from mri3d.inference import predict_scans
 from mri3d.scans.scan import canonical, canonical_order
+from mri3d.scans.scan_file import Masked, read_file
 from tests.studies import write_heads
 
 PEOPLE = 12
@@ -100,6 +101,24 @@ def test_new_scans_are_predicted_by_their_masks(folder, tmp_path):
     rows = [text.splitlines() for text in (kept, (tmp_path / "out/predictions.csv").read_text())]
     assert sorted(rows[0])[0] == sorted(rows[1])[0], "the first is kept"
     assert [row for row in rows[0] if row.startswith("s01")] != [row for row in rows[1] if row.startswith("s01")]
+
+
+def test_heatmaps_lie_in_the_brain_alone(folder):
+    model = evaluate(study(folder), models.Ridge(num_components=0.9, inner_folds=2), KFold(folds=2, validation=0)).model
+    own, aligned = (
+        model.explain(folder / "s01.nii", space=space, mask="masks/{id}_mask.nii") for space in ("scan", "mni")
+    )
+    brain = nib.load(folder / "masks/s01_mask.nii").get_fdata() > 0
+    assert own.shape == brain.shape
+    assert np.abs(own.get_fdata()[brain]).max() > 0.5
+    assert not own.get_fdata()[~brain].any()
+    back = np.linalg.inv(model.recipe.affine(read_file(Masked(folder / "s01.nii", folder / "masks/s01_mask.nii"))))
+    assert aligned.shape == (12, 12, 12)
+    places = np.argwhere(aligned.get_fdata())
+    assert len(places) > 3
+    inside = back @ np.c_[nib.affines.apply_affine(own.affine, np.argwhere(brain)), np.ones(brain.sum())].T
+    apart = np.abs(places[:, None] - inside.T[None, :, :3]).max(axis=2).min(axis=1)
+    assert apart.max() <= 0.5, "within half a voxel of the brain"
 
 
 def named(folder, text, scans):
