@@ -53,6 +53,7 @@ def locate_brain(scan: Scan) -> Brain:
             if not stripped:
                 mask = _mask_of_upright(image, mask, at, to_scan)
                 to_scan = register(image, mask, at)
+        fit = overlap(mask, at, to_scan), similarity(image, mask, at, to_scan)
     except UserError:  # of what is installed, and no fault of the scan
         raise
     except ValueError as error:
@@ -64,8 +65,7 @@ def locate_brain(scan: Scan) -> Brain:
         to_scan,
         stripped,
         float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000),
-        overlap(mask, at, to_scan),
-        similarity(image, mask, at, to_scan),
+        *fit,
         apart,
     )
 

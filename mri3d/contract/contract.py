@@ -20,7 +20,8 @@ MAX_ROWS = 600  # of which contracts are made, evenly chosen: more tell nothing 
 MAX_REASONS = 4
 OUTSIDE_FROM = {"heads": 1.5, "brains": 2.0, "anything": 1.5}
 """Times the limit from which a scan is unusual, by what volumes show. What is no brain is refused by its alignment, and
-wide ventricles are no reason to predict nothing: of one head of IXI it is 1.7, of brains that were damaged 1.7 to 2."""
+wide ventricles are no reason to predict nothing: of one head of IXI it is 1.6 to 2.1, by whom it is held against. Of
+brains that were blurred, or are noisy, it is 1.6 to 2, of one with letters burnt into it 2.1."""
 PRECISION = "precision"  # the tensor beside those of the outlier model
 
 _BACKGROUNDS = {

@@ -52,6 +52,15 @@ def test_what_is_not_installed_is_no_fault_of_a_scan(monkeypatch):
     assert not isinstance(told.value, ScanError)
 
 
+def test_an_alignment_that_flattens_a_brain_is_refused(monkeypatch):
+    seen = scanned(np.eye(4), (4.0, 4.0, 4.0))
+    scan = scan_of(np.where(seen.mask, seen.brain, 0), seen.affine)
+    monkeypatch.setattr("mri3d.brain.locating.brain_mask", lambda image: image != 0)
+    monkeypatch.setattr("mri3d.brain.locating.register", lambda *given: np.diag([1.0, 1.0, 1e-9, 1.0]))
+    with pytest.raises(ScanError, match=r"no brain was found in it: the matrix of the alignment is singular"):
+        locate_brain(scan)
+
+
 @pytest.mark.slow
 def test_noise_is_no_brain():
     scan = scan_of(np.random.default_rng(0).random((60, 70, 60)).astype(np.float32), np.diag([3.0, 3.0, 3.0, 1.0]))
