@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 PAGE = "scans.html"
 
-_FADED = 0.15  # of a standard deviation of a brain: what blur leaves of its edge less than two voxels away
+_FADED = 2  # voxels: as far as this from where it is 0 a volume has what blur leaves of a brain's edge
 
 FIGURES: Mapping[str, FigureText] = MappingProxyType(
     {
@@ -139,9 +139,7 @@ def _volume_picture(volume: np.ndarray, recipe: AnyRecipe | None, name: str) -> 
     planes = middle_planes(volume[0])
     if recipe is not None and recipe.shows == "brains":
         lowest = min(each.min() for each in planes)
-        planes = [
-            np.where(ndimage.binary_propagation(each == 0, mask=np.abs(each) < _FADED), lowest, each) for each in planes
-        ]
+        planes = [np.where(ndimage.binary_dilation(each == 0, iterations=_FADED), lowest, each) for each in planes]
     return thumbnail(planes, alt=_alt(name))
 
 
