@@ -41,6 +41,10 @@ class UserError(ValueError):
         return _MARKED.sub(lambda mark: mark[1] + ((mark[3] and f"={mark[3]}") or ""), self.text)
 
 
+class NotInstalledError(UserError):
+    """What a call needs is not installed, or is another version: it ends at once, since no scan is at fault."""
+
+
 @contextmanager
 def options_as_typed() -> Iterator[None]:
     """Let every message, those of logs and files too, name options as the command line takes them."""

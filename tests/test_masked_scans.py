@@ -12,6 +12,7 @@ from mri3d import BrainRecipe, KFold, Study, UserError, evaluate, models
 from mri3d.brain.brain import Brain
 from mri3d.cohort import audit_memory
 from mri3d.cohort.table import Table
+from mri3d.errors import NotInstalledError
 from mri3d.inference import predict_scans
 from mri3d.scans.scan import canonical, canonical_order
 from mri3d.scans.scan_file import Masked, read_file
@@ -119,6 +120,20 @@ def test_heatmaps_lie_in_the_brain_alone(folder):
     inside = back @ np.c_[nib.affines.apply_affine(own.affine, np.argwhere(brain)), np.ones(brain.sum())].T
     apart = np.abs(places[:, None] - inside.T[None, :, :3]).max(axis=2).min(axis=1)
     assert apart.max() <= 0.5, "within half a voxel of the brain"
+
+
+def test_what_is_not_installed_ends_the_call_and_leaves_nobody_out(folder, tmp_path, monkeypatch):
+    def missing(scan):
+        raise NotInstalledError("deepbet is not installed")
+
+    model = evaluate(study(folder), models.Ridge(num_components=0.9, inner_folds=2), KFold(folds=2, validation=0)).model
+    monkeypatch.setattr("mri3d.brain.locating.locate_brain", missing)
+    monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(NotInstalledError, match=r"^deepbet is not installed$"):
+        model.predict(folder / "s00.nii", mask="masks/{id}_mask.nii")
+    table = {"root": folder, "scan": "{id}.nii", "mask": "masks/{id}_mask.nii", "label": "label", "skip_bad": True}
+    with pytest.raises(NotInstalledError, match=r"^deepbet is not installed$"):
+        Study.from_table("study.csv", **table, recipe=BrainRecipe(12))
 
 
 def named(folder, text, scans):

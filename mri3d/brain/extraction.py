@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from mri3d import files
-from mri3d.errors import UserError
+from mri3d.errors import NotInstalledError
 
 DEEPBET = "1.0.2"
 
@@ -56,7 +56,7 @@ def brain_mask(image: np.ndarray) -> np.ndarray:
 
     Raises:
         NoBrain: There is none.
-        UserError: The networks are not installed, or are not those that are known.
+        NotInstalledError: The networks are not installed, or are not those that are known.
     """
     with _lock:  # one thread loads them, and the others wait
         coarse_network, fine_network = _networks()
@@ -81,12 +81,12 @@ def _networks() -> "tuple[torch.jit.ScriptModule, torch.jit.ScriptModule]":
     try:
         distribution = metadata.distribution("deepbet")
     except metadata.PackageNotFoundError:
-        raise UserError(f"the brain cannot be extracted: deepbet is not installed. Run: {INSTALL}") from None
+        raise NotInstalledError(f"the brain cannot be extracted: deepbet is not installed. Run: {INSTALL}") from None
     listed = {file.name: Path(str(file.locate())) for file in distribution.files or () if file.suffix == ".pt"}
     for name, expected in _SHA256.items():
         path = listed.get(name)
         if path is None or not path.is_file() or files.digest(path.read_bytes()) != expected:
-            raise UserError(
+            raise NotInstalledError(
                 f"the brain cannot be extracted: the networks of deepbet {DEEPBET} are not there, or are others. Run: "
                 f"{INSTALL} --force-reinstall"
             )

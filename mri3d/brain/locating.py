@@ -8,7 +8,7 @@ from mri3d.brain.extraction import NoBrain, brain_mask
 from mri3d.brain.given_mask import misfit
 from mri3d.brain.registration import overlap, register, similarity
 from mri3d.brain.template import CENTRE_MM, SIDES_MM
-from mri3d.errors import UserError
+from mri3d.errors import NotInstalledError
 from mri3d.scans.head import Head
 from mri3d.scans.scan import Scan, ScanError, canonical, canonical_order
 
@@ -54,7 +54,7 @@ def locate_brain(scan: Scan) -> Brain:
                 mask = _mask_of_upright(image, mask, at, to_scan)
                 to_scan = register(image, mask, at)
         fit = overlap(mask, at, to_scan), similarity(image, mask, at, to_scan)
-    except UserError:  # of what is installed, and no fault of the scan
+    except NotInstalledError:
         raise
     except ValueError as error:
         raise ScanError(f"{scan.path}: no brain was found in it: {error}.") from error

@@ -7,7 +7,7 @@ from importlib import metadata
 import numpy as np
 from scipy import ndimage
 
-from mri3d.errors import UserError
+from mri3d.errors import NotInstalledError
 
 SIDES_MM, CENTRE_MM = (145, 181, 155), (0.0, -17.0, 5.0)
 """Of the box of its brain, R, A, S, in the space of MNI152."""
@@ -39,7 +39,7 @@ def mni_template() -> Template:
         The same arrays each time, which cannot be written to.
 
     Raises:
-        UserError: nilearn has another template, to which kept brains and models of them would not belong.
+        NotInstalledError: nilearn has another template, to which kept brains and models of them would not belong.
     """
     from nilearn.datasets import load_mni152_template  # 2 s
 
@@ -47,7 +47,7 @@ def mni_template() -> Template:
     intensities = np.asarray(image.dataobj, np.float32)
     mask = _filled_piece(intensities > _BRAIN_LEVEL)
     if abs(np.count_nonzero(mask) - _NUM_VOXELS) > _ROUNDING or abs(float(intensities[mask].sum()) - _SUM) > _ROUNDING:
-        raise UserError(
+        raise NotInstalledError(
             f"the template of MNI152 that nilearn {metadata.version('nilearn')} carries is another than that which "
             "brains are aligned with. Install nilearn 0.14.1."
         )

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from mri3d.cohort.variables import Variables
-from mri3d.errors import UserError, did_you_mean, option
+from mri3d.errors import NotInstalledError, UserError, did_you_mean, option
 from mri3d.models.acquaintance import Acquaintance
 from mri3d.models.beside_scans import Beside, Known, known_of_arrays
 from mri3d.models.decision_rule import DecisionRule
@@ -110,6 +110,8 @@ class Voting:
             scan = read_file(file)
             volume = recipe.volume(scan)
             predictions = self._votes(volume, known)
+        except NotInstalledError:
+            raise
         except (UserError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
             reason = without_training_advice(error)
             if strict:
