@@ -98,7 +98,8 @@ def contract(data: Data, *, kind: str, num_heads: int) -> None:
     # How a header turns a head is taken away where brains are aligned.
     harmless = ("header_",) if kind == "brain" else ()
     missed = {way: each["ok"] for way, each in found.items() if each["ok"] and not way.startswith(harmless)}
-    held("damaged heads that are ok", sum(missed.values()), "0", not missed)
+    but = ", but for turns of the header" if harmless else ""
+    held(f"damaged heads that are ok{but}", sum(missed.values()), "0", not missed)
     for path, judgement in own:
         if judgement.status == "outside":
             say(f"    {path.name}: {'; '.join(judgement.reasons)}")

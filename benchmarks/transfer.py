@@ -5,8 +5,8 @@
 
 Each model is trained by the command that users type, in five folds, which tests it on heads of its own scanner. Its
 five models together then predict all heads, the brains of another study, one head in 16 axis orders and files that are
-no head, once as ever, and once with force=true, for the scores of scans that they would not predict. Seconds a scan are
-those of predicting every fifth head of IXI by a command of its own, without heatmaps, and with an empty cache folder.
+no head, with force=true, for the scores of scans that they would not predict by themselves. Seconds a scan are those of
+predicting every fifth head of IXI by a command of its own, without heatmaps, and with an empty cache folder.
 """
 
 import argparse
@@ -121,13 +121,11 @@ def tried(name: str, data: Data, folder: Path, cache: Path) -> None:
     )
     with tempfile.TemporaryDirectory() as empty:
         _, seconds = predict(f"{slug}-timed", model, data.ixi(5), folder, Path(empty))
-    scans_of_all = list(sets_of(data))
-    rows, _ = predict(slug, model, scans_of_all, folder, cache)
+    rows, _ = predict(slug, model, list(sets_of(data)), folder, cache, "force=true")
     by_set = {each: Counter(row["status"] for row in rows if sets[row["scan"]] == each) for each in SETS}
-    all_forced, _ = predict(f"{slug}-forced", model, scans_of_all, folder, cache, "force=true")
-    forced = [row for row in all_forced if sets[row["scan"]] == OTHERS and row["status"] != "failed"]
-    others = scores_of(forced, column, known(data, column)) if forced else "none"
-    say(f"{name:26}{told:24}{share(scans):>18}   {others:22}" + "".join(f"{share(by_set[each]):>18}" for each in SETS),
+    others = [row for row in rows if sets[row["scan"]] == OTHERS and row["status"] != "failed"]
+    scores = scores_of(others, column, known(data, column)) if others else "none"
+    say(f"{name:26}{told:24}{share(scans):>18}   {scores:22}" + "".join(f"{share(by_set[each]):>18}" for each in SETS),
         f"{seconds:6.2f}{training:8.0f}")  # fmt: skip
 
 
