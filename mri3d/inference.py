@@ -29,10 +29,11 @@ from mri3d.scans.scan import ScanError, write_image
 from mri3d.scans.scan_file import ScanFile, path_of, paths_of, read_file
 from mri3d.texts import list_text, number_text
 from mri3d.version import __version__
+from mri3d.volumes.brain_recipe import BrainRecipe
 
 log = logging.getLogger(__name__)
 
-_SIZED = "; in brains also their size, which counts in every voxel (preprocess.size)"
+_SIZED = "; part of the evidence is the size of the brain, which counts in every voxel (preprocess.size)"
 
 HEATMAPS = ("integrated_gradients", "gradcam", "none")
 
@@ -216,7 +217,7 @@ class _Call:
             log.warning("%s", told)
         facts = {"model": str(self.model), "models that voted": str(len(trained.members)), "scans": str(total)}
         facts |= {"trained on": people} if (people := people_text(trained.members)) else {}
-        sized = getattr(trained.recipe, "size", 0) > 0 and self.heatmap != "none"
+        sized = isinstance(trained.recipe, BrainRecipe) and trained.recipe.size > 0 and self.heatmap != "none"
         facts |= {"heatmaps": self.heatmap.replace("_", " ") + (_SIZED if sized else "")}
         page = Page(trained, self.scans, folder.out, facts, own_scores(trained, self.model), self.space)
         try:

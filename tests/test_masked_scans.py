@@ -99,6 +99,10 @@ def test_new_scans_are_predicted_by_their_masks(folder, tmp_path):
     write_mask(folder, 1, first=8)
     shutil.copy(folder / "masks/s01_mask.nii", new)
     assert predict_scans(tmp_path / "model", str(new), tmp_path / "out", mask="{id}_mask.nii", heatmap="none") == 1
+    page = (tmp_path / "out/report.html").read_text()
+    assert "part of the evidence is the size" not in page, "there are no heatmaps"
+    assert predict_scans(tmp_path / "model", str(new), tmp_path / "maps", mask="{id}_mask.nii") == 1
+    assert "part of the evidence is the size of the brain" in (tmp_path / "maps/report.html").read_text()
     rows = [text.splitlines() for text in (kept, (tmp_path / "out/predictions.csv").read_text())]
     assert sorted(rows[0])[0] == sorted(rows[1])[0], "the first is kept"
     assert [row for row in rows[0] if row.startswith("s01")] != [row for row in rows[1] if row.startswith("s01")]

@@ -180,7 +180,7 @@ def descend(
 
 @functools.cache
 def downsampled_template() -> Downsampled:
-    """Thin the template's brain as scans are."""
+    """Downsample the template's brain as scans are."""
     template = mni_template()
     return downsampled(template.brain, template.mask, template.affine, spacing_mm=GRID_MM)
 

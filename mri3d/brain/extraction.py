@@ -121,7 +121,7 @@ def _normalised(image: torch.Tensor, low: float, high: float) -> torch.Tensor:
 
 
 def _resized(image: torch.Tensor, sides: Sequence[int], mode: str) -> torch.Tensor:
-    """Resize an image [X, Y, Z], its its outer faces staying where they are."""
+    """Resize an image [X, Y, Z], its outer faces staying where they are."""
     return F.interpolate(image[None, None], tuple(sides), mode=mode)[0, 0]
 
 

@@ -119,7 +119,7 @@ def overlap(mask: np.ndarray, affine: np.ndarray, matrix: np.ndarray) -> float:
 
 
 def _downsampled(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> tuple[Downsampled, float]:
-    """Thin a brain to a grid that goes by its size, which is 1 where it is as large as the template."""
+    """Downsample a brain to a grid that goes by its size, which is 1 where it is as large as the template."""
     template = mni_template()
     size = float(np.cbrt(volume_mm3(mask, affine) / volume_mm3(template.mask, template.affine)))
     return downsampled(brain, mask, affine, spacing_mm=GRID_MM * size), size

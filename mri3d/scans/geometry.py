@@ -51,7 +51,7 @@ def affine_warnings(affine: np.ndarray, sides: tuple[int, ...]) -> tuple[str, ..
     if oblique > MAX_OBLIQUITY_DEGREES:
         told.append(
             f"its axes are turned by {oblique:.0f} degrees from the nearest of right, anterior, superior, and the head "
-            "stays so, except with preprocess=brain, which aligns it: else register it first"
+            "stays so: register it first, or take preprocess=brain, which aligns brains"
         )
     if shear > MAX_SHEAR_DEGREES:
         told.append(f"its axes are {90 - shear:.0f} degrees apart, not 90: check its affine")

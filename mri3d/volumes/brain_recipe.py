@@ -72,8 +72,8 @@ class BrainRecipe:
             )
         if self.version != VERSION:
             raise UserError(
-                f"this model was trained on brains of version {self.version!r}, and this mri3d finds those of version "
-                f"{VERSION}. Train it again."
+                f"brains of version {self.version!r} are no longer made: this mri3d makes those of version {VERSION}. "
+                "Train the model again."
             )
 
     def arguments(self) -> dict[str, Any]:
@@ -154,13 +154,11 @@ class BrainRecipe:
 
     def inside(self, scan: Scan) -> np.ndarray:
         """Return which voxels of this scan's volume lie in its brain, bool [X, Y, Z]: evidence lies nowhere else."""
-        brain, (_, affine) = brain_of(scan), canonical(scan)
-        to_data = np.linalg.inv(affine) @ brain.to_scan @ self.shared_affine
-        mask = brain.mask.astype(np.float32)
-        return np.asarray(
-            ndimage.affine_transform(mask, to_data[:3, :3], to_data[:3, 3], output_shape=self.volume_shape, order=1)
-            > 0.5
+        mask, to_data = brain_of(scan).mask, np.linalg.inv(canonical(scan)[1]) @ self.affine(scan)
+        share = ndimage.affine_transform(
+            mask.astype(np.float32), to_data[:3, :3], to_data[:3, 3], output_shape=self.volume_shape, order=1
         )
+        return np.asarray(share > 0.5)
 
     def to_scan(self, values: np.ndarray, scan: Scan) -> np.ndarray:
         """Carry a map from the volume back to the scan, linear in between.
