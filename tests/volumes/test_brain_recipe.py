@@ -109,9 +109,7 @@ def test_scans_of_smaller_voxels_than_the_volume_are_equally_sharp(brains, monke
 def test_volumes_of_another_version_are_refused():
     arguments = BrainRecipe().arguments()
     assert arguments["version"] == VERSION
-    with pytest.raises(
-        UserError, match=rf"brains of version 1 are no longer made: .* version {VERSION}\. Train"
-    ):
+    with pytest.raises(UserError, match=rf"brains of version 1 are no longer made: .* version {VERSION}\. Train"):
         recipe_of(arguments | {"version": 1})
 
 
