@@ -5,12 +5,15 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from mri3d.csv_files import csv_text
-from mri3d.errors import UserError, option
+from mri3d.errors import UserError, did_you_mean, option
 from mri3d.evaluation.own_tests import own_scores
-from mri3d.files import NO_ROOM, digest, digest_json
+from mri3d.explain.evidence import KINDS, LAYERED, Method
+from mri3d.explain.trust import NO_BETTER_THAN_CHANCE
+from mri3d.files import NO_ROOM, digest, digest_json, write_json
 from mri3d.model_folder import CARD
 from mri3d.model_places import model_folders
 from mri3d.models.beside_scans import Beside
@@ -19,13 +22,14 @@ from mri3d.models.scan_prediction import Record, ScanPrediction
 from mri3d.models.taught import people_text
 from mri3d.models.trained import TrainedModel
 from mri3d.models.voting import SPACES
+from mri3d.outcome import Score
 from mri3d.predictions.folder import PredictionFolder, open_folder
 from mri3d.predictions.page import Page, remarks
-from mri3d.predictions.written import MAPS, REPORT, cannot_go_on, heatmap_path
+from mri3d.predictions.written import MAPS, REPORT, cannot_go_on, heatmap_path, sidecar_path
 from mri3d.report.reading import GRADCAM
 from mri3d.scans.dicom import convert_places
 from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan import ScanError, write_image
+from mri3d.scans.scan import ScanError
 from mri3d.scans.scan_file import ScanFile, path_of, paths_of, read_file
 from mri3d.texts import list_text, number_text
 from mri3d.version import __version__
@@ -35,7 +39,8 @@ log = logging.getLogger(__name__)
 
 _SIZED = "; part of the evidence is the size of the brain, which counts in every voxel (preprocess.size)"
 
-HEATMAPS = ("integrated_gradients", "gradcam", "none")
+HEATMAPS = (*(name for name in KINDS if name != "region_occlusion"), "none")
+"""What `heatmap` can be: regions are given to `mri3d explain`."""
 
 
 def predict_scans(
@@ -44,6 +49,7 @@ def predict_scans(
     out: Path,
     *,
     heatmap: str = HEATMAPS[0],
+    layer: str | None = None,
     space: str = SPACES[0],
     prevalence: object = None,
     threshold: object = None,
@@ -64,8 +70,9 @@ def predict_scans(
         model: A run, its `model` folder, or one fold's folder.
         scans: A file, a glob, a folder (searched through), a BIDS root, a folder of DICOM files, or a list of these.
         out: Folder for the results.
-        heatmap: `integrated_gradients` from the average training volume (of a linear model, what each voxel adds),
-            `gradcam` of a network, whose strongest place can lie far from what decided, or `none`.
+        heatmap: One of `mri3d.explain.evidence.KINDS` that the model has, or `none`. Grad-CAM's strongest place can lie
+            far from what decided.
+        layer: Of a network, whose map `gradcam` or `hirescam` weigh.
         space: Where heatmaps lie: on the grid of each `scan`, or, of a model that aligns brains, on that of `mni`.
         prevalence: See `TrainedModel.predict`, as for threshold and coverage.
         threshold: What class is predicted by the probabilities.
@@ -84,13 +91,16 @@ def predict_scans(
             cannot take the results.
     """
     if heatmap not in HEATMAPS:
-        raise UserError(f"{option('heatmap', heatmap)} is unknown. Give one of {', '.join(HEATMAPS)}.")
+        told = f"{option('heatmap', heatmap)} is unknown.{did_you_mean(heatmap, HEATMAPS)}"
+        raise UserError(f"{told} Give one of {', '.join(HEATMAPS)}.")
+    if layer is not None and heatmap not in LAYERED:
+        raise UserError(f"{option('layer', layer)} is for heatmap={' and '.join(LAYERED)} only. Leave it out.")
     trained = load(model, trust=trust)
     trained.check_space(space)
     trained = trained.with_options(prevalence=prevalence, threshold=threshold, coverage=coverage)
     beside = trained.beside(table, id=id)
     if heatmap != "none" and heatmap not in trained.heatmaps:
-        log.warning("no heatmaps: models of this kind have no %s", heatmap.replace("_", " "))
+        log.warning("no heatmaps: models of this kind have no %s", KINDS[heatmap].title)
         heatmap = "none"
     if heatmap == "gradcam":
         log.warning("%s", GRADCAM)
@@ -98,7 +108,8 @@ def predict_scans(
         places = convert_places([scans] if isinstance(scans, str) else scans, Path(converted))
         files = trained.masked(_found(places, out, suffix=trained.suffix or "T1w"), mask)
         named = dict(zip(unique_names(list(map(path_of, files))), files, strict=True))
-        call = _Call(model, trained, named, heatmap, space, beside, force)
+        method = None if heatmap == "none" else trained.method(heatmap, layer)
+        call = _Call(model, trained, named, method, space, beside, force)
         call.check_table()
         with open_folder(
             out,
@@ -138,7 +149,7 @@ class _Call:
         model: Where the model lies.
         trained: The model.
         scans: Name of each scan to its file.
-        heatmap: One of `HEATMAPS`.
+        method: How predictions are explained; None where they are not.
         space: One of `SPACES`.
         beside: What is known of the scans besides; None where the model asks for nothing.
         force: Whether scans are predicted that are outside of what the model was trained on.
@@ -147,7 +158,7 @@ class _Call:
     model: Path
     trained: TrainedModel
     scans: dict[str, ScanFile]
-    heatmap: str
+    method: Method | None
     space: str
     beside: Beside | None
     force: bool
@@ -181,7 +192,7 @@ class _Call:
         asked += ["force"] if self.force else []
         paths = {name: path_of(file) for name, file in self.scans.items()}
         known = [] if self.beside is None else [{name: self.beside.rows.of(path) for name, path in paths.items()}]
-        return digest_json([cards, self.trained.require_recipe().digest(), self.heatmap, *asked, *known, __version__])
+        return digest_json([cards, self.trained.require_recipe().digest(), self._how(), *asked, *known, __version__])
 
     def row(self, record: Record) -> str:
         """Write a row of predictions.csv; the spread of several models has 6 digits."""
@@ -192,12 +203,16 @@ class _Call:
 
     def run(self, folder: PredictionFolder) -> int:
         """Predict what is not known yet, and report all; return the exit status."""
-        folder.check(heatmaps=self.heatmap != "none")
+        folder.check(heatmaps=self.method is not None)
         trained, total = self.trained, len(self.scans)
         log.info("%s, %s", number_text(total, "scan"), number_text(len(trained.members), "model"))
         for name, fact in trained.deciding.facts.items():
             log.info("%s: %s", name, fact)
-        unread = folder.keep(self._digest, heatmaps=self.heatmap != "none")
+        trusted, reason = self.trust
+        doubt = reason if trusted is False else ""
+        if doubt:
+            log.warning("do not trust the heatmaps: %s", doubt)
+        unread = folder.keep(self._digest, heatmaps=self.method is not None)
         if folder.records:
             log.info("%d of %d were predicted by an earlier call, and are kept", len(folder.records), total)
         for name in unread:
@@ -217,9 +232,10 @@ class _Call:
             log.warning("%s", told)
         facts = {"model": str(self.model), "models that voted": str(len(trained.members)), "scans": str(total)}
         facts |= {"trained on": people} if (people := people_text(trained.members)) else {}
-        sized = isinstance(trained.recipe, BrainRecipe) and trained.recipe.size > 0 and self.heatmap != "none"
-        facts |= {"heatmaps": self.heatmap.replace("_", " ") + (_SIZED if sized else "")}
-        page = Page(trained, self.scans, folder.out, facts, own_scores(trained, self.model), self.space)
+        sized = isinstance(trained.recipe, BrainRecipe) and trained.recipe.size > 0 and self.method is not None
+        shown = "none" if self.method is None else str(self.method)
+        facts |= {"heatmaps": shown + (_SIZED if sized else "") + (f"; do not trust them: {doubt}" if doubt else "")}
+        page = Page(trained, self.scans, folder.out, facts, self.own_test, self.space)
         try:
             folder.write(REPORT, lambda path: page.write(path, records))
         except OSError as error:
@@ -244,8 +260,8 @@ class _Call:
         """Predict one scan, write the map that explains the prediction, and add its row."""
         found = self.trained.predict_scan(name, file, beside=self.beside, force=self.force)
         written = False
-        if self.heatmap != "none" and found.prediction is not None:
-            found, written = self._write_heatmap(folder, found)
+        if self.method is not None and found.prediction is not None:
+            found, written = self._write_heatmap(folder, found, self.method)
         for warning in found.warnings:
             log.warning("%s: %s", name, warning)
         words = self.trained.outcome.words
@@ -255,17 +271,40 @@ class _Call:
         log.info("%s: %s %s", place, name, verdict)
         folder.add(Record.of(found, heatmap=written))
 
-    def _write_heatmap(self, folder: PredictionFolder, found: ScanPrediction) -> tuple[ScanPrediction, bool]:
-        """Write the heatmap; where that fails the prediction stands, with a warning."""
+    @cached_property
+    def own_test(self) -> dict[str, Score]:
+        """The scores of the model's own test by name; none where nobody was tested."""
+        return own_scores(self.trained, self.model)
+
+    @cached_property
+    def trust(self) -> tuple[bool | None, str]:
+        """Whether heatmaps can be trusted, and why; None where that is not known."""
+        if self.method is None:
+            return None, ""
+        outcome = self.trained.outcome
+        if self.own_test and outcome.above_chance(self.own_test) is False:
+            return False, NO_BETTER_THAN_CHANCE
+        return self.trained.trusted(self.method)
+
+    def _how(self) -> list[str | None]:
+        """Name how predictions are explained."""
+        return [] if self.method is None else [self.method.name, self.method.layer]
+
+    def _write_heatmap(
+        self, folder: PredictionFolder, found: ScanPrediction, method: Method
+    ) -> tuple[ScanPrediction, bool]:
+        """Write the heatmap and what tells of it; where that fails the prediction stands, with a warning."""
         try:
-            heat, affine, code = self.trained.heat(found, method=self.heatmap, space=self.space)
+            heatmap = self.trained.heatmap(found, method=method, space=self.space)
         except (MemoryError, RuntimeError, UserError) as error:
             return found.warned(f"the heatmap could not be computed: {' '.join(str(error).split())}"), False
-        if not heat.any():
-            found = found.warned("the heatmap is empty: nothing in the scan speaks for the prediction")
-        place = heatmap_path(found.name)
+        if not heatmap.values.any():
+            found = found.warned("the heatmap is empty: nothing in the scan speaks for the prediction, or against it")
+        place, sidecar = heatmap_path(found.name), sidecar_path(found.name)
+        told = heatmap.facts(self.trained.outcome, num_models=len(self.trained.members), trusted=self.trust[0])
         try:
-            folder.write(place, lambda path: write_image(path, heat, affine, code=code))
+            folder.write(sidecar, lambda path: write_json(path, told))
+            folder.write(place, lambda path: heatmap.write(path, self.trained.outcome))
         except OSError as error:
             if error.errno in NO_ROOM:  # as it would be for the others
                 raise cannot_go_on(error, folder.out / place) from error

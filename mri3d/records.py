@@ -123,7 +123,14 @@ def write_member(folder: Path, member: Member, result: FoldResult, *, num_folds:
     write_model(places[result.fold.number], member.model.contents(member.card))
 
 
-def write_scores(folder: Path, results: Results, *, seconds: dict[str, float], peak_memory_mb: float) -> dict[str, Any]:
+def write_scores(
+    folder: Path,
+    results: Results,
+    *,
+    seconds: dict[str, float],
+    peak_memory_mb: float,
+    maps: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Write predictions, scores, and what the inner folds found.
 
     Args:
@@ -131,6 +138,7 @@ def write_scores(folder: Path, results: Results, *, seconds: dict[str, float], p
         results: Predictions and scores.
         seconds: Of the parts of the run and in `total`.
         peak_memory_mb: Largest memory of the run in MiB.
+        maps: Whether heatmaps can be trusted, see `mri3d.explain.trust.Trust`; None where that was not examined.
 
     Returns:
         The content of metrics.json.
@@ -152,6 +160,7 @@ def write_scores(folder: Path, results: Results, *, seconds: dict[str, float], p
         "tested": len(np.unique(results.rows)),
     }
     metrics = results.metrics(num_subjects=counts, seconds=seconds, peak_memory_mb=round(peak_memory_mb, 1))
+    metrics |= {} if maps is None else {"maps": maps}
     write_json(folder / "metrics.json", metrics)
     return metrics
 

@@ -3,34 +3,26 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mri3d.cohort.audit import BadScans
-from mri3d.cohort.people import session_word
-from mri3d.cohort.variables import Variables
 from mri3d.cohort_maps import study_sections
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import CrossValidation
-from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.judging import judge
 from mri3d.evaluation.results import Results
 from mri3d.evaluation.splitting import Splits
+from mri3d.kept_models import ModelKeeper, optional
 from mri3d.memory import peak_memory_mb, reset_peak_memory
 from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together
-from mri3d.models.trained import TrainedModel
 from mri3d.montage import write_montage, write_refused
 from mri3d.processes import first_speaks, is_first
-from mri3d.records import Clock, early_log, log_file, write_member, write_page, write_scores
+from mri3d.records import Clock, early_log, log_file, write_page, write_scores
 from mri3d.report.elements import Html
-from mri3d.report.figures import HeadView, slices
-from mri3d.report.picture import Picture
 from mri3d.run_folder import claim, renew
-from mri3d.scans.scan_file import read_file
 from mri3d.study import Study
 from mri3d.volumes.recipes import BrainRecipe, Recipe
 
@@ -99,17 +91,24 @@ def run(
             renew(folder, study.cohort_with_outliers, validation.folds, configuration, moved=moved)
         scans: list[Html] = []
         if writes:  # before the training, so that somebody may look at them meanwhile
-            with clock("pictures of scans"), _optional("the page of scans"):
+            with clock("pictures of scans"), optional("the page of scans"):
                 scans = write_montage(folder, study)
         keeper = ModelKeeper(folder, study, num_folds=len(validation.folds), covariates=validation.asked)
         with clock("training and testing"), devices_together():
             results = judge(validation, after_fold=keeper if writes else None, keep_models=False)
         if not writes:
             return RunEnd((), results)
-        metrics = write_scores(folder, results, seconds=clock.total(), peak_memory_mb=peak_memory_mb())
-        sections = [("Where the evidence lies", keeper.pictures)]
+        trust = keeper.examination()
+        metrics = write_scores(
+            folder,
+            results,
+            seconds=clock.total(),
+            peak_memory_mb=peak_memory_mb(),
+            maps=None if trust is None else trust.to_json(),
+        )
+        sections = [("Where the evidence lies", keeper.captioned(results.better_than_chance))]
         if validation.model.uses_components:
-            with _optional("the maps of the cohort"):
+            with optional("the maps of the cohort"):
                 sections += study_sections(study, folder / "maps", weights=keeper.weights)
         write_page(
             folder,
@@ -140,66 +139,3 @@ def _refused_pictured(folder: Path) -> Iterator[None]:
             log.warning("pictures of them could not be written: %s", failure)
             raise error from None
         raise UserError(f"{error.text}\nPictures of them: {page}") from error
-
-
-@contextmanager
-def _optional(what: str) -> Iterator[None]:
-    """Go on without pictures where a scan has moved or the disk is full: they are not worth a finished training."""
-    try:
-        yield
-    except (UserError, OSError) as error:
-        log.warning("%s could not be made: %s", what, error)
-
-
-@dataclass(frozen=True)
-class ModelKeeper:
-    """Keeps of each fold the fitted model with what it needs to meet new scans, and of the first fold pictures.
-
-    Args:
-        folder: The run.
-        study: What the models are fitted on.
-        num_folds: How many folds the run has.
-        covariates: Of all sessions, where the models have such.
-        pictures: Of some tested subjects of the first fold.
-        weights: The first fold's model in words, to the weights of its voxels; empty where it is not linear.
-    """
-
-    folder: Path
-    study: Study
-    num_folds: int
-    covariates: Variables | None = None
-    pictures: list[Picture] = field(default_factory=list)
-    weights: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def __call__(self, result: FoldResult) -> None:
-        """Write the model folder of a fold."""
-        assert result.model is not None, "the model was just fitted"
-        fold = result.fold
-        member = result.member(self.study, num_folds=self.num_folds)
-        write_member(self.folder, member, result, num_folds=self.num_folds)
-        if fold.number == 0:
-            with _optional("pictures of tested scans"):
-                self.pictures.extend(self._pictures(result, TrainedModel((member,))))
-            if (weights := result.model.maps()) is not None:
-                self.weights[f"the model of fold {fold.number}" if self.num_folds > 1 else "the model"] = weights
-
-    def _pictures(self, result: FoldResult, trained: TrainedModel) -> Iterator[Picture]:
-        """Draw some tested scans with the evidence for their prediction; volumes that came without have none."""
-        rows, outcome, study = result.fold.test_rows, self.study.outcome, self.study
-        if study.recipe is None or not len(rows):
-            return
-        for example in outcome.examples(study.targets[rows], result.predictions):
-            row = int(rows[example.position])
-            volume, scan = study.volumes[row], read_file(study.cohort.scans[row])
-            heat, (high, low) = None, outcome.words.evidence(example.target)
-            caption = f"{session_word(study.cohort).capitalize()} {study.ids[row]} {example.caption}"
-            if trained.heatmaps:
-                known = self.covariates if self.covariates is None else self.covariates.taking(rows[[example.position]])
-                try:
-                    inside = study.recipe.inside(scan)
-                    heat = trained.evidence(volume, example.target, trained.method(None), known, inside=inside)
-                    caption += f". Colour: {example.evidence}, compared with the average training scan"
-                except UserError as error:  # a model that was harmonised for other sites than the tested one
-                    caption += f". Without a heatmap: {error.text.partition('. ')[0]}"
-            view = HeadView(volume[0], study.recipe.affine(scan), heatmap=heat, high=high, low=low)
-            yield slices(view, alt=f"{caption}.", caption=f"{caption}.")

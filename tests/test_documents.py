@@ -75,6 +75,11 @@ RUNS = {
         (),
         r"^predictions results/predictions.csv$",
     ),
+    "python -m mri3d explain model=runs/x/y scans='/new/*.nii.gz' method=smoothgrad,integrated_gradients": (
+        (),
+        r"^report explained/report.html$",
+    ),
+    "mri3d explain": (("model=runs/x/y", "scans=/new/*.nii.gz"), r"^report explained/report.html$"),
     "mri3d predict": (("model=runs/x/y", "scans=/new/*.nii.gz"), r"^predictions results/predictions.csv$"),
     "python predict.py": (("model=runs/x/y", "scans=/new/*.nii.gz", "heatmap=none"), r"^predictions results/"),
     "python train.py data=table data.root=ixi data.table=subjects.csv data.id=subject data.label=sex "

@@ -59,6 +59,10 @@ def rows_of(out):
         return {row["scan"]: row for row in csv.DictReader(file)}
 
 
+def maps_of(out):
+    return sorted(path.name for path in (out / "heatmaps").iterdir())
+
+
 def folder_at(path):
     path.mkdir()
 
@@ -89,7 +93,7 @@ def test_a_place_that_is_no_scan_has_a_row_with_the_reason(model, tmp_path, make
     assert str(bad) in rows["bad"]["warnings"]
     assert rows["bad"]["prediction"] == rows["bad"]["p_a"] == rows["bad"]["p_b"] == ""
     assert float(rows["good"]["p_a"]) + float(rows["good"]["p_b"]) == pytest.approx(1)
-    assert [path.name for path in (out / "heatmaps").iterdir()] == ["good_heatmap.nii.gz"]
+    assert maps_of(out) == ["good_heatmap.json", "good_heatmap.nii.gz"]
 
 
 def test_a_glob_without_a_match_among_others_has_a_row(model, tmp_path):
@@ -155,7 +159,9 @@ def test_scans_of_a_bids_tree_are_of_the_kind_that_the_model_was_trained_on(tmp_
     assert list(rows_of(out)) == [f"sub-1_{kind}"]
 
 
-@pytest.mark.parametrize("name", ["predictions.csv", "report.html", "heatmaps/a_heatmap.nii.gz"])
+@pytest.mark.parametrize(
+    "name", ["predictions.csv", "report.html", "heatmaps/a_heatmap.nii.gz", "heatmaps/a_heatmap.json"]
+)
 def test_a_folder_in_the_place_of_a_result_is_named(model, tmp_path, name):
     (tmp_path / "out" / name).mkdir(parents=True)
     with pytest.raises(UserError, match=rf"{name} is a folder"):
@@ -166,7 +172,7 @@ def test_results_of_an_earlier_call_are_gone(model, tmp_path):
     out = tmp_path / "out"
     predict_scans(model, str(head(tmp_path / "first.nii")), out)
     predict_scans(model, str(head(tmp_path / "second.nii")), out)
-    assert [path.name for path in (out / "heatmaps").iterdir()] == ["second_heatmap.nii.gz"]
+    assert maps_of(out) == ["second_heatmap.json", "second_heatmap.nii.gz"]
     assert list(rows_of(out)) == ["second"]
 
 

@@ -12,6 +12,7 @@ from mri3d.cli.predict import main, predict
 from mri3d.errors import UserError
 from mri3d.inference import predict_scans
 from mri3d.model_folder import CARD, SEAL
+from mri3d.models.heatmap import STEP
 from mri3d.outcome import HeldOut
 from mri3d.outcome.conformal import class_p_values
 from tests.report.reader import read
@@ -138,7 +139,7 @@ def test_heatmaps_explain_the_class_that_was_decided_for(run, scans, tmp_path):
     heat = np.asarray(nib.load(tmp_path / "heatmaps/a_heatmap.nii.gz").dataobj)
     assert rows_of(tmp_path)["a"]["prediction"] == "a"
     assert model.predict(str(scans / "a.nii"))["prediction"].tolist() == ["b"]
-    np.testing.assert_allclose(heat, np.asarray(model.explain(scans / "a.nii", "a").dataobj), atol=1e-6)
+    np.testing.assert_allclose(heat, np.asarray(model.explain(scans / "a.nii", "a").dataobj), atol=STEP / 2 + 1e-6)
     assert ["evidence for a" in image["alt"] for image in read(tmp_path / "report.html").images] == [True]
 
 

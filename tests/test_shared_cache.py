@@ -76,7 +76,7 @@ def test_a_folder_that_many_make_at_once_is_never_without_its_rights(cache):
     make(cache, 0o777)
 
     def write_at_once():
-        together = threading.Barrier(8)
+        together = threading.Barrier(8, timeout=60)
 
         def write(number):
             for part in range(20):

@@ -42,8 +42,10 @@ Predict new scans with a trained model.
   out=results         where to write predictions.csv, heatmaps/ and report.html; the same command goes on where it was
                       cut off, and no file is replaced that mri3d did not write
   heatmap=integrated_gradients
-                      what differs from the average training scan and counts; or none; or gradcam, which is coarse:
-                      its strongest place can lie many centimetres from what decided, for brighter regions too
+                      what differs from the average training scan and counts; or none; or smoothgrad, hirescam,
+                      guided_backprop, occlusion, or gradcam, which is coarse: its strongest place can lie many
+                      centimetres from what decided, for brighter regions too; of linear models also weights, pattern
+  layer=blocks.2      of a network, whose map gradcam and hirescam weigh
   space=mni           of a model that was trained with preprocess=brain: heatmaps in the space of MNI152, where those of
                       all scans lie alike (default: scan, each on its own grid)
   prevalence=0.1      how frequent the second of two classes is among such scans, or '{{a: 0.2, b: 0.8}}' of all
@@ -66,6 +68,30 @@ Examples:
   {program} model=runs/demo-sfcn-50/2030-01-31_12-00-00 scans='/new/*.nii.gz' out=results
   {program} model=runs/x/y scans=/bids out=results heatmap=none
   {program} model=runs/x/y scans='/new/*.nii.gz' prevalence=0.05 threshold=balanced coverage=0.9
+"""
+EXPLAIN = """\
+Show where the evidence for a model's predictions lies in scans: by several ways, by region, and over all of them.
+
+  model=runs/x/y      a run, its model folder, or one fold's folder
+  scans='/new/*.nii'  a file, a glob, a folder (searched through), a BIDS root, or a list '[a.nii,b.nii]'
+  out=explained       where to write <method>/<scan>_heatmap.nii.gz with a .json that says what it shows, group/ (mean,
+                      t, family-wise p and consistency over the scans, each class apart), regions.csv, report.html
+  method=smoothgrad,integrated_gradients
+                      of networks integrated_gradients, smoothgrad, gradcam, hirescam, guided_backprop, occlusion,
+                      region_occlusion; of linear models integrated_gradients, weights, pattern, occlusion,
+                      region_occlusion (default: integrated_gradients)
+  layer=blocks.2      of a network, whose map gradcam and hirescam weigh (default: the deepest one that is fine enough)
+  target=patient      the class to explain (default: the predicted one of each scan)
+  regions='labels/{{id}}.nii.gz'
+                      an image of labels on the grid of each scan, {{id}} being the scan's name, from the scan's folder;
+                      or one image for all, in the space of MNI152, for a model trained with preprocess=brain.
+                      Names from a .tsv beside it, with columns index and name
+  space, table, id, mask, force, trust, debug
+                      as for predict
+
+Examples:
+  {program} model=runs/x/y scans='/new/*.nii.gz' method=smoothgrad,integrated_gradients
+  {program} model=runs/x/y scans=/bids regions='{{id}}_dseg.nii.gz' target=patient
 """
 VALIDATE = """\
 External validation: how good a finished model is on labelled people whom it never saw.
@@ -135,6 +161,8 @@ def general(command: str, invocation: str) -> str:
     """
     if command == "predict":
         return PREDICT.format(program=invocation)
+    if command == "explain":
+        return EXPLAIN.format(program=invocation)
     if command == "validate":
         return VALIDATE.format(program=invocation)
     if command == "compare":

@@ -16,6 +16,7 @@ from mri3d.version import __version__
 COMMANDS = {
     "train": "train and evaluate a model; with -m several, one after the other",
     "predict": "predict new scans with a trained model, with heatmaps",
+    "explain": "where the evidence lies in scans: by several ways, by region, and over all of them",
     "validate": "how good is a finished model on labelled people whom it never saw?",
     "compare": "is a run better than another? differences with intervals and p values",
     "pca": "principal components of a cohort: scree, eigenbrains, a scan from few components",
@@ -66,7 +67,7 @@ def _help(command: str, arguments: list[str]) -> int:
         others = [argument for argument in others if not argument.startswith("model=")]  # a run, and no option
 
     def show() -> int:
-        chosen = command not in ("predict", "compare") and help.chosen_groups(others)
+        chosen = command not in ("predict", "explain", "compare") and help.chosen_groups(others)
         print(help.arguments_of(others) if chosen else help.general(command, invocation(command)), end="")
         return 0
 

@@ -29,6 +29,7 @@ class Schema:
     scans: Any = "???"
     out: str = "results"
     heatmap: str = "integrated_gradients"
+    layer: Any = None
     space: Any = "scan"
     prevalence: Any = None
     threshold: Any = None
@@ -74,6 +75,7 @@ def predict(options: dict[str, Any]) -> int:
             scans,
             out,
             heatmap=options["heatmap"],
+            layer=options.get("layer"),
             space=options.get("space", "scan"),
             force=force,
             trust=trust,

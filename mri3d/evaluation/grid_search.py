@@ -13,11 +13,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from mri3d.cohort.encoding import Encoder
-from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Sample
 from mri3d.evaluation.splits import KFold
 from mri3d.evaluation.variants import variant
+from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.trust import Trust
 from mri3d.files import digest_json, write_json
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import Model, Search, Setting, TrainingSet, options_text
@@ -141,17 +142,13 @@ class GridSearch:
         """That of the chosen variant."""
         return self.model_.encoder
 
-    def explain(
-        self,
-        volume: np.ndarray,
-        *,
-        baseline: np.ndarray,
-        target: int,
-        method: str,
-        covariates: Variables | None = None,
-    ) -> np.ndarray:
+    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
         """Explain by the chosen variant."""
-        return self.model_.explain(volume, baseline=baseline, target=target, method=method, covariates=covariates)
+        return self.model_.explain(asked, baseline=baseline)
+
+    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust | None:
+        """Examine the maps of the chosen variant."""
+        return self.model_.examined(questions, baseline=baseline)
 
     def maps(self) -> np.ndarray | None:
         """Return the weights of the chosen variant, if it is linear."""

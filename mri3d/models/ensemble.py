@@ -1,13 +1,14 @@
 """Several fits of one model that differ in their seed, and predict together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 
 from mri3d.cohort.encoding import Encoder
-from mri3d.cohort.variables import Variables
+from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.trust import Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import FittedModel
 from mri3d.volumes.sequence import VolumeSequence
@@ -40,21 +41,13 @@ class Ensemble:
         """How the covariates of a session become columns: all fits learnt from the same rows."""
         return self.fits[0].encoder
 
-    def explain(
-        self,
-        volume: np.ndarray,
-        *,
-        baseline: np.ndarray,
-        target: int,
-        method: str,
-        covariates: Variables | None = None,
-    ) -> np.ndarray:
+    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
         """Average the evidence of the fits, see `FittedModel.explain`."""
-        maps = [
-            fit.explain(volume, baseline=baseline, target=target, method=method, covariates=covariates)
-            for fit in self.fits
-        ]
-        return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
+        return Evidence.mean([fit.explain(asked, baseline=baseline) for fit in self.fits])
+
+    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust | None:
+        """Examine the maps of the first fit: all are of one kind, and learnt from the same rows."""
+        return self.fits[0].examined(questions, baseline=baseline)
 
     def maps(self) -> np.ndarray | None:
         """Average the weights of the fits; None if one of them is not linear."""

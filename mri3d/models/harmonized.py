@@ -1,12 +1,15 @@
 """A fitted model that sees volumes without the effects of the sites that it was harmonised for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mri3d.cohort.encoding import Coding, Encoder
 from mri3d.cohort.variables import Variables
+from mri3d.errors import UserError
+from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.trust import Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import FittedModel
 from mri3d.volumes.combat import Combat
@@ -53,19 +56,17 @@ class HarmonizedModel:
         asked = () if inner is None else tuple(each for each in inner.codings if each.name != SITE)
         return Encoder((*asked, site))
 
-    def explain(
-        self,
-        volume: np.ndarray,
-        *,
-        baseline: np.ndarray,
-        target: int,
-        method: str,
-        covariates: Variables | None = None,
-    ) -> np.ndarray:
+    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
         """Map the evidence in a volume without the effect of its site, see `FittedModel.explain`."""
-        sites = self._sites(covariates, np.arange(1), 1)
-        there = Applied(InMemory(volume[None]), sites, {0.0: self._plain})[0]
-        return self.fitted.explain(there, baseline=baseline, target=target, method=method, covariates=covariates)
+        return self.fitted.explain(self._without_site(asked), baseline=baseline)
+
+    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust | None:
+        """Examine the maps of what was fitted, of volumes without the effects of their sites; None of other sites'."""
+        try:
+            without = [self._without_site(asked) for asked in questions]
+        except UserError:
+            return None
+        return self.fitted.examined(without, baseline=baseline)
 
     def maps(self) -> np.ndarray | None:
         """Return the weights of what was fitted."""
@@ -87,6 +88,11 @@ class HarmonizedModel:
         }
         arguments = {**inner.arguments, _PART: {"shares": shares, "sites": list(sites)}}
         return replace(inner, arguments=arguments, tensors={**inner.tensors, **tensors})
+
+    def _without_site(self, asked: Question) -> Question:
+        """Return a question about the volume as the fit is given it."""
+        sites = self._sites(asked.covariates, np.arange(1), 1)
+        return replace(asked, volume=Applied(InMemory(asked.volume[None]), sites, {0.0: self._plain})[0])
 
     def _sites(self, covariates: Variables | None, rows: np.ndarray, number: int) -> list[str]:
         """Return the site of each of N volumes; any of those that are not asked for, which nobody reads."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mri3d.cohort.variables import Variables
 from mri3d.contract.contract import Contract
+from mri3d.explain.evidence import Evidence, Question
 from mri3d.model_folder import Card
 from mri3d.models.model import FittedModel
 from mri3d.outcome import HeldOut
@@ -97,14 +97,6 @@ def votes(members: Sequence[Member], volumes: VolumeSequence) -> np.ndarray:
     return np.stack([member.model.predict(volumes, rows) for member in members])
 
 
-def mean_evidence(
-    members: Sequence[Member], volume: np.ndarray, *, target: int, method: str, covariates: Variables | None = None
-) -> np.ndarray:
-    """Average the evidence of members in a volume [C, X, Y, Z] against their own average volumes, float32 [X, Y, Z]."""
-    maps = [
-        member.model.explain(
-            volume, baseline=member.card.reference.mean, target=target, method=method, covariates=covariates
-        )
-        for member in members
-    ]
-    return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
+def mean_evidence(members: Sequence[Member], asked: Question) -> Evidence:
+    """Average the evidence of members, each against its own average volume."""
+    return Evidence.mean([member.model.explain(asked, baseline=member.card.reference.mean) for member in members])

@@ -9,7 +9,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from mri3d.cohort.encoding import Encoder
-from mri3d.cohort.variables import Variables
+from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.trust import Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.outcome import Line, Outcome, Temperature
 from mri3d.texts import as_list
@@ -121,33 +122,32 @@ class FittedModel(Protocol):
 
     @property
     def heatmaps(self) -> tuple[str, ...]:
-        """The kinds of maps that `explain` can make, the default first; empty where it can make none."""
+        """The ways to explain that it has, of `mri3d.explain.evidence.KINDS`, the default first; empty for none."""
 
     @property
     def encoder(self) -> Encoder | None:
         """How the covariates of a session become columns; None where the image is all that the model sees."""
 
-    def explain(
-        self,
-        volume: np.ndarray,
-        *,
-        baseline: np.ndarray,
-        target: int,
-        method: str,
-        covariates: Variables | None = None,
-    ) -> np.ndarray:
+    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
         """Map where in a volume the evidence for a prediction lies.
 
         Args:
-            volume: float32 [C, X, Y, Z], made as the training volumes were.
-            baseline: What it is compared with, [C, X, Y, Z]: the average of the training volumes.
-            target: Index of what is explained, see `mri3d.outcome.Outcome.contrast`.
-            method: One of `heatmaps`.
-            covariates: Of the one session, where the model has such: the baseline is given the same.
+            asked: About which volume, and how.
+            baseline: What it is compared with, float32 [C, X, Y, Z]: the average of the training volumes.
+
+        Raises:
+            UserError: The way to explain does not fit the model, such as a layer that it does not have.
+        """
+
+    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust | None:
+        """Examine whether its maps can be trusted, see `mri3d.explain.trust`.
+
+        Args:
+            questions: About volumes that it did not learn from, all by one method.
+            baseline: The average of the training volumes [C, X, Y, Z].
 
         Returns:
-            float32 [X, Y, Z], positive where a voxel speaks for the target: log odds of a class, or the unit of a
-            measure, but for `gradcam`, whose unit differs between networks.
+            What was found; None of a model whose maps are what it computes, or that has none.
         """
 
     def maps(self) -> np.ndarray | None:

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from mri3d.arguments import checked
+from mri3d.explain.evidence import Question
 from mri3d.files import check_folder
 from mri3d.model_folder import write_model
 from mri3d.model_places import places_of
 from mri3d.models.voting import SPACES, Voting
 from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan import image_of
 from mri3d.scans.scan_file import path_of
 
 
@@ -114,6 +114,7 @@ class TrainedModel(Voting):
         target: str | int | None = None,
         *,
         method: str | None = None,
+        layer: str | None = None,
         table: object = None,
         id: str | Sequence[str] | None = None,
         space: str = SPACES[0],
@@ -126,6 +127,7 @@ class TrainedModel(Voting):
             scan: A file.
             target: Class to explain; the predicted one unless given.
             method: One of `heatmaps`; the first unless given. The peak of "gradcam" can lie far from what decided.
+            layer: Of a network, whose map "gradcam" or "hirescam" weigh.
             table: As for `predict`.
             id: As for `predict`.
             space: "scan" for the scan's own grid; of a model that aligns brains also "mni" for the grid of its volumes,
@@ -134,7 +136,7 @@ class TrainedModel(Voting):
             force: As for `predict`; without it, such a scan is refused.
 
         Returns:
-            The heatmap with its affine: 1 where evidence is strongest; of a measure, -1 to 1.
+            The heatmap with its affine: -1 to 1 in units of the strongest evidence, positive for the target.
 
         Raises:
             UserError: The scan cannot be used, there is no such class or method, or the model was trained on arrays.
@@ -143,8 +145,8 @@ class TrainedModel(Voting):
         (file,) = self.masked([Path(scan)], mask)
         found = self.predict_scan(Path(scan).name, file, strict=True, beside=self.beside(table, id=id), force=force)
         assert found.scan is not None, "strict"
-        values, affine, code = self.heat(found, target, method=method, space=space)
-        return image_of(values, affine, code=code)
+        heatmap = self.heatmap(found, target, method=self.method(method, layer), space=space)
+        return heatmap.image(self.outcome)
 
     def explain_arrays(
         self,
@@ -152,6 +154,7 @@ class TrainedModel(Voting):
         target: str | int | None = None,
         *,
         method: str | None = None,
+        layer: str | None = None,
         covariates: Mapping[str, Sequence[object]] | None = None,
     ) -> np.ndarray:
         """Show where in volumes the evidence for their predictions lies.
@@ -160,6 +163,7 @@ class TrainedModel(Voting):
             volumes: As for `predict_arrays`.
             target: Class to explain; of each volume the predicted one unless given.
             method: One of `heatmaps`; the first unless given. The peak of "gradcam" can lie far from what decided.
+            layer: Of a network, whose map "gradcam" or "hirescam" weigh.
             covariates: As for `predict_arrays`.
 
         Returns:
@@ -168,11 +172,12 @@ class TrainedModel(Voting):
         Raises:
             UserError: As for `predict_arrays`, or there is no such class or method.
         """
-        taken, kind = self._taken(volumes, covariates), self.method(method)
+        taken, how = self._taken(volumes, covariates), self.method(method, layer)
         maps = []
         for row, prediction in enumerate(self._predictions(taken)):
             known = None if taken.covariates is None else taken.covariates.taking(np.array([row]))
-            maps.append(self.evidence(taken[row], self.outcome.target_named(target, prediction), kind, known))
+            which = self.outcome.target_named(target, prediction)
+            maps.append(self.evidence(Question(taken[row], which, how, known)).heat)
         return np.stack(maps)
 
     @checked

@@ -7,11 +7,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from mri3d.cohort.variables import Variables
 from mri3d.errors import NotInstalledError, UserError, did_you_mean, option
+from mri3d.explain.evidence import LAYERED, Evidence, Method, Question
+from mri3d.explain.regions import Labels
 from mri3d.models.acquaintance import Acquaintance
 from mri3d.models.beside_scans import Beside, Known, known_of_arrays
 from mri3d.models.decision_rule import DecisionRule
+from mri3d.models.heatmap import Heatmap
 from mri3d.models.member import Member, mean_evidence, votes
 from mri3d.models.scan_prediction import PredictionTable, ScanPrediction, without_training_advice
 from mri3d.outcome import Outcome
@@ -70,7 +72,7 @@ class Voting:
 
     @property
     def heatmaps(self) -> tuple[str, ...]:
-        """The kinds of heatmaps that all members can make, the default first."""
+        """The ways to explain that all members have, the default first."""
         first, *others = self.members
         return tuple(kind for kind in first.model.heatmaps if all(kind in other.model.heatmaps for other in others))
 
@@ -181,63 +183,73 @@ class Voting:
                 "that was trained with preprocess=brain."
             )
 
-    def heat(
+    def heatmap(
         self,
         found: ScanPrediction,
         target: str | int | None = None,
         *,
-        method: str | None = None,
+        method: Method | None = None,
         space: str = SPACES[0],
-    ) -> tuple[np.ndarray, np.ndarray, int]:
+        labels: Labels | None = None,
+    ) -> Heatmap:
         """Compute the heatmap of a predicted scan.
 
         Args:
             found: What was predicted.
             target: Class to explain; the predicted one unless given.
-            method: One of `heatmaps`; the first unless given.
+            method: How; by the first of `heatmaps` unless given.
             space: On the grid of the scan, in stored order, or of its volume in the space of MNI152, see `check_space`.
+            labels: Regions, in the world of the scan or, of a model that aligns brains, in the space of MNI152.
 
-        Returns:
-            The heatmap, float32 [X, Y, Z], its affine [4, 4], and the code that NIfTI has for its space.
+        Raises:
+            UserError: There is no such target or layer, or what the model computes is not finite.
         """
         assert found.scan is not None, "it was predicted"
         assert found.volume is not None, "it was predicted"
         assert found.prediction is not None, "it was predicted"
-        which = self.outcome.target_named(target, found.prediction)
-        recipe = self.require_recipe()
-        inside = recipe.inside(found.scan)
-        heat = self.evidence(found.volume, which, self.method(method), found.covariates, inside=inside)
+        recipe, scan = self.require_recipe(), found.scan
+        asked = Question(
+            found.volume,
+            self.outcome.target_named(target, found.prediction),
+            method or self.method(None),
+            found.covariates,
+            None if labels is None else self._regions(found, labels),
+        )
+        evidence = self.evidence(asked, inside=recipe.inside(scan))
         if space == "mni" and recipe.shared_affine is not None:
-            return heat, recipe.shared_affine, MNI
-        return recipe.to_scan(heat, found.scan), found.scan.affine, found.scan.code
+            return Heatmap(asked, evidence, evidence.heat, recipe.shared_affine, MNI)
+        return Heatmap(asked, evidence, recipe.to_scan(evidence.heat, scan), scan.affine, scan.code)
 
-    def evidence(
-        self,
-        volume: np.ndarray,
-        target: int,
-        method: str,
-        covariates: Variables | None = None,
-        *,
-        inside: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Compute the scaled mean evidence of the members in a volume [C, X, Y, Z], float32 [X, Y, Z].
+    def _regions(self, found: ScanPrediction, labels: Labels) -> np.ndarray:
+        """Carry regions to the volume of a scan, int [X, Y, Z]."""
+        assert found.scan is not None, "it was predicted"
+        assert found.volume is not None, "it was predicted"
+        recipe, sides = self.require_recipe(), found.volume.shape[1:]
+        if recipe.shared_affine is None or labels.is_on(found.scan.data.shape, found.scan.affine):
+            return labels.at(sides, recipe.affine(found.scan))
+        return labels.at(sides, recipe.shared_affine)
+
+    def evidence(self, asked: Question, *, inside: np.ndarray | None = None) -> Evidence:
+        """Compute the mean evidence of the members, each of which has a baseline of its own.
 
         What smoothing takes out of `inside` [X, Y, Z], where that is known, is left out: in air there is no evidence.
-        """
-        with np.errstate(all="ignore"):
-            raw = mean_evidence(self.members, volume, target=target, method=method, covariates=covariates)
-            if inside is not None:
-                raw = np.where(inside, raw, 0)
-            heat = self.outcome.as_heat(raw)
-        if not np.isfinite(heat).all():
-            raise UserError("the model computes no finite number for the heatmap.")
-        return heat
-
-    def method(self, name: str | None) -> str:
-        """Return a kind of heatmap by its name, the default where none is named.
 
         Raises:
-            UserError: The members cannot make it.
+            UserError: What they compute is not finite, or one has no such layer.
+        """
+        with np.errstate(all="ignore"):
+            found = mean_evidence(self.members, asked)
+            if inside is not None:
+                found = found.within(inside)
+        if not np.isfinite(found.values).all():
+            raise UserError("the model computes no finite number for the heatmap.")
+        return found
+
+    def method(self, name: str | None, layer: str | None = None) -> Method:
+        """Return a way to explain by its name, the default where none is named.
+
+        Raises:
+            UserError: The members do not have it.
         """
         if not self.heatmaps:
             raise UserError("models of this kind have no heatmaps: the way from voxels to predictions is not a sum.")
@@ -246,7 +258,25 @@ class Voting:
                 f"method={name!r} is none of this model's.{did_you_mean(name, self.heatmaps)} Give one of "
                 f"{', '.join(self.heatmaps)}."
             )
-        return name or self.heatmaps[0]
+        if layer is not None and name not in LAYERED:
+            raise UserError(f"{option('layer', layer)} is for {' and '.join(LAYERED)} only. Leave it out.")
+        method = Method(name or self.heatmaps[0], layer)
+        if layer is not None:  # told now rather than of each scan
+            usual = self.members[0].card.reference.mean
+            self.members[0].model.explain(Question(usual, 0, method), baseline=usual)
+        return method
+
+    def trusted(self, method: Method) -> tuple[bool | None, str]:
+        """Return whether maps of a way to explain can be trusted, as training found, and why; None where it is unknown.
+
+        The first fold's model was examined for all, by the default way.
+        """
+        for member in self.members:
+            found = member.card.facts.get("maps")
+            if isinstance(found, dict) and found.get("method") == method.name and method.layer is None:
+                verdict, reason = found.get("trusted"), found.get("reason")
+                return (verdict if isinstance(verdict, bool) else None), str(reason or "")
+        return None, ""
 
     def require_recipe(self) -> AnyRecipe:
         """Return the recipe.

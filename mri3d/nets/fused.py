@@ -45,6 +45,11 @@ class Fused(nn.Module):
         """The network's own layer for Grad-CAM; None where it names none."""
         return getattr(self.network, "cam_layer", None)
 
+    @property
+    def of_volumes(self) -> nn.Module:
+        """The part that volumes go through."""
+        return self.network
+
     def forward(self, volumes: Tensor, columns: Tensor | None = None) -> Tensor:
         """Map volumes [B, C, X, Y, Z] and columns [B, Q], 0 where none are given, to outputs [B, D]."""
         if columns is None:  # an average session
@@ -72,6 +77,11 @@ class OfOneSession(nn.Module):
     def cam_layer(self) -> nn.Module | None:
         """The layer for Grad-CAM."""
         return self.fused.cam_layer
+
+    @property
+    def of_volumes(self) -> nn.Module:
+        """The part that volumes go through."""
+        return self.fused.of_volumes
 
     def forward(self, volumes: Tensor) -> Tensor:
         """Map volumes [B, C, X, Y, Z] to outputs [B, D]."""

@@ -21,7 +21,7 @@ class Network(Protocol):
 
     A property `cam_layer`, the module whose feature map [B, D, X', Y', Z'] Grad-CAM weighs, is optional:
     without it Grad-CAM is not offered. No operation in place may follow that module. Grad-CAM's strongest place can
-    lie far from what decided, see `mri3d.explain.attribution.grad_cam`.
+    lie far from what decided, see `mri3d.explain.class_activation.grad_cam`.
 
     A package offers its networks by name as entry points of the group `mri3d.networks`, in its `pyproject.toml`:
 

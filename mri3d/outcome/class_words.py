@@ -52,11 +52,18 @@ class ClassWords(Words):
         """Name evidence for a class, and against it."""
         return f"for {self.names[target]}", f"against {self.names[target]}"
 
+    def evidence_unit(self, target: int) -> str:
+        """Name log odds, or the margin over the mean of all classes where there are more than two."""
+        name = self.names[target]
+        if len(self.names) == 2:
+            return f"log odds of {name}"
+        return f"log odds of {name}, less the mean of all classes"
+
     def heatmap_reading(self) -> str:
-        """Write that the evidence for a class is shown."""
+        """Write that what speaks for and against a class is shown."""
         return (
-            "A heatmap shows where the model found evidence for the class: the brighter, the more, relative to the "
-            "strongest place in the same scan."
+            "A heatmap shows where the model found evidence: warm colours speak for the class and cool colours against "
+            "it, relative to the strongest place in the same scan."
         )
 
     def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:

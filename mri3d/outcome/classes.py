@@ -53,7 +53,6 @@ class Classes(Outcome):
     calibrates: ClassVar[bool] = True
     shrinks: ClassVar[bool] = False
     in_every_part: ClassVar[bool] = True
-    signed: ClassVar[bool] = False
     patience: ClassVar[int | None] = 20
     smoothing: ClassVar[float] = 0.0
     criterion: ClassVar[str] = "auc"
@@ -168,15 +167,6 @@ class Classes(Outcome):
                 f"{', '.join(self.names)}."
             )
         return self.names.index(str(name))
-
-    def as_heat(self, evidence: np.ndarray) -> np.ndarray:
-        """Keep what speaks for the class, 0 to 1.
-
-        >>> Classes(("a", "b")).as_heat(np.array([-3.0, 1.0, 2.0]))
-        array([0. , 0.5, 1. ])
-        """
-        heat = np.asarray(evidence.clip(min=0))
-        return np.asarray(heat / (heat.max() or 1.0))
 
     def examples(self, targets: np.ndarray, predictions: np.ndarray) -> list[Example]:
         """Choose for each class the tested session that the model was surest of."""

@@ -45,7 +45,6 @@ class Measure(Outcome):
     calibrates: ClassVar[bool] = False
     shrinks: ClassVar[bool] = True
     in_every_part: ClassVar[bool] = False
-    signed: ClassVar[bool] = True
     patience: ClassVar[int | None] = None
     smoothing: ClassVar[float] = 0.02
     criterion: ClassVar[str] = "r2"
@@ -151,14 +150,6 @@ class Measure(Outcome):
         if name not in (None, self.name):
             raise UserError(f"target={name!r} is no target: the model predicts {self.name}. Leave it out.")
         return 0
-
-    def as_heat(self, evidence: np.ndarray) -> np.ndarray:
-        """Scale evidence to -1 to 1, with its signs.
-
-        >>> Measure().as_heat(np.array([-4.0, 1.0, 2.0]))
-        array([-1.  ,  0.25,  0.5 ])
-        """
-        return np.asarray(evidence / (np.abs(evidence).max() or 1.0))
 
     def examples(self, targets: np.ndarray, predictions: np.ndarray) -> list[Example]:
         """Choose the best predicted session of the lowest and of the highest third."""

@@ -54,6 +54,10 @@ class MeasureWords(Words):
         """Name what raises the measure, and what lowers it."""
         return f"raises {self.name}", f"lowers {self.name}"
 
+    def evidence_unit(self, target: int) -> str:
+        """Name the unit of the measure."""
+        return f"the unit of {self.name}"
+
     def heatmap_reading(self) -> str:
         """Write that what raises and what lowers the value is shown."""
         return (

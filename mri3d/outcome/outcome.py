@@ -58,7 +58,6 @@ class Outcome(Protocol):
         smoothing: How much linear and kernel models smooth volumes of scans unless told, as a share of the longest
             edge. Heads that are not registered match to a few mm only: smoothing takes a year off the error of age on
             IXI.
-        signed: Whether heatmaps show what speaks against the target too.
         criterion: The score by which options are chosen; larger is better.
         compared: The scores that runs are compared by, the first of which orders them.
         ascending: Whether less of the first of `compared` is better.
@@ -77,7 +76,6 @@ class Outcome(Protocol):
     shrinks: ClassVar[bool]
     patience: ClassVar[int | None]
     smoothing: ClassVar[float]
-    signed: ClassVar[bool]
     criterion: ClassVar[str]
     compared: ClassVar[tuple[str, ...]]
     ascending: ClassVar[bool]
@@ -192,9 +190,6 @@ class Outcome(Protocol):
 
     def target_named(self, name: str | int | None, prediction: np.ndarray) -> int:
         """Return the index of a target by its name, for `contrast`; that of the prediction where none is named."""
-
-    def as_heat(self, evidence: np.ndarray) -> np.ndarray:
-        """Scale evidence [X, Y, Z] so that its strongest value is 1; all 0 where there is none."""
 
     def examples(self, targets: np.ndarray, predictions: np.ndarray) -> list[Example]:
         """Choose tested sessions to picture."""

@@ -32,6 +32,9 @@ class Words(Protocol):
     def evidence(self, target: int) -> tuple[str, str]:
         """Name what positive and negative values of a heatmap mean."""
 
+    def evidence_unit(self, target: int) -> str:
+        """Name the unit of the number whose evidence is shown."""
+
     def heatmap_reading(self) -> str:
         """Write what a heatmap shows, in a sentence."""
 

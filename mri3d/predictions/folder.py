@@ -26,6 +26,7 @@ from mri3d.predictions.written import (
     append,
     cannot_go_on,
     heatmap_path,
+    sidecar_path,
 )
 from mri3d.scans.errors import ScanError
 from mri3d.texts import list_text, number_text
@@ -151,7 +152,8 @@ class PredictionFolder:
         if heatmaps and os.path.lexists(folder) and not folder.is_dir():
             what = "is a file" if folder.is_file() else what_is(folder)
             raise UserError(f"heatmaps go into {folder}, which {what}. Remove it, or set another {option('out')}.")
-        wanted = [TABLE, REPORT, *(heatmap_path(name) for name in self.names if heatmaps)]
+        maps = [path for name in self.names for path in (heatmap_path(name), sidecar_path(name))]
+        wanted = [TABLE, REPORT, *(maps if heatmaps else [])]
         there = [path for path in wanted if os.path.lexists(self.out / path)]
         for path in there:
             if (self.out / path).is_dir():
@@ -254,7 +256,8 @@ class PredictionFolder:
         self._begun = True
         others = self._others()
         if os.path.lexists(self.out / TABLE):
-            also = f" and {number_text(len(others), 'heatmap')}" if others else ""
+            num_maps = sum(not path.endswith(".json") for path in others)
+            also = f" and {number_text(num_maps, 'heatmap')}" if num_maps else ""
             num_kept = len(self.records) - num_new
             verb = "is" if num_kept == 1 else "are"
             told = f", of which {number_text(num_kept, 'result')} {verb} kept" if num_kept else ""
@@ -270,7 +273,8 @@ class PredictionFolder:
 
     def _others(self) -> list[str]:
         """List the heatmaps of no result that is kept, where they are as mri3d left them."""
-        kept = {heatmap_path(name) for name, record in self.records.items() if record.heatmap}
+        drawn = [name for name, record in self.records.items() if record.heatmap]
+        kept = {path for name in drawn for path in (heatmap_path(name), sidecar_path(name))}
         others = [path for path in self._written.digests if HEATMAP.fullmatch(path) and path not in kept]
         return [path for path in others if self._written.is_ours(path)]
 

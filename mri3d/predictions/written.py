@@ -22,7 +22,7 @@ from mri3d.models.scan_prediction import Record
 
 LIST = ".mri3d-predictions.jsonl"
 TABLE, REPORT, MAPS = "predictions.csv", "report.html", "heatmaps"
-HEATMAP = re.compile(rf"{MAPS}/[^/\0]+_heatmap\.nii\.gz")
+HEATMAP = re.compile(rf"{MAPS}/[^/\0]+_heatmap\.(nii\.gz|json)")
 SEAL = "line_sha256"  # digest of all else in a line
 
 _MAX_LINE_BYTES = 1 << 20
@@ -31,6 +31,11 @@ _MAX_LINE_BYTES = 1 << 20
 def heatmap_path(name: str) -> str:
     """Return where the heatmap of a scan lies in the folder, by the scan's name."""
     return f"{MAPS}/{name}_heatmap.nii.gz"
+
+
+def sidecar_path(name: str) -> str:
+    """Return where that lies which tells what a heatmap shows, by the scan's name."""
+    return f"{MAPS}/{name}_heatmap.json"
 
 
 class Written:
@@ -73,7 +78,9 @@ class Written:
         )
 
     def has_heatmap(self, record: Record) -> bool:
-        """Find out whether the heatmap of a result is there: this one, not another model's of the same scan."""
+        """Find out whether the heatmap of a result is there, and what tells of it: not another model's of the scan."""
+        if not record.heatmap or not self.is_ours(sidecar_path(record.scan)):
+            return False
         if not record.heatmap or (data := self._data(heatmap_path(record.scan))) is None:
             return False
         return digest(data) == self._heatmaps.get(record.scan)

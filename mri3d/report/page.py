@@ -36,6 +36,7 @@ from mri3d.report.score_section import score_section, score_table
 from mri3d.report.seed_section import seed_section
 from mri3d.report.strata_section import strata_section
 from mri3d.report.training_charts import History, training_chart
+from mri3d.report.trust_section import trust_section
 from mri3d.report.tuning import tuning_sections
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def write_report(
     body += _training(metrics, histories)
     body += tuning_sections(metrics, search)
     body += [element("h2", "Who took part"), *_cohort(cohort, taking_part), *scans, *picture_sections(sections)]
+    body += trust_section(metrics.get("maps"))
     body += reading_section(outcome.words.reading() if metrics["test"] else [], outcome.words)
     if configuration:
         setting = details("Every setting of this run", element("pre", configuration))

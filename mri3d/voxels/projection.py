@@ -30,7 +30,14 @@ class Projection:
 
     @classmethod
     def sum_volumes(
-        cls, volumes: VolumeSequence, rows: np.ndarray, weights: np.ndarray, *, standardize: bool, normalize: bool
+        cls,
+        volumes: VolumeSequence,
+        rows: np.ndarray,
+        weights: np.ndarray,
+        *,
+        standardize: bool,
+        normalize: bool,
+        also: np.ndarray | None = None,
     ) -> Self:
         """Make directions that are weighted sums of prepared volumes, in one pass over their voxels.
 
@@ -40,20 +47,23 @@ class Projection:
             weights: float64 [P, N]; where they sum to 0 the volumes are in effect centred, which is not done here.
             standardize: Whether each voxel is divided by its standard deviation.
             normalize: Whether each volume is first divided by its Euclidean norm.
+            also: Further weights, whose sums come after the others; those are to the bit what they are without.
         """
         norms = row_norms(volumes, rows) if normalize else np.ones(len(rows))
-        num_voxels = int(np.prod(volumes.shape))
-        directions = np.empty((len(weights), num_voxels), dtype=np.float32)
+        all_weights = [weights] if also is None else [weights, also]
+        num_sums, num_voxels = sum(map(len, all_weights)), int(np.prod(volumes.shape))
+        directions = np.empty((num_sums, num_voxels), dtype=np.float32)
         mean, scale = np.empty((2, num_voxels), dtype=np.float32)
 
         def work(_: slice, block: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | float]:
             block /= norms[:, None]
-            if not standardize:
-                return (weights @ block).astype(np.float32), block.mean(axis=0), 1.0
-            block_mean, deviation = voxel_moments(block)
-            return ((weights @ block) * reciprocal(deviation)).astype(np.float32), block_mean, deviation
+            moments = voxel_moments(block) if standardize else None
+            sums = np.vstack([some @ block for some in all_weights])
+            if moments is None:
+                return sums.astype(np.float32), block.mean(axis=0), 1.0
+            return (sums * reciprocal(moments[1])).astype(np.float32), *moments
 
-        height = (2 if standardize else 1) * len(rows) + len(weights)
+        height = (2 if standardize else 1) * len(rows) + num_sums
         blocks = each_block(volumes, rows, work, title="directions in voxels", height=height)
         for voxels, parts in blocks:
             directions[:, voxels], mean[voxels], scale[voxels] = parts

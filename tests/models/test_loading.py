@@ -181,7 +181,8 @@ def test_a_network_of_ones_own_loads_only_where_it_is_trusted(study, tmp_path):
     new = planted([0, 2], seed=5)
     for trust in (name, [name]):
         np.testing.assert_array_equal(load(tmp_path, trust=trust).predict_arrays(new), trained.predict_arrays(new))
-    assert load(tmp_path, trust=name).heatmaps == ("integrated_gradients",)
+    ways = ("integrated_gradients", "smoothgrad", "occlusion", "region_occlusion")
+    assert load(tmp_path, trust=name).heatmaps == ways
 
 
 def test_what_is_no_model_is_named(tmp_path):

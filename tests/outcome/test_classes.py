@@ -125,6 +125,8 @@ def test_what_classes_say_of_themselves():
     assert TWO.words.describe(targets) == "control 1, patient 2"
     assert TWO.words.cohort_rows(targets) == [("class control", "1"), ("class patient", "2")]
     assert TWO.words.evidence(1) == ("for patient", "against patient")
+    assert TWO.words.evidence_unit(1) == "log odds of patient"
+    assert THREE.words.evidence_unit(0) == "log probability of a over the mean of all classes"
     assert TWO.words.prediction(PROBA[1]) == "patient"
     assert TWO.words.verdict(PROBA[1]) == "patient 0.750"
     assert TWO.words.summary(list(PROBA)) == "scans classified: 2 as control, 1 as patient."
@@ -137,7 +139,7 @@ def test_what_classes_say_of_themselves():
     )
     assert TWO.chance == {"auc": 0.5, "balanced_accuracy": 0.5}
     assert THREE.chance["balanced_accuracy"] == pytest.approx(1 / 3)
-    assert (TWO.ascending, TWO.signed, TWO.calibrates) == (False, False, True)
+    assert (TWO.ascending, TWO.calibrates) == (False, True)
 
 
 @pytest.mark.parametrize("outcome", [TWO, THREE])
@@ -147,11 +149,6 @@ def test_columns_are_the_memberships_that_they_are_said_to_be(outcome):
     assert not outcome.continuous
     assert outcome.columns(targets, outcome.scaling(targets)).dtype == bool
     assert all(isinstance(cell, str) for cell in outcome.cells(targets))
-
-
-def test_heat_is_what_speaks_for_the_class():
-    assert_allclose(TWO.as_heat(np.array([-3.0, 1.0, 2.0])), [0, 0.5, 1])
-    assert_array_equal(TWO.as_heat(np.array([-3.0, 0.0])), [0, 0])
 
 
 def test_class_to_explain_is_the_predicted_one_unless_named():

@@ -195,14 +195,13 @@ def test_what_a_measure_says_of_itself():
     assert AGE.levelled(ages, learnt=ages) is None
     assert AGE.spread(np.array([40.0, 50.0, 45.0])) == pytest.approx(np.std([40, 50, 45]))
     assert AGE.words.validation_table(ages, ages) == ""
-    assert (AGE.num_outputs, AGE.decisions, AGE.ascending, AGE.signed) == (1, ("age",), True, True)
+    assert (AGE.num_outputs, AGE.decisions, AGE.ascending) == (1, ("age",), True)
     assert AGE.compared[0] == "mae"
     assert AGE.chance == {"r2": 0.0, "pearson_r": 0.0}
 
 
-def test_heat_keeps_its_signs_and_its_zero():
-    assert_allclose(AGE.as_heat(np.array([-4.0, 0.0, 2.0])), [-1, 0, 0.5])
-    assert_array_equal(AGE.as_heat(np.zeros(3)), np.zeros(3))
+def test_evidence_is_in_the_unit_of_the_measure():
+    assert AGE.words.evidence_unit(0) == "the unit of age"
     assert AGE.contrast(0, None).tolist() == [1.0]
     assert AGE.contrast(0, np.array([[17.5, 48.0]])).tolist() == [17.5]  # in years, not in standard deviations
 

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from mri3d.explain.evidence import Evidence, Question
 from mri3d.inference import predict_scans
+from mri3d.models.heatmap import Heatmap
 from mri3d.models.loading import load
 from mri3d.models.trained import TrainedModel
 from mri3d.report.picture import Picture
@@ -56,11 +58,12 @@ def predicted(monkeypatch):
 def quick(monkeypatch):
     """Explain and draw nothing: what takes most of a call's time."""
 
-    def heat(self, found, **_):
+    def heatmap(self, found, *, method, **_):
         heat = np.full(found.scan.data.shape, found.prediction[0], np.float32)
-        return heat, found.scan.affine, found.scan.code
+        asked = Question(found.volume, int(found.prediction.argmax()), method)
+        return Heatmap(asked, Evidence(heat), heat, found.scan.affine, found.scan.code)
 
-    monkeypatch.setattr(TrainedModel, "heat", heat)
+    monkeypatch.setattr(TrainedModel, "heatmap", heatmap)
     monkeypatch.setattr(
         "mri3d.predictions.page.slices", lambda view, **_: Picture(view.heatmap.tobytes()[:9], "image/png", "")
     )

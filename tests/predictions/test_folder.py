@@ -12,7 +12,7 @@ from mri3d.errors import UserError
 from mri3d.inference import predict_scans
 from mri3d.models.trained import TrainedModel
 from tests.predictions.made import contents
-from tests.test_inference import head, rows_of
+from tests.test_inference import head, maps_of, rows_of
 
 
 def test_a_scan_that_changed_is_predicted_again_and_keeps_its_place(model, tmp_path, predicted):
@@ -30,9 +30,10 @@ def test_a_scan_that_changed_is_predicted_again_and_keeps_its_place(model, tmp_p
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
 
-def test_a_heatmap_that_is_gone_is_made_again(model, scans, tmp_path, predicted, whole):
+@pytest.mark.parametrize("ending", ["nii.gz", "json"])
+def test_a_heatmap_that_is_gone_is_made_again(model, scans, tmp_path, predicted, whole, ending):
     predict_scans(model, str(scans), tmp_path)
-    (tmp_path / "heatmaps/c_heatmap.nii.gz").unlink()
+    (tmp_path / f"heatmaps/c_heatmap.{ending}").unlink()
     del predicted[:]
     predict_scans(model, str(scans), tmp_path)
     assert predicted == ["b", "c"]
@@ -56,8 +57,7 @@ def test_results_of_something_else_are_replaced_and_that_is_said(
     kept = ", of which 1 result is kept" if change == "scans" else ""
     assert said == f"replaced: {tmp_path / 'predictions.csv'} and {number} heatmaps of an earlier call{kept}"
     left = {"model": "acd", "heatmap": "", "scans": "d"}[change]
-    maps = sorted(path.name for path in (tmp_path / "heatmaps").iterdir())
-    assert maps == [f"{name}_heatmap.nii.gz" for name in left]
+    assert maps_of(tmp_path) == [f"{name}_heatmap.{kind}" for name in left for kind in ("json", "nii.gz")]
     assert list(rows_of(tmp_path)) == (["d"] if change == "scans" else ["a", "b", "c", "d"])
 
 
@@ -124,7 +124,7 @@ def test_a_full_disk_ends_the_call_with_what_there_is(model, scans, tmp_path, mo
     with monkeypatch.context() as patch:
         patch.setattr("mri3d.predictions.written.os.write", limited)
         if heatmap != "none":
-            patch.setattr("mri3d.inference.write_image", full)
+            patch.setattr("mri3d.models.heatmap.write_image", full)
         with pytest.raises(
             UserError, match=rf"{tmp_path}.* cannot be written: {os.strerror(code)}\. What was predicted"
         ):

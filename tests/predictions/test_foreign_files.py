@@ -9,10 +9,12 @@ from mri3d.inference import predict_scans
 from mri3d.predictions import written
 from mri3d.predictions.written import LIST
 from tests.predictions.made import contents
-from tests.test_inference import rows_of
+from tests.test_inference import maps_of, rows_of
+
+RESULTS = ["predictions.csv", "report.html", "heatmaps/a_heatmap.nii.gz", "heatmaps/a_heatmap.json"]
 
 
-@pytest.mark.parametrize("name", ["predictions.csv", "report.html", "heatmaps/a_heatmap.nii.gz"])
+@pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize("link", ["", "out", "heatmaps"])
 def test_files_of_the_user_s_are_neither_replaced_nor_removed(model, scans, tmp_path, name, link, predicted):
     out = tmp_path / "out"
@@ -47,7 +49,7 @@ def test_files_of_the_user_s_under_other_names_stay(model, scans, tmp_path):
     assert not (tmp_path / "heatmaps/a_heatmap.nii.gz").exists()
 
 
-@pytest.mark.parametrize("name", ["predictions.csv", "report.html", "heatmaps/a_heatmap.nii.gz"])
+@pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize("again", ["same", "other model"])
 def test_a_result_that_the_user_changed_is_the_user_s(model, other_model, scans, tmp_path, name, again):
     predict_scans(model, str(scans), tmp_path)
@@ -63,7 +65,7 @@ def test_a_changed_heatmap_that_is_not_in_the_way_stays(model, scans, tmp_path):
     (tmp_path / "heatmaps/a_heatmap.nii.gz").write_bytes(b"mine")
     predict_scans(model, str(scans / "d.nii"), tmp_path)
     assert (tmp_path / "heatmaps/a_heatmap.nii.gz").read_bytes() == b"mine"
-    assert sorted(path.name for path in (tmp_path / "heatmaps").iterdir()) == ["a_heatmap.nii.gz", "d_heatmap.nii.gz"]
+    assert maps_of(tmp_path) == ["a_heatmap.nii.gz", "d_heatmap.json", "d_heatmap.nii.gz"]
 
 
 @pytest.mark.parametrize("kind", ["file", "broken link"])

@@ -167,10 +167,9 @@ def test_pictures_that_a_page_cannot_hold_are_counted(tmp_path):
 
 
 @undrawn()
-def test_a_heatmap_of_classes_has_one_sign(tmp_path):
+def test_a_heatmap_of_classes_has_both_signs(tmp_path):
     texts = report(tmp_path, class_metrics()).texts
-    assert any("where the model found evidence for the class" in text for text in texts)
-    assert not any("warm colours" in text for text in texts)
+    assert any("warm colours speak for the class and cool colours against it" in text for text in texts)
     assert "For research only: not for decisions about patients." in texts
 
 

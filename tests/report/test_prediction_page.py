@@ -57,7 +57,7 @@ def test_predictions_have_a_row_for_each_scan(tmp_path, heatmap):
         for text in texts
     )
     assert "script" not in reader.tags
-    assert any("evidence for the class" in text for text in texts)
+    assert any("warm colours speak for the class and cool colours against it" in text for text in texts)
     assert any("Grad-CAM combines" in text for text in texts)
     assert all(text in texts for text in Classes(("F", "M")).words.prediction_reading())
     assert [image["alt"] for image in reader.images] == [HOSTILE]

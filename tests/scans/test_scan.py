@@ -184,6 +184,25 @@ def test_bytes_are_written_as_bytes_and_all_else_as_floats(tmp_path, ending, dty
     assert (tmp_path / f"again{ending}").read_bytes() == (tmp_path / f"image{ending}").read_bytes()
 
 
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_multiples_of_a_step_are_written_as_whole_numbers(tmp_path, ending, dtype):
+    step = 1 / 32767
+    heat = np.random.default_rng(1).uniform(-1, 1, (37, 8, 9)).astype(dtype)
+    heat[0, 0, :3] = -1, 0, 1
+    write_image(tmp_path / f"map{ending}", np.asfortranarray(heat), LIFE_SIZE, code=1, description="heat", step=step)
+    image = nib.load(tmp_path / f"map{ending}")
+    assert image.get_data_dtype() == np.int16
+    np.testing.assert_array_equal(image.dataobj.get_unscaled(), np.round(heat / step).astype(int))
+    np.testing.assert_allclose(image.get_fdata(), heat, atol=step / 2 + 1e-7)
+    np.testing.assert_allclose(image.get_fdata()[0, 0, :3], [-1, 0, 1], atol=1e-7)
+    np.testing.assert_allclose(image.affine, LIFE_SIZE, atol=1e-5)
+    assert image.header["descrip"].item() == b"heat"
+    np.testing.assert_allclose(read_scan(tmp_path / f"map{ending}").data, heat, atol=step)
+    write_image(tmp_path / f"again{ending}", heat, LIFE_SIZE, code=1, description="heat", step=step)
+    assert (tmp_path / f"again{ending}").read_bytes() == (tmp_path / f"map{ending}").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("description", "stored"),
     [

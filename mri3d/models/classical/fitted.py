@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from mri3d.cohort.encoding import Encoder
-from mri3d.cohort.variables import Variables
-from mri3d.explain.attribution import weighed_difference
+from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.linear import LinearModel, Pattern, linear_ways
 from mri3d.model_folder import Card, Contents
 from mri3d.models.classical.beside import weighed
 from mri3d.models.classical.decisions import Decision, LinearDecision, decision_tensors
@@ -36,6 +36,7 @@ class FittedPipeline(ABC):
         line_: What corrects the predictions; None without `debias`.
         smoothing_: How much the volumes are smoothed.
         volume_shape_: [C, X, Y, Z].
+        pattern_: Of a linear model: how voxels go with its decisions; None in folders of mri3d up to 0.3.
         encoder: How covariates become columns; None without.
     """
 
@@ -53,6 +54,7 @@ class FittedPipeline(ABC):
     line_: Line | None
     smoothing_: float
     volume_shape_: tuple[int, ...]
+    pattern_: Pattern | None
     encoder: Encoder | None
 
     @abstractmethod
@@ -70,32 +72,23 @@ class FittedPipeline(ABC):
 
     @property
     def heatmaps(self) -> tuple[str, ...]:
-        """Integrated gradients, which for a linear model are weight times difference; none for the others."""
-        return ("integrated_gradients",) if self.decision_type is LinearDecision else ()
+        """The ways to explain a linear model; none for the others, whose way from voxels to predictions is no sum."""
+        return linear_ways(patterned=getattr(self, "pattern_", None) is not None) if self._is_linear else ()
 
-    def explain(
-        self,
-        volume: np.ndarray,
-        *,
-        baseline: np.ndarray,
-        target: int,
-        method: str,
-        covariates: Variables | None = None,
-    ) -> np.ndarray:
+    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
         """Map the evidence in a volume, see `Model.explain`; what covariates add to a linear model lies nowhere."""
-        assert method in self.heatmaps, f"{self.name} has no {method}"
-        contrast = self.outcome_.contrast(target, self.scaling_) / (1.0 if self.line_ is None else self.line_.slope)
-        return weighed_difference(
-            self._weights(),
-            smooth(volume, self.smoothing_),
-            baseline=smooth(baseline, self.smoothing_),
-            contrast=contrast,
-            normalize=self.normalize,
+        assert asked.method.name in self.heatmaps, f"{self.name} has no {asked.method.name}"
+        contrast = self.outcome_.contrast(asked.target, self.scaling_) / (
+            1.0 if self.line_ is None else self.line_.slope
         )
+        return self._linear().explain(asked, baseline=baseline, contrast=contrast)
+
+    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> None:  # noqa: B027 (of all of them)
+        """Return nothing: the maps of a linear model are what it computes."""
 
     def maps(self) -> np.ndarray | None:
         """Return what each voxel adds to each decision per unit of intensity, [D, X, Y, Z]; None if not linear."""
-        if not self.heatmaps:
+        if not self._is_linear:
             return None
         slope = 1.0 if self.line_ is None else self.line_.slope
         weights: np.ndarray = smooth(self._weights(), self.smoothing_).sum(axis=1) / np.float32(slope)
@@ -120,6 +113,8 @@ class FittedPipeline(ABC):
         tensors["unit"] = np.array([self.unit_])
         if self.scaling_ is not None:
             tensors["scaling"] = self.scaling_
+        if self.pattern_ is not None:
+            tensors |= {"pattern.covariances": self.pattern_.covariances, "pattern.decisions": self.pattern_.decisions}
         arguments = {
             "options": self.options(),
             "chosen": self.chosen_,
@@ -136,6 +131,13 @@ class FittedPipeline(ABC):
         model = cls(**contents.arguments["options"])
         restore(model, contents)
         return model
+
+    @property
+    def _is_linear(self) -> bool:
+        return self.decision_type is LinearDecision
+
+    def _linear(self) -> LinearModel:
+        return LinearModel(self._weights(), self.smoothing_, self.normalize, self.pattern_)
 
     def _weights(self) -> np.ndarray:
         """Return the weights of a linear model for smoothed voxels, float32 [D, C, X, Y, Z]."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from mri3d.arguments import fits
 from mri3d.cohort.encoding import Encoder
+from mri3d.explain.linear import Pattern
 from mri3d.model_folder import Contents
 from mri3d.models.classical.decisions import Decision, decision_from_tensors
 from mri3d.outcome import Line
@@ -18,7 +19,8 @@ _AXES = {
     "LinearDecision": {"weights": "DS", "intercepts": "D"},
     "RBFDecision": {"centres": "MS", "weights": "DM", "intercepts": "D", "gamma": "1"},
     "NeighboursDecision": {"neighbours": "MS", "columns": "MD", "k": "1"},
-    "": {"projection.directions": "PV", "projection.mean": "V", "projection.scale": "V", "unit": "1", "scaling": "D2"},
+    "": {"projection.directions": "PV", "projection.mean": "V", "projection.scale": "V", "unit": "1", "scaling": "D2"}
+    | {"pattern.covariances": "DV", "pattern.decisions": "DD"},
 }
 """Kind of decision to the axes of its arrays: D decisions, M rows, P components, S scores, which are components and
 columns of covariates, V voxels; "" for all models."""
@@ -41,6 +43,8 @@ def restore(model: "FittedPipeline", contents: Contents) -> None:
     check_arrays(contents, model.decision_, num_beside=0 if model.encoder is None else model.encoder.width)
     model.unit_, model.scaling_ = tensors["unit"].item(), tensors.get("scaling")
     model.line_ = None if line is None else Line(**line)
+    pattern = [tensors[name] for name in ("pattern.covariances", "pattern.decisions") if name in tensors]
+    model.pattern_ = Pattern(*pattern) if pattern else None  # TypeError with half of it
     model.smoothing_ = arguments.get("smoothing", 0.0)  # earlier versions did not smooth
 
 

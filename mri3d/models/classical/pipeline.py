@@ -23,6 +23,7 @@ from mri3d.models.classical.calibration import calibrate, inner_line
 from mri3d.models.classical.decisions import Decision, LinearDecision
 from mri3d.models.classical.fitted import FittedPipeline
 from mri3d.models.classical.grid import ParameterGrid, values_to_try
+from mri3d.models.classical.patterns import with_pattern
 from mri3d.models.classical.permuted import Refit
 from mri3d.models.classical.planning import Plan, make_plan
 from mri3d.models.classical.search import FoldScores, fit_decision, search, truncated
@@ -231,15 +232,20 @@ class ClassicalModel(FittedPipeline, ABC):
         known = np.empty((len(rows), 0)) if beside is None else self.chosen_["covariate_weight"] * beside
         scores = np.hstack([pca.training_scores[:, :count] / self.unit_, known])
         decision = fit_decision(self.fit_decisions, scores, columns, setting, self.outcome_, num_beside=known.shape[1])
-        weights = pca.weights[:count] / self.unit_
+        weights, also, moments = pca.weights[:count] / self.unit_, None, None
         if isinstance(decision, LinearDecision):
-            weights = decision.weights[:, :count] @ weights
+            image = scores[:, :count] @ decision.weights[:, :count].T  # what the image decides of each row
+            image -= image.mean(axis=0)
+            weights, also = decision.weights[:, :count] @ weights, image.T / len(rows)
+            moments = image.T @ image / len(rows)
             alone = np.hstack([np.eye(len(decision.weights)), decision.weights[:, count:]])
             decision = LinearDecision(alone, decision.intercepts)
         projection = Projection.sum_volumes(
-            volumes, rows, weights, standardize=self.standardize, normalize=self.normalize
+            volumes, rows, weights, standardize=self.standardize, normalize=self.normalize, also=also
         )
-        self.projection_ = projection.unscaled() if isinstance(decision, LinearDecision) else projection
+        self.projection_, self.pattern_ = projection, None
+        if moments is not None:
+            self.projection_, self.pattern_ = with_pattern(projection, moments)
         self.decision_, self.volume_shape_ = decision, volumes.shape
 
     def _smoothing(self, training: TrainingSet) -> float:

@@ -1,19 +1,24 @@
 """What a trained network does: it predicts, explains, and is written as a model folder."""
 
+import copy
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import nn
 
 from mri3d.cohort.encoding import Encoder
-from mri3d.cohort.variables import Variables
-from mri3d.explain.attribution import grad_cam, integrated_gradients
+from mri3d.explain.contrasted import Contrasted
+from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.of_network import explain_network, ways_of
+from mri3d.explain.trust import Trust, examine
 from mri3d.model_folder import Card, Contents
 from mri3d.models.network.forward import network_outputs
 from mri3d.models.network.repeatable import repeatable
 from mri3d.nets.fused import Fused, OfOneSession
+from mri3d.nets.shuffled import with_shuffled_weights
 from mri3d.outcome import Line, Outcome, Temperature
 from mri3d.parallel import num_cores
 from mri3d.volumes.sequence import VolumeSequence
@@ -57,31 +62,40 @@ class FittedNetwork:
 
     @property
     def heatmaps(self) -> tuple[str, ...]:
-        """Integrated gradients, and Grad-CAM, whose peak can lie far off, where the network names the layer for it."""
-        names_layer = isinstance(getattr(self.network_, "cam_layer", None), nn.Module)
-        return ("integrated_gradients", "gradcam") if names_layer else ("integrated_gradients",)
+        """All ways to explain that the network has layers for."""
+        return ways_of(self.network_)
 
     @repeatable(full_precision=True)
-    def explain(
-        self,
-        volume: np.ndarray,
-        *,
-        baseline: np.ndarray,
-        target: int,
-        method: str,
-        covariates: Variables | None = None,
-    ) -> np.ndarray:
+    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
         """Map the evidence in a volume, see `Model.explain`; without covariates it is that of an average session."""
-        assert method in self.heatmaps, f"this network has no {method}"
-        contrast = self.outcome_.contrast(target, self.scaling_) / (1.0 if self.line_ is None else self.line_.slope)
+        assert asked.method.name in self.heatmaps, f"this network has no {asked.method.name}"
+        return explain_network(self.contrasted(asked), asked, baseline=baseline)
+
+    def contrasted(self, asked: Question) -> Contrasted:
+        """Return the network as the number that a question is about."""
+        contrast = self.outcome_.contrast(asked.target, self.scaling_) / (
+            1.0 if self.line_ is None else self.line_.slope
+        )
         contrast /= 1.0 if self.temperature_ is None else self.temperature_.temperature
         network = self.network_.to(self.device_)
-        if isinstance(network, Fused) and self.encoder is not None and covariates is not None:
-            network = OfOneSession(network, torch.from_numpy(self.encoder.encode(covariates)[0]))
-        if method == "integrated_gradients":
-            return integrated_gradients(network, volume, baseline=baseline, contrast=contrast)
-        raising = grad_cam(network, volume, contrast=contrast)
-        return raising - grad_cam(network, volume, contrast=-contrast) if self.outcome_.signed else raising
+        if isinstance(network, Fused) and self.encoder is not None and asked.covariates is not None:
+            network = OfOneSession(network, torch.from_numpy(self.encoder.encode(asked.covariates)[0]))
+        return Contrasted(network, contrast)
+
+    @repeatable(full_precision=True)
+    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust:
+        """Examine whether its maps can be trusted, see `Model.examined`."""
+        return examine(self, questions, baseline=baseline)
+
+    def shuffled(self, share: float) -> Self:
+        """Return another whose weights are shuffled within each of the last layers.
+
+        Args:
+            share: Of all layers with weights, from the outputs on.
+        """
+        other = copy.copy(self)
+        other.network_ = with_shuffled_weights(self.network_, share)
+        return other
 
     def maps(self) -> None:
         """Return nothing: a network has no weight for each voxel."""

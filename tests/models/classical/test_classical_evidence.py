@@ -7,13 +7,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import linear_model
 
-from mri3d.explain import attribution
+from mri3d.explain import contrasted
 from mri3d.model_folder import Card, write_model
 from mri3d.models.classical.models import LinearSVM, Ridge
 from mri3d.models.loading import load
 from mri3d.outcome import Measure
 from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import InMemory
+from tests.explain.asked import ask
 from tests.models.peers import pipeline
 from tests.models.planted import (
     AGE,
@@ -54,12 +55,12 @@ def test_map_of_weights_is_the_model_and_has_the_planted_signs(model_type, debia
 
 @pytest.mark.parametrize("options", [{}, {"debias": True}, {"normalize": True}, {"standardize": True, "debias": True}])
 def test_evidence_adds_up_to_the_difference_in_years(options, measured, monkeypatch):
-    monkeypatch.setattr(attribution, "SMOOTHING", 0)
+    monkeypatch.setattr(contrasted, "SMOOTHING", 0)
     volumes, _ = measured
     model = fitted(Ridge(num_components=None, **options), training(measured))
     baseline = volumes.volumes[TRAIN].mean(axis=0)
     for row in TEST[:3]:
-        heat = model.explain(volumes[row], baseline=baseline, target=0, method="integrated_gradients")
+        heat = model.explain(ask(volumes[row]), baseline=baseline).values
         alone, average = model.predict(InMemory(np.stack([volumes[row], baseline])), np.arange(2))
         assert heat.shape == SHAPE
         assert heat.sum() == pytest.approx(alone - average, abs=0.01)
@@ -72,7 +73,7 @@ def test_heatmaps_show_what_raises_and_what_lowers_the_prediction(measured):
     both = baseline.copy()
     both[(0, *REGION)] += 3  # as in the old
     both[(0, *OTHER_REGION)] += 3  # as in the young
-    heat = AGE.as_heat(model.explain(both, baseline=baseline, target=0, method="integrated_gradients"))
+    heat = model.explain(ask(both), baseline=baseline).heat
     assert np.abs(heat).max() == pytest.approx(1)
     assert heat[REGION].mean() > 0.2
     assert heat[OTHER_REGION].mean() < -0.2
@@ -82,7 +83,7 @@ def test_heatmaps_show_what_raises_and_what_lowers_the_prediction(measured):
 
 
 def test_two_channels_are_one_long_volume(tmp_path, monkeypatch):
-    monkeypatch.setattr(attribution, "SMOOTHING", 0)
+    monkeypatch.setattr(contrasted, "SMOOTHING", 0)
     ages = np.random.default_rng(2).uniform(20, 80, 63).round(1)
     both = np.stack([brains(63, seed=4), measured_arrays(ages, seed=5)], axis=1)  # only the second tells
     volumes = InMemory(both)
@@ -94,7 +95,7 @@ def test_two_channels_are_one_long_volume(tmp_path, monkeypatch):
     assert_allclose(model.predict(volumes, TEST), expected, atol=1e-4)
     assert model.maps().shape == (1, *SHAPE)
     baseline = both[TRAIN].mean(axis=0)
-    heat = model.explain(volumes[TEST[0]], baseline=baseline, target=0, method="integrated_gradients")
+    heat = model.explain(ask(volumes[TEST[0]]), baseline=baseline).values
     alone, average = model.predict(InMemory(np.stack([volumes[TEST[0]], baseline])), np.arange(2))
     assert heat.shape == SHAPE
     assert heat.sum() == pytest.approx(alone - average, abs=0.01)

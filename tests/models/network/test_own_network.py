@@ -17,6 +17,7 @@ from mri3d.models.loading import load
 from mri3d.models.network.cnn import CNN
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
+from tests.explain.asked import ask
 from tests.models.blobs import SHAPE, TEST, TRAIN, cnn, training, weights
 from tests.models.refusals import refused
 
@@ -52,10 +53,11 @@ def test_own_network_trains_and_is_loaded_where_it_is_trusted(my_net, tmp_path):
     model.fit(made)
     proba = model.predict(made.volumes, TEST)
     assert roc_auc_score(made.targets[TEST], proba[:, 1]) > 0.9
-    assert model.heatmaps == ("integrated_gradients",)  # it names no layer for Grad-CAM
+    ways = ("integrated_gradients", "smoothgrad", "occlusion", "region_occlusion")
+    assert model.heatmaps == ways  # it names no layer for Grad-CAM, and has no module ReLU
     baseline = made.volumes.volumes[TRAIN].mean(axis=0)
-    heat = model.explain(made.volumes[TEST[1]], baseline=baseline, target=1, method="integrated_gradients")
-    assert heat.shape == SHAPE
+    evidence = model.explain(ask(made.volumes[TEST[1]], target=1), baseline=baseline)
+    assert evidence.values.shape == SHAPE
     recipe = Recipe("native", crop="none", shape=SHAPE)
     write_model(tmp_path / "model", model.contents(Card(made.outcome, recipe, Reference.fit(made.volumes, TRAIN))))
     del sys.modules["my_networks"]

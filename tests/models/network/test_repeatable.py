@@ -8,6 +8,7 @@ import torch
 
 from mri3d.models.network.repeatable import repeatable
 from mri3d.models.network.trainer import build_trainer
+from tests.explain.asked import ask
 from tests.models.blobs import cnn, training
 
 GPU = torch.cuda.is_available()
@@ -95,10 +96,12 @@ def test_a_gpu_predicts_and_explains_like_a_cpu(tmp_path):
     model.fit(data)
     rows = np.arange(4)
     volume, baseline = np.asarray(data.volumes[0]), np.asarray(data.volumes[1])
+    regions = np.indices(volume.shape[1:]).sum(axis=0) % 3
 
     def results():
         return [model.predict(data.volumes, rows)] + [
-            model.explain(volume, baseline=baseline, target=1, method=method) for method in model.heatmaps
+            model.explain(ask(volume, method, target=1, regions=regions), baseline=baseline).values
+            for method in model.heatmaps
         ]
 
     first, second = results(), results()

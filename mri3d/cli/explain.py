@@ -1,0 +1,108 @@
+"""`mri3d explain`: where the evidence lies in scans, by one or several ways, by region and over all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mri3d.cli.configuration import import_from_here, trusted_names
+from mri3d.cli.limits import named_limits
+from mri3d.cli.overrides import hydra_overrides
+from mri3d.cli.status import exit_status
+from mri3d.errors import UserError, option
+from mri3d.files import check_folder
+from mri3d.texts import as_list
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+@dataclass
+class Schema:
+    """The keys of an explanation; anything else is refused."""
+
+    model: str = "???"
+    scans: Any = "???"
+    out: str = "explained"
+    method: Any = None
+    layer: Any = None
+    target: Any = None
+    regions: Any = None
+    space: Any = "scan"
+    table: Any = None
+    id: Any = None
+    mask: Any = None
+    force: Any = False
+    trust: Any = None
+    debug: bool = False
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; return its exit status."""
+    return exit_status(lambda: _compose(arguments), debug="debug=true" in arguments)
+
+
+def explain(options: dict[str, Any]) -> int:
+    """Explain with the options of `Schema`; return the exit status.
+
+    Raises:
+        UserError: Something that the user can mend.
+    """
+    trust = trusted_names(options["trust"])
+    scans = [str(scan) for scan in as_list(options["scans"])]
+    for name in ("layer", "regions", "space", "mask", "table"):
+        if options[name] is not None and not isinstance(options[name], str):
+            raise UserError(f"{option(name, options[name])} is no text.")
+    if not isinstance(options["force"], bool):
+        raise UserError(f"{option('force', options['force'])} is neither true nor false.")
+    out = Path(options["out"])
+    check_folder(out, "out")
+    from mri3d import explained_scans  # here: it imports all there is, and a mistake need not wait for that
+
+    explained_scans.check_out(out)
+    if trust:
+        import_from_here()
+    with named_limits(less_memory="Use a machine with more memory, or explain fewer scans at a time."):
+        status = explained_scans.explain_scans(
+            Path(options["model"]),
+            scans,
+            out,
+            methods=_listed(options["method"]),
+            layer=options["layer"],
+            target=options["target"],
+            regions=options["regions"],
+            space=options["space"],
+            table=options["table"],
+            id=options["id"],
+            mask=options["mask"],
+            force=options["force"],
+            trust=trust,
+        )
+    print(f"maps   {out}", f"report {out / 'report.html'}", sep="\n", flush=True)
+    return status
+
+
+def _listed(methods: object) -> list[str]:
+    """Return ways to explain that are a list, or a text with commas.
+
+    >>> _listed("smoothgrad, gradcam"), _listed(["smoothgrad"]), _listed(None)
+    (['smoothgrad', 'gradcam'], ['smoothgrad'], [])
+    """
+    if isinstance(methods, str):
+        return [method.strip() for method in methods.split(",")]
+    return [str(method) for method in as_list(methods)] if methods else []
+
+
+def _compose(arguments: Sequence[str]) -> int:
+    """Let Hydra read the options, and explain."""
+    from mri3d.cli.app import QUIET, resolved, run_app
+
+    def job(config: "DictConfig") -> int:
+        return explain(resolved(config))
+
+    config = {
+        "defaults": ["schema", {"override hydra/job_logging": "stdout"}, "_self_"],
+        "hydra": {**QUIET, "job_logging": {"handlers": QUIET["job_logging"]["handlers"]}},
+    }
+    overrides = hydra_overrides(arguments, groups=[], keys=Schema.__dataclass_fields__)
+    return run_app(job, overrides, name="explain", schema=Schema, config=config)

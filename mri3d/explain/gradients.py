@@ -1,0 +1,112 @@
+"""Evidence by the gradient of a network's output with respect to the voxels of a volume."""
+
+import warnings
+
+import numpy as np
+import torch
+from captum.attr import GuidedBackprop, IntegratedGradients
+from torch import nn
+
+from mri3d.explain.contrasted import Contrasted, as_map
+from mri3d.explain.evidence import Evidence
+
+STEPS = (8, 16, 32, 64)
+"""Points on the way from the baseline at which gradients are taken: the first number for which the sum is right."""
+
+COMPLETENESS = 0.05
+"""By how much of the change of the explained number the evidence may miss it in sum before more steps are taken."""
+
+ROUNDING = 1e-3
+"""Share of all evidence, by absolute values, below which its sum is not told from none: it may cancel."""
+
+NUM_SAMPLES = 25
+NOISE = 0.15
+"""Standard deviation of SmoothGrad's noise, as a share of the range of the volume's values (Smilkov et al. 2017)."""
+
+
+def integrated_gradients(explained: Contrasted, volume: np.ndarray, *, baseline: np.ndarray) -> Evidence:
+    """Explain by integrated gradients (Sundararajan et al. 2017) from an average head to this one.
+
+    Each voxel's difference from the baseline is weighed by the mean gradient of the explained number on the straight
+    way there; all voxels together make up the change of that number. How far they miss it tells whether gradients were
+    taken at enough points. The differences are smoothed with their signs, since those of single voxels are noisy and
+    cancel.
+
+    Args:
+        explained: The network.
+        volume: float32 [C, X, Y, Z], made by the model's recipe.
+        baseline: What the volume is compared with, float32 [C, X, Y, Z]: the average of the training volumes.
+
+    Returns:
+        What each voxel adds, all channels together; negative where it lowers the number. Facts: `num_steps`, `change`
+        of the number from the baseline, and `completeness_error`, by how much of the change the sum misses it.
+    """
+    there, start = explained.batch(volume), explained.batch(baseline)
+    change = float(np.subtract(*explained.numbers(np.stack([volume, baseline]))))
+    method = IntegratedGradients(explained)
+    for num_steps in STEPS:
+        evidence = method.attribute(
+            there.requires_grad_(),
+            start,
+            n_steps=num_steps,
+            internal_batch_size=1,  # a native volume of a large network would not fit several times
+        )
+        parts = evidence.detach().double()
+        size = max(abs(change), ROUNDING * float(parts.abs().sum()))
+        error = abs(float(parts.sum()) - change) / (size or 1.0)
+        if error <= COMPLETENESS:
+            break
+    return Evidence(as_map(evidence), {"num_steps": num_steps, "change": change, "completeness_error": error})
+
+
+def smooth_grad(explained: Contrasted, volume: np.ndarray, *, num_samples: int = NUM_SAMPLES) -> Evidence:
+    """Explain by the gradient, averaged over noisy copies of the volume (Smilkov et al. 2017).
+
+    Args:
+        explained: The network.
+        volume: float32 [C, X, Y, Z], made by the model's recipe.
+        num_samples: How many copies.
+
+    Returns:
+        What one unit more in each voxel adds, all channels together; negative where it lowers the number. Facts:
+        `num_samples`. The same volume gives the same map.
+    """
+    random = torch.Generator().manual_seed(0)
+    there = explained.batch(volume)
+    noise = NOISE * float(np.ptp(volume))
+    total = torch.zeros_like(there)
+    for _ in range(num_samples):  # one by one: several native volumes of a large network would not fit
+        copy = there + noise * torch.randn(there.shape, generator=random).to(there)
+        total += torch.autograd.grad(explained(copy.requires_grad_()).sum(), copy)[0]
+    return Evidence(as_map(total / num_samples), {"num_samples": num_samples})
+
+
+def guided_backprop(explained: Contrasted, volume: np.ndarray) -> Evidence:
+    """Explain by the gradient along ways on which all signals rise (Springenberg et al. 2015).
+
+    It looks sharp, and shows edges that nothing depends on: of a network with random weights its maps are much the
+    same (Adebayo et al. 2018).
+
+    Args:
+        explained: A network with modules `torch.nn.ReLU`, see `has_relu`.
+        volume: float32 [C, X, Y, Z], made by the model's recipe.
+
+    Returns:
+        What one unit more in each voxel adds on those ways.
+    """
+    inplace = [module for module in explained.modules() if isinstance(module, nn.ReLU) and module.inplace]
+    try:
+        for module in inplace:  # gradients cannot be changed on their way through what overwrites its input
+            module.inplace = False
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")  # it says what is asked for
+            gradient = GuidedBackprop(explained).attribute(explained.batch(volume).requires_grad_())
+        return Evidence(as_map(gradient))
+    finally:
+        for module in inplace:
+            module.inplace = True
+
+
+def has_relu(network: nn.Module) -> bool:
+    """Return whether guided backpropagation differs from the plain gradient."""
+    return any(isinstance(module, nn.ReLU) for module in network.modules())

@@ -1,0 +1,112 @@
+"""Evidence of a linear model: of a decision that is a weighted sum of voxels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mri3d.explain.contrasted import smoothed
+from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.occlusion import occlusion, region_occlusion
+from mri3d.explain.regions import require_regions
+from mri3d.volumes.smoothing import smooth
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """How voxels go with decisions over the training volumes, from which patterns are made (Haufe et al. 2014).
+
+    The weights of a linear model are not where the signal is: a voxel can have a weight because it cancels noise of
+    another one. How a voxel changes with the decision tells whether it carries signal.
+
+    Attributes:
+        covariances: Of each decision with each voxel, float32 [D, V].
+        decisions: Of decisions with each other [D, D].
+    """
+
+    covariances: np.ndarray
+    decisions: np.ndarray
+
+    def of(self, contrast: np.ndarray) -> np.ndarray:
+        """Return the change of each voxel per unit of the contrasted decision [V]."""
+        variance = float(contrast @ self.decisions @ contrast)
+        return np.asarray(contrast @ self.covariances / (variance or 1.0), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearModel:
+    """What explaining a linear model takes.
+
+    Attributes:
+        weights: What a unit of each smoothed voxel adds to each decision, [D, C, X, Y, Z].
+        smoothing: How much the model smooths volumes, see `mri3d.volumes.smoothing`.
+        normalize: Whether it divides each volume by its Euclidean norm then.
+        pattern: Of smoothed voxels; None where it is not known.
+    """
+
+    weights: np.ndarray
+    smoothing: float
+    normalize: bool
+    pattern: Pattern | None
+
+    def explain(self, asked: Question, *, baseline: np.ndarray, contrast: np.ndarray) -> Evidence:
+        """Explain what the model decides of a volume.
+
+        Args:
+            asked: About which volume, and how.
+            baseline: The average of the training volumes [C, X, Y, Z].
+            contrast: Weight of each decision in the number that is explained [D].
+        """
+        weights = np.tensordot(contrast.astype(np.float32), self.weights, axes=1)  # [C, X, Y, Z]
+
+        of_voxels = smooth(weights, self.smoothing)  # smoothing is its own transpose
+
+        def prepared(volume: np.ndarray) -> np.ndarray:
+            even = smooth(volume, self.smoothing)
+            return even / (np.linalg.norm(even) or 1.0) if self.normalize else even
+
+        def numbers(volumes: np.ndarray) -> np.ndarray:
+            if self.normalize:
+                return np.array([np.vdot(weights, prepared(volume)) for volume in volumes])
+            return np.array([np.vdot(of_voxels, volume) for volume in volumes])
+
+        match asked.method.name:
+            case "integrated_gradients":
+                return weighed_difference(weights, prepared(asked.volume), baseline=prepared(baseline))
+            case "weights":
+                return Evidence(of_voxels.sum(axis=0))
+            case "pattern":
+                assert self.pattern is not None, "it is one of its ways"
+                return Evidence(self.pattern.of(contrast).reshape(weights.shape).sum(axis=0))
+            case "occlusion":
+                return occlusion(numbers, asked.volume, baseline=baseline)
+        regions = require_regions(asked)
+        return region_occlusion(numbers, asked.volume, baseline=baseline, regions=regions)
+
+
+def linear_ways(*, patterned: bool) -> tuple[str, ...]:
+    """Name the ways to explain a linear model, the default first.
+
+    Args:
+        patterned: Whether it has a pattern.
+    """
+    return ("integrated_gradients", "weights", *(["pattern"] if patterned else []), "occlusion", "region_occlusion")
+
+
+def weighed_difference(weights: np.ndarray, volume: np.ndarray, *, baseline: np.ndarray) -> Evidence:
+    """Explain a decision of a linear model: each voxel's difference from an average head, times its weight.
+
+    This is what integrated gradients (Sundararajan et al. 2017) amount to where the gradient is the same everywhere.
+
+    Args:
+        weights: What a unit of each voxel adds to the explained number, [C, X, Y, Z]; where the model calibrates its
+            decisions to log odds, times the slopes of that.
+        volume: [C, X, Y, Z], as the model multiplies it with its weights.
+        baseline: The average of the training volumes, likewise.
+
+    Returns:
+        What each voxel adds, all channels together, smoothed with its signs. Facts: `change` of the number, and
+        `completeness_error`, which is 0.
+    """
+    added = (volume - baseline) * weights
+    facts = {"change": float(added.sum(dtype=np.float64)), "completeness_error": 0.0}
+    return Evidence(np.asarray(smoothed(added.sum(axis=0)), np.float32), facts)

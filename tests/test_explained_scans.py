@@ -1,0 +1,97 @@
+"""`mri3d explain`: maps of scans by several ways, by region and over all of them, in a folder of their own."""
+
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from mri3d.cli.explain import Schema, explain
+from mri3d.errors import UserError
+from mri3d.explained_scans import explain_scans
+from mri3d.models.loading import load
+from tests.scans.phantom import write_scan
+from tests.test_inference import head, write_network
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_network(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """Four scans, and labels beside each: its left half is 1, its right half 2."""
+    for name in "abcd":
+        path = head(tmp_path / f"scans/{name}.nii")
+        halves = np.ones((20, 24, 22), np.uint8)
+        halves[10:] = 2
+        write_scan(path.with_name(f"{name}_dseg.nii.gz"), halves, np.diag([9.0, 8.0, 9.0, 1.0]))
+    (tmp_path / "scans/a_dseg.tsv").write_text("index\tname\n1\tleft\n2\tright\n")
+    return tmp_path / "scans"
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_maps_of_several_ways_by_region_and_over_all(model, scans, tmp_path):
+    out = tmp_path / "out"
+    ways = ["integrated_gradients", "hirescam", "region_occlusion"]
+    assert explain_scans(model, [str(scans)], out, methods=ways, target="b", regions="{id}_dseg.nii.gz") == 0
+    for way in ways:
+        assert sorted(path.name for path in (out / way).glob("*.nii.gz")) == [f"{n}_heatmap.nii.gz" for n in "abcd"]
+        told = json.loads((out / way / "a_heatmap.json").read_text())
+        assert (told["scan"], told["method"], told["positive"]) == ("a", way, "for b")
+    image = nib.load(out / "integrated_gradients/a_heatmap.nii.gz")
+    exact = load(model).explain(scans / "a.nii", "b")
+    np.testing.assert_allclose(image.get_fdata(), exact.get_fdata(), atol=2e-4)
+    rows = rows_of(out / "regions.csv")
+    assert len(rows) == 4 * 3 * 2
+    of_a = [row for row in rows if (row["scan"], row["method"]) == ("a", "integrated_gradients")]
+    assert [row["name"] for row in of_a] == ["left", "right"]
+    assert sum(float(row["share"]) for row in of_a) == pytest.approx(1.0)
+    group = {path.name for path in (out / "group").iterdir()}
+    assert {"integrated_gradients_for_b_mean.nii.gz", "hirescam_for_b_p_fwe.nii.gz"} <= group
+    assert "is 0.12" in (out / "report.html").read_text() or "0.125" in (out / "report.html").read_text()
+
+
+def test_one_bad_scan_does_not_stop_the_others(model, scans, tmp_path):
+    (scans / "c.nii").write_bytes(b"no scan")
+    (scans / "d_dseg.nii.gz").unlink()
+    write_scan(scans / "b_dseg.nii.gz", np.arange(20 * 24 * 21).reshape(20, 24, 21).astype(np.uint8) % 3)
+    assert explain_scans(model, [f"{scans}/?.nii"], tmp_path / "out", regions="{id}_dseg.nii.gz") == 1
+    page = (tmp_path / "out/report.html").read_text()
+    assert "b_dseg.nii.gz is not on the grid of" in page
+    assert "c: " in page
+    assert "d: " in page
+    assert {row["scan"] for row in rows_of(tmp_path / "out/regions.csv")} == {"a"}
+
+
+def test_a_folder_of_somebody_else_is_left_alone(model, scans, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds files that are of no earlier call"):
+        explain_scans(model, [str(scans / "a.nii")], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"method": "grad_cam"}, "method='grad_cam' is none of this model's. Did you mean 'gradcam'?"),
+        ({"method": "region_occlusion"}, "region_occlusion needs regions"),
+        ({"layer": "blocks.1"}, "layer='blocks.1' is for gradcam and hirescam only"),
+        ({"method": "gradcam", "layer": "block.1"}, "layer='block.1' is no layer of the network SFCN"),
+        ({"target": "c", "force": 3}, "force=3 is neither true nor false"),
+        ({"space": "mni"}, "the model knows nothing of where brains lie"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_written(model, scans, tmp_path, options, told):
+    given = vars(Schema()) | {"model": str(model), "scans": str(scans / "a.nii"), "out": str(tmp_path / "out")}
+    with pytest.raises(UserError) as raised:
+        explain(given | options)
+    assert told in str(raised.value)
+    assert not (tmp_path / "out").exists()
