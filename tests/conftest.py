@@ -65,6 +65,19 @@ def installed_callbacks() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def short_farewells() -> Iterator[None]:
+    """Wait half a second, not five, for a worker process that does not end by itself before it is ended."""
+    if "torch" not in sys.modules:
+        yield
+        return
+    import torch.utils.data._utils
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.5)
+        yield
+
+
 @pytest.fixture(scope="session")
 def demo_cohort(cache_folder: Path) -> Cohort:
     """Twelve small heads, six of each class, as they come before the audit."""

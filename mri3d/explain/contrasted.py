@@ -14,6 +14,10 @@ SMOOTHING = 1 / 25
 """Standard deviation of the smoothing of evidence, as a share of the volume's longest edge: about 8 mm."""
 
 
+BATCH_VOXELS = 2**21
+"""How many voxels are put through a network at once, unless one volume has more: native ones go one by one."""
+
+
 class Contrasted(nn.Module):
     """A network in evaluation mode whose outputs are weighed into one number for each volume.
 
@@ -41,6 +45,11 @@ class Contrasted(nn.Module):
         """Compute the numbers [B] of volumes [B, C, X, Y, Z], without gradients."""
         with torch.inference_mode():
             return np.asarray(self(torch.from_numpy(volumes).to(self.device)).cpu().double().numpy())
+
+
+def batch_size(volume: np.ndarray) -> int:
+    """Return how many copies of a volume [C, X, Y, Z] are put through a network at once."""
+    return max(1, BATCH_VOXELS // volume.size)
 
 
 def as_map(evidence: Tensor) -> np.ndarray:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mri3d.explain.occlusion import BATCH_VOXELS, Numbers
+from mri3d.explain.contrasted import batch_size
+from mri3d.explain.occlusion import Numbers
 
 CELL = 1 / 12
 """Edge of the parts that are taken away or put in at once, as a share of the volume's longest edge."""
@@ -92,5 +93,5 @@ def gains(
 
 def _curve(numbers: Numbers, parts: Replacement, order: np.ndarray) -> np.ndarray:
     """Compute the explained number of all steps, a few at a time."""
-    size, volumes = max(1, BATCH_VOXELS // parts.volume.size), list(parts.steps(order))
+    size, volumes = batch_size(parts.volume), list(parts.steps(order))
     return np.concatenate([numbers(np.stack(volumes[at : at + size])) for at in range(0, len(volumes), size)])

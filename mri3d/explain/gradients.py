@@ -7,7 +7,7 @@ import torch
 from captum.attr import GuidedBackprop, IntegratedGradients
 from torch import nn
 
-from mri3d.explain.contrasted import Contrasted, as_map
+from mri3d.explain.contrasted import Contrasted, as_map, batch_size
 from mri3d.explain.evidence import Evidence
 
 STEPS = (8, 16, 32, 64)
@@ -49,7 +49,7 @@ def integrated_gradients(explained: Contrasted, volume: np.ndarray, *, baseline:
             there.requires_grad_(),
             start,
             n_steps=num_steps,
-            internal_batch_size=1,  # a native volume of a large network would not fit several times
+            internal_batch_size=batch_size(volume),
         )
         parts = evidence.detach().double()
         size = max(abs(change), ROUNDING * float(parts.abs().sum()))
@@ -75,9 +75,11 @@ def smooth_grad(explained: Contrasted, volume: np.ndarray, *, num_samples: int =
     there = explained.batch(volume)
     noise = NOISE * float(np.ptp(volume))
     total = torch.zeros_like(there)
-    for _ in range(num_samples):  # one by one: several native volumes of a large network would not fit
-        copy = there + noise * torch.randn(there.shape, generator=random).to(there)
-        total += torch.autograd.grad(explained(copy.requires_grad_()).sum(), copy)[0]
+    size = batch_size(volume)
+    for count in [size] * (num_samples // size) + [num_samples % size] * (num_samples % size > 0):
+        drawn = [torch.randn(there.shape, generator=random) for _ in range(count)]
+        copies = there + noise * torch.cat(drawn).to(there)
+        total += torch.autograd.grad(explained(copies.requires_grad_()).sum(), copies)[0].sum(dim=0, keepdim=True)
     return Evidence(as_map(total / num_samples), {"num_samples": num_samples})
 
 

@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from mri3d.explain.contrasted import batch_size
 from mri3d.explain.evidence import Evidence
 
 BLOCK = 1 / 6
 """Edge of a block, as a share of the volume's longest edge: about 32 mm of a head."""
-
-BATCH_VOXELS = 2**21
-"""How many voxels are put through a model at once, unless one volume has more."""
 
 Numbers = Callable[[np.ndarray], np.ndarray]
 """From volumes [B, C, X, Y, Z] to the explained number of each [B]."""
@@ -73,7 +71,7 @@ def region_occlusion(numbers: Numbers, volume: np.ndarray, *, baseline: np.ndarr
 def _lost(numbers: Numbers, volume: np.ndarray, changed: Iterator[np.ndarray]) -> Iterator[float]:
     """Compute by how much the number of each changed volume lies below that of the volume, a few at a time."""
     whole = float(numbers(volume[None])[0])
-    size = max(1, BATCH_VOXELS // volume.size)
+    size = batch_size(volume)
     batch: list[np.ndarray] = []
     for one in changed:
         batch.append(one)

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mri3d.errors import UserError
-from mri3d.explain import occlusion as module
+from mri3d.explain import contrasted
 from mri3d.explain.evidence import Method, Question
 from mri3d.explain.occlusion import occlusion, region_occlusion
 from mri3d.explain.regions import require_regions
@@ -50,7 +50,7 @@ def test_batches_of_any_size_give_the_same(size, monkeypatch):
         seen.append(len(volumes))
         return linear(volumes)
 
-    monkeypatch.setattr(module, "BATCH_VOXELS", size * VOLUME.size)
+    monkeypatch.setattr(contrasted, "BATCH_VOXELS", size * VOLUME.size)
     assert_allclose(occlusion(noted, VOLUME, baseline=BASELINE).values, expected, rtol=1e-6)
     assert max(seen) == min(size, 8 * 9 * 13)
     assert sum(seen) == 1 + 8 * 9 * 13

@@ -126,7 +126,7 @@ def test_what_classes_say_of_themselves():
     assert TWO.words.cohort_rows(targets) == [("class control", "1"), ("class patient", "2")]
     assert TWO.words.evidence(1) == ("for patient", "against patient")
     assert TWO.words.evidence_unit(1) == "log odds of patient"
-    assert THREE.words.evidence_unit(0) == "log probability of a over the mean of all classes"
+    assert THREE.words.evidence_unit(0) == "log odds of a, less the mean of all classes"
     assert TWO.words.prediction(PROBA[1]) == "patient"
     assert TWO.words.verdict(PROBA[1]) == "patient 0.750"
     assert TWO.words.summary(list(PROBA)) == "scans classified: 2 as control, 1 as patient."
