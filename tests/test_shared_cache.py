@@ -1,6 +1,7 @@
 """A cache that several people share, or that can only be read, serves all of them."""
 
 import contextlib
+import gc
 import os
 import stat
 import tempfile
@@ -48,6 +49,7 @@ def by(user, work, *, umask=0o022, groups=()):
     child = os.fork()
     if not child:
         try:
+            gc.disable()  # what the parent has thrown away, such as loaders with their processes, is not for us to end
             os.umask(umask)
             os.setgroups(list(groups))
             os.setgid(user)
