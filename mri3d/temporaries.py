@@ -1,5 +1,6 @@
 """Temporary files: whoever writes one holds a lock on it, so what killed processes left is known and swept away."""
 
+import errno
 import fcntl
 import functools
 import hashlib
@@ -17,6 +18,8 @@ from pathlib import Path
 # Versions up to 0.2 wrote random digits where the machine's are now, and the second kind for folders.
 _NAME = re.compile(r"\.writing-([0-9a-f]{8})-.+|\.building-[0-9a-f]{32}", re.DOTALL)
 _OLD_SECONDS = 24 * 3600
+
+_ATTEMPTS = 1000
 
 
 @contextmanager
@@ -78,13 +81,23 @@ def sweep_once(folder: Path, *, beneath: bool = False) -> None:
 
 
 def _locked(path: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """Make what `path` will be, and lock it; once more where a sweep came between the two."""
-    while True:
+    """Make what `path` will be, and lock it; once more where a sweep came between the two.
+
+    And once more where somebody put another folder in the place of an empty one between finding it and making
+    something in it, as those do who make a cache folder at the same time: the system then says that it is not there.
+    """
+    for left in reversed(range(_ATTEMPTS)):
         temporary = path.parent / f".writing-{_machine()}-{secrets.token_hex(4)}-{path.name[-50:]}"
-        descriptor = make(temporary)
+        try:
+            descriptor = make(temporary)
+        except FileNotFoundError:
+            if left and path.parent.is_dir():
+                continue
+            raise
         if _lock(descriptor) is not False and temporary.exists():
             return temporary, descriptor
         os.close(descriptor)
+    raise TimeoutError(errno.ETIMEDOUT, "others remove what is made there", str(path.parent))
 
 
 def _temporaries(folder: Path, beneath: bool) -> Iterator[tuple[Path, str | None]]:

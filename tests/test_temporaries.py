@@ -172,3 +172,20 @@ def test_a_temporary_folder_becomes_the_folder_or_goes(tmp_path):
         (building / "a.nii").touch()
         raise RuntimeError("stopped")
     assert names(tmp_path / "new") == ["a.nii", "study"]
+
+
+def test_a_folder_that_is_replaced_while_something_is_made_in_it_is_tried_again(tmp_path, monkeypatch):
+    made, opened = os.open, []
+
+    def replaced_once(path, *more):
+        opened.append(path)
+        if len(opened) == 1:  # as the system says where another empty folder has just taken this one's place
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return made(path, *more)
+
+    monkeypatch.setattr(temporaries.os, "open", replaced_once)
+    with locked_file(tmp_path / "a.txt") as temporary:
+        assert temporary.parent == tmp_path
+    assert len(set(opened)) == 2
+    with pytest.raises(FileNotFoundError), locked_file(tmp_path / "missing" / "a.txt"):
+        pass
