@@ -177,7 +177,7 @@ def test_a_temporary_folder_becomes_the_folder_or_goes(tmp_path):
 def test_a_folder_that_is_replaced_while_something_is_made_in_it_is_tried_again(tmp_path, monkeypatch):
     made, opened = os.open, []
 
-    def replaced_once(path, *more):
+    def replaced_once(path, *more: int):
         opened.append(path)
         if len(opened) == 1:  # as the system says where another empty folder has just taken this one's place
             raise FileNotFoundError(2, "No such file or directory", str(path))
