@@ -290,6 +290,8 @@ def explain_scans(
         raise UserError(f"{option('layer', layer)} is for {' and '.join(LAYERED)} only. Leave it out.")
     if any(way.name == "region_occlusion" for way in ways) and regions is None:
         raise UserError(f"region_occlusion needs {option('regions')}: an image of labels.")
+    if target is not None:  # told now rather than of each scan
+        trained.outcome.target_named(target, np.empty(0))
     beside = trained.beside(table, id=id)
     paths = find_scans(list(scans), suffix=trained.suffix or "T1w")
     if regions is not None and "{id}" in regions:  # they may lie among the scans

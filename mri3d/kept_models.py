@@ -71,7 +71,7 @@ class ModelKeeper:
 
     def captioned(self, better_than_chance: bool | None) -> list[Picture]:
         """Return the pictures; where the model predicts no better than chance, each says so."""
-        if better_than_chance is not False or self.trust is None:
+        if better_than_chance is not False:
             return self.pictures
         return [replace(each, caption=f"{each.caption} {NO_BETTER_THAN_CHANCE}") for each in self.pictures]
 
@@ -140,8 +140,8 @@ class ModelKeeper:
 
 @contextmanager
 def optional(what: str) -> Iterator[None]:
-    """Go on without what a scan that has moved or a full disk prevents: it is not worth a finished training."""
+    """Go on without what a scan that has moved, a full disk or memory prevents: it is not worth a finished training."""
     try:
         yield
-    except (UserError, OSError) as error:
-        log.warning("%s could not be made: %s", what, error)
+    except (UserError, OSError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
+        log.warning("%s could not be made: %s", what, " ".join(str(error).split()) or "there is not enough memory")

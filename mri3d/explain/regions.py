@@ -1,6 +1,5 @@
 """Evidence by the regions of a label image."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +8,16 @@ from typing import Self
 import numpy as np
 from scipy import ndimage
 
+from mri3d.cohort.text_table import read_text_table
 from mri3d.errors import UserError, option
 from mri3d.explain.evidence import Question
 from mri3d.scans.formats import scan_name
 from mri3d.scans.scan import read_scan
+from mri3d.scans.scan_file import farthest_corner
 
 MAX_REGIONS = 5000
+
+_SAME_PLACE = 0.05  # voxels, at the corners
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +56,7 @@ class Labels:
         """Return whether its voxels are those of a grid, within a twentieth of a voxel."""
         if self.data.shape != tuple(shape):
             return False
-        corners = np.array(np.meshgrid(*([0, side - 1] for side in shape))).reshape(3, -1)
-        apart = (self.affine - affine)[:3, :3] @ corners + (self.affine - affine)[:3, 3:]
-        return bool(np.linalg.norm(apart, axis=0).max() <= 0.05 * np.linalg.norm(affine[:3, :3], axis=0).min())
+        return farthest_corner(self.affine, affine, shape) <= _SAME_PLACE
 
     def at(self, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
         """Return the label nearest to each voxel of a grid, int64 [X, Y, Z]; 0 beyond the image."""
@@ -139,13 +140,15 @@ def require_regions(asked: Question) -> np.ndarray:
 
 def _names_beside(path: Path) -> dict[int, str]:
     """Read the names of regions from a TSV that is called as the image is."""
-    table = path.with_name(f"{scan_name(path)}.tsv")
-    if not table.is_file():
+    file = path.with_name(f"{scan_name(path)}.tsv")
+    if not file.is_file():
         return {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    table = read_text_table(file, asked="regions")
     try:
-        return {int(row["index"]): row["name"] for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
-        told = f"{table} does not say what regions are called: it needs the columns index, whole numbers, and name."
+        return {
+            int(label): name
+            for label, name in zip(table.column("index", "regions"), table.column("name", "regions"), strict=True)
+        }
+    except ValueError as error:  # UserError is one
+        told = f"{file} does not say what regions are called: it needs the columns index, whole numbers, and name."
         raise UserError(told) from error

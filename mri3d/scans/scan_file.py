@@ -92,7 +92,7 @@ def read_file(file: ScanFile) -> Scan:
         if " is constant: " in error.text:
             raise ScanError(f"{file.mask}, the mask of {file.path}, is the same everywhere. Give another.") from error
         raise ScanError(f"{error.text} It is to be the mask of {file.path}.") from error.__cause__ or error
-    if mask.data.shape != scan.data.shape or _farthest_corner(mask, scan) > _SAME_PLACE:
+    if mask.data.shape != scan.data.shape or farthest_corner(mask.affine, scan.affine, scan.data.shape) > _SAME_PLACE:
         grids = " and ".join(_grid_text(one) for one in (mask, scan))
         raise ScanError(
             f"{file.mask}, the mask of {file.path}, lies on another grid than the scan ({grids}). Resample it to the "
@@ -114,11 +114,16 @@ def _has_few_labels(data: np.ndarray) -> bool:
     return len(values) <= _FEW and bool((values == np.rint(values)).all())
 
 
-def _farthest_corner(one: Scan, other: Scan) -> float:
-    """Return by how many voxels two grids of the same sides lie apart at their corners, at most."""
-    sides = np.array(one.data.shape) - 1
-    corners = np.array(list(np.ndindex(2, 2, 2))) * sides
-    apart = (np.linalg.inv(other.affine) @ one.affine - np.eye(4))[:3]
+def farthest_corner(one: np.ndarray, other: np.ndarray, shape: Sequence[int]) -> float:
+    """Return by how many voxels two grids of the same sides lie apart at their corners, at most.
+
+    Args:
+        one: Affine of a grid [4, 4].
+        other: Affine of the other, whose voxels are the unit.
+        shape: Sides of both.
+    """
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
+    apart = (np.linalg.inv(other) @ one - np.eye(4))[:3]
     return float(np.abs(corners @ apart[:, :3].T + apart[:, 3]).max())
 
 
