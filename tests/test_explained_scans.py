@@ -48,6 +48,7 @@ def test_maps_of_several_ways_by_region_and_over_all(model, scans, tmp_path):
     image = nib.load(out / "integrated_gradients/a_heatmap.nii.gz")
     exact = load(model).explain(scans / "a.nii", "b")
     np.testing.assert_allclose(image.get_fdata(), exact.get_fdata(), atol=2e-4)
+    assert not list(out.glob("*/*_spread.nii.gz")), "one model has no spread"
     rows = rows_of(out / "regions.csv")
     assert len(rows) == 4 * 3 * 2
     of_a = [row for row in rows if (row["scan"], row["method"]) == ("a", "integrated_gradients")]
@@ -96,3 +97,17 @@ def test_a_mistake_is_told_before_anything_is_written(model, scans, tmp_path, op
         explain(given | options)
     assert told in str(raised.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_how_far_the_models_of_the_folds_differ_is_written(scans, tmp_path):
+    for fold in range(2):
+        write_network(tmp_path / f"model/fold_{fold}", seed=fold, fold=fold, num_folds=2)
+    assert explain_scans(tmp_path / "model", [str(scans / "a.nii")], tmp_path / "out", target="b") == 0
+    folder = tmp_path / "out/integrated_gradients"
+    told = json.loads((folder / "a_heatmap.json").read_text())
+    spread = told["scale"] * nib.load(folder / "a_spread.nii.gz").get_fdata()
+    one, other = (load(tmp_path / f"model/fold_{fold}") for fold in range(2))
+    found = [each.predict_scan("a", scans / "a.nii") for each in (one, other)]
+    maps = [each.heatmap(of_scan, "b").evidence.values for each, of_scan in zip((one, other), found, strict=True)]
+    exact = one.require_recipe().to_scan(np.abs(maps[0] - maps[1]) / np.sqrt(2), found[0].scan)
+    np.testing.assert_allclose(spread, exact, atol=1e-5 * exact.max())
