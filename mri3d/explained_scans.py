@@ -77,6 +77,7 @@ def explain_scans(
         paths = [path for path in paths if path not in labels]
     files = trained.masked(paths, mask)
     made, problems = Explanations(trained, Asked(ways, target, space, regions, force), out), {}
+    _ = made.shared_labels  # told now rather than of each scan
     for count, (name, file) in enumerate(zip(unique_names(list(map(path_of, files))), files, strict=True), start=1):
         if problem := made.explain(name, file, beside):
             problems[name] = problem

@@ -136,19 +136,24 @@ class Explanations:
         assert found.scan is not None, "it was predicted"
         if self.asked.regions is None:
             return None
-        path, labels = path_of(file), None
-        if "{id}" in self.asked.regions:
+        path, labels = path_of(file), self.shared_labels
+        if labels is None:
             labels = Labels.read(path.parent / self.asked.regions.replace("{id}", scan_name(path)))
-        labels = labels or self._shared_labels
         on_scan = labels.is_on(found.scan.data.shape, found.scan.affine)
         if self.model.require_recipe().shared_affine is None and not on_scan:
             raise UserError(f"{labels.path} is not on the grid of {path}. Resample it to that, by its nearest voxels.")
         return labels
 
     @cached_property
-    def _shared_labels(self) -> Labels:
-        """The regions that are the same for all scans."""
-        return Labels.read(Path(str(self.asked.regions)))
+    def shared_labels(self) -> Labels | None:
+        """The regions that are the same for all scans, if so.
+
+        Raises:
+            UserError: They cannot be read.
+        """
+        if self.asked.regions is None or "{id}" in self.asked.regions:
+            return None
+        return Labels.read(Path(self.asked.regions))
 
     def _on_labels(self, found: ScanPrediction, heatmap: Heatmap, labels: Labels) -> np.ndarray:
         """Return the evidence on the grid of the labels, see `_labels`."""

@@ -87,6 +87,7 @@ def test_a_folder_of_somebody_else_is_left_alone(model, scans, tmp_path):
         ({"layer": "blocks.1"}, "layer='blocks.1' is for gradcam and hirescam only"),
         ({"method": "gradcam", "layer": "block.1"}, "layer='block.1' is no layer of the network SFCN"),
         ({"target": "c", "force": 3}, "force=3 is neither true nor false"),
+        ({"regions": "nowhere.nii"}, "nowhere.nii does not exist"),
         ({"target": "c"}, "target='c' is no class of this model"),
         ({"space": "mni"}, "the model knows nothing of where brains lie"),
     ],
