@@ -6,7 +6,11 @@ TEST_ENV := OMP_NUM_THREADS=1
 
 INSTALL_BRAIN := $(BIN)/python -m pip install --quiet --no-deps "$$(grep '^deepbet==' constraints.txt)"
 
-.PHONY: demo brain test lint fast slow clean
+INSTALL_AXE := $(BIN)/python -m pip install --quiet --no-deps "$$(grep '^axe-playwright-python==' constraints.txt)"
+# Where a browser can be installed, the slow tests install it; elsewhere those of pages are skipped without one.
+BROWSER := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && echo browser)
+
+.PHONY: demo brain browser test lint fast slow clean
 
 demo: .venv/.installed
 	$(BIN)/python train.py name=demo
@@ -14,6 +18,12 @@ demo: .venv/.installed
 # What preprocess=brain needs: the networks of deepbet, without its own programs and what these need.
 brain: .venv/.installed
 	$(INSTALL_BRAIN)
+
+# What tests of pages in a browser need: Chromium, and the accessibility rules of axe-core, which a wheel carries.
+browser: .venv/.installed-dev
+	command -v chromium > /dev/null || (apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium > /dev/null)
+	$(INSTALL_AXE)
 
 test: lint fast
 
@@ -27,7 +37,7 @@ fast: .venv/.installed-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
 # Simulations share the cores; the other slow tests start processes of their own, or kill them.
-slow: .venv/.installed-dev
+slow: .venv/.installed-dev $(BROWSER)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m slow tests/evaluation tests/volumes
 	$(TEST_ENV) $(BIN)/python -m pytest -m slow --ignore tests/evaluation --ignore tests/volumes
 

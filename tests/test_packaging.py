@@ -71,7 +71,8 @@ def test_wheel_holds_every_option_and_nothing_else_than_the_package(wheel):
     options = {f"mri3d/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "mri3d").rglob("*.py")}
     inside = {name for name in names if ".dist-info/" not in name}
-    assert inside == options | modules | {"mri3d/report/page.html"}
+    parts = {f"mri3d/report/{name}" for name in ("page.html", "viewer.js", "viewer.css", "niivue-licences.txt")}
+    assert inside == options | modules | parts
 
 
 @pytest.mark.slow

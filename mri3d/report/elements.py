@@ -1,9 +1,11 @@
 """Small pieces of HTML in which every text is escaped, and the page that they make."""
 
 import base64
+import hashlib
 import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -19,12 +21,43 @@ from mri3d.report.picture import Picture
 _NOTHING = 1e-12  # what is smaller is rounding
 _MAX_DECIMALS = 8  # beyond, a power of ten is shorter
 _PICTURE_BYTES = 2_000_000  # of all pictures of a page together; text in base64 is a third longer
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing runs, nothing is fetched
 
 
 class Html(str):
     """Text that is HTML already; every other text is escaped when it becomes part of an element."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Script:
+    """What makes sections of a page work. A page has it once, and allows nothing but this code to run.
+
+    Attributes:
+        code: JavaScript, run when the page has been read.
+        style: CSS.
+        data: HTML that does not run and that the code reads.
+        started: Digest of each script that the code starts itself, see `script_digest`.
+    """
+
+    code: str
+    style: str = ""
+    data: str = ""
+    started: tuple[str, ...] = ()
+
+
+class Scripted(Html):
+    """HTML that needs a script; it stands at the top level of a page, in no other element."""
+
+    __slots__ = ("script",)
+    script: Script
+
+    def __new__(cls, text: Html, script: Script) -> "Scripted":
+        """Join a text with what it needs."""
+        scripted = super().__new__(cls, text)
+        scripted.script = script
+        return scripted
 
 
 def element(name: str, *children: str, css: str = "", style: str = "") -> Html:
@@ -190,13 +223,33 @@ def headline(number: str, sentence: str) -> Html:
     return element("div", element("div", number, css="number"), element("p", sentence), css="result")
 
 
+def script_digest(code: str) -> str:
+    """Return what a page's policy knows a script by.
+
+    >>> script_digest("alert(1)")
+    'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='
+    """
+    return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+
+
 def write_page(path: Path, *, title: str, sections: Sequence[Html]) -> None:
     """Write a page that is one file and asks nothing of the network.
 
     Args:
         path: The file.
         title: Plain text.
-        sections: From top to bottom.
+        sections: From top to bottom; nothing runs on a page without a `Scripted` one.
     """
+    scripts = list(dict.fromkeys(section.script for section in sections if isinstance(section, Scripted)))
+    allowed = [f"'{digest}'" for script in scripts for digest in (script_digest(script.code), *script.started)]
     template = Template((files("mri3d.report") / "page.html").read_text(encoding="utf-8"))
-    write_text(path, template.substitute(title=html.escape(title), body="\n".join(sections)))
+    page = template.substitute(
+        policy=f"{_POLICY}; script-src {' '.join(allowed)}; base-uri 'none'; form-action 'none'"
+        if scripts
+        else _POLICY,
+        title=html.escape(title),
+        styles="".join(f"\n<style>\n{script.style}</style>" for script in scripts),
+        body="\n".join(sections),
+        scripts="".join(f"\n{script.data}\n<script>{script.code}</script>" for script in scripts),
+    )
+    write_text(path, page)
