@@ -67,7 +67,16 @@ def embed(
         heatmap: Evidence on the same grid [X, Y, Z], finite, 0 where there is none; or None.
         max_edge: Voxels along the longest edge afterwards.
         max_bytes: Letters of both files together; noisy images become smaller for that.
+
+    Raises:
+        ValueError: The arrays do not fit together, or are not finite.
     """
+    if volume.ndim != 3 or np.shape(affine) != (4, 4):
+        raise ValueError(f"{volume.shape} and {np.shape(affine)} are no volume and affine.")
+    if heatmap is not None and heatmap.shape != volume.shape:
+        raise ValueError(f"a heatmap of {heatmap.shape} is none of {volume.shape}.")
+    if not all(np.isfinite(array).all() for array in (volume, affine, *([] if heatmap is None else [heatmap]))):
+        raise ValueError("some values are NaN or infinite.")
     heatmap = None if heatmap is None else np.asarray(heatmap, np.float32)  # of which -128 has an absolute value too
     black, white = intensity_window(volume)
     box = _box(volume > black + 0.1 * (white - black), heatmap)

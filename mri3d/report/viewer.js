@@ -260,12 +260,12 @@
 
     /** Fill in the words that belong to a scan. */
     describe(scan) {
-      const { evidence, data, controls } = this;
+      const { evidence, controls } = this;
       this.find("caption").textContent = scan.caption;
       this.find("legend").hidden = !evidence;
       for (const control of [controls.peak, controls.opacity, controls.threshold]) control.disabled = !evidence;
       const strongest = evidence ? `strongest: ${Number(scan.strongest.toPrecision(3))}` : "";
-      const words = { low: scan.signed ? data.low : "none", high: data.high, strongest };
+      const words = { low: scan.signed ? scan.low : "none", high: scan.high, strongest };
       for (const word of this.root.querySelectorAll("[data-word]")) word.textContent = words[word.dataset.word];
       const signed = String(scan.signed);
       for (const ramp of this.root.querySelectorAll("[data-signed]")) ramp.hidden = ramp.dataset.signed !== signed;

@@ -16,8 +16,9 @@ from typing import Literal
 import numpy as np
 from matplotlib.colors import to_hex
 
+from mri3d.errors import UserError
 from mri3d.report.elements import Html, Script, Scripted, details, element, script_digest
-from mri3d.report.embedded_volume import embed
+from mri3d.report.embedded_volume import EmbeddedVolumes
 from mri3d.report.niivue import NIIVUE_LICENCE, NIIVUE_VERSION, niivue_code, niivue_licences, packed_niivue
 from mri3d.report.picture import AGAINST_AND_FOR
 
@@ -42,40 +43,26 @@ _PLANES = (("axial", "Axial"), ("coronal", "Coronal"), ("sagittal", "Sagittal"))
 _SIDES = (("left", "Left"), ("right", "Right"), ("front", "Front"), ("back", "Back"), ("top", "Top"))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class ViewedScan:
     """A scan that can be chosen in a viewer.
 
     Attributes:
         name: In the list; an element with `data-view` of this name chooses it too, see `view_button`.
-        volume: Intensities [X, Y, Z] in any stored order, finite, arbitrary unit.
-        affine: Voxel to RAS+ world, mm [4, 4].
-        heatmap: Evidence on the same grid [X, Y, Z], finite, 0 where there is none; or None.
+        volumes: The head and its heatmap, see `embedded_volume.embed`.
+        high: What positive values of the heatmap mean.
+        low: What negative values mean; "none" stands there where there are no negative ones.
         caption: What to know about it.
-
-    Raises:
-        ValueError: The arrays do not fit together, or are not finite.
     """
 
     name: str
-    volume: np.ndarray
-    affine: np.ndarray
-    heatmap: np.ndarray | None = None
+    volumes: EmbeddedVolumes
+    high: str = "for"
+    low: str = "against"
     caption: str = ""
 
-    def __post_init__(self) -> None:
-        if self.volume.ndim != 3 or np.shape(self.affine) != (4, 4):
-            raise ValueError(f"{self.name}: {self.volume.shape} and {np.shape(self.affine)} are no volume and affine.")
-        if self.heatmap is not None and self.heatmap.shape != self.volume.shape:
-            raise ValueError(f"{self.name}: a heatmap of {self.heatmap.shape} is none of {self.volume.shape}.")
-        arrays = [self.volume, self.affine, *([] if self.heatmap is None else [self.heatmap])]
-        if not all(np.isfinite(array).all() for array in arrays):
-            raise ValueError(f"{self.name} has values that are NaN or infinite.")
 
-
-def viewer_section(
-    scans: Sequence[ViewedScan], *, shows: Shown, faces: bool = False, high: str, low: str
-) -> list[Html]:
+def viewer_section(scans: Sequence[ViewedScan], *, shows: Shown, faces: bool = False) -> list[Html]:
     """Show scans in a viewer: a section of a page, for `elements.write_page`.
 
     A page grows by half a megabyte, and by up to `embedded_volume.MAX_BYTES` for each scan.
@@ -84,16 +71,15 @@ def viewer_section(
         scans: In the order of the list; the first one is shown first. Without any there is no section.
         shows: What the scans are of.
         faces: Whether whole heads may be rendered, so that their faces can be seen.
-        high: What positive values of a heatmap mean.
-        low: What negative values mean; "none" stands there where there are no negative ones.
-
-    Raises:
-        UserError: The installed nilearn has no NiiVue, or another one.
     """
     if not scans:
         return []
-    renders = shows == "brains" or faces
-    section = [element("h2", "Scans in 3D"), Scripted(_viewer(scans, renders, high, low), _script())]
+    title, renders = element("h2", "Scans in 3D"), shows == "brains" or faces
+    try:
+        script = _script()
+    except UserError as error:  # another nilearn is installed, which is not worth a finished training
+        return [title, element("p", f"There is no viewer in this page: {error}", css="caution")]
+    section = [title, Scripted(_viewer(scans, renders), script)]
     if shows == "heads":
         section.append(element("p", _FACES if faces else _NO_FACES, css="viewer-screen"))
     about = f"Shown by NiiVue {NIIVUE_VERSION} (licence {NIIVUE_LICENCE})"
@@ -113,13 +99,13 @@ def _script() -> Script:
     return Script(code, style, data, (script_digest(niivue_code()),))
 
 
-def _viewer(scans: Sequence[ViewedScan], renders: bool, high: str, low: str) -> Html:
+def _viewer(scans: Sequence[ViewedScan], renders: bool) -> Html:
     """Lay out the controls, which stay hidden until the script works, and what they show."""
-    written = []
-    for scan in scans:
-        volumes = embed(scan.volume, scan.affine, scan.heatmap)
-        written.append(dataclasses.asdict(volumes) | {"caption": scan.caption})
-    data = {"renders": renders, "high": high, "low": low, "colours": _colours(), "scans": written}
+    written = [
+        dataclasses.asdict(scan.volumes) | {"high": scan.high, "low": scan.low, "caption": scan.caption}
+        for scan in scans
+    ]
+    data = {"renders": renders, "colours": _colours(), "scans": written}
     views = [("all", "All views"), ("render", "Rendering")] if renders else [("all", "All slices")]
     choices = [
         _choice("Scan", "scan", [(str(number), scan.name) for number, scan in enumerate(scans)]),

@@ -27,7 +27,7 @@ def pages(tmp_path_factory):
     scans.append(scan(name="plain", heatmap=False))
     buttons = element("p", *(view_button(name) for name in ("lia", AWKWARD, "unknown")))
     for name, shows in (("brains", "brains"), ("heads", "heads")):
-        section = viewer_section(scans, shows=shows, high="for", low="against")
+        section = viewer_section(scans, shows=shows)
         write_page(folder / f"{name}.html", title=name, sections=[element("h1", name), buttons, *section])
     return {path.stem: path.as_uri() for path in folder.glob("*.html")}
 

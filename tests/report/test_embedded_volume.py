@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from mri3d.report.embedded_volume import MAX_BYTES, MAX_EDGE, embed
-from tests.report.viewed import PEAK, VALLEY, affine, decoded, evidence, scan, world
+from tests.report.viewed import PEAK, VALLEY, affine, decoded, evidence, stored, world
 
 
-def embedded(viewed, **more):
-    volumes = embed(viewed.volume, viewed.affine, viewed.heatmap, **more)
+def embedded(arrays, **more):
+    volumes = embed(*arrays, **more)
     return volumes, decoded(volumes.head), decoded(volumes.heatmap)
 
 
@@ -22,8 +22,8 @@ def center_mm(image, values):
 @pytest.mark.parametrize("codes", ["RAS", "LIA", "PSR"])
 @pytest.mark.parametrize("max_edge", [96, 40])
 def test_head_and_heatmap_stay_where_they_are(codes, max_edge):
-    viewed = scan(codes)
-    volumes, head, heatmap = embedded(viewed, max_edge=max_edge)
+    arrays = stored(codes)
+    volumes, head, heatmap = embedded(arrays, max_edge=max_edge)
     assert nib.aff2axcodes(head.affine) == tuple(codes)
     assert max(head.shape) <= max_edge
     assert head.get_data_dtype() == np.uint8
@@ -41,7 +41,7 @@ def test_head_and_heatmap_stay_where_they_are(codes, max_edge):
 
 
 def test_only_the_axes_that_are_finer_than_needed_become_coarser():
-    head = embedded(scan(), max_edge=40)[1]
+    head = embedded(stored(), max_edge=40)[1]
     sizes_mm = nib.affines.voxel_sizes(head.affine)
     assert sizes_mm[2] == pytest.approx(3.0, rel=1e-5)
     assert sizes_mm[0] == pytest.approx(sizes_mm[1], rel=0.05)
@@ -92,16 +92,16 @@ def test_any_type_of_numbers(dtype):
 def test_evidence_outside_the_head_is_not_cut_off():
     values = evidence() * 0
     values[1, 1, 1] = -1.0
-    viewed = scan()
-    volumes = embed(viewed.volume, viewed.affine, values)
+    volume, place, _ = stored()
+    volumes = embed(volume, place, values)
     assert decoded(volumes.heatmap).get_fdata().min() == pytest.approx(-1.0)
     np.testing.assert_allclose(volumes.peak_mm, world((1, 1, 1)), atol=0.001)
 
 
 def test_without_evidence_there_is_no_heatmap():
-    viewed = scan()
-    for nothing in (None, np.zeros_like(viewed.volume)):
-        volumes = embed(viewed.volume, viewed.affine, nothing)
+    volume, place, _ = stored()
+    for nothing in (None, np.zeros_like(volume)):
+        volumes = embed(volume, place, nothing)
         assert (volumes.heatmap, volumes.strongest, volumes.signed) == (None, 0.0, False)
 
 
@@ -112,3 +112,19 @@ def test_noise_is_made_smaller_until_it_fits():
     assert MAX_BYTES / 2 < volumes.num_bytes <= MAX_BYTES
     assert max(decoded(volumes.head).shape) < MAX_EDGE
     assert volumes == embed(volume, np.eye(4), heatmap - 100)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"volume": np.zeros((3, 4))}, "no volume and affine"),
+        ({"affine": np.eye(3)}, "no volume and affine"),
+        ({"heatmap": np.zeros((3, 4, 6))}, r"a heatmap of \(3, 4, 6\) is none of \(3, 4, 5\)"),
+        ({"heatmap": np.full((3, 4, 5), np.nan)}, "some values are NaN or infinite"),
+        ({"affine": np.full((4, 4), np.inf)}, "some values are NaN or infinite"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(change, message):
+    arguments = {"volume": np.zeros((3, 4, 5)), "affine": np.eye(4)}
+    with pytest.raises(ValueError, match=message):
+        embed(**(arguments | change))

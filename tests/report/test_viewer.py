@@ -6,14 +6,13 @@ import hashlib
 import re
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
 from mri3d.errors import UserError
-from mri3d.report import niivue
+from mri3d.report import niivue, viewer
 from mri3d.report.elements import element, write_page
 from mri3d.report.niivue import niivue_code
-from mri3d.report.viewer import ViewedScan, view_button, viewer_section
+from mri3d.report.viewer import view_button, viewer_section
 from tests.report.reader import HOSTILE
 from tests.report.viewed import data_of, decoded, scan, write
 
@@ -85,7 +84,7 @@ def test_a_page_without_a_viewer_runs_nothing(tmp_path):
     assert "<script" not in text
     assert "</style>\n</head>" in text
     assert text.endswith("</footer>\n</main>\n</body>\n</html>\n")
-    assert viewer_section([], shows="brains", high="", low="") == []
+    assert viewer_section([], shows="brains") == []
 
 
 def test_two_viewers_share_their_scripts(tmp_path):
@@ -105,14 +104,15 @@ def test_scans_travel_with_what_is_told_of_them(page):
 
 
 def test_every_text_is_only_a_text(tmp_path):
-    hostile = scan(name=AWKWARD, caption=AWKWARD)
-    text = write(tmp_path / "page.html", [hostile, scan()], high=AWKWARD, low="</script><b>low</b>")
+    hostile = scan(name=AWKWARD, caption=AWKWARD, high=AWKWARD, low="</script><b>low</b>")
+    text = write(tmp_path / "page.html", [hostile, scan()])
     found = Elements(text)
     assert len(found.attributes("script")) == 3
     assert HOSTILE not in text
     assert AWKWARD in found.texts  # the name in the list
-    data = data_of(text)
-    assert (data["high"], data["low"], data["scans"][0]["caption"]) == (AWKWARD, "</script><b>low</b>", AWKWARD)
+    first, second = data_of(text)["scans"]
+    assert (first["high"], first["low"], first["caption"]) == (AWKWARD, "</script><b>low</b>", AWKWARD)
+    assert (second["high"], second["low"], second["caption"]) == ("for", "against", "")
     (button,) = Elements(view_button(AWKWARD)).attributes("button")
     assert button["data-view"] == AWKWARD
     assert "hidden" in button
@@ -153,6 +153,15 @@ def test_another_niivue_is_refused(tmp_path, monkeypatch):
         niivue_code()
 
 
+def test_a_page_does_without_a_viewer_where_niivue_is_another(monkeypatch):
+    def refuse():
+        raise UserError("nilearn is missing.")
+
+    monkeypatch.setattr(viewer, "_script", refuse)
+    title, told = viewer_section([scan()], shows="brains")
+    assert Elements(title + told).texts == ["Scans in 3D", "There is no viewer in this page: nilearn is missing."]
+
+
 def test_only_the_webassembly_of_niivue_is_left_out():
     whole = niivue._installed().read_text(encoding="utf-8")
     code = niivue_code()
@@ -160,19 +169,3 @@ def test_only_the_webassembly_of_niivue_is_left_out():
     assert code == left_out
     assert whole.count('"AGFzbQ') == 3
     assert len(code) < 0.45 * len(whole)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"volume": np.zeros((3, 4))}, "no volume and affine"),
-        ({"affine": np.eye(3)}, "no volume and affine"),
-        ({"heatmap": np.zeros((3, 4, 6))}, r"a heatmap of \(3, 4, 6\) is none of \(3, 4, 5\)"),
-        ({"heatmap": np.full((3, 4, 5), np.nan)}, "s1 has values that are NaN or infinite"),
-        ({"affine": np.full((4, 4), np.inf)}, "s1 has values that are NaN or infinite"),
-    ],
-)
-def test_arrays_that_do_not_fit_are_refused(change, message):
-    arguments = {"name": "s1", "volume": np.zeros((3, 4, 5)), "affine": np.eye(4)}
-    with pytest.raises(ValueError, match=message):
-        ViewedScan(**(arguments | change))

@@ -11,6 +11,7 @@ import numpy as np
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from mri3d.report.elements import write_page
+from mri3d.report.embedded_volume import embed
 from mri3d.report.viewer import ViewedScan, viewer_section
 
 SHAPE, SPACING_MM = (60, 72, 50), (1.2, 1.5, 3.0)
@@ -41,14 +42,18 @@ def evidence():
     return values.astype(np.float32)
 
 
-def scan(codes="RAS", *, name="s1", caption="", heatmap=True):
-    """The same head and evidence in any stored order."""
-    image = nib.Nifti1Image(head(), affine())
-    turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(codes))
-    turned = image.as_reoriented(turn)
-    map_image = nib.Nifti1Image(evidence(), affine()).as_reoriented(turn)
-    values = np.asarray(map_image.dataobj) if heatmap else None
-    return ViewedScan(name, np.asarray(turned.dataobj), turned.affine, values, caption)
+def stored(codes="RAS"):
+    """The same head, affine and evidence in any stored order."""
+    images = [nib.Nifti1Image(values, affine()) for values in (head(), evidence())]
+    turn = ornt_transform(io_orientation(affine()), axcodes2ornt(codes))
+    turned, heatmap = (image.as_reoriented(turn) for image in images)
+    return np.asarray(turned.dataobj), turned.affine, np.asarray(heatmap.dataobj)
+
+
+def scan(codes="RAS", *, name="s1", caption="", heatmap=True, high="for", low="against"):
+    """That, to be viewed."""
+    volume, place, values = stored(codes)
+    return ViewedScan(name, embed(volume, place, values if heatmap else None), high=high, low=low, caption=caption)
 
 
 def world(voxel):
@@ -61,9 +66,9 @@ def decoded(text):
     return nib.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(text)))
 
 
-def write(path: Path, scans, *, shows="brains", faces=False, high="for", low="against", num_sections=1):
+def write(path: Path, scans, *, shows="brains", faces=False, num_sections=1):
     """Write a page with a viewer and return its text."""
-    section = viewer_section(scans, shows=shows, faces=faces, high=high, low=low)
+    section = viewer_section(scans, shows=shows, faces=faces)
     write_page(path, title="Viewer", sections=section * num_sections)
     return path.read_text(encoding="utf-8")
 
