@@ -71,6 +71,21 @@ def element(name: str, *children: str, css: str = "", style: str = "") -> Html:
     return Html(f"<{name}{attributes}>{inside}</{name}>")
 
 
+def tag(name: str, *children: str, **attributes: str) -> Html:
+    """Put children into an element with attributes: `data_view` is written as data-view, `class_` as class.
+
+    >>> tag("i", "a < b", data_view='"', class_="note")
+    '<i data-view="&quot;" class="note">a &lt; b</i>'
+    """
+    written = "".join(
+        f' {key.strip("_").replace("_", "-")}="{html.escape(value)}"' for key, value in attributes.items()
+    )
+    if name == "input":
+        return Html(f"<input{written}>")
+    inside = "".join(child if isinstance(child, Html) else html.escape(child) for child in children)
+    return Html(f"<{name}{written}>{inside}</{name}>")
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = "") -> Html:
     """Make a table that scrolls sideways when it is too wide; the first cell of each row is its header.
 

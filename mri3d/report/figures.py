@@ -125,18 +125,28 @@ class CanonicalHead:
         """Width and height [2] of the plane across an axis."""
         return np.asarray(np.delete(self.size_mm, axis))
 
+    def colours(self, axis: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Colour the plane across an axis: the head [rows, columns, RGB] and the heatmap [rows, columns, RGBA], 0 to 1.
+
+        Its first remaining axis runs along the columns, and its second upwards along the rows.
+        """
+        at, (black, white) = int(self.point[axis]), self.black_white
+        gray = ((plane(self.volume, axis, at) - black) / ((white - black) or 1.0)).clip(0, 1)
+        head = np.repeat(gray[..., None] * 0.85, 3, axis=-1)
+        if self.heatmap is None:
+            return head, None
+        values = plane(self.heatmap, axis, at) / (self.strongest or 1.0)
+        colours = AGAINST_AND_FOR((values + 1) / 2) if self.signed else _FOR(values)
+        colours[..., 3] = 0.9 * np.abs(values) ** 0.7  # weak evidence leaves the anatomy visible
+        return head, colours
+
     def draw(self, axes: Axes, axis: int) -> None:
         """Draw the plane across an axis: its first remaining axis to the right, its second upwards."""
-        at = int(self.point[axis])
-        black, white = self.black_white
-        gray = ((plane(self.volume, axis, at) - black) / ((white - black) or 1.0)).clip(0, 1)
-        show(axes, np.repeat(gray[..., None] * 0.85, 3, axis=-1))
-        if self.heatmap is not None:
-            values = plane(self.heatmap, axis, at) / (self.strongest or 1.0)
-            colours = AGAINST_AND_FOR((values + 1) / 2) if self.signed else _FOR(values)
-            colours[..., 3] = 0.9 * np.abs(values) ** 0.7  # weak evidence leaves the anatomy visible
+        beneath, colours = self.colours(axis)
+        show(axes, beneath)
+        if colours is not None:
             show(axes, colours)
-        if self.outline is not None and (region := plane(self.outline, axis, at)).any():
+        if self.outline is not None and (region := plane(self.outline, axis, int(self.point[axis]))).any():
             axes.contour(region, levels=[0.5], origin="lower", extent=WHOLE, colors=_OUTLINE, linewidths=1.3)
         mark_sides(axes, axis)
 

@@ -6,7 +6,6 @@ their digests and nothing else: no network, no `eval`.
 
 import dataclasses
 import functools
-import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from mri3d.errors import UserError
-from mri3d.report.elements import Html, Script, Scripted, details, element, script_digest
+from mri3d.report.elements import Html, Script, Scripted, details, element, script_digest, tag
 from mri3d.report.embedded_volume import EmbeddedVolumes
 from mri3d.report.niivue import NIIVUE_LICENCE, NIIVUE_VERSION, niivue_code, niivue_licences, packed_niivue
 from mri3d.report.picture import AGAINST_AND_FOR
@@ -88,14 +87,14 @@ def viewer_section(scans: Sequence[ViewedScan], *, shows: Shown, faces: bool = F
 
 def view_button(name: str, text: str = "View in 3D") -> Html:
     """Make a button that shows a scan in the page's viewer; it is hidden where no viewer works."""
-    return _tag("button", text, type="button", data_view=name, aria_label=f"{text}: {name}", hidden="")
+    return tag("button", text, type="button", data_view=name, aria_label=f"{text}: {name}", hidden="")
 
 
 @functools.cache
 def _script() -> Script:
     """Return what viewers need once in a page."""
     code, style = ((files("mri3d.report") / name).read_text(encoding="utf-8") for name in ("viewer.js", "viewer.css"))
-    data = _tag("script", Html(packed_niivue()), type="text/plain", id="niivue")
+    data = tag("script", Html(packed_niivue()), type="text/plain", id="niivue")
     return Script(code, style, data, (script_digest(niivue_code()),))
 
 
@@ -110,31 +109,31 @@ def _viewer(scans: Sequence[ViewedScan], renders: bool) -> Html:
     choices = [
         _choice("Scan", "scan", [(str(number), scan.name) for number, scan in enumerate(scans)]),
         _choice("View", "view", [*views, *_PLANES]),
-        _tag("button", "Go to the heatmap's peak", type="button", data_control="peak"),
+        tag("button", "Go to the heatmap's peak", type="button", data_control="peak"),
     ]
     sliders = [_slider("Heatmap opacity", "opacity", 90), _slider("Heatmap threshold", "threshold", 10)]
     if renders:
         sliders += [_choice("Cut away from", "side", _SIDES), _slider("Depth of the cut", "cut", 0)]
         sliders.append(_slider("Turn the rendering", "turn", 110, highest=360, step=5, unit="°"))
-    canvas = _tag("canvas", tabindex="0", role="application", aria_label="Slices" + " and rendering" * renders)
-    panel = _tag(
+    canvas = tag("canvas", tabindex="0", role="application", aria_label="Slices" + " and rendering" * renders)
+    panel = tag(
         "div",
         element("div", *choices, css="viewer-bar"),
         element("div", canvas, css="viewer-stage" if renders else "viewer-stage viewer-slices"),
-        _tag("output", class_="viewer-place"),
+        tag("output", class_="viewer-place"),
         _legend(),
         element("div", *sliders, css="viewer-bar"),
-        _tag("p", class_="viewer-caption", dir="auto"),
+        tag("p", class_="viewer-caption", dir="auto"),
         element("p", _HOW + _TURN * renders, css="viewer-how"),
         class_="viewer-panel",
         hidden="",
     )
     return element(
         "div",
-        _tag("p", _HIDDEN, class_="viewer-note", role="status"),
+        tag("p", _HIDDEN, class_="viewer-note", role="status"),
         panel,
         element("p", _PRINTED, css="viewer-print"),
-        _tag("script", _json(data), type="application/json"),
+        tag("script", _json(data), type="application/json"),
         css="viewer",
     )
 
@@ -143,17 +142,17 @@ def _legend() -> Html:
     """Show what the colours mean: the script fills in the words of the scan that is shown."""
     stops = [to_hex(AGAINST_AND_FOR(share)) for share in np.linspace(0, 1, 7)]
     ramps = [
-        _tag("span", class_="viewer-ramp", data_signed=signed, style=f"--ramp: {', '.join(colours)}")
+        tag("span", class_="viewer-ramp", data_signed=signed, style=f"--ramp: {', '.join(colours)}")
         for signed, colours in (("true", stops), ("false", stops[3:]))
     ]
-    words = [_tag("bdi", data_word=word) for word in ("low", "high", "strongest")]
+    words = [tag("bdi", data_word=word) for word in ("low", "high", "strongest")]
     return element("p", words[0], *ramps, *words[1:], css="viewer-legend")
 
 
 def _choice(label: str, control: str, options: Sequence[tuple[str, str]]) -> Html:
     """Make a list to choose from: values, and texts."""
-    listed = [_tag("option", text, value=value, dir="auto") for value, text in options]
-    return element("label", label, _tag("select", *listed, data_control=control))
+    listed = [tag("option", text, value=value, dir="auto") for value, text in options]
+    return element("label", label, tag("select", *listed, data_control=control))
 
 
 def _slider(
@@ -161,20 +160,9 @@ def _slider(
 ) -> Html:
     """Make a slider from 0 upwards, its value beside its name."""
     ends = {"min": "0", "max": str(highest), "step": str(step), "value": str(value)}
-    slider = _tag("input", type="range", **ends, data_control=control, data_unit=unit)
-    shown = _tag("b", f"{value}{unit}", aria_hidden="true")  # which is told as the value of the slider already
+    slider = tag("input", type="range", **ends, data_control=control, data_unit=unit)
+    shown = tag("b", f"{value}{unit}", aria_hidden="true")  # which is told as the value of the slider already
     return element("label", element("span", f"{label} ", shown), slider)
-
-
-def _tag(name: str, *children: str, **attributes: str) -> Html:
-    """Make an element with attributes: `data_view` is written as data-view, `class_` as class."""
-    written = "".join(
-        f' {key.strip("_").replace("_", "-")}="{html.escape(value)}"' for key, value in attributes.items()
-    )
-    if name == "input":
-        return Html(f"<input{written}>")
-    inside = "".join(child if isinstance(child, Html) else html.escape(child) for child in children)
-    return Html(f"<{name}{written}>{inside}</{name}>")
 
 
 def _colours() -> str:
