@@ -1,4 +1,4 @@
-"""What a run keeps of its fitted models: model folders, pictures of tested scans, and whether to trust their maps."""
+"""What a run keeps of its fitted models: model folders, what tested scans look like, whether to trust their maps."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -8,19 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mri3d.cohort.people import session_word
 from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.explain.evidence import Question
-from mri3d.explain.trust import NO_BETTER_THAN_CHANCE, NUM_SCANS, Trust, with_agreement
+from mri3d.explain.trust import NUM_SCANS, Trust, with_agreement
 from mri3d.models.member import Member
 from mri3d.models.trained import TrainedModel
 from mri3d.records import write_member
-from mri3d.report.figures import HeadView, slices
-from mri3d.report.picture import Picture
-from mri3d.scans.scan_file import read_file
 from mri3d.study import Study
+from mri3d.tested_scans import TestedScans, question
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +27,14 @@ NUM_AGREEING = 2
 
 @dataclass
 class ModelKeeper:
-    """Keeps of each fold the fitted model with what it needs to meet new scans, and of the first fold pictures.
+    """Keeps of each fold the fitted model with what it needs to meet new scans, and what its tested scans look like.
 
     Args:
         folder: The run.
         study: What the models are fitted on.
         num_folds: How many folds the run has.
         covariates: Of all sessions, where the models have such.
-        pictures: Of some tested subjects of the first fold.
+        tested: What the tested scans look like.
         weights: The first fold's model in words, to the weights of its voxels; empty where it is not linear.
         trust: What examining the first fold's maps found; None where there is nothing to examine.
     """
@@ -46,11 +43,14 @@ class ModelKeeper:
     study: Study
     num_folds: int
     covariates: Variables | None = None
-    pictures: list[Picture] = field(default_factory=list)
+    tested: TestedScans = field(init=False)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     trust: Trust | None = None
     _asked: list[Question] = field(default_factory=list)
     _maps: list[list[np.ndarray]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tested = TestedScans(self.study, self.num_folds, self.covariates)
 
     def __call__(self, result: FoldResult) -> None:
         """Write the model folder of a fold."""
@@ -63,17 +63,12 @@ class ModelKeeper:
         write_member(self.folder, member, result, num_folds=self.num_folds)
         with optional("a comparison of the heatmaps of the folds"):
             self._compare(member)
-        if fold.number == 0:
-            with optional("pictures of tested scans"):
-                self.pictures.extend(self._pictures(result, TrainedModel((member,))))
-            if (weights := result.model.maps()) is not None:
-                self.weights[f"the model of fold {fold.number}" if self.num_folds > 1 else "the model"] = weights
-
-    def captioned(self, better_than_chance: bool | None) -> list[Picture]:
-        """Return the pictures; where the model predicts no better than chance, each says so."""
-        if better_than_chance is not False:
-            return self.pictures
-        return [replace(each, caption=f"{each.caption} {NO_BETTER_THAN_CHANCE}") for each in self.pictures]
+        trained = TrainedModel((member,))
+        with optional("pictures of tested scans"):
+            trusted = self.trust is None or self.trust.trusted is not False
+            self.tested.add(result, trained, mapped=bool(trained.heatmaps) and trusted)
+        if fold.number == 0 and (weights := result.model.maps()) is not None:
+            self.weights[f"the model of fold {fold.number}" if self.num_folds > 1 else "the model"] = weights
 
     def examination(self) -> Trust | None:
         """Return what was found of the maps, with how far the models of the folds agree."""
@@ -110,32 +105,7 @@ class ModelKeeper:
         for position in positions:
             row = result.fold.test_rows[position]
             target = self.study.outcome.target_named(None, result.predictions[position])
-            yield Question(self.study.volumes[int(row)], target, trained.method(None), self._known(int(row)))
-
-    def _known(self, row: int) -> Variables | None:
-        """Return the covariates of a session."""
-        return None if self.covariates is None else self.covariates.taking(np.array([row]))
-
-    def _pictures(self, result: FoldResult, trained: TrainedModel) -> Iterator[Picture]:
-        """Draw some tested scans with the evidence for their prediction; volumes that came without have none."""
-        rows, outcome, study = result.fold.test_rows, self.study.outcome, self.study
-        if study.recipe is None or not len(rows):
-            return
-        shown = bool(trained.heatmaps) and (self.trust is None or self.trust.trusted is not False)
-        for example in outcome.examples(study.targets[rows], result.predictions):
-            row = int(rows[example.position])
-            volume, scan = study.volumes[row], read_file(study.cohort.scans[row])
-            heat, (high, low) = None, outcome.words.evidence(example.target)
-            caption = f"{session_word(study.cohort).capitalize()} {study.ids[row]} {example.caption}"
-            if shown:
-                try:
-                    asked = Question(volume, example.target, trained.method(None), self._known(row))
-                    heat = trained.evidence(asked, inside=study.recipe.inside(scan)).heat
-                    caption += f". Colour: {example.evidence}, compared with the average training scan"
-                except UserError as error:  # a model that was harmonised for other sites than the tested one
-                    caption += f". Without a heatmap: {error.text.partition('. ')[0]}"
-            view = HeadView(volume[0], study.recipe.affine(scan), heatmap=heat, high=high, low=low)
-            yield slices(view, alt=f"{caption}.", caption=f"{caption}.")
+            yield question(self.study, trained, int(row), target, self.covariates)
 
 
 @contextmanager

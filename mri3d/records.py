@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from logging.handlers import MemoryHandler
 from pathlib import Path
@@ -30,8 +30,7 @@ from mri3d.models.member import Member
 from mri3d.run_folder import as_yaml
 
 if TYPE_CHECKING:
-    from mri3d.report.elements import Html
-    from mri3d.report.picture import Picture
+    from mri3d.report.page import Parts
 
 log = logging.getLogger(__name__)
 
@@ -169,9 +168,8 @@ def write_page(
     folder: Path,
     results: Results,
     metrics: dict[str, Any],
-    sections: "Sequence[tuple[str, Sequence[Picture]]]",
+    parts: "Parts",
     *,
-    scans: "Sequence[Html]" = (),
     title: str,
     model_name: str,
     configuration: Mapping[str, Any],
@@ -182,8 +180,7 @@ def write_page(
         folder: The run directory.
         results: Predictions and scores.
         metrics: The content of metrics.json.
-        sections: Title and pictures of each section of pictures.
-        scans: The section that sums up the page of scans.
+        parts: Sections that are laid out already.
         title: Of the page.
         model_name: What the model is called.
         configuration: Every setting, shown as it stands in `config.yaml`.
@@ -211,7 +208,6 @@ def write_page(
         taking_part=study.outcome.words.cohort_rows(study.targets),
         histories=[fit.history for fold in results.folds for fit in fold.fits],
         search=results.search_rows(),
-        sections=sections,
-        scans=scans,
+        parts=parts,
         configuration=as_yaml(configuration),
     )

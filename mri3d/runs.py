@@ -22,6 +22,8 @@ from mri3d.montage import write_montage, write_refused
 from mri3d.processes import first_speaks, is_first
 from mri3d.records import Clock, early_log, log_file, write_page, write_scores
 from mri3d.report.elements import Html
+from mri3d.report.options import ReportOptions
+from mri3d.report.page import Parts
 from mri3d.run_folder import claim, renew
 from mri3d.study import Study
 from mri3d.volumes.recipes import BrainRecipe, Recipe
@@ -52,6 +54,7 @@ def run(
     title: str,
     model_name: str,
     configuration: Mapping[str, Any],
+    options: ReportOptions = ReportOptions(),  # noqa: B008 (frozen)
     resumed: bool = False,
     moved: bool = False,
 ) -> RunEnd:
@@ -68,6 +71,7 @@ def run(
         title: Of the report.
         model_name: What the report calls the model.
         configuration: What to keep as `config.yaml`.
+        options: How the report is made.
         resumed: Whether the run directory is that of a run that was cut off, to be gone on with.
         moved: Whether `configuration` says of a resumed run where its data lie now.
 
@@ -106,16 +110,20 @@ def run(
             peak_memory_mb=peak_memory_mb(),
             maps=None if trust is None else trust.to_json(),
         )
-        sections = [("Where the evidence lies", keeper.captioned(results.better_than_chance))]
+        pictures = [("Where the evidence lies", keeper.tested.pictured(results.better_than_chance))]
         if validation.model.uses_components:
             with optional("the maps of the cohort"):
-                sections += study_sections(study, folder / "maps", weights=keeper.weights)
+                pictures += study_sections(study, folder / "maps", weights=keeper.weights)
         write_page(
             folder,
             results,
             metrics,
-            sections,
-            scans=scans,
+            Parts(
+                scans=scans,
+                subjects=keeper.tested.table(results),
+                pictures=pictures,
+                viewer=keeper.tested.viewer(results.better_than_chance, faces=options.faces),
+            ),
             title=title,
             model_name=model_name,
             configuration=configuration,

@@ -222,7 +222,7 @@ def test_a_page_lists_first_what_somebody_must_look_at(model, tmp_path, monkeypa
     (tmp_path / "scans/d.nii").write_bytes(b"text")
     assert predict_scans(model, str(tmp_path / "scans"), tmp_path / "out", heatmap="none") == 1
     page = (tmp_path / "out/report.html").read_text()
-    assert [f"<th>{name}</th>" in page for name in "abcde"] == [True, True, False, True, False]
+    assert [f"<bdi>{name}</bdi>" in page for name in "abcde"] == [True, True, False, True, False]
     assert "3 of 5 scans are listed" in page
     assert list(rows_of(tmp_path / "out")) == list("abcde")
 

@@ -102,10 +102,10 @@ def test_options_of_the_command_come_to_what_formulas_say(run, plain, scans, tmp
     for fact in facts:
         name, _, text = fact.partition(": ")
         assert texts[texts.index(name) + 1].strip() == text
-    top = texts.index("Scan")
-    columns = ["Scan", "Prediction", "Probability of a", "Probability of b", "Set at 90 %", "SD between models"]
-    assert texts[top : top + 6] == columns
-    assert texts[texts.index("a", top) + 4] == (sets[0] or "none")
+    card = texts[texts.index("Predictions", texts.index("scans")) :][1:]
+    assert card[:2] == ["a", "ok"]
+    assert card[3:10:2] == ["Probability of a", "Probability of b", "Set at 90 %", "SD between models"]
+    assert card[8] == (sets[0] or "none")
     assert f"The prediction is {facts[2].partition(': ')[2]}." in texts
     assert any(
         text.startswith("The set holds the true class of about 90 % of the scans of each class") for text in texts

@@ -22,7 +22,7 @@ from tests.test_runs import cohort_rows, run_study, write_study
 def without_pictures(monkeypatch):
     """Leave out what takes most of the time of so small a run."""
     monkeypatch.setattr("mri3d.runs.study_sections", lambda *given, **options: [])
-    monkeypatch.setattr("mri3d.runs.ModelKeeper._pictures", lambda *given: [])
+    monkeypatch.setattr("mri3d.kept_models.TestedScans.add", lambda *given, **options: None)
 
 
 def files_of(folder):

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from mri3d.cohort.cohort import CohortSource
     from mri3d.evaluation.splitting import Splits
     from mri3d.models.model import Model
+    from mri3d.report.options import ReportOptions
     from mri3d.study import Study
     from mri3d.volumes.recipes import AnyRecipe
 
 log = logging.getLogger(__name__)
 
-GROUPS = ("data", "preprocess", "model", "trainer", "evaluation")
+GROUPS = ("data", "preprocess", "model", "trainer", "evaluation", "report")
+LATER: Mapping[str, Any] = {"report": {"_target_": "mri3d.report.options.ReportOptions"}}
+"""Groups that runs of earlier versions do not have, to what is meant then."""
+
 ALIASES = {"preprocess.resolution": "resolution", "model.trainer": "trainer"}
 """Arguments of constructors whose value stands at the top of a configuration, and is typed there or by this path."""
 
@@ -41,6 +45,7 @@ class Schema:
     model: Any = None
     trainer: Any = None
     evaluation: Any = None
+    report: Any = None
     task: Any = "classification"
     resolution: Any = 50
     seed: Any = 0
@@ -91,12 +96,14 @@ class Parts:
         study: What the study is read from.
         model: What fits and predicts.
         splits: Who trains and who is tested.
+        report: How the page is made.
     """
 
     configuration: dict[str, Any]
     study: StudyParts
     model: "Model"
     splits: "Splits"
+    report: "ReportOptions"
 
     @property
     def model_name(self) -> str:
@@ -133,8 +140,20 @@ def make_parts(configuration: Mapping[str, Any], *, trusted: Collection[str] = (
     elsewhere = {"model.trainer": build(checked["trainer"], "trainer")}
     kept_for = keep_columns(checked)
     study = replace(study_parts(checked), kept_for=kept_for)
-    model, splits = (build(checked[group], group, elsewhere=elsewhere) for group in ("model", "evaluation"))
-    return Parts(checked, study, model, splits)
+    groups = ("model", "evaluation", "report")
+    model, splits, report = (build(checked[group], group, elsewhere=elsewhere) for group in groups)
+    return Parts(checked, study, model, splits, report)
+
+
+def report_options(given: object) -> "ReportOptions":
+    """Build what was set of `report` on the command line of another command than train.
+
+    Raises:
+        UserError: There is no such option, or no such value.
+    """
+    options = given if isinstance(given, dict) else {}
+    made: ReportOptions = build(complete(LATER["report"] | options, "report"), "report")
+    return made
 
 
 def study_parts(checked: Mapping[str, Any]) -> StudyParts:
@@ -174,7 +193,7 @@ def check(
             f"{whose}there is no key {unknown[0]!r}.{did_you_mean(str(unknown[0]), known)} "
             f"The keys: {', '.join(known)}."
         )
-    values = moved(dict(configuration))
+    values = moved({group: LATER[group] for group in groups if group in LATER} | dict(configuration))
     for group in groups:
         node = values.get(group)
         if not isinstance(node, dict) or "_target_" not in node:

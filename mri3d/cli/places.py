@@ -62,6 +62,7 @@ PLACES: Mapping[str, Place] = {
             "mri3d.evaluation.learning_curve.LearningCurve",
         )
     ),
+    "report": Place(("mri3d.report.options.ReportOptions",)),
 }
 
 WORDS: Mapping[str, Mapping[str, str]] = {

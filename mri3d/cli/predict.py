@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mri3d.cli.configuration import import_from_here, trusted_names
+from mri3d.cli.configuration import import_from_here, report_options, trusted_names
 from mri3d.cli.limits import named_limits
 from mri3d.cli.overrides import hydra_overrides
 from mri3d.cli.status import exit_status
@@ -38,6 +38,7 @@ class Schema:
     id: Any = None
     mask: Any = None
     force: Any = False
+    report: Any = None
     trust: Any = None
     debug: bool = False
 
@@ -78,6 +79,7 @@ def predict(options: dict[str, Any]) -> int:
             layer=options.get("layer"),
             space=options.get("space", "scan"),
             force=force,
+            options=report_options(options.get("report")),
             trust=trust,
             **asked,
         )
@@ -108,5 +110,6 @@ def _compose(arguments: Sequence[str]) -> int:
         "hydra": {**QUIET, "job_logging": {"handlers": QUIET["job_logging"]["handlers"]}},
     }
     arguments = [with_plain_keys(argument) for argument in arguments]
-    overrides = hydra_overrides(arguments, groups=[], keys=Schema.__dataclass_fields__)
+    keys = [key for key in Schema.__dataclass_fields__ if key != "report"]
+    overrides = hydra_overrides(arguments, groups=["report"], keys=keys)
     return run_app(job, overrides, name="predict", schema=Schema, config=config)

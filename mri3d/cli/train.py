@@ -81,6 +81,7 @@ def execute(
                 title=parts.configuration.get("name", folder.name),
                 model_name=parts.model_name,
                 configuration=parts.configuration,
+                options=parts.report,
                 resumed=resumed,
                 moved=moved,
             )

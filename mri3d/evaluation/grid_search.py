@@ -150,6 +150,10 @@ class GridSearch:
         """Examine the maps of the chosen variant."""
         return self.model_.examined(questions, baseline=baseline)
 
+    def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:
+        """Return what the chosen variant decides by."""
+        return self.model_.features(volumes, rows)
+
     def maps(self) -> np.ndarray | None:
         """Return the weights of the chosen variant, if it is linear."""
         return self.model_.maps()

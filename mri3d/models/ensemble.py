@@ -49,6 +49,11 @@ class Ensemble:
         """Examine the maps of the first fit: all are of one kind, and learnt from the same rows."""
         return self.fits[0].examined(questions, baseline=baseline)
 
+    def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:
+        """Return those of all fits side by side; None if one of them has none."""
+        found = [each for fit in self.fits if (each := fit.features(volumes, rows)) is not None]
+        return np.hstack(found) if len(found) == len(self.fits) else None
+
     def maps(self) -> np.ndarray | None:
         """Average the weights of the fits; None if one of them is not linear."""
         maps = [weights for fit in self.fits if (weights := fit.maps()) is not None]

@@ -68,6 +68,11 @@ class HarmonizedModel:
             return None
         return self.fitted.examined(without, baseline=baseline)
 
+    def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:
+        """Return those of rows without the effects of their sites, see `FittedModel.features`."""
+        sites = self._sites(volumes.covariates, np.asarray(rows), len(volumes))
+        return self.fitted.features(Applied(volumes, sites, self.combats), rows)
+
     def maps(self) -> np.ndarray | None:
         """Return the weights of what was fitted."""
         return self.fitted.maps()

@@ -150,6 +150,12 @@ class FittedModel(Protocol):
             What was found; None of a model whose maps are what it computes, or that has none.
         """
 
+    def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:
+        """Return what it decides by of rows, [len(rows), F], by this process alone; None if by the volumes themselves.
+
+        Rows that are alike in it are alike to the model.
+        """
+
     def maps(self) -> np.ndarray | None:
         """Return the weight of each voxel in each of D decisions, float32 [D, X, Y, Z]; None if not linear."""
 

@@ -92,6 +92,10 @@ class ClassWords(Words):
         """Return the titles of the probabilities."""
         return tuple(f"Probability of {name}" for name in self.names)
 
+    def miss_title(self) -> str:
+        """Return what the probability of the true class lacks to 1."""
+        return "Probability of other classes"
+
     def prediction_reading(self) -> list[str]:
         """Write how predicted classes are to be read."""
         most = "The prediction is the class with the highest probability. If the probabilities are nearly equal, treat "

@@ -145,6 +145,14 @@ class Classes(Outcome):
         """Return nothing beyond the label and the prediction."""
         return {}
 
+    def misses(self, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """Return what the probability of the true class lacks to 1."""
+        return np.asarray(1 - predictions[np.arange(len(targets)), targets])
+
+    def hits(self, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """Return where the predicted class is the true one."""
+        return np.asarray(self._decided(predictions) == targets)
+
     def spread(self, predictions: np.ndarray) -> float:
         """Return the standard deviation of the predicted class's probability over models [M, K]."""
         return float(predictions[:, self._decided(predictions.mean(axis=0, keepdims=True)).item()].std())

@@ -137,6 +137,13 @@ class Measure(Outcome):
         uncorrected = {} if raw is None else {"prediction_raw": raw.tolist()}
         return {"gap": (predictions - targets).tolist(), **uncorrected}
 
+    def misses(self, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """Return the absolute errors."""
+        return np.asarray(np.abs(predictions - targets))
+
+    def hits(self, targets: np.ndarray, predictions: np.ndarray) -> None:
+        """Return None: a value is more or less right."""
+
     def spread(self, predictions: np.ndarray) -> float:
         """Return the standard deviation of the values of models [M]."""
         return float(predictions.std())

@@ -87,6 +87,10 @@ class MeasureWords(Words):
         """Return none: the prediction is the value."""
         return ()
 
+    def miss_title(self) -> str:
+        """Return what the absolute errors are called."""
+        return "Absolute error"
+
     def prediction_reading(self) -> list[str]:
         """Write how predicted values are to be read."""
         return [

@@ -180,6 +180,12 @@ class Outcome(Protocol):
     ) -> dict[str, list[Any]]:
         """Return what stands beside the predictions of tested sessions, whose truth is known."""
 
+    def misses(self, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """Return by how much each prediction missed the truth, float64 [N]; the larger, the more wrong."""
+
+    def hits(self, targets: np.ndarray, predictions: np.ndarray) -> np.ndarray | None:
+        """Return which predictions are right, bool [N]; None where none is either right or wrong."""
+
     def spread(self, predictions: np.ndarray) -> float:
         """Return how far the predictions of M models for one scan, [M, K] or [M], differ."""
 

@@ -82,6 +82,9 @@ class Words(Protocol):
             The number, and the sentence that goes on after it.
         """
 
+    def miss_title(self) -> str:
+        """Return the title of the numbers that `Outcome.misses` returns."""
+
     def cautions(self, metrics: Mapping[str, Any], targets: np.ndarray) -> list[str]:
         """Write what a reader must know before using the number; arguments as for `result_sentence`."""
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nibabel as nib
@@ -15,12 +15,18 @@ from mri3d.outcome import Score
 from mri3d.predictions.written import heatmap_path
 from mri3d.report.elements import num_within_budget, score_title, with_interval
 from mri3d.report.figures import HeadView, slices
+from mri3d.report.options import ReportOptions
 from mri3d.report.picture import Picture
 from mri3d.report.prediction_page import MAX_ROWS, ScanResult, write_prediction_report
+from mri3d.report.viewer import ViewedScan, viewer_section
 from mri3d.scans.scan import ScanError
 from mri3d.scans.scan_file import ScanFile, read_file
+from mri3d.viewed_scans import embedded_scan
 
 log = logging.getLogger(__name__)
+
+NUM_VIEWED = 12
+"""Scans that a page shows in 3D: each takes up to 0.3 MB."""
 
 
 def remarks(records: Sequence[Record]) -> list[str]:
@@ -58,6 +64,8 @@ class Page:
         facts: What to know first, name to text.
         own_test: The scores of the model's own test by name; none where nobody was tested.
         space: Where heatmaps lie, one of `SPACES`.
+        options: How the page is made.
+        doubt: Why heatmaps are not to be trusted; empty where nothing speaks against them.
     """
 
     trained: TrainedModel
@@ -66,6 +74,8 @@ class Page:
     facts: Mapping[str, str]
     own_test: Mapping[str, Score]
     space: str = SPACES[0]
+    options: ReportOptions = field(default_factory=ReportOptions)
+    doubt: str = ""
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
         """Write the page, on which those are listed first that somebody must look at, where not all can be."""
@@ -74,10 +84,14 @@ class Page:
         order = sorted(range(len(records)), key=lambda number: records[number].status == "ok")  # stable
         listed = [records[number] for number in sorted(order[:MAX_ROWS])]
         pictures: list[Picture | None] = []
+        viewed: list[ViewedScan] = []
         for record in listed:
             if num_within_budget(pictures) == len(pictures):  # one more than the page shows, so that it says so
-                pictures.append(self._picture(record))
+                picture, view = self._seen(record, closely=len(viewed) < NUM_VIEWED)
+                pictures.append(picture)
+                viewed += [] if view is None else [view]
         pictures += [None] * (len(listed) - len(pictures))
+        names, brains = {scan.name for scan in viewed}, self.trained.require_recipe().shows == "brains"
         regions = {}
         if rule.coverage is not None:
             title, reading = outcome.options.region_title(rule.coverage), outcome.options.region_reading(rule.coverage)
@@ -90,35 +104,47 @@ class Page:
             facts={**self.facts, **rule.facts},
             summary=" ".join([outcome.words.summary(used), *remarks(records)]),
             words=outcome.words,
-            scans=[self._result(record, picture) for record, picture in zip(listed, pictures, strict=True)],
+            scans=[
+                self._result(record, picture, viewed=record.scan in names)
+                for record, picture in zip(listed, pictures, strict=True)
+            ],
+            viewer=viewer_section(viewed, shows="brains" if brains else "heads", faces=self.options.faces),
             num_scans=len(records),
             num_used=len(used),
             own_test=None if own.value is None else (score_title(primary), with_interval(own)),
             **regions,
         )
 
-    def _picture(self, record: Record) -> Picture | None:
-        """Draw the heatmap of a scan on it, from their files: so no more than one is held in memory."""
+    def _seen(self, record: Record, *, closely: bool) -> tuple[Picture | None, ViewedScan | None]:
+        """Draw a scan with its heatmap, from their files: so no more than one is held in memory.
+
+        Args:
+            record: Of the scan.
+            closely: Whether it can be viewed too.
+        """
         if not record.heatmap:
-            return None
-        try:
-            scan = read_file(self.scans[record.scan])
-            image, affine = scan.data, scan.affine
-            recipe = self.trained.require_recipe()
-            if self.space == "mni" and recipe.shared_affine is not None:
-                image, affine = recipe.volume(scan)[0], recipe.shared_affine
-            heat = np.asarray(nib.load(self.out / heatmap_path(record.scan)).dataobj, dtype=np.float32)
-        except (ScanError, OSError, MemoryError) as error:  # moved since
-            log.warning("%s has no picture in the report: %s", record.scan, error)
-            return None
+            return None, None
+        recipe, outcome = self.trained.require_recipe(), self.trained.outcome
         prediction = record.restored().prediction
         assert prediction is not None, "it has a heatmap"
-        outcome = self.trained.outcome
         high, low = outcome.words.evidence(outcome.target_named(None, prediction))
+        try:
+            scan = read_file(self.scans[record.scan])
+            image, affine, in_world = scan.data, scan.affine, scan.affine
+            if self.space == "mni" and recipe.shared_affine is not None:
+                image, affine, in_world = recipe.volume(scan)[0], recipe.shared_affine, recipe.affine(scan)
+            heat = np.asarray(nib.load(self.out / heatmap_path(record.scan)).dataobj, dtype=np.float32)
+            volumes = embedded_scan(scan, recipe, heat, in_world) if closely else None
+        except (ScanError, OSError, MemoryError) as error:  # moved since
+            log.warning("%s has no picture in the report: %s", record.scan, error)
+            return None, None
         view = HeadView(image, affine, heatmap=heat, high=high, low=low)
-        return slices(view, alt=f"{record.scan} on three planes with the evidence {high}", height=150)
+        alt = f"{record.scan} on three planes with the evidence {high}"
+        picture = slices(view, alt=alt, caption=self.doubt, height=150)
+        said = f"{record.scan}: {outcome.words.verdict(prediction)}, {record.status}. {self.doubt}".rstrip()
+        return picture, None if volumes is None else ViewedScan(record.scan, volumes, high, low, said)
 
-    def _result(self, record: Record, picture: Picture | None) -> ScanResult:
+    def _result(self, record: Record, picture: Picture | None, *, viewed: bool) -> ScanResult:
         """Lay out a prediction for the report."""
         found, outcome = record.restored(), self.trained.outcome
         if found.prediction is None:
@@ -133,4 +159,5 @@ class Page:
             warnings=found.warnings,
             picture=picture,
             status=found.status,
+            viewed=viewed,
         )

@@ -108,8 +108,9 @@ def image(picture: Picture) -> Html:
 
 
 def figure(picture: Picture) -> Html:
-    """Embed a picture with its caption."""
-    return element("figure", image(picture), element("figcaption", picture.caption))
+    """Embed a picture with its caption, if it has one."""
+    told = [element("figcaption", picture.caption)] if picture.caption else []
+    return element("figure", image(picture), *told)
 
 
 def link(text: str, target: str) -> Html:

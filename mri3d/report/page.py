@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,27 @@ if TYPE_CHECKING:
 _MAX_ROWS = 50  # of a list that cohort.csv has in full
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Sections of the page that are laid out by whoever has what they show; each may be empty.
+
+    Attributes:
+        scans: What is to be shown of the scans of the cohort, see `scans_page.scans_section`.
+        others: How other runs on the same tests did.
+        subjects: The tests one by one, see `subject_table.subject_section`.
+        pictures: Title and pictures of each further section; the first are shown, as many as a page may hold.
+        viewer: Scans in 3D, see `viewer.viewer_section`.
+        methods: What was done, in words to go on with, see `methods_section`.
+    """
+
+    scans: Sequence[Html] = ()
+    others: Sequence[Html] = ()
+    subjects: Sequence[Html] = ()
+    pictures: Sequence[tuple[str, Sequence[Picture]]] = ()
+    viewer: Sequence[Html] = ()
+    methods: Sequence[Html] = ()
+
+
 def write_report(
     path: Path,
     *,
@@ -59,8 +81,7 @@ def write_report(
     taking_part: Sequence[tuple[str, str]],
     histories: Sequence[History] = (),
     search: Sequence[Mapping[str, Any]] = (),
-    sections: Sequence[tuple[str, Sequence[Picture]]] = (),
-    scans: Sequence[Html] = (),
+    parts: Parts = Parts(),
     configuration: str = "",
 ) -> None:
     """Write one HTML file that opens anywhere, offline.
@@ -78,45 +99,51 @@ def write_report(
         taking_part: Rows that describe the targets of all who take part, see `Words.cohort_rows`.
         histories: For each fold its epochs, see `training_charts.History`.
         search: What the inner folds found, see `tuning.validation_curves`.
-        sections: Title and pictures of each further section; the first pictures are shown, as many as a page may hold.
-        scans: What is to be shown of the scans, see `scans_page.scans_section`.
+        parts: What is laid out already.
         configuration: Every setting, as text.
     """
+    tested = bool(metrics["test"])
     body = [heading(title, facts)]
-    if metrics["test"]:
-        body.append(headline(*outcome.words.result_sentence(metrics, targets)))
-        cautions = [
-            *leak_cautions(metrics.get("leaks")),
-            *_chance(metrics, outcome),
-            *association_cautions(metrics.get("confounds")),
-            *confound_cautions(metrics.get("confounds")),
-            *harmonization_cautions(metrics.get("harmonization")),
-            *outcome.words.cautions(metrics, targets),
-        ]
-        body += [element("p", text, css="caution") for text in cautions]
+    body += _answer(outcome, metrics, targets) if tested else [element("p", _untested(metrics), css="caution")]
+    body += association_section(metrics.get("confounds"))
+    body += leak_section(metrics.get("leaks"))
+    body += [element("h2", "Who took part"), *_cohort(cohort, taking_part), *parts.scans]
+    body += met_section(metrics.get("scans")) if tested else []
+    body += _training(metrics, histories)
+    body += tuning_sections(metrics, search)
+    if tested:
         body += score_section(outcome, metrics, targets, predictions, raw)
         body += calibration_section(outcome, metrics.get("calibration"))
+        body += strata_section(outcome, metrics) if metrics.get("strata", {}).get("members") else []
         body += importance_section(metrics.get("covariates"))
         body += confound_section(metrics.get("confounds"), outcome.compared)
         body += harmonization_section(metrics.get("harmonization"), outcome.compared)
         body += permutation_section(metrics.get("permutation"))
         body += learning_curve_section(metrics.get("learning_curve"), outcome.compared)
-        body += strata_section(outcome, metrics) if metrics.get("strata", {}).get("members") else []
-        body += met_section(metrics.get("scans"))
-    else:
-        body.append(element("p", _untested(metrics), css="caution"))
     body += seed_section(metrics, outcome.compared)
-    body += association_section(metrics.get("confounds"))
-    body += leak_section(metrics.get("leaks"))
-    body += _training(metrics, histories)
-    body += tuning_sections(metrics, search)
-    body += [element("h2", "Who took part"), *_cohort(cohort, taking_part), *scans, *picture_sections(sections)]
+    body += [*parts.others, *parts.subjects]
     body += trust_section(metrics.get("maps"))
-    body += reading_section(outcome.words.reading() if metrics["test"] else [], outcome.words)
+    body += [*picture_sections(parts.pictures), *parts.viewer]
+    body += reading_section(outcome.words.reading() if tested else [], outcome.words)
+    body += parts.methods
     if configuration:
         setting = details("Every setting of this run", element("pre", configuration))
         body += [element("h2", "Configuration"), setting]
     write_page(path, title=title, sections=body)
+
+
+def _answer(outcome: Outcome, metrics: Mapping[str, Any], targets: np.ndarray) -> list[Html]:
+    """Write the result, and what speaks against it."""
+    cautions = [
+        *leak_cautions(metrics.get("leaks")),
+        *_chance(metrics, outcome),
+        *association_cautions(metrics.get("confounds")),
+        *confound_cautions(metrics.get("confounds")),
+        *harmonization_cautions(metrics.get("harmonization")),
+        *outcome.words.cautions(metrics, targets),
+    ]
+    result = headline(*outcome.words.result_sentence(metrics, targets))
+    return [result, *(element("p", text, css="caution") for text in cautions)]
 
 
 def _chance(metrics: Mapping[str, Any], outcome: Outcome) -> list[str]:

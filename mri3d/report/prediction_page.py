@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mri3d.report.elements import (
+    Html,
     element,
+    figure,
     heading,
     headline,
-    image,
     num_decimals,
     num_within_budget,
     number,
-    table,
     write_page,
 )
 from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
+from mri3d.report.viewer import view_button
 
 if TYPE_CHECKING:
     from mri3d.outcome import Words
@@ -51,8 +52,9 @@ class ScanResult:
             predicted one's probability; None for a single model.
         warnings: What to know about the scan; the reason, when it could not be used.
         picture: The heatmap on the scan, see `figures.slices`.
-        status: In a word, whether there is a prediction; shown where there is none.
+        status: In a word, whether the prediction can be relied on, and whether there is one.
         region: Set or interval in which the truth lies; empty where none was asked for.
+        viewed: Whether the viewer of the page has the scan by this name.
     """
 
     name: str
@@ -63,6 +65,7 @@ class ScanResult:
     picture: Picture | None = None
     status: str = ""
     region: str = ""
+    viewed: bool = False
 
 
 def write_prediction_report(
@@ -78,8 +81,9 @@ def write_prediction_report(
     region_title: str = "",
     region_reading: str = "",
     own_test: tuple[str, str] | None = None,
+    viewer: Sequence[Html] = (),
 ) -> None:
-    """Write one HTML file that opens anywhere, offline, with a row for each scan.
+    """Write one HTML file that opens anywhere, offline, with a card for each scan.
 
     Args:
         path: The file.
@@ -88,31 +92,22 @@ def write_prediction_report(
         summary: Sentence that goes on after the number of scans that were predicted: "scans classified: 2 as F.", see
             `Words.summary`.
         words: Of the outcome: the titles of `ScanResult.values`, and how predictions are to be read.
-        scans: In the order of the rows.
+        scans: In the order of the cards.
         num_scans: How many scans there are, where not all are listed.
         num_used: How many of those were predicted.
-        region_title: Of the column of `ScanResult.region`; empty where there is none.
+        region_title: Of `ScanResult.region`; empty where there is none.
         region_reading: How it is to be read.
         own_test: Title of a score, and that score in the model's own test with its interval; None where it has none.
+        viewer: Scans in 3D, see `viewer.viewer_section`.
     """
     num_scans = len(scans) if num_scans is None else num_scans
     num_used = sum(scan.values is not None for scan in scans) if num_used is None else num_used
     num_pictures = num_within_budget([scan.picture for scan in scans])
     spreads = [scan.spread for scan in scans]
     voted, decimals = any(spread is not None for spread in spreads), num_decimals(spreads)
-    columns = words.value_titles()
-    beside = [*([region_title] if region_title else []), *(["SD between models"] if voted else [])]
-    beside += [f"{own_test[0]} in its own test"] if own_test else []
-    header = ["Scan", "Prediction", *columns, *beside, "Warnings", "Heatmap"]
-    rows = []
-    for place, scan in enumerate(scans):
-        spread = "" if scan.spread is None else number(scan.spread, decimals=decimals)
-        more = [*([scan.region] if region_title else []), *([spread] if voted else [])]
-        more += [own_test[1] if scan.values is not None else ""] if own_test else []
-        rows.append(_row(scan, columns, more, pictured=place < num_pictures))
     if num_used < num_scans:
-        summary += f" {num_scans - num_used} could not be used: the reason is listed under Warnings."
-    sections = [heading(title, facts), headline(str(num_used), summary), table(header, rows, css="scans")]
+        summary += f" {num_scans - num_used} could not be used: the reason stands on the card."
+    sections = [heading(title, facts), headline(str(num_used), summary)]
     if len(scans) < num_scans:
         text = (
             f"{len(scans)} of {num_scans} scans are listed, to keep this page small: those that could not be used or "
@@ -124,6 +119,13 @@ def write_prediction_report(
             f"Heatmaps are shown for the first {num_pictures} scans, to keep this page small; all are saved as files."
         )
         sections.append(element("p", text))
+    cards = []
+    for place, scan in enumerate(scans):
+        beside = {region_title: scan.region} if region_title else {}
+        beside |= {"SD between models": number(scan.spread, decimals=decimals)} if scan.spread is not None else {}
+        beside |= {f"{own_test[0]} in its own test": own_test[1]} if own_test and scan.values is not None else {}
+        cards.append(_card(scan, words.value_titles(), beside, pictured=place < num_pictures))
+    sections += [element("h2", "Predictions"), element("div", *cards, css="cards"), *viewer]
     texts = [
         *words.prediction_reading(),
         *filter(None, [region_reading]),
@@ -133,13 +135,23 @@ def write_prediction_report(
     write_page(path, title=title, sections=[*sections, *reading_section(texts, words, methods=True)])
 
 
-def _row(scan: ScanResult, columns: Sequence[str], more: Sequence[str], *, pictured: bool) -> list[str]:
-    picture = image(scan.picture) if scan.picture and pictured else ""
-    values = [""] * len(columns) if scan.values is None else [_share(scan.values[title]) for title in columns]
-    shown = scan.prediction or scan.status or "no prediction"
-    return [scan.name, shown, *values, *more, "; ".join(scan.warnings), picture]
+def _card(scan: ScanResult, titles: Sequence[str], beside: Mapping[str, str], *, pictured: bool) -> Html:
+    """Lay out what is known of one scan."""
+    known = {} if scan.values is None else {title: _share(scan.values[title]) for title in titles}
+    rows = [element("div", element("dt", name), element("dd", text)) for name, text in (known | dict(beside)).items()]
+    return element(
+        "section",
+        element("h3", element("bdi", scan.name)),
+        *([element("p", scan.status, css=f"status {scan.status}")] if scan.status else []),
+        element("p", element("bdi", scan.prediction or "no prediction"), css="predicted"),
+        *([element("dl", *rows)] if rows else []),
+        *(element("p", text, css="caution") for text in scan.warnings),
+        *([figure(scan.picture)] if scan.picture and pictured else []),
+        *([view_button(scan.name)] if scan.viewed else []),
+        css="card",
+    )
 
 
-def _share(value: float) -> str:
+def _share(value: float) -> Html:
     """Write a number from 0 to 1, with a bar of that length."""
     return element("span", f"{value:.2f}", element("span", css="bar", style=f"--share:{value:.3f}"))

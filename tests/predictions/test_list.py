@@ -66,7 +66,7 @@ def test_a_line_that_was_changed_by_hand_tells_nothing(model, scans, tmp_path, c
 
 def test_results_of_another_version_are_known_and_predicted_again(model, scans, tmp_path, monkeypatch, known):
     with monkeypatch.context() as patch:
-        patch.setattr("mri3d.inference.__version__", "0.2.9")
+        patch.setattr("mri3d.predictions.call.__version__", "0.2.9")
         predict_scans(model, str(scans), tmp_path)
     whole, calls = contents(tmp_path), []
     monkeypatch.setattr("mri3d.predictions.folder.log.info", lambda *told: calls.append(told))

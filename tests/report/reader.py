@@ -17,7 +17,7 @@ class Reader(HTMLParser):
         self.tags.append(tag)
         if tag == "img":
             self.images.append(dict(attributes))
-        elif tag != "meta":
+        elif tag not in ("meta", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):

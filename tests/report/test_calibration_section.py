@@ -31,7 +31,7 @@ def test_the_section_says_what_was_done_and_what_came_of_it(tmp_path):
     texts = report(tmp_path, class_metrics() | {"calibration": content()}).texts
     texts = [text for text in texts if text.strip()]
     start = texts.index("Calibration")
-    assert texts.index("Test results") < start < texts.index("Who took part")
+    assert texts.index("Who took part") < texts.index("Test results") < start
     assert "77 % of class F, 23 % of class M" in texts[start + 1]
     assert "a temperature of 1.31" in texts[start + 1]
     assert "Of the 52 tests predicted as class M, with a probability of 80 % on average, 72 %" in texts[start + 2]

@@ -7,6 +7,7 @@ import pytest
 
 from mri3d.outcome import Classes
 from mri3d.report.figures import HeadView, slices
+from mri3d.report.page import Parts
 from mri3d.report.picture import Picture
 from tests.commands import undrawn
 from tests.report.example import HISTORY, class_metrics, cohort, report
@@ -20,7 +21,7 @@ def heatmap():
 
 
 def test_nothing_is_fetched_and_nothing_runs(tmp_path, heatmap):
-    reader = report(tmp_path, class_metrics(), sections=[("What it sees", [heatmap])], histories=[HISTORY])
+    reader = report(tmp_path, class_metrics(), parts=Parts(pictures=[("What it sees", [heatmap])]), histories=[HISTORY])
     text = (tmp_path / "report.html").read_text()
     assert "default-src 'none'" in text
     assert not {"script", "link", "iframe", "object", "a"} & set(reader.tags)
@@ -40,7 +41,7 @@ def test_hostile_texts_are_only_texts(tmp_path, heatmap):
         facts={HOSTILE: HOSTILE},
         cohort=rows,
         taking_part=[(HOSTILE, HOSTILE)],
-        sections=[(HOSTILE, [heatmap])],
+        parts=Parts(pictures=[(HOSTILE, [heatmap])]),
         configuration=HOSTILE,
     )
     assert "script" not in reader.tags
@@ -154,7 +155,7 @@ def test_pictures_that_a_page_cannot_hold_are_counted(tmp_path):
         return [Picture(bytes(100_000), "image/jpeg", "a", f"caption {number}") for number in range(num)]
 
     sections = [("Heads", pictures(2)), ("Nothing", []), ("Eigenbrains", pictures(23)), ("Space", pictures(3))]
-    reader = report(tmp_path, class_metrics(), sections=sections)
+    reader = report(tmp_path, class_metrics(), parts=Parts(pictures=sections))
     texts = [text for text in reader.texts if text.strip()]
     assert [image["src"][:15] for image in reader.images].count("data:image/jpeg") == 20
     assert texts[texts.index("Heads") : texts.index("Eigenbrains")] == ["Heads", "caption 0", "caption 1"]
@@ -162,7 +163,7 @@ def test_pictures_that_a_page_cannot_hold_are_counted(tmp_path):
     assert left_out == [f"{num} pictures are left out, to keep this page small." for num in (5, 3)]
     assert texts.index("caption 17") < texts.index(left_out[0]) < texts.index("Space") < texts.index(left_out[1])
     assert "Nothing" not in texts
-    texts = report(tmp_path, class_metrics(), sections=[("Heads", pictures(21))]).texts
+    texts = report(tmp_path, class_metrics(), parts=Parts(pictures=[("Heads", pictures(21))])).texts
     assert "1 picture is left out, to keep this page small." in texts
 
 

@@ -1,4 +1,4 @@
-"""The report of predictions has a row for each scan, whatever is predicted."""
+"""The report of predictions has a card for each scan, whatever is predicted."""
 
 import numpy as np
 import pytest
@@ -36,22 +36,31 @@ def heatmap():
     return slices(HeadView(volume, np.diag([2.0, 2.0, 2.0, 1.0]), volume**4), alt=HOSTILE, caption=HOSTILE)
 
 
-def test_predictions_have_a_row_for_each_scan(tmp_path, heatmap):
+def test_predictions_have_a_card_for_each_scan(tmp_path, heatmap):
     scans = [
-        ScanResult("sub-01_T1w", "M", both(0.25), spread=0.04, picture=heatmap),
+        ScanResult("sub-01_T1w", "M", both(0.25), spread=0.04, picture=heatmap, status="unusual", viewed=True),
         ScanResult(HOSTILE, "", None, warnings=("truncated", HOSTILE), status="failed"),
     ]
     reader = write(tmp_path / "p.html", scans)
     texts = [text for text in reader.texts if text.strip()]
     assert texts[texts.index("1") + 1] == (
-        "scan classified: 1 as M. 1 could not be used: the reason is listed under Warnings."
+        "scan classified: 1 as M. 1 could not be used: the reason stands on the card."
     )
     row = texts.index("sub-01_T1w")
-    assert texts[row + 1 : row + 5] == ["M", "0.25", "0.75", "0.040"]
-    assert texts[texts.index(HOSTILE) + 1] == "failed"
-    assert f"truncated; {HOSTILE}" in texts
-    head = texts.index("Scan")
-    assert texts[head : head + 7] == ["Scan", "Prediction", *COLUMNS, "SD between models", "Warnings", "Heatmap"]
+    shown = [
+        "unusual",
+        "M",
+        COLUMNS[0],
+        "0.25",
+        COLUMNS[1],
+        "0.75",
+        "SD between models",
+        "0.040",
+        HOSTILE,
+        "View in 3D",
+    ]
+    assert texts[row + 1 : row + 11] == shown
+    assert texts[row + 11 : row + 16] == [HOSTILE, "failed", "no prediction", "truncated", HOSTILE]
     assert any(
         text.startswith("SD between models is the standard deviation of the predicted class's probability between")
         for text in texts
@@ -75,18 +84,17 @@ def test_many_heatmaps_are_cut_to_a_page_that_opens(tmp_path):
 
 def test_a_measure_is_its_prediction_and_nothing_beside_it(tmp_path):
     scans = [
-        ScanResult("a", "34.1", {}, spread=2.1234),
-        ScanResult("b", "61.7", {}),
-        ScanResult("c", "", None, warnings=("truncated",)),
+        ScanResult("a", "34.1", {}, spread=2.1234, status="ok"),
+        ScanResult("b", "61.7", {}, status="ok"),
+        ScanResult("c", "", None, warnings=("truncated",), status="failed"),
     ]
     summary = Measure("age").words.summary([np.array(34.1), np.array(61.7)])
     reader = write(tmp_path / "p.html", scans, summary=summary, words=Measure("age").words)
     texts = [text for text in reader.texts if text.strip()]
     assert texts[texts.index("2") + 1].startswith("scans predicted: age 34.1 to 61.7. 1 could not be used")
-    head = texts.index("Scan")
-    assert texts[head : head + 5] == ["Scan", "Prediction", "SD between models", "Warnings", "Heatmap"]
-    assert texts[texts.index("a") + 1 :][:4] == ["34.1", "2.123", "b", "61.7"]
-    assert texts[texts.index("c") + 1 :][:2] == ["no prediction", "truncated"]
+    assert texts[texts.index("a") + 1 :][:5] == ["ok", "34.1", "SD between models", "2.123", "b"]
+    assert texts[texts.index("b") + 1 :][:3] == ["ok", "61.7", "c"]
+    assert texts[texts.index("c") + 1 :][:3] == ["failed", "no prediction", "truncated"]
     assert any("warm colours raise it and cool colours lower it" in text for text in texts)
     assert any("the standard deviation of the predicted value between the models" in text for text in texts)
     assert not any("evidence for the class" in text for text in texts)
@@ -94,9 +102,7 @@ def test_a_measure_is_its_prediction_and_nothing_beside_it(tmp_path):
 
 def test_no_scan_at_all_could_be_used(tmp_path):
     texts = write(tmp_path / "p.html", [ScanResult("a", "", None, warnings=("w",))]).texts
-    assert texts[texts.index("0") + 1] == (
-        "scans classified. 1 could not be used: the reason is listed under Warnings."
-    )
+    assert texts[texts.index("0") + 1] == ("scans classified. 1 could not be used: the reason stands on the card.")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +116,7 @@ def test_no_scan_at_all_could_be_used(tmp_path):
 def test_spreads_of_any_size_have_one_number_of_decimals(tmp_path, spreads, shown):
     scans = [ScanResult(name, "1", {}, spread=spread) for name, spread in zip("ab", spreads, strict=True)]
     texts = [text for text in write(tmp_path / "p.html", scans, words=Measure("age").words).texts if text.strip()]
-    assert [texts[texts.index(name) + 2] for name in "ab"] == shown
+    assert [texts[texts.index(name) + 3] for name in "ab"] == shown
 
 
 def test_a_page_of_some_of_the_scans_says_so(tmp_path):

@@ -86,6 +86,9 @@ class FittedPipeline(ABC):
     def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> None:  # noqa: B027 (of all of them)
         """Return nothing: the maps of a linear model are what it computes."""
 
+    def features(self, volumes: VolumeSequence, rows: np.ndarray) -> None:  # noqa: B027 (of all of them)
+        """Return nothing: it decides by the voxels."""
+
     def maps(self) -> np.ndarray | None:
         """Return what each voxel adds to each decision per unit of intensity, [D, X, Y, Z]; None if not linear."""
         if not self._is_linear:

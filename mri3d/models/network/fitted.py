@@ -15,6 +15,7 @@ from mri3d.explain.evidence import Evidence, Question
 from mri3d.explain.of_network import explain_network, ways_of
 from mri3d.explain.trust import Trust, examine
 from mri3d.model_folder import Card, Contents
+from mri3d.models.network.features import last_features
 from mri3d.models.network.forward import network_outputs
 from mri3d.models.network.repeatable import repeatable
 from mri3d.nets.fused import Fused, OfOneSession
@@ -96,6 +97,11 @@ class FittedNetwork:
         other = copy.copy(self)
         other.network_ = with_shuffled_weights(self.network_, share)
         return other
+
+    def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:
+        """Compute what the last layer is given of rows, see `Model.features`."""
+        network, columns = self.network_.to(self.device_), self._columns(volumes)
+        return last_features(network, volumes, rows, batch_size=self.batch_size, columns=columns)
 
     def maps(self) -> None:
         """Return nothing: a network has no weight for each voxel."""

@@ -1,0 +1,284 @@
+"""What the page of a run shows of tested scans: the evidence in each, training scans like it, and some in 3D."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from mri3d.cohort.people import session_word
+from mri3d.cohort.variables import Variables
+from mri3d.errors import UserError
+from mri3d.evaluation.fold_result import FoldResult
+from mri3d.evaluation.results import Results
+from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.similar import coarse_features, most_similar
+from mri3d.explain.trust import NO_BETTER_THAN_CHANCE
+from mri3d.models.trained import TrainedModel
+from mri3d.outcome.outcome import Example
+from mri3d.report.elements import Html
+from mri3d.report.embedded_volume import embed
+from mri3d.report.figures import HeadView, slices
+from mri3d.report.picture import Picture
+from mri3d.report.sprites import Tile, tile
+from mri3d.report.subject_table import SimilarScan, SubjectShown, subject_section
+from mri3d.report.viewer import ViewedScan, viewer_section
+from mri3d.scans.scan import ScanError
+from mri3d.scans.scan_file import read_file
+from mri3d.study import Study
+from mri3d.viewed_scans import embedded_scan
+
+log = logging.getLogger(__name__)
+
+NUM_VIEWED = 12
+"""Scans that a page shows in 3D, beside the examples: each takes up to 0.3 MB."""
+
+SECONDS, SHARE = 20.0, 0.05
+"""How long the maps of a run may take, beside that share of its training: of large networks not all have one."""
+
+_Captioned = TypeVar("_Captioned", Picture, ViewedScan)
+_LATE = "No heatmap: those of the more wrong ones took all the time that there was."
+
+
+def question(study: Study, trained: TrainedModel, row: int, target: int, covariates: Variables | None) -> Question:
+    """Ask a model about a session of the study, in the model's default way.
+
+    Args:
+        study: Of the session.
+        trained: The model, which has heatmaps.
+        row: Of the session.
+        target: What is to be explained, see `Outcome.contrast`.
+        covariates: Of all sessions; None where the model has none.
+    """
+    known = None if covariates is None else covariates.taking(np.array([row]))
+    return Question(study.volumes[row], target, trained.method(None), known)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """What is known of a test beside its prediction.
+
+    Attributes:
+        picture: The volume with the evidence.
+        similar: Rows that the model learnt from, most similar first, and how similar each is.
+        notes: Why there is no evidence.
+        viewed: Whether the scan can be viewed.
+    """
+
+    picture: Tile
+    similar: Sequence[tuple[int, float]]
+    notes: Sequence[str] = ()
+    viewed: bool = False
+
+
+@dataclass
+class TestedScans:
+    """Gathers of each fold what its tested scans look like.
+
+    Args:
+        study: What the models are fitted on.
+        num_folds: How many folds the run has.
+        covariates: Of all sessions, where the models have such.
+        pictures: Of some tested scans of the first fold.
+        viewed: Scans that can be viewed.
+    """
+
+    study: Study
+    num_folds: int
+    covariates: Variables | None = None
+    pictures: list[Picture] = field(default_factory=list)
+    viewed: list[ViewedScan] = field(default_factory=list)
+    _tested: dict[tuple[int, int], _Tested] = field(default_factory=dict)  # by number of the fold, and row
+    _plain: dict[int, Tile] = field(default_factory=dict)  # by row
+    _by_features: bool = False  # of the models, by which scans are similar
+    _allowed: float = 0.0  # seconds for maps, of which some are gone
+
+    def add(self, result: FoldResult, trained: TrainedModel, *, mapped: bool) -> None:
+        """Look at the tested scans of a fold, the most wrong ones first.
+
+        Args:
+            result: Of the fold.
+            trained: The fold's model alone.
+            mapped: Whether its heatmaps may be shown.
+        """
+        fold = result.fold
+        rows, outcome = fold.test_rows, self.study.outcome
+        if not len(rows):
+            return
+        self._allowed += SECONDS / self.num_folds + SHARE * result.seconds
+        targets = self.study.targets[rows]
+        order = np.argsort(-outcome.misses(targets, result.predictions), kind="stable").tolist()
+        examples = outcome.examples(targets, result.predictions) if fold.number == 0 else []
+        seen_closely = self._seen_closely(order, examples, fold.number)
+        similar = self._similar(result)
+        for position in sorted(order, key=lambda position: position not in seen_closely):  # stable
+            row = int(rows[position])
+            evidence, notes = self._evidence(trained, row, result.predictions[position], mapped=mapped)
+            picture = tile(HeadView(self.study.volumes[row][0], self._affine(row), self._heat(evidence, row)))
+            viewed = position in seen_closely and self._view(result, position, evidence)
+            self._tested[fold.number, row] = _Tested(picture, similar[position], notes, viewed)
+        if self.study.recipe is not None:  # volumes that came without scans lie nowhere
+            self.pictures += [
+                self._picture(trained, int(rows[example.position]), example, mapped=mapped) for example in examples
+            ]
+
+    def pictured(self, better_than_chance: bool | None) -> list[Picture]:
+        """Return the pictures; where the model predicts no better than chance, each says so."""
+        return _captioned(self.pictures, better_than_chance)
+
+    def table(self, results: Results) -> list[Html]:
+        """List all tests: a section of the page."""
+        word, words = session_word(self.study.cohort), self.study.outcome.words
+        by = "what their last layer is given" if self._by_features else "coarse copies of their volumes"
+        note = f"Similar are those of the scans that the same model learnt from that {by} make most alike (cosine)."
+        if any(each.picture.heatmap for each in self._tested.values()):
+            note = f"{words.heatmap_reading()} {note}"
+            note += f" {NO_BETTER_THAN_CHANCE}" if results.better_than_chance is False else ""
+        return subject_section(self._subjects(results), word=word, wrongness=words.miss_title(), note=note)
+
+    def viewer(self, better_than_chance: bool | None, *, faces: bool) -> list[Html]:
+        """Let some scans be viewed: a section of the page.
+
+        Args:
+            better_than_chance: Whether the model is; where not, each caption says so.
+            faces: Whether whole heads may be rendered.
+        """
+        brains = self.study.recipe is not None and self.study.recipe.shows == "brains"
+        return viewer_section(
+            _captioned(self.viewed, better_than_chance), shows="brains" if brains else "heads", faces=faces
+        )
+
+    def _subjects(self, results: Results) -> list[SubjectShown]:
+        """Lay out the tests for their table."""
+        outcome, study = self.study.outcome, self.study
+        targets, predicted = results.targets, results.predicted
+        names, misses = outcome.words.value_titles(), outcome.misses(targets, predicted)
+        hits = outcome.hits(targets, predicted)
+        _, *columns = outcome.prediction_columns(predicted).values()
+        subjects = []
+        for test, (row, fold) in enumerate(zip(results.rows.tolist(), results.fold_numbers.tolist(), strict=True)):
+            known = self._tested.get((fold, row))
+            subjects.append(
+                SubjectShown(
+                    study.ids[row],
+                    fold,
+                    str(study.cohort.labels[row]),
+                    outcome.words.prediction(predicted[test]),
+                    {name: float(column[test]) for name, column in zip(names, columns, strict=True)},
+                    float(misses[test]),
+                    None if hits is None else bool(hits[test]),
+                    None if known is None else known.picture,
+                    () if known is None else [self._like(*each) for each in known.similar],
+                    () if known is None else known.notes,
+                    known is not None and known.viewed,
+                )
+            )
+        return subjects
+
+    def _seen_closely(self, order: Sequence[int], examples: Sequence[Example], number: int) -> set[int]:
+        """Choose which tests of a fold, by their positions, are viewed: the most wrong ones, and the examples."""
+        room = NUM_VIEWED * (number + 1) // self.num_folds - NUM_VIEWED * number // self.num_folds
+        return {*order[:room], *(example.position for example in examples)}
+
+    def _similar(self, result: FoldResult) -> list[list[tuple[int, float]]]:
+        """Find what each tested scan of a fold is most like of those that the model learnt from."""
+        assert result.model is not None, "the model was just fitted"
+        learnt, rows = result.fold.train_rows, result.fold.test_rows
+        of_learnt, of_tested = (result.model.features(self.study.volumes, each) for each in (learnt, rows))
+        self._by_features = of_learnt is not None
+        if of_learnt is None or of_tested is None:
+            of_learnt, of_tested = self._coarse[learnt], self._coarse[rows]
+        places, similarity = most_similar(of_tested, of_learnt)
+        return [
+            list(zip(learnt[found].tolist(), values.tolist(), strict=True))
+            for found, values in zip(places, similarity, strict=True)
+        ]
+
+    @cached_property
+    def _coarse(self) -> np.ndarray:
+        """Coarse copies of all volumes [N, F]."""
+        return np.stack([coarse_features(self.study.volumes[row]) for row in range(len(self.study.volumes))])
+
+    def _evidence(
+        self, trained: TrainedModel, row: int, prediction: np.ndarray, *, mapped: bool
+    ) -> tuple[Evidence | None, tuple[str, ...]]:
+        """Map the evidence for the prediction of a session, or say why there is no map."""
+        if not mapped:
+            return None, ()
+        if self._allowed <= 0:
+            return None, (_LATE,)
+        start = time.monotonic()
+        try:
+            target = self.study.outcome.target_named(None, prediction)
+            return trained.evidence(question(self.study, trained, row, target, self.covariates)), ()
+        except UserError as error:  # a model that was harmonised for other sites than the tested one
+            return None, (f"No heatmap: {error.text.partition('. ')[0]}.",)
+        finally:
+            self._allowed -= time.monotonic() - start
+
+    def _heat(self, evidence: Evidence | None, row: int) -> np.ndarray | None:
+        """Return evidence as a picture of the volume shows it: around a brain there is none."""
+        if evidence is None or self.study.recipe is None or self.study.recipe.shows != "brains":
+            return None if evidence is None else evidence.heat
+        return evidence.within(self.study.volumes[row][0] != 0).heat
+
+    def _affine(self, row: int) -> np.ndarray:
+        """Return what turns a volume to RAS+ [4, 4]; its voxels are cubes."""
+        recipe = self.study.recipe
+        if recipe is None or recipe.orientation == "ras":
+            return np.eye(4)
+        return recipe.affine(read_file(self.study.cohort.scans[row]))
+
+    def _like(self, row: int, similarity: float) -> SimilarScan:
+        """Show a training scan that a tested one is like."""
+        if row not in self._plain:
+            self._plain[row] = tile(HeadView(self.study.volumes[row][0], self._affine(row)))
+        return SimilarScan(self.study.ids[row], str(self.study.cohort.labels[row]), similarity, self._plain[row])
+
+    def _view(self, result: FoldResult, position: int, evidence: Evidence | None) -> bool:
+        """Keep a scan to be viewed; return whether it can be."""
+        row, prediction = int(result.fold.test_rows[position]), result.predictions[position]
+        name, outcome, recipe = self.study.ids[row], self.study.outcome, self.study.recipe
+        if any(scan.name == name for scan in self.viewed):  # tested before, in another repeat
+            return True
+        heat = self._heat(evidence, row)
+        try:
+            if recipe is None:
+                volumes = embed(self.study.volumes[row][0], np.eye(4), heat)
+            else:
+                scan = read_file(self.study.cohort.scans[row])
+                volumes = embedded_scan(scan, recipe, heat, recipe.affine(scan))
+        except (ScanError, OSError) as error:
+            log.warning("%s cannot be viewed: %s", name, error)
+            return False
+        high, low = outcome.words.evidence(outcome.target_named(None, prediction))
+        caption = f"{outcome.name} {self.study.cohort.labels[row]}, predicted {outcome.words.verdict(prediction)}."
+        self.viewed.append(ViewedScan(name, volumes, high, low, f"{name}: {caption}"))
+        return True
+
+    def _picture(self, trained: TrainedModel, row: int, example: Example, *, mapped: bool) -> Picture:
+        """Draw an example on its scan, with the evidence for what it is an example of."""
+        study, words = self.study, self.study.outcome.words
+        assert study.recipe is not None, "it has scans"
+        scan, heat = read_file(study.cohort.scans[row]), None
+        caption = f"{session_word(study.cohort).capitalize()} {study.ids[row]} {example.caption}"
+        if mapped:
+            try:
+                asked = question(study, trained, row, example.target, self.covariates)
+                heat = trained.evidence(asked, inside=study.recipe.inside(scan)).heat
+                caption += f". Colour: {example.evidence}, compared with the average training scan"
+            except UserError as error:  # a model that was harmonised for other sites than the tested one
+                caption += f". Without a heatmap: {error.text.partition('. ')[0]}"
+        high, low = words.evidence(example.target)
+        view = HeadView(study.volumes[row][0], study.recipe.affine(scan), heatmap=heat, high=high, low=low)
+        return slices(view, alt=f"{caption}.", caption=f"{caption}.")
+
+
+def _captioned(shown: Sequence[_Captioned], better_than_chance: bool | None) -> list[_Captioned]:
+    """Add to captions that the model predicts no better than chance, if it does not."""
+    if better_than_chance is not False:
+        return list(shown)
+    return [replace(each, caption=f"{each.caption} {NO_BETTER_THAN_CHANCE}") for each in shown]

@@ -1,0 +1,148 @@
+"""What a page shows of each tested scan: what was predicted, by what evidence, and which training scans are like it."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mri3d import tested_scans
+from mri3d.errors import UserError
+from mri3d.evaluation.fold_result import FoldResult
+from mri3d.evaluation.folds import Fold
+from mri3d.explain.evidence import Evidence
+from mri3d.explain.trust import NO_BETTER_THAN_CHANCE
+from mri3d.model_folder import Card
+from mri3d.models.member import Member
+from mri3d.models.trained import TrainedModel
+from mri3d.tested_scans import NUM_VIEWED
+from mri3d.volumes.reference import Reference
+from tests.studies import SHAPE, class_study
+
+STUDY = class_study(24)
+TEST = np.array([3, 8, 11])
+LEARNT = np.array([0, 1, 2, 4, 5, 6])
+BASELINE = Reference(np.zeros((1, *SHAPE), np.float32), 0.0, 1.0)
+PROBA = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])  # true: patient, control, patient
+
+
+def fitted(*, heatmaps=("integrated_gradients",), failing=()):
+    """A model to which row 3 is like 5, 8 like 0 and 11 like 2, and whose evidence is a voxel for each class."""
+    angles = {0: 0.0, 8: 0.1, 5: 2.0, 3: 2.1, 2: 4.0, 11: 4.1, 1: 1.0, 4: 3.0, 6: 5.0}
+
+    def features(volumes, rows):
+        return np.array([[np.cos(angles[row]), np.sin(angles[row])] for row in rows])
+
+    def explain(asked, *, baseline):
+        if any(np.array_equal(asked.volume, STUDY.volumes[row]) for row in failing):
+            raise UserError("there is no such site. Train again.")
+        values = np.zeros(SHAPE, np.float32)
+        values[2 + asked.target, 3, 4] = 2.0
+        return Evidence(values)
+
+    return SimpleNamespace(features=features, explain=explain, heatmaps=heatmaps, encoder=None)
+
+
+def result_of(model, *, number=0, rows=TEST, proba=PROBA, seconds=1.0):
+    fold = Fold(number, 0, LEARNT, LEARNT[:0], rows)
+    return FoldResult(fold, proba, None, {}, [SimpleNamespace(seconds=seconds)], None, model=model)
+
+
+def shown(model, *, mapped=True, num_folds=1, results=None, study=STUDY):
+    """Add folds, and return what was gathered with the results to be laid out."""
+    tested, card = tested_scans.TestedScans(study, num_folds), Card(study.outcome, None, BASELINE)
+    results = results or [result_of(model)]
+    for result in results:
+        tested.add(result, TrainedModel((Member(model, card),)), mapped=mapped)
+    rows = np.concatenate([result.fold.test_rows for result in results])
+    numbers = np.repeat([result.fold.number for result in results], [len(result.fold.test_rows) for result in results])
+    laid_out = SimpleNamespace(
+        rows=rows,
+        fold_numbers=numbers,
+        targets=study.targets[rows],
+        predicted=np.concatenate([result.predictions for result in results]),
+        better_than_chance=False,
+    )
+    return tested, laid_out
+
+
+def test_each_test_stands_with_its_truth_and_the_scans_that_the_model_finds_alike():
+    tested, results = shown(fitted())
+    first, second, third = tested._subjects(results)
+    assert (first.name, first.truth, first.prediction, first.correct) == ("3", "patient", "control", False)
+    assert first.values == {"Probability of control": 0.9, "Probability of patient": 0.1}
+    assert first.wrongness == pytest.approx(0.9)
+    assert (second.truth, second.correct, second.wrongness) == ("control", False, pytest.approx(0.6))
+    assert (third.correct, third.wrongness) == (True, pytest.approx(0.2))
+    assert [each.similar[0].name for each in (first, second, third)] == ["5", "0", "2"]
+    assert [each.similar[0].label for each in (first, second, third)] == ["patient", "control", "control"]
+    assert {scan.name for each in (first, second, third) for scan in each.similar} <= {str(row) for row in LEARNT}
+    assert all(len(each.similar) == 3 and each.picture.heatmap and each.viewed for each in (first, second, third))
+
+
+def test_evidence_is_that_for_the_predicted_class():
+    tested, _ = shown(fitted())
+    words = {scan.name: (scan.high, scan.low) for scan in tested.viewed}
+    assert words == {
+        "3": ("for control", "against control"),
+        "8": ("for patient", "against patient"),
+        "11": ("for patient", "against patient"),
+    }
+    assert {scan.name: scan.volumes.peak_mm[0] for scan in tested.viewed} == {"3": 2.0, "8": 3.0, "11": 3.0}
+    assert tested.viewed[0].caption.startswith("3: label patient, predicted control 0.900.")
+
+
+def test_at_chance_every_map_says_so():
+    tested, results = shown(fitted())
+    page = "".join(tested.viewer(False, faces=False))
+    assert page.count(NO_BETTER_THAN_CHANCE) == 3
+    assert NO_BETTER_THAN_CHANCE in "".join(tested.table(results))
+    results.better_than_chance = True
+    assert NO_BETTER_THAN_CHANCE not in "".join([*tested.viewer(True, faces=False), *tested.table(results)])
+
+
+def test_maps_that_cannot_be_trusted_or_made_are_not_shown():
+    tested, results = shown(fitted(), mapped=False)
+    assert not any(each.picture.heatmap or each.notes for each in tested._subjects(results))
+    assert "warm colours" not in "".join(tested.table(results))
+    tested, results = shown(fitted(failing=[8]))
+    assert [each.notes for each in tested._subjects(results)] == [(), ("No heatmap: there is no such site.",), ()]
+    assert tested.viewed[1].volumes.heatmap is None
+
+
+def test_when_time_is_over_the_less_wrong_have_no_map(monkeypatch):
+    clock = iter(range(0, 1000, 15))
+    monkeypatch.setattr(tested_scans.time, "monotonic", lambda: next(clock))
+    tested, results = shown(fitted(), results=[result_of(fitted(), seconds=100.0)])  # 20 s and 5 s: two maps of 15 s
+    maps = {each.name: each.picture.heatmap for each in tested._subjects(results)}
+    assert maps == {"3": True, "8": True, "11": False}
+    assert "took all the time" in tested._subjects(results)[2].notes[0]
+
+
+def test_models_that_decide_by_voxels_are_shown_scans_of_like_volumes():
+    model = fitted()
+    model.features = lambda volumes, rows: None
+    volumes = [STUDY.volumes[row] for row in range(24)]
+    volumes[5] = volumes[3] + 0.01 * volumes[7]
+    study = class_study(24)
+    study.volumes.volumes[5] = volumes[5]
+    tested, results = shown(model, study=study)
+    assert tested._subjects(results)[0].similar[0].name == "5"
+    assert "coarse copies of their volumes" in "".join(tested.table(results))
+
+
+@pytest.mark.parametrize("num_folds", [1, 3, 15])
+def test_the_most_wrong_of_all_folds_are_viewed_and_no_more_than_a_page_holds(num_folds):
+    random = np.random.default_rng(0)
+    model, results = fitted(), []
+    model.features = lambda volumes, rows: None
+    for number in range(num_folds):
+        rows, sure = np.arange(24), random.random(24)
+        results.append(result_of(model, number=number, rows=rows, proba=np.c_[sure, 1 - sure]))
+    tested, laid_out = shown(model, num_folds=num_folds, results=results)
+    examples = 2
+    assert len({scan.name for scan in tested.viewed}) == len(tested.viewed) <= NUM_VIEWED + examples
+    subjects = tested._subjects(laid_out)
+    worst = max((each for each in subjects if each.fold == num_folds - 1), key=lambda each: each.wrongness)
+    assert worst.viewed
+    assert re.search("<script", "".join(tested.viewer(True, faces=False)))
