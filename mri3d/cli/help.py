@@ -207,7 +207,7 @@ def arguments_of(arguments: Sequence[str]) -> str:
     options = {each.partition("=")[0]: each.partition("=")[2] for each in first}
     lines: list[str] = []
     for group in chosen_groups(first):
-        option = options.get(group) or _defaults()[group]
+        option = options.get(group) or default_options()[group]
         lines += [*_filled(f"{group}={option}: {_when(group, option)}", indent=""), ""]
         lines += [*_call(group, nodes[group], nodes), ""]
     return "\n".join(lines)
@@ -216,14 +216,14 @@ def arguments_of(arguments: Sequence[str]) -> str:
 def _groups() -> str:
     """List the groups and their options, the default first."""
     text = ""
-    for group, default in _defaults().items():
+    for group, default in default_options().items():
         names = sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
         listed = f"  {group}: {', '.join(names)}; {default} unless another is given"
         text += textwrap.fill(listed, _width(), subsequent_indent="    ") + "\n"
     return text
 
 
-def _defaults() -> dict[str, str]:
+def default_options() -> dict[str, str]:
     """Return the option of each group that is taken where none is chosen."""
     written = yaml.safe_load((conf_folder() / "train.yaml").read_text(encoding="utf-8"))["defaults"]
     pairs = [pair for entry in written if isinstance(entry, dict) for pair in entry.items()]
@@ -254,7 +254,7 @@ def _call(path: str, node: Mapping[str, Any], top: Mapping[str, Any], meaning: s
     for argument in _listed(path, node, signature):
         at = f"{path}.{argument.name}"
         if at in ALIASES and isinstance(top[ALIASES[at]], dict):
-            yield f"  {ALIASES[at]}.*  listed by {ALIASES[at]}={_defaults()[ALIASES[at]]} --help"
+            yield f"  {ALIASES[at]}.*  listed by {ALIASES[at]}={default_options()[ALIASES[at]]} --help"
         elif at in ALIASES:
             yield _line(ALIASES[at], as_typed(top[ALIASES[at]]), argument)
         elif argument.name not in inner:

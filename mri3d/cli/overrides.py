@@ -174,7 +174,16 @@ def _quoted(value: str) -> str:
         return f"[{','.join(_quoted(element.strip()) for element in elements(inside))}]"
     if brackets == "{}" and ":" in inside and is_balanced(inside):
         return value
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)  # a backslash is special before a quote only
+    return quoted_text(value)
+
+
+def quoted_text(text: str) -> str:
+    r"""Quote text so that it is nothing but text to Hydra.
+
+    >>> print(quoted_text("O'Brien"), quoted_text("true"))
+    'O\'Brien' 'true'
+    """
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)  # a backslash is special before a quote only
     escaped = re.sub(r"(\\+)\Z", r"\1\1", escaped)
     return f"'{escaped}'"
 
