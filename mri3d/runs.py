@@ -1,7 +1,7 @@
 """One run: study, folds, model, results, model folders, report."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,12 @@ from mri3d.models.network.devices import devices_together
 from mri3d.montage import write_montage, write_refused
 from mri3d.processes import first_speaks, is_first
 from mri3d.records import Clock, early_log, log_file, write_page, write_scores
+from mri3d.report.checklist_section import checklist_section
 from mri3d.report.elements import Html
+from mri3d.report.methods_section import methods_section
 from mri3d.report.options import ReportOptions
 from mri3d.report.page import Parts
+from mri3d.report.run_facts import RunFacts
 from mri3d.run_folder import claim, renew
 from mri3d.study import Study
 from mri3d.volumes.recipes import BrainRecipe, Recipe
@@ -57,6 +60,7 @@ def run(
     options: ReportOptions = ReportOptions(),  # noqa: B008 (frozen)
     resumed: bool = False,
     moved: bool = False,
+    repeat: Sequence[Html] = (),
 ) -> RunEnd:
     """Train and judge a model; leave a run directory, see the README.
 
@@ -74,6 +78,7 @@ def run(
         options: How the report is made.
         resumed: Whether the run directory is that of a run that was cut off, to be gone on with.
         moved: Whether `configuration` says of a resumed run where its data lie now.
+        repeat: The section of the report with the command that repeats the run.
 
     Raises:
         UserError: Something that the user can mend; told before the run directory exists wherever that is possible.
@@ -123,12 +128,27 @@ def run(
                 subjects=keeper.tested.table(results),
                 pictures=pictures,
                 viewer=keeper.tested.viewer(results.better_than_chance, faces=options.faces),
+                paper=[*_methods(results, metrics, configuration), *repeat],
             ),
             title=title,
             model_name=model_name,
             configuration=configuration,
         )
     return RunEnd((f"test   {results.headline()}", f"run    {folder}", f"report {folder / 'report.html'}"), results)
+
+
+def _methods(results: Results, metrics: Mapping[str, Any], configuration: Mapping[str, Any]) -> list[Html]:
+    """Write what was done, for a paper."""
+    study = results.study
+    known = RunFacts(
+        configuration,
+        metrics,
+        study.outcome,
+        study.outcome.words.cohort_rows(study.targets),
+        tuple(study.volumes.shape[1:]),
+        None if study.recipe is None else study.recipe.arguments(),
+    )
+    return [*methods_section(known), *checklist_section(known)]
 
 
 @contextmanager

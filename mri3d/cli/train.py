@@ -22,6 +22,7 @@ from mri3d.cli.configuration import (
 from mri3d.cli.limits import named_limits
 from mri3d.cli.overrides import hydra_overrides, swept_keys, targets, typed_values
 from mri3d.cli.places import foreign
+from mri3d.cli.repeating import needed_here, repeating_command
 from mri3d.cli.run_settings import read_configuration
 from mri3d.cli.status import RUN, exit_status, invocation
 from mri3d.errors import UserError
@@ -62,6 +63,7 @@ def execute(
     """Run one configuration, or go on with its run; return the exit status."""
     parts = make_parts(configuration, trusted=trusted, source=source)
     from mri3d import runs  # here: it imports all there is, and a mistake need not wait for that
+    from mri3d.report.repeat_section import repeat_section
 
     def way_on() -> str:
         told = f" trust=[{','.join(trusted)}]" if trusted else ""
@@ -84,6 +86,11 @@ def execute(
                 options=parts.report,
                 resumed=resumed,
                 moved=moved,
+                repeat=repeat_section(
+                    repeating_command(parts.configuration, invocation("train")),
+                    folder=str(Path.cwd()),
+                    needed=needed_here(parts.configuration),
+                ),
             )
     except KeyboardInterrupt as stop:
         if (folder / "config.yaml").exists():

@@ -56,7 +56,7 @@ class Parts:
         subjects: The tests one by one, see `subject_table.subject_section`.
         pictures: Title and pictures of each further section; the first are shown, as many as a page may hold.
         viewer: Scans in 3D, see `viewer.viewer_section`.
-        methods: What was done, in words to go on with, see `methods_section`.
+        paper: What a paper needs: methods, checklists, and the command that repeats the run.
     """
 
     scans: Sequence[Html] = ()
@@ -64,7 +64,7 @@ class Parts:
     subjects: Sequence[Html] = ()
     pictures: Sequence[tuple[str, Sequence[Picture]]] = ()
     viewer: Sequence[Html] = ()
-    methods: Sequence[Html] = ()
+    paper: Sequence[Html] = ()
 
 
 def write_report(
@@ -125,7 +125,7 @@ def write_report(
     body += trust_section(metrics.get("maps"))
     body += [*picture_sections(parts.pictures), *parts.viewer]
     body += reading_section(outcome.words.reading() if tested else [], outcome.words)
-    body += parts.methods
+    body += parts.paper
     if configuration:
         setting = details("Every setting of this run", element("pre", configuration))
         body += [element("h2", "Configuration"), setting]
