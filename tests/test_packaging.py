@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PARTS = {".html", ".js", ".css", ".txt"}  # of pages
 SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "trainer.max_epochs=1")
 
 
@@ -71,7 +72,8 @@ def test_wheel_holds_every_option_and_nothing_else_than_the_package(wheel):
     options = {f"mri3d/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "mri3d").rglob("*.py")}
     inside = {name for name in names if ".dist-info/" not in name}
-    parts = {f"mri3d/report/{name}" for name in ("page.html", "viewer.js", "viewer.css", "niivue-licences.txt")}
+    parts = {str(path.relative_to(ROOT)) for path in (ROOT / "mri3d/report").iterdir() if path.suffix in PARTS}
+    assert len(parts) == 6
     assert inside == options | modules | parts
 
 

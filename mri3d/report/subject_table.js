@@ -22,7 +22,8 @@
       this.root = root;
       this.body = root.querySelector("tbody");
       this.headers = [...root.querySelectorAll("[data-sort]")];
-      this.filters = Object.fromEntries([...root.querySelectorAll("[data-filter]")].map((each) => [each.dataset.filter, each]));
+      this.filters = {};
+      for (const filter of root.querySelectorAll("[data-filter]")) this.filters[filter.dataset.filter] = filter;
       this.rows = [...this.body.rows].map((row) => this.read(row)); // in the order of the page, which decides ties
     }
 

@@ -170,7 +170,7 @@ def _numbers(title: str, values: Sequence[float], *, falling: bool = False) -> _
     """Make a column of numbers of one kind."""
     decimals = _decimals(values)
     cells = [element("span", _written(value, decimals)) for value in values]
-    return _Column(title, "value", 4.75, cells, "number", values, falling)
+    return _Column(title, "value", 5.0, cells, "number", values, falling)
 
 
 def _similar(scans: Sequence[SimilarScan], sprites: Sprites, decimals: int) -> Html:

@@ -142,6 +142,12 @@ class Chromium:
         for kind in ("rawKeyDown", "keyUp"):
             code = f"Key{key.upper()}" if len(key) == 1 else key
             self.send("Input.dispatchKeyEvent", type=kind, key=key, code=code, modifiers=8 * shift, **_codes(key))
+            if key == "Enter" and kind == "rawKeyDown":
+                self.send("Input.dispatchKeyEvent", type="char", key=key, text="\r")  # by which buttons are pressed
+
+    def type(self, text: str) -> None:
+        """Type a text where the focus is."""
+        self.send("Input.insertText", text=text)
 
     def click(self, x: float, y: float) -> None:
         """Click at a place in the window."""
