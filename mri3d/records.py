@@ -1,4 +1,4 @@
-"""The writer of a run's files: its log while it lasts, its models, and at its end scores and a report.
+"""The writer of a run's files: its log while it lasts, its models, and at its end scores.
 
 What others write in a run is listed in docs/architecture.md.
 """
@@ -10,11 +10,11 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from logging.handlers import MemoryHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,10 +27,6 @@ from mri3d.files import write_json
 from mri3d.model_folder import write_model
 from mri3d.model_places import places_of
 from mri3d.models.member import Member
-from mri3d.run_folder import as_yaml
-
-if TYPE_CHECKING:
-    from mri3d.report.page import Parts
 
 log = logging.getLogger(__name__)
 
@@ -162,52 +158,3 @@ def write_scores(
     metrics |= {} if maps is None else {"maps": maps}
     write_json(folder / "metrics.json", metrics)
     return metrics
-
-
-def write_page(
-    folder: Path,
-    results: Results,
-    metrics: dict[str, Any],
-    parts: "Parts",
-    *,
-    title: str,
-    model_name: str,
-    configuration: Mapping[str, Any],
-) -> None:
-    """Write the report.
-
-    Args:
-        folder: The run directory.
-        results: Predictions and scores.
-        metrics: The content of metrics.json.
-        parts: Sections that are laid out already.
-        title: Of the page.
-        model_name: What the model is called.
-        configuration: Every setting, shown as it stands in `config.yaml`.
-    """
-    from mri3d.report.page import write_report  # here: the library needs no charts
-
-    study = results.study
-    edge = study.volumes.shape[1:] if study.recipe is None else (study.recipe.resolution,)
-    write_report(
-        folder / "report.html",
-        title=title,
-        facts={
-            "cohort": study.describe(),
-            "model": model_name,
-            "resolution": " x ".join(map(str, edge)),
-            "time": f"{metrics['seconds']['total']:.0f} s",
-            "run": str(folder),
-        },
-        outcome=study.outcome,
-        metrics=metrics,
-        targets=results.targets,
-        predictions=results.predicted,
-        raw=results.raw,
-        cohort=study.cohort_with_outliers.to_rows(),
-        taking_part=study.outcome.words.cohort_rows(study.targets),
-        histories=[fit.history for fold in results.folds for fit in fold.fits],
-        search=results.search_rows(),
-        parts=parts,
-        configuration=as_yaml(configuration),
-    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mri3d.cohort.audit import BadScans
-from mri3d.cohort_maps import study_sections
+from mri3d.cohort_maps import Section, study_sections
 from mri3d.errors import UserError
 from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.evaluation.judging import judge
@@ -20,14 +20,11 @@ from mri3d.models.model import Model
 from mri3d.models.network.devices import devices_together
 from mri3d.montage import write_montage, write_refused
 from mri3d.processes import first_speaks, is_first
-from mri3d.records import Clock, early_log, log_file, write_page, write_scores
-from mri3d.report.checklist_section import checklist_section
+from mri3d.records import Clock, early_log, log_file, write_scores
 from mri3d.report.elements import Html
-from mri3d.report.methods_section import methods_section
 from mri3d.report.options import ReportOptions
-from mri3d.report.page import Parts
-from mri3d.report.run_facts import RunFacts
 from mri3d.run_folder import claim, renew
+from mri3d.run_page import write_run_page
 from mri3d.study import Study
 from mri3d.volumes.recipes import BrainRecipe, Recipe
 
@@ -115,40 +112,24 @@ def run(
             peak_memory_mb=peak_memory_mb(),
             maps=None if trust is None else trust.to_json(),
         )
-        pictures = [("Where the evidence lies", keeper.tested.pictured(results.better_than_chance))]
+        pictures = list[Section]()
         if validation.model.uses_components:
             with optional("the maps of the cohort"):
-                pictures += study_sections(study, folder / "maps", weights=keeper.weights)
-        write_page(
+                pictures = study_sections(study, folder / "maps", weights=keeper.weights)
+        write_run_page(
             folder,
             results,
             metrics,
-            Parts(
-                scans=scans,
-                subjects=keeper.tested.table(results),
-                pictures=pictures,
-                viewer=keeper.tested.viewer(results.better_than_chance, faces=options.faces),
-                paper=[*_methods(results, metrics, configuration), *repeat],
-            ),
+            keeper.tested,
+            pictures=pictures,
+            scans=scans,
+            repeat=repeat,
+            options=options,
             title=title,
             model_name=model_name,
             configuration=configuration,
         )
     return RunEnd((f"test   {results.headline()}", f"run    {folder}", f"report {folder / 'report.html'}"), results)
-
-
-def _methods(results: Results, metrics: Mapping[str, Any], configuration: Mapping[str, Any]) -> list[Html]:
-    """Write what was done, for a paper."""
-    study = results.study
-    known = RunFacts(
-        configuration,
-        metrics,
-        study.outcome,
-        study.outcome.words.cohort_rows(study.targets),
-        tuple(study.volumes.shape[1:]),
-        None if study.recipe is None else study.recipe.arguments(),
-    )
-    return [*methods_section(known), *checklist_section(known)]
 
 
 @contextmanager
