@@ -13,7 +13,7 @@ BROWSER := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && echo
 .PHONY: demo brain browser test lint fast slow clean
 
 demo: .venv/.installed
-	$(BIN)/python train.py name=demo
+	$(BIN)/python train.py name=demo report.faces=true # generated heads, so faces of nobody
 
 # What preprocess=brain needs: the networks of deepbet, without its own programs and what these need.
 brain: .venv/.installed

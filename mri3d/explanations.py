@@ -1,7 +1,6 @@
 """A folder of explanations, written scan by scan: maps, what they have in common, their regions, and a page."""
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -14,9 +13,10 @@ from mri3d.csv_files import write_csv
 from mri3d.errors import UserError
 from mri3d.explain.cohort_space import CohortSpace
 from mri3d.explain.evidence import Method
-from mri3d.explain.group import MIN_SESSIONS, STRONG, GroupMap, group_map
+from mri3d.explain.group import MIN_SESSIONS
 from mri3d.explain.regions import Labels, by_region
 from mri3d.files import write_json
+from mri3d.group_maps import file_words, write_group
 from mri3d.models.beside_scans import Beside
 from mri3d.models.heatmap import Heatmap
 from mri3d.models.scan_prediction import ScanPrediction
@@ -24,7 +24,6 @@ from mri3d.models.trained import TrainedModel
 from mri3d.models.voting import SPACES
 from mri3d.report.elements import Html, element, heading, number, picture_sections, table, write_page
 from mri3d.report.figures import HeadView, slices
-from mri3d.report.maps import MapView, map_picture
 from mri3d.report.picture import Picture
 from mri3d.scans.formats import scan_name
 from mri3d.scans.scan import write_image
@@ -36,7 +35,6 @@ log = logging.getLogger(__name__)
 MARK = "explained.json"
 """What tells a folder of this command from others."""
 
-LEVEL = 0.05
 MAX_PICTURES = 12
 MAX_REGIONS = 12
 
@@ -206,37 +204,11 @@ class Explanations:
             if how != method or len(maps) < MIN_SESSIONS:
                 continue
             space = CohortSpace.of(self.model.require_recipe(), self.files[target], _sides(maps[0]))
-            found, (high, _) = group_map(maps), self.model.outcome.words.evidence(target)
-            stem = f"{folder_of(method)}_{file_words(high)}"
-            written = {"mean": found.mean, "t": found.t, "p_fwe": found.p, "consistency": found.consistency}
-            for name, values in written.items():
-                space.write(self.out / "group" / f"{stem}_{name}.nii.gz", values)
-            sections.append((f"{method}, {number_text(found.num_sessions, 'scan')}: {high}", self._drawn(found, space)))
+            high, _ = self.model.outcome.words.evidence(target)
+            stem, average = f"{folder_of(method)}_{file_words(high)}", self.model.members[0].card.reference.mean[0]
+            pictures = write_group(self.out / "group", stem, maps, space=space, average=average)
+            sections.append((f"{method}, {number_text(len(maps), 'scan')}: {high}", pictures))
         return sections
-
-    def _drawn(self, found: GroupMap, space: CohortSpace) -> list[Picture]:
-        """Draw the mean where it differs from none, or all of it where it does so nowhere, and how consistent it is."""
-        head = space.ras(self.model.members[0].card.reference.mean[0])
-        head = np.where(head == 0, head.min(), head)  # around brains
-        sure = found.p <= LEVEL
-        if sure.any():
-            told = f"Mean evidence where it differs from none: {sure.mean():.1%} of all voxels"
-        else:
-            told = "Mean evidence; it differs from none nowhere"
-        told += f" (family-wise p ≤ {LEVEL} by signs drawn anew; the least that can be is {found.least_p:.2g})."
-        again = f"Share of the scans in which a voxel is among the strongest {STRONG:.0%} and has the sign of the mean."
-        mean = np.where(sure, found.mean, 0) if sure.any() else found.mean
-        return [
-            map_picture(
-                MapView(space.ras(values), head, space.spacing_mm, unit=unit, title=title, at_peak=True),
-                alt=caption,
-                caption=caption,
-            )
-            for values, unit, title, caption in (
-                (mean, "evidence", "mean", told),
-                (found.consistency, "share", "consistency", again),
-            )
-        ]
 
     def _region_tables(self) -> list[Html]:
         """Show the regions with most of the evidence, averaged over scans."""
@@ -259,15 +231,6 @@ class Explanations:
 def folder_of(method: Method) -> str:
     """Name the folder of the maps of a way to explain."""
     return method.name if method.layer is None else f"{method.name}_{method.layer}"
-
-
-def file_words(words: str) -> str:
-    """Write words as part of a file's name.
-
-    >>> file_words("for M"), file_words("raises age/years")
-    ('for_M', 'raises_age_years')
-    """
-    return re.sub(r"[^\w.+-]+", "_", words)
 
 
 def _sides(values: np.ndarray) -> tuple[int, int, int]:

@@ -49,7 +49,9 @@ def write_run_page(
         model_name: What the model is called.
         configuration: Every setting, shown as it stands in `config.yaml`.
     """
-    study, better = results.study, results.better_than_chance
+    study, better, over_all = results.study, results.better_than_chance, list[Picture]()
+    with optional("the evidence over all tested scans"):
+        over_all = tested.group(better, folder / "maps")
     edge = study.volumes.shape[1:] if study.recipe is None else (study.recipe.resolution,)
     write_report(
         folder / "report.html",
@@ -74,7 +76,7 @@ def write_run_page(
             scans=scans,
             others=_others(folder, results),
             subjects=tested.table(results),
-            pictures=[("Where the evidence lies", tested.pictured(better)), *pictures],
+            pictures=[("Where the evidence lies", [*tested.pictured(better), *over_all]), *pictures],
             viewer=tested.viewer(better, faces=options.faces),
             paper=[*_methods(results, metrics, configuration), *repeat],
         ),

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from mri3d.evaluation.results import Results
 from mri3d.explain.evidence import Evidence, Question
 from mri3d.explain.similar import coarse_features, most_similar
 from mri3d.explain.trust import NO_BETTER_THAN_CHANCE
+from mri3d.group_maps import GroupedEvidence
 from mri3d.models.trained import TrainedModel
 from mri3d.outcome.outcome import Example
 from mri3d.report.elements import Html
@@ -93,8 +95,12 @@ class TestedScans:
     viewed: list[ViewedScan] = field(default_factory=list)
     _tested: dict[tuple[int, int], _Tested] = field(default_factory=dict)  # by number of the fold, and row
     _plain: dict[int, Tile] = field(default_factory=dict)  # by row
+    _grouped: GroupedEvidence = field(init=False)
     _by_features: bool = False  # of the models, by which scans are similar
     _allowed: float = 0.0  # seconds for maps, of which some are gone
+
+    def __post_init__(self) -> None:
+        self._grouped = GroupedEvidence(self.study)
 
     def add(self, result: FoldResult, trained: TrainedModel, *, mapped: bool) -> None:
         """Look at the tested scans of a fold, the most wrong ones first.
@@ -120,6 +126,8 @@ class TestedScans:
             picture = tile(HeadView(self.study.volumes[row][0], self._affine(row), self._heat(evidence, row)))
             viewed = position in seen_closely and self._view(result, position, evidence)
             self._tested[fold.number, row] = _Tested(picture, similar[position], notes, viewed)
+            if evidence is not None:
+                self._grouped.keep(row, outcome.target_named(None, result.predictions[position]), evidence.values)
         if self.study.recipe is not None:  # volumes that came without scans lie nowhere
             self.pictures += [
                 self._picture(trained, int(rows[example.position]), example, mapped=mapped) for example in examples
@@ -150,6 +158,15 @@ class TestedScans:
         return viewer_section(
             _captioned(self.viewed, better_than_chance), shows="brains" if brains else "heads", faces=faces
         )
+
+    def group(self, better_than_chance: bool | None, folder: Path) -> list[Picture]:
+        """Write what the evidence in all scans with one prediction has in common, and draw it.
+
+        Args:
+            better_than_chance: Whether the model is; where not, each caption says so.
+            folder: Of the maps.
+        """
+        return _captioned(self._grouped.write(folder), better_than_chance)
 
     def _subjects(self, results: Results) -> list[SubjectShown]:
         """Lay out the tests for their table."""

@@ -1,0 +1,117 @@
+"""What the evidence in several scans has in common: written as NIfTI files, and drawn."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from mri3d.explain.cohort_space import CohortSpace
+from mri3d.explain.group import MIN_SESSIONS, STRONG, GroupMap, group_map
+from mri3d.report.maps import MapView, map_picture
+from mri3d.report.picture import Picture
+from mri3d.study import Study
+from mri3d.texts import number_text
+
+LEVEL = 0.05
+
+_MOST_VOXELS = 2**26  # of all maps that are kept: 256 MB
+
+
+def write_group(
+    folder: Path, stem: str, maps: Sequence[np.ndarray], *, space: CohortSpace, average: np.ndarray
+) -> list[Picture]:
+    """Write mean, t, family-wise p and consistency of maps as `<stem>_<what>.nii.gz`, and draw them.
+
+    Args:
+        folder: Of the files.
+        stem: How their names begin.
+        maps: Evidence for one target in three scans or more, [X, Y, Z] on the volumes' grid, in one unit.
+        space: Where the maps lie.
+        average: Volume beneath them [X, Y, Z].
+
+    Raises:
+        UserError: There are fewer than three maps.
+    """
+    found = group_map(maps)
+    written = {"mean": found.mean, "t": found.t, "p_fwe": found.p, "consistency": found.consistency}
+    for name, values in written.items():
+        space.write(folder / f"{stem}_{name}.nii.gz", values)
+    return _drawn(found, space, average)
+
+
+@dataclass(frozen=True, eq=False)
+class GroupedEvidence:
+    """The evidence in the sessions of a study, by what it is evidence for.
+
+    Attributes:
+        study: Of the sessions.
+        maps: Of each target the evidence in each row [X, Y, Z].
+    """
+
+    study: Study
+    maps: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
+
+    def keep(self, row: int, target: int, evidence: np.ndarray) -> None:
+        """Keep the evidence in a session, the first of several; of every n-th where there is no room for all.
+
+        Args:
+            row: Of the session.
+            target: What it is evidence for, see `Outcome.contrast`.
+            evidence: [X, Y, Z].
+        """
+        step = math.ceil(len(self.study.ids) * evidence.size / _MOST_VOXELS)
+        if row % step == 0 and not any(row in maps for maps in self.maps.values()):
+            self.maps.setdefault(target, {})[row] = evidence
+
+    def write(self, folder: Path) -> list[Picture]:
+        """Write group maps as `evidence_<for what>_<what>.nii.gz`, and draw them; none of less than three sessions."""
+        recipe, pictures = self.study.recipe, list[Picture]()
+        for target, maps in sorted(self.maps.items()):
+            if len(maps) < MIN_SESSIONS or recipe is None:  # volumes that came without scans lie nowhere
+                continue
+            scans = [self.study.cohort.scans[row] for row in maps]
+            average = np.mean([self.study.volumes[row][0] for row in maps], axis=0)
+            space = CohortSpace.of(recipe, scans, (average.shape[0], average.shape[1], average.shape[2]))
+            high, _ = self.study.outcome.words.evidence(target)
+            stem = f"evidence_{file_words(high)}"
+            drawn = write_group(folder, stem, list(maps.values()), space=space, average=average)
+            told = f"{number_text(len(maps), 'tested scan')}, evidence {high}. "
+            pictures += [replace(each, caption=told + each.caption, alt=told + each.alt) for each in drawn]
+        return pictures
+
+
+def file_words(words: str) -> str:
+    """Write words as part of a file's name.
+
+    >>> file_words("for M"), file_words("raises age/years")
+    ('for_M', 'raises_age_years')
+    """
+    return re.sub(r"[^\w.+-]+", "_", words)
+
+
+def _drawn(found: GroupMap, space: CohortSpace, average: np.ndarray) -> list[Picture]:
+    """Draw the mean where it differs from none, or all of it where it does so nowhere, and how consistent it is."""
+    head = space.ras(average)
+    head = np.where(head == 0, head.min(), head)  # around brains
+    sure = found.p <= LEVEL
+    if sure.any():
+        told = f"Mean evidence where it differs from none: {sure.mean():.1%} of all voxels"
+    else:
+        told = "Mean evidence; it differs from none nowhere"
+    told += f" (family-wise p ≤ {LEVEL} by signs drawn anew; the least that can be is {found.least_p:.2g})."
+    again = f"Share of the scans in which a voxel is among the strongest {STRONG:.0%} and has the sign of the mean."
+    mean = np.where(sure, found.mean, 0) if sure.any() else found.mean
+    return [
+        map_picture(
+            MapView(space.ras(values), head, space.spacing_mm, unit=unit, title=title, at_peak=True),
+            alt=caption,
+            caption=caption,
+        )
+        for values, unit, title, caption in (
+            (mean, "evidence", "mean", told),
+            (found.consistency, "share", "consistency", again),
+        )
+    ]
