@@ -84,7 +84,7 @@ def predict_scans(
     trained.check_space(space)
     trained = trained.with_options(prevalence=prevalence, threshold=threshold, coverage=coverage)
     beside = trained.beside(table, id=id)
-    if heatmap != "none" and heatmap not in trained.heatmaps:
+    if heatmap != "none" and heatmap not in trained.ways(layer):
         log.warning("no heatmaps: models of this kind have no %s", KINDS[heatmap].title)
         heatmap = "none"
     if heatmap == "gradcam":

@@ -67,7 +67,7 @@ def explain(options: dict[str, Any]) -> int:
             Path(options["model"]),
             scans,
             out,
-            methods=_listed(options["method"]),
+            methods=listed(options["method"]),
             layer=options["layer"],
             target=options["target"],
             regions=options["regions"],
@@ -82,15 +82,15 @@ def explain(options: dict[str, Any]) -> int:
     return status
 
 
-def _listed(methods: object) -> list[str]:
-    """Return ways to explain that are a list, or a text with commas.
+def listed(names: object) -> list[str]:
+    """Return names that are a list, or a text with commas.
 
-    >>> _listed("smoothgrad, gradcam"), _listed(["smoothgrad"]), _listed(None)
+    >>> listed("smoothgrad, gradcam"), listed(["smoothgrad"]), listed(None)
     (['smoothgrad', 'gradcam'], ['smoothgrad'], [])
     """
-    if isinstance(methods, str):
-        return [method.strip() for method in methods.split(",")]
-    return [str(method) for method in as_list(methods)] if methods else []
+    if isinstance(names, str):
+        return [name.strip() for name in names.split(",")]
+    return [str(name) for name in as_list(names)] if names else []
 
 
 def _compose(arguments: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from mri3d.cli import layers
 from mri3d.cli.configuration import ALIASES, GROUPS, KEYS, Schema, conf_folder
 from mri3d.cli.hydra_options import with_values
 from mri3d.cli.overrides import elements, hydra_overrides, without_aliases
@@ -163,6 +164,8 @@ def general(command: str, invocation: str) -> str:
         return PREDICT.format(program=invocation)
     if command == "explain":
         return EXPLAIN.format(program=invocation)
+    if command == "layers":
+        return layers.HELP.format(program=invocation)
     if command == "validate":
         return VALIDATE.format(program=invocation)
     if command == "compare":

@@ -13,11 +13,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError, option
 from mri3d.evaluation.folds import Sample
 from mri3d.evaluation.splits import KFold
 from mri3d.evaluation.variants import variant
 from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.layers import Layers
 from mri3d.explain.trust import Trust
 from mri3d.files import digest_json, write_json
 from mri3d.model_folder import Card, Contents
@@ -157,6 +159,17 @@ class GridSearch:
     def maps(self) -> np.ndarray | None:
         """Return the weights of the chosen variant, if it is linear."""
         return self.model_.maps()
+
+    @property
+    def layers(self) -> Layers | None:
+        """Those of the chosen variant."""
+        return self.model_.layers
+
+    def feature_maps(
+        self, volume: np.ndarray, names: Sequence[str], *, covariates: Variables | None = None
+    ) -> dict[str, np.ndarray]:
+        """Compute what layers of the chosen variant give."""
+        return self.model_.feature_maps(volume, names, covariates=covariates)
 
     @property
     def permutes(self) -> bool:

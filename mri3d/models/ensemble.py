@@ -7,7 +7,9 @@ from functools import reduce
 import numpy as np
 
 from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.variables import Variables
 from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.layers import Layers
 from mri3d.explain.trust import Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import FittedModel
@@ -58,6 +60,17 @@ class Ensemble:
         """Average the weights of the fits; None if one of them is not linear."""
         maps = [weights for fit in self.fits if (weights := fit.maps()) is not None]
         return np.asarray(np.mean(maps, axis=0), dtype=np.float32) if len(maps) == len(self.fits) else None
+
+    @property
+    def layers(self) -> Layers | None:
+        """Those of the first fit: what a channel tells differs from fit to fit, so there is no average."""
+        return self.fits[0].layers
+
+    def feature_maps(
+        self, volume: np.ndarray, names: Sequence[str], *, covariates: Variables | None = None
+    ) -> dict[str, np.ndarray]:
+        """Compute what layers of the first fit give, see `FittedModel.feature_maps`."""
+        return self.fits[0].feature_maps(volume, names, covariates=covariates)
 
     @property
     def held_out(self) -> tuple[np.ndarray, np.ndarray] | None:

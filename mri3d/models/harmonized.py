@@ -9,6 +9,7 @@ from mri3d.cohort.encoding import Coding, Encoder
 from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError
 from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.layers import Layers
 from mri3d.explain.trust import Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import FittedModel
@@ -78,6 +79,17 @@ class HarmonizedModel:
         return self.fitted.maps()
 
     @property
+    def layers(self) -> Layers | None:
+        """Those of what was fitted."""
+        return self.fitted.layers
+
+    def feature_maps(
+        self, volume: np.ndarray, names: Sequence[str], *, covariates: Variables | None = None
+    ) -> dict[str, np.ndarray]:
+        """Compute what layers give for a volume without the effect of its site, see `FittedModel.feature_maps`."""
+        return self.fitted.feature_maps(self._harmonized(volume, covariates), names, covariates=covariates)
+
+    @property
     def held_out(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Those of what was fitted."""
         return self.fitted.held_out
@@ -96,8 +108,12 @@ class HarmonizedModel:
 
     def _without_site(self, asked: Question) -> Question:
         """Return a question about the volume as the fit is given it."""
-        sites = self._sites(asked.covariates, np.arange(1), 1)
-        return replace(asked, volume=Applied(InMemory(asked.volume[None]), sites, {0.0: self._plain})[0])
+        return replace(asked, volume=self._harmonized(asked.volume, asked.covariates))
+
+    def _harmonized(self, volume: np.ndarray, covariates: Variables | None) -> np.ndarray:
+        """Take the effect of its site out of a volume [C, X, Y, Z]."""
+        sites = self._sites(covariates, np.arange(1), 1)
+        return Applied(InMemory(volume[None]), sites, {0.0: self._plain})[0]
 
     def _sites(self, covariates: Variables | None, rows: np.ndarray, number: int) -> list[str]:
         """Return the site of each of N volumes; any of those that are not asked for, which nobody reads."""

@@ -9,7 +9,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.variables import Variables
 from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.layers import Layers
 from mri3d.explain.trust import Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.outcome import Line, Outcome, Temperature
@@ -158,6 +160,15 @@ class FittedModel(Protocol):
 
     def maps(self) -> np.ndarray | None:
         """Return the weight of each voxel in each of D decisions, float32 [D, X, Y, Z]; None if not linear."""
+
+    @property
+    def layers(self) -> Layers | None:
+        """Its layers, whose kernels and maps can be viewed; None of a model that has none."""
+
+    def feature_maps(
+        self, volume: np.ndarray, names: Sequence[str], *, covariates: Variables | None = None
+    ) -> dict[str, np.ndarray]:
+        """Compute what layers give for a volume [C, X, Y, Z] of a session with covariates, see `Layers.maps`."""
 
     @property
     def held_out(self) -> tuple[np.ndarray, np.ndarray] | None:

@@ -76,6 +76,11 @@ class Voting:
         first, *others = self.members
         return tuple(kind for kind in first.model.heatmaps if all(kind in other.model.heatmaps for other in others))
 
+    def ways(self, layer: str | None) -> tuple[str, ...]:
+        """The `heatmaps`; with a layer named also those that weigh its map, whether or not a network names one."""
+        layered = layer is not None and self.members[0].model.layers is not None
+        return tuple(dict.fromkeys((*self.heatmaps, *(LAYERED if layered else ()))))
+
     def beside(self, table: object, *, id: object = None) -> Beside | None:
         """Read the table that a model with covariates asks for, see `Beside.read`."""
         return Beside.read([member.model.encoder for member in self.members], table, id=id)
@@ -251,20 +256,17 @@ class Voting:
         Raises:
             UserError: The members do not have it.
         """
-        if not self.heatmaps:
+        if not (offered := self.ways(layer)):
             raise UserError("models of this kind have no heatmaps: the way from voxels to predictions is not a sum.")
-        if name is not None and name not in self.heatmaps:
-            raise UserError(
-                f"method={name!r} is none of this model's.{did_you_mean(name, self.heatmaps)} Give one of "
-                f"{', '.join(self.heatmaps)}."
-            )
+        if name is not None and name not in offered:
+            unless = f" unless {option('layer')} names a layer" if name in self.ways("") else ""
+            told = f"method={name!r} is none of this model's{unless}.{did_you_mean(name, offered)}"
+            raise UserError(f"{told} Give one of {', '.join(offered)}.")
         if layer is not None and name not in LAYERED:
             raise UserError(f"{option('layer', layer)} is for {' and '.join(LAYERED)} only. Leave it out.")
-        method = Method(name or self.heatmaps[0], layer)
-        if layer is not None:  # told now rather than of each scan
-            usual = self.members[0].card.reference.mean
-            self.members[0].model.explain(Question(usual, 0, method), baseline=usual)
-        return method
+        if layer is not None and (layers := self.members[0].model.layers) is not None:
+            layers.cells(layers.named(layer))  # told now rather than of each scan
+        return Method(name or offered[0], layer)
 
     def trusted(self, method: Method) -> tuple[bool | None, str]:
         """Return whether maps of a way to explain can be trusted, as training found, and why; None where it is unknown.

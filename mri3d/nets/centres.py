@@ -51,9 +51,9 @@ def cell_centres(net: nn.Module, layer: nn.Module, volume_shape: Sequence[int], 
             run_on_meta(net, volume)
     finally:
         handle.remove()
-    if not found or found[0] is None:
+    if not found or found[-1] is None:
         raise ValueError(f"The output of {type(layer).__name__} has no cells that could be followed from the volume.")
-    return found[0]
+    return found[-1]
 
 
 class _FollowCentres(TorchDispatchMode):  # type: ignore[no-untyped-call]

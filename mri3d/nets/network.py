@@ -19,9 +19,9 @@ class Network(Protocol):
     keyword arguments of its own with plain values (numbers, texts, lists), which the model folder keeps. For volumes
     of C > 1 channels it is given `num_channels=C` too. For two classes and for a measure `num_outputs` is 1.
 
-    A property `cam_layer`, the module whose feature map [B, D, X', Y', Z'] Grad-CAM weighs, is optional:
-    without it Grad-CAM is not offered. No operation in place may follow that module. Grad-CAM's strongest place can
-    lie far from what decided, see `mri3d.explain.class_activation.grad_cam`.
+    A property `cam_layer`, the module whose feature map [B, D, X', Y', Z'] Grad-CAM weighs, is optional: without it
+    Grad-CAM is only offered for a layer that is named. No operation in place may follow that module. Grad-CAM's
+    strongest place can lie far from what decided, see `mri3d.explain.class_activation.grad_cam`.
 
     A package offers its networks by name as entry points of the group `mri3d.networks`, in its `pyproject.toml`:
 

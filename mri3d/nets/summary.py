@@ -57,8 +57,7 @@ def summarize(net: nn.Module, volume_shape: Sequence[int], *, num_channels: int 
         shape = output_shape
     num_weights = sum(weight.numel() for weight in net.parameters())
     rows.append(("total", type(net).__name__, "", f"{num_weights:,}", _short(total)))
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-    lines = [_line(row, widths) for row in (HEADINGS, *rows)]
+    lines = aligned([HEADINGS, *rows])
     rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
@@ -71,11 +70,19 @@ def _traced(net: nn.Module, volume_shape: Sequence[int], num_channels: int) -> d
         return {}
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Set one row: text to the left, numbers to the right."""
-    left = [cell.ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True)]
-    right = [cell.rjust(width) for cell, width in zip(cells[3:], widths[3:], strict=True)]
-    return "  ".join([*left, *right]).rstrip()
+def aligned(rows: Sequence[Sequence[str]], *, num_left: int = 3) -> list[str]:
+    """Set rows as lines with columns: the first ones, which are text, to the left, numbers to the right.
+
+    >>> aligned([("layer", "weights"), ("head", "7")], num_left=1)
+    ['layer  weights', 'head         7']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for cells in rows:
+        left = [cell.ljust(width) for cell, width in zip(cells[:num_left], widths[:num_left], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(cells[num_left:], widths[num_left:], strict=True)]
+        lines.append("  ".join([*left, *right]).rstrip())
+    return lines
 
 
 def _short(count: int) -> str:

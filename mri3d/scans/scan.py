@@ -240,7 +240,7 @@ def canonical_digest(scan: Scan) -> str:
 
 
 def image_of(values: np.ndarray, affine: np.ndarray, *, code: int = ALIGNED, description: str = "") -> nib.Nifti1Image:
-    """Make a NIfTI image of values [X, Y, Z], written as they are; arguments as for `write_image`."""
+    """Make a NIfTI image of values [X, Y, Z] or [X, Y, Z, C], written as they are; arguments as for `write_image`."""
     image = nib.Nifti1Image(values, affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = description.encode("latin-1", "replace")[:79]
@@ -261,11 +261,12 @@ def write_image(
     description: str = "",
     step: float | None = None,
 ) -> None:
-    """Write a 3D image as NIfTI, atomically; the same image gives the same bytes.
+    """Write an image as NIfTI, atomically; the same image gives the same bytes.
 
     Args:
         path: The file, ending in `.nii` or `.nii.gz`.
-        values: One value per voxel [X, Y, Z] on the grid of `affine`; uint8 is written as it is, all else as float32.
+        values: One value per voxel [X, Y, Z], or several [X, Y, Z, C], on the grid of `affine`; uint8 is written as it
+            is, all else as float32.
         affine: Voxel-to-world matrix [4, 4] for both sform and qform; world axes R, A, S in mm.
         code: NIfTI code of the space; for a map on a scan's grid the scan's.
         description: For the header, which has room for 79 letters of Latin-1.

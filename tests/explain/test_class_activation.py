@@ -7,8 +7,9 @@ from torch import nn
 from torch.nn import functional
 
 from mri3d.errors import UserError
-from mri3d.explain.class_activation import grad_cam, hires_cam, layer_names
+from mri3d.explain.class_activation import grad_cam, hires_cam
 from mri3d.explain.contrasted import Contrasted
+from mri3d.explain.layers import Layers
 from mri3d.nets.monai_nets import ResNet18
 from mri3d.nets.sfcn import SFCN
 
@@ -182,7 +183,7 @@ def test_a_gradient_for_each_cell_shows_nothing_that_the_output_does_not_depend_
 @WAYS
 def test_a_layer_is_taken_by_its_name(way):
     network, array = Detector([[1.0, 0.5]]), volume()
-    assert [name for name in layer_names(network, array.shape) if name] == ["signs", "cam_layer"]
+    assert Layers.of(network, array.shape).names == ["signs", "cam_layer"]
     np.testing.assert_array_equal(heat_of(network, array, way=way, layer="cam_layer"), heat_of(network, array, way=way))
     before = heat_of(network, array, way=way, layer="signs")  # channels v and -v, one of which passes the ReLU
     cells = functional.avg_pool3d(torch.from_numpy(array)[None], 2)[0, 0]

@@ -7,8 +7,8 @@ from torch import nn
 
 from mri3d.errors import UserError
 from mri3d.explain import gradients
-from mri3d.explain.class_activation import layer_names
 from mri3d.explain.contrasted import Contrasted
+from mri3d.explain.layers import Layers
 from mri3d.explain.of_network import explain_network, ways_of
 from mri3d.nets.fused import Fused, OfOneSession
 from mri3d.nets.networks import NETWORKS
@@ -126,7 +126,7 @@ def test_regions_are_asked_for():
 def test_a_layer_has_one_name_with_the_covariates_of_a_session_and_without(way):
     network, (volume, baseline, _) = Fused(NETWORKS["sfcn"](SHAPE, 16, channels=[4, 4]), 2, 1), volumes()
     nn.init.ones_(network.last.weight)
-    (layer,) = (name for name in layer_names(network, volume.shape) if name.endswith("blocks.1"))
+    (layer,) = (name for name in Layers.of(network, volume.shape).names if name.endswith("blocks.1"))
     for one in (network, OfOneSession(network, torch.tensor([1.0, -1.0]))):
         asked = ask(volume, way, layer=layer)
         assert explain_network(Contrasted(one, np.ones(1)), asked, baseline=baseline).values.any()

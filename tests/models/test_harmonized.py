@@ -7,7 +7,9 @@ import pytest
 
 import mri3d
 from mri3d import KFold, LeaveSiteOut, Study, UserError, evaluate, models
+from mri3d.models.beside_scans import known_of_arrays
 from mri3d.models.harmonized import HarmonizedModel
+from mri3d.volumes.harmonization import Applied
 from tests.evaluation.confounded import tiny_network
 
 SHAPE = (7, 8, 9)
@@ -48,6 +50,15 @@ def test_saved_and_loaded_it_predicts_what_was_tested(name, tmp_path):
     assert not np.allclose(found, other, atol=1e-3), "the site counts"
     maps = loaded.explain_arrays(study.volumes.volumes[rows][:1], covariates={"site": sites["site"][:1]})
     assert maps.shape == (1, *SHAPE)
+    if name == "network":
+        fitted, volume = one.members[0].model, study.volumes.volumes[rows[0]]
+        (layer, *_) = fitted.layers.usual
+        known = known_of_arrays(fitted.encoder, {"site": sites["site"][:1]}, 1)
+        without = Applied(study.volumes, [study.cohort.sessions[row].site for row in range(48)], fitted.combats)
+        seen = fitted.feature_maps(volume, [layer], covariates=known)[layer]
+        np.testing.assert_array_equal(seen, fitted.layers.maps(without[int(rows[0])], [layer])[layer])
+        assert not np.allclose(seen, fitted.layers.maps(volume, [layer])[layer], atol=1e-3), "the site counts"
+        assert one.method("gradcam", layer).layer == layer, "a layer is checked without a session"
 
 
 def test_a_site_that_it_was_not_harmonised_for_is_refused():

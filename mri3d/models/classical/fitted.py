@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.variables import Variables
 from mri3d.explain.evidence import Evidence, Question
 from mri3d.explain.linear import LinearModel, Pattern, linear_ways
 from mri3d.model_folder import Card, Contents
@@ -96,6 +97,18 @@ class FittedPipeline(ABC):
         slope = 1.0 if self.line_ is None else self.line_.slope
         weights: np.ndarray = smooth(self._weights(), self.smoothing_).sum(axis=1) / np.float32(slope)
         return weights
+
+    @property
+    def layers(self) -> None:
+        """There are none."""
+        return None
+
+    def feature_maps(
+        self, volume: np.ndarray, names: Sequence[str], *, covariates: Variables | None = None
+    ) -> dict[str, np.ndarray]:
+        """Return nothing: there are no layers."""
+        assert not names, f"{self.name} has no layers"
+        return {}
 
     @property
     def line(self) -> Line | None:

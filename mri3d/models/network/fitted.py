@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from mri3d.cohort.encoding import Encoder
+from mri3d.cohort.variables import Variables
 from mri3d.explain.contrasted import Contrasted
-from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.evidence import LAYERED, Evidence, Question
+from mri3d.explain.layers import Layers
 from mri3d.explain.of_network import explain_network, ways_of
 from mri3d.explain.trust import Trust, examine
 from mri3d.model_folder import Card, Contents
@@ -69,7 +71,8 @@ class FittedNetwork:
     @repeatable(full_precision=True)
     def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
         """Map the evidence in a volume, see `Model.explain`; without covariates it is that of an average session."""
-        assert asked.method.name in self.heatmaps, f"this network has no {asked.method.name}"
+        offered = self.heatmaps if asked.method.layer is None else (*self.heatmaps, *LAYERED)
+        assert asked.method.name in offered, f"this network has no {asked.method.name}"
         return explain_network(self.contrasted(asked), asked, baseline=baseline)
 
     def contrasted(self, asked: Question) -> Contrasted:
@@ -105,6 +108,20 @@ class FittedNetwork:
 
     def maps(self) -> None:
         """Return nothing: a network has no weight for each voxel."""
+
+    @property
+    def layers(self) -> Layers:
+        """Those that volumes go through."""
+        return Layers.of(
+            self.network_.to(self.device_), (self.arguments_.get("num_channels", 1), *self.arguments_["volume_shape"])
+        )
+
+    @repeatable(full_precision=True)
+    def feature_maps(
+        self, volume: np.ndarray, names: Sequence[str], *, covariates: Variables | None = None
+    ) -> dict[str, np.ndarray]:
+        """Compute what layers give for a volume, see `Model.feature_maps`: covariates meet none of them."""
+        return self.layers.maps(volume, names)
 
     @property
     def line(self) -> Line | None:

@@ -12,9 +12,12 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from mri3d.errors import UserError
+from mri3d.explain.class_activation import grad_cam, hires_cam
+from mri3d.explain.contrasted import Contrasted
 from mri3d.model_folder import Card, write_model
 from mri3d.models.loading import load
 from mri3d.models.network.cnn import CNN
+from mri3d.outcome import Classes
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 from tests.explain.asked import ask
@@ -83,6 +86,27 @@ def test_own_network_that_changed_since_is_named(my_net, tmp_path):
     my_net.__init__.__kwdefaults__["width"] = 4
     with refused(r"model does not fit this version of mri3d \(RuntimeError: Error\(s\) in loading state_dict for My"):
         load(tmp_path / "model", trust="my_networks.MyNet")
+
+
+def test_grad_cam_is_offered_of_a_layer_that_is_named(my_net, tmp_path):
+    sides = (10, 11, 12)
+    model = CNN()
+    model.network_, model.outcome_ = my_net(sides, 1).eval(), Classes(("a", "b"))
+    model.scaling_ = model.line_ = model.temperature_ = None
+    shape = {"volume_shape": list(sides), "num_outputs": 1, "batch_size": 1}
+    model.arguments_ = {"network": "my_networks.MyNet", "options": {}, **shape}
+    reference = Reference(np.zeros((1, *sides), np.float32), -1.0, 1.0)
+    write_model(tmp_path / "model", model.contents(Card(model.outcome_, None, reference)))
+    loaded = load(tmp_path / "model", trust="my_networks.MyNet")
+    assert not {"gradcam", "hirescam"} & {*loaded.heatmaps}
+    volume = np.random.default_rng(0).normal(size=(1, *sides)).astype(np.float32)
+    for name, way in (("gradcam", grad_cam), ("hirescam", hires_cam)):
+        with pytest.raises(UserError, match=rf"^method='{name}' is none of this model's unless layer names a layer\. "):
+            loaded.method(name)
+        evidence = way(Contrasted(model.network_, np.ones(1)), volume, layer="convolution")
+        assert_array_equal(loaded.explain_arrays(volume, "b", method=name, layer="convolution")[0], evidence.heat)
+    with pytest.raises(UserError, match=r"^layer='convolutions' is no layer of the network MyNet\. Did you mean 'conv"):
+        loaded.method("gradcam", "convolutions")
 
 
 class Constant(nn.Module):
