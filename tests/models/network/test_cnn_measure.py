@@ -14,6 +14,7 @@ from mri3d.model_folder import Card, read_model, write_model
 from mri3d.models.loading import load
 from mri3d.models.network.cnn import CNN
 from mri3d.models.network.learner import Learner
+from mri3d.models.network.live_heatmaps import TAG
 from mri3d.nets.sfcn import SFCN
 from mri3d.outcome import Measure
 from mri3d.volumes.augmentation import Augmentation
@@ -156,12 +157,13 @@ def test_the_best_epoch_is_kept_where_patience_is_asked_for(tmp_path):
 
 def test_tensorboard_shows_the_scores_and_no_confusion(learnt):
     model, _, folder = learnt
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"tensors": 0, "scalars": 0})
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"tensors": 0, "scalars": 0, "images": 0})
     events.Reload()
     for name in ("train_loss", "val_loss", "val_mae", "val_r2"):
         values = [event.value for event in events.Scalars(name)]
         assert values == pytest.approx([epoch[name] for epoch in model.history()], rel=1e-5)
-    assert events.Tags()["tensors"] == ["network/text_summary"]
+    assert sorted(events.Tags()["tensors"]) == ["network/text_summary", f"{TAG}/text_summary"]
+    assert len(events.Images(TAG)) == 10
 
 
 def test_network_that_does_no_better_than_the_mean_is_told_of(tmp_path, caplog):

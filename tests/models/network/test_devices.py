@@ -18,11 +18,13 @@ import torch
 from lightning_fabric.strategies.launchers import subprocess_script
 from lightning_fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from pytorch_lightning.utilities import rank_zero_only
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mri3d.errors import UserError
 from mri3d.models.loading import load
 from mri3d.models.network import devices
 from mri3d.models.network.devices import one_voice
+from mri3d.models.network.live_heatmaps import TAG
 from mri3d.models.network.trainer import build_trainer
 from mri3d.processes import first_speaks, is_first
 from mri3d.scans.scan import read_scan
@@ -185,6 +187,7 @@ def test_probabilities_of_two_devices_are_those_of_one(tmp_path):
     proba = member.model.predict(volumes, np.arange(len(rows)))
     assert len(rows) > 1
     np.testing.assert_allclose([[float(row["p_-1"]), float(row["p_1"])] for row in rows], proba, atol=1e-6)
+    assert len(EventAccumulator(str(run / "tensorboard")).Reload().Images(TAG)) == 1, "the first process pictures"
 
 
 @pytest.mark.parametrize(
