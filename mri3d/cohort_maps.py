@@ -92,6 +92,7 @@ class CohortMaps(MapFolder):
                 name=self.study.outcome.name,
                 continuous=self.study.outcome.continuous,
                 word=session_word(self.study.cohort),
+                sessions=self.study.cohort.ids,
                 note=note,
             ),
         ]

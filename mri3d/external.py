@@ -153,6 +153,7 @@ def write_validation(validation: Validation, out: Path, *, model: str, began: fl
         targets=tests.targets,
         predictions=tests.predictions,
         cohort=cohort.to_rows(),
+        subjects=[rows[row]["subject"] for row in validation.rows],
         sessions=[{name: "" if cell is None else cell for name, cell in row.items()} for row in rows],
         knows_training=all(member.card.training or member.card.fingerprints for member in trained.members),
     )

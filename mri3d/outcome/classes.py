@@ -60,7 +60,7 @@ class Classes(Outcome):
     ascending: ClassVar[bool] = False
     mean_error: ClassVar[str] = "brier"
     evidence: ClassVar[str] = "auc"
-    charts: ClassVar[tuple[str, ...]] = ("roc", "confusion", "probability", "calibration")
+    charts: ClassVar[tuple[str, ...]] = ("roc", "precision_recall", "confusion", "probability", "calibration")
     cohort_map: ClassVar[str] = "averages"
 
     def encode(self, labels: Sequence[str]) -> np.ndarray:

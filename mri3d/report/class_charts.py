@@ -1,21 +1,24 @@
-"""Charts of how well classes are predicted: ROC curves, confusion matrix, probabilities, calibration.
+"""Charts of how well classes are predicted: ROC and precision-recall curves, confusions, probabilities, calibration.
 
 All take the same arguments: the outcome; the index of the true class of each test [T]; the predicted probability of
-each class [T, K]; and uncorrected predictions, which classes do not have.
+each class [T, K]; uncorrected predictions, which classes do not have; and who was tested, whom these do not name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
-from sklearn.metrics import roc_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
 from mri3d.outcome.class_scores import confusion_matrix
-from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label
+from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label, tell
 from mri3d.report.elements import Html, element
 from mri3d.report.picture import Picture
+from mri3d.texts import number_text
 
 if TYPE_CHECKING:
     from mri3d.outcome import Classes
@@ -23,19 +26,25 @@ if TYPE_CHECKING:
 _MANY = 4  # classes; with more, names and cells need room of their own
 
 
-def roc_chart(outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.ndarray | None = None) -> Picture:
+def roc_chart(
+    outcome: Classes,
+    targets: np.ndarray,
+    proba: np.ndarray,
+    raw: np.ndarray | None = None,
+    subjects: Sequence[str] = (),
+) -> Picture:
     """Draw the ROC curve of the positive class of two, or of each of more against all others."""
     classes = outcome.names
     many = len(classes) > _MANY
     with chart(height=_height(len(classes) + 1 if many else 0)) as figure:
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=GRAY, linestyle=":", linewidth=1.2, label="Chance")
-        for target in [1] if len(classes) == 2 else range(len(classes)):
-            truth = targets == target
-            if truth.any() and not truth.all():
-                false_rate, true_rate, _ = roc_curve(truth, proba[:, target])
-                label = short_label(classes[target])
-                axes.plot(false_rate, true_rate, **class_look(target), linewidth=2, clip_on=False, label=label)
+        for target, truth in _against_others(classes, targets):
+            false_rate, true_rate, thresholds = roc_curve(truth, proba[:, target])
+            label = short_label(classes[target])
+            axes.plot(false_rate, true_rate, **class_look(target), linewidth=2, clip_on=False, label=label)
+            rates = {"False positive rate": false_rate, "True positive rate": true_rate}
+            tell(axes, false_rate, true_rate, _steps(classes[target], thresholds, rates))
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="False positive rate", ylabel="True positive rate")
         if many:
             figure.legend(loc="outside upper left", ncols=2)
@@ -46,7 +55,51 @@ def roc_chart(outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.
         return chart_picture(figure, alt, f"{curves}. The closer to the upper left corner, the better.")
 
 
-def confusion_table(outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.ndarray | None = None) -> Html:
+def precision_recall_chart(
+    outcome: Classes,
+    targets: np.ndarray,
+    proba: np.ndarray,
+    raw: np.ndarray | None = None,
+    subjects: Sequence[str] = (),
+) -> Picture:
+    """Draw the precision-recall curve of the positive class of two, or of each of more against all others.
+
+    Chance is how frequent the class is; average precision is that of scikit-learn, of all tests together.
+    """
+    classes = outcome.names
+    many, areas = len(classes) > _MANY, list[str]()
+    with chart(height=_height(len(classes) if many else 0)) as figure:
+        axes = figure.add_subplot()
+        for target, truth in _against_others(classes, targets):
+            precision, recall, thresholds = precision_recall_curve(truth, proba[:, target], drop_intermediate=True)
+            look = class_look(target)
+            chance = {"color": GRAY, "label": "Chance"} if len(classes) == 2 else {"color": look["color"]}
+            axes.axhline(truth.mean(), linestyle=":", linewidth=1.2, **chance)
+            label = short_label(classes[target])
+            axes.plot(recall, precision, **look, drawstyle="steps-post", linewidth=2, clip_on=False, label=label)
+            rates = {"Recall": recall[:-1], "Precision": precision[:-1]}  # the last one is there by convention
+            tell(axes, recall[:-1], precision[:-1], _steps(classes[target], thresholds, rates))
+            area = average_precision_score(truth, proba[:, target])
+            areas.append(f"of {classes[target]} is {area:.3f} (chance {truth.mean():.3f})")
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="Recall", ylabel="Precision")
+        if many:
+            figure.legend(loc="outside upper left", ncols=2)
+        elif areas:
+            axes.legend(loc="lower left")
+        several = len(classes) > 2
+        curves = "Precision-recall curve of " + ("each class against all others" if several else classes[1])
+        chance_is = "Dotted lines: chance, how frequent each class is" if several else "Dotted line: chance"
+        told = f" Average precision {', '.join(areas)}." if areas else ""
+        return chart_picture(figure, f"{curves}: precision against recall.", f"{curves}. {chance_is}.{told}")
+
+
+def confusion_table(
+    outcome: Classes,
+    targets: np.ndarray,
+    proba: np.ndarray,
+    raw: np.ndarray | None = None,
+    subjects: Sequence[str] = (),
+) -> Html:
     """Count tests by true class (rows) and predicted class (columns)."""
     classes = outcome.names
     cells = confusion_matrix(targets, proba.argmax(axis=1), len(classes))
@@ -67,7 +120,11 @@ def confusion_table(outcome: Classes, targets: np.ndarray, proba: np.ndarray, ra
 
 
 def probability_chart(
-    outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.ndarray | None = None
+    outcome: Classes,
+    targets: np.ndarray,
+    proba: np.ndarray,
+    raw: np.ndarray | None = None,
+    subjects: Sequence[str] = (),
 ) -> Picture:
     """Draw the distribution of the predicted probabilities by true class.
 
@@ -78,13 +135,17 @@ def probability_chart(
     of_class = short_label(classes[1]) if binary else "the true class"
     with chart(height=_height(len(classes))) as figure:
         axes = figure.add_subplot()
-        bins = np.linspace(0, 1, 21)
+        bins, counted = np.linspace(0, 1, 21), list[np.ndarray]()
         for target, name in enumerate(classes):
             values = proba[targets == target, 1 if binary else target]
             counts, _ = np.histogram(values, bins)
+            counted.append(counts)
             axes.stairs(counts, bins, fill=True, alpha=0.25, color=class_look(target)["color"])
             axes.stairs(counts, bins, **class_look(target), linewidth=1.8, label=short_label(name))
         axes.set(xlim=(0, 1), xlabel=f"Predicted probability of {of_class}", ylabel="Number of tests")
+        columns = [(ends, here) for ends, *here in zip(pairwise(bins), *counted, strict=True) if any(here)]
+        told = [_column_text(ends, classes, here) for ends, here in columns]
+        tell(axes, [ends for ends, _ in columns], [axes.get_ylim()] * len(columns), told)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         figure.legend(loc="outside upper left", ncols=2, title="True class", alignment="left")
         better = "The less the classes overlap, the better." if binary else "The further to the right, the better."
@@ -93,7 +154,11 @@ def probability_chart(
 
 
 def calibration_chart(
-    outcome: Classes, targets: np.ndarray, proba: np.ndarray, raw: np.ndarray | None = None
+    outcome: Classes,
+    targets: np.ndarray,
+    proba: np.ndarray,
+    raw: np.ndarray | None = None,
+    subjects: Sequence[str] = (),
 ) -> Picture:
     """Draw observed frequencies against predicted probabilities, in ten bins.
 
@@ -115,6 +180,12 @@ def calibration_chart(
             axes.plot([middle, middle], [low, high], color=COLOURS[0], alpha=0.45, linewidth=1.5)
             mark = {"s": area, "color": COLOURS[0], "edgecolors": "white", "zorder": 3}
             axes.scatter(middle, observed[here].mean(), clip_on=False, **mark)
+            told = [
+                f"Predicted {number / 10:.1f} to {(number + 1) / 10:.1f}, mean {middle:.3f}",
+                f"Observed {observed[here].mean():.3f} ({low:.3f} to {high:.3f})",
+                f"{observed[here].sum()} of {number_text(int(here.sum()), 'test')}",
+            ]
+            tell(axes, [middle], [[low, high]], ["\n".join(told)])
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.set(xlabel=f"Predicted probability of {of_class}", ylabel="Observed frequency")
         caption = (
@@ -123,6 +194,28 @@ def calibration_chart(
             "stands for more tests."
         )
         return chart_picture(figure, "Calibration: observed frequency against predicted probability.", caption)
+
+
+def _against_others(classes: Sequence[str], targets: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each class with a curve, of two the positive one, and which tests [T] are of it: some, and not all."""
+    for target in [1] if len(classes) == 2 else range(len(classes)):
+        truth = targets == target
+        if truth.any() and not truth.all():
+            yield target, truth
+
+
+def _steps(name: str, thresholds: np.ndarray, rates: Mapping[str, np.ndarray]) -> list[str]:
+    """Write from which probability of a class on it is predicted at each step of a curve [S], and what follows."""
+    first = [
+        f"Probability of {name} from {least:.3f} on" if np.isfinite(least) else f"Never {name}" for least in thresholds
+    ]
+    told = [[f"{title} {value:.3f}" for value in values] for title, values in rates.items()]
+    return list(map("\n".join, zip(first, *told, strict=True)))
+
+
+def _column_text(ends: tuple[float, float], classes: Sequence[str], counts: Sequence[int]) -> str:
+    each = [f"{name}: {count}" for name, count in zip(classes, counts, strict=True) if count]
+    return "\n".join([f"Probability {ends[0]:.2f} to {ends[1]:.2f}", *each])
 
 
 def _height(num_names: int) -> float:

@@ -9,7 +9,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label
+from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label, tell
 from mri3d.report.picture import Picture
 
 NAMED = (10, 100, 500)
@@ -34,6 +34,11 @@ def scree_chart(ratios: np.ndarray, *, named: Sequence[int] = NAMED, note: str =
         each.set(yscale="log", xlabel="Component", ylabel="Variance explained (%)")
         each.yaxis.set_major_formatter("{x:g}")
         summed.plot(numbers, 100 * together, color=COLOURS[0], linewidth=1.8)
+        for axes, shares, word in ((each, 100 * ratios, "Component"), (summed, 100 * together, "Components up to")):
+            told = [
+                f"{word} {count}\n{share:.3g} % of the variance" for count, share in zip(numbers, shares, strict=True)
+            ]
+            tell(axes, numbers, shares, told)
         summed.set(xlabel="Number of components", ylabel="Cumulative variance explained (%)", ylim=(0, 104))
         for axes in (each, summed):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -66,6 +71,7 @@ def sessions_chart(
     name: str,
     continuous: bool,
     word: str,
+    sessions: Sequence[str] = (),
     note: str = "",
 ) -> Picture:
     """Draw the sessions by their scores on the first two components, and on the first three where there are so many.
@@ -77,6 +83,7 @@ def sessions_chart(
         name: What the cells are, such as "sex" or "age".
         continuous: Whether they are numbers that a colour bar shows, or names that a legend lists, see `Outcome`.
         word: What to call a session, see `mri3d.cohort.people.session_word`.
+        sessions: What each is called [N], to be read off its mark; empty where that is not known.
         note: More for the caption.
     """
     padded = np.pad(scores, ((0, 0), (0, max(0, 2 - scores.shape[1]))))
@@ -91,6 +98,10 @@ def sessions_chart(
             panels.append((_space(figure, names), padded[:, :3]))
         for axes, points in panels:
             coloured = _scatter(axes, points, cells, continuous=continuous)
+        told = [f"{name} {cell}" for cell in cells]
+        if sessions:
+            told = [f"{session}\n{text}" for session, text in zip(sessions, told, strict=True)]
+        tell(plane, padded[:, 0], padded[:, 1], told)
         if coloured is None:
             plane.legend(loc="best", title=short_label(name))
         else:

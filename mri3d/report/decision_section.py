@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, short_label
-from mri3d.report.elements import Html, element, figure, in_full, table
+from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, short_label, tell
+from mri3d.report.elements import Html, element, figure, in_full, number, table
 from mri3d.report.picture import Picture
 from mri3d.texts import list_text
 
@@ -106,6 +106,13 @@ def decision_chart(content: Mapping[str, Any]) -> Picture:
         axes.plot(thresholds, everybody, color=COLOURS[1], linestyle="dashed", linewidth=1.6, label="Act on everybody")
         axes.plot([0, 1], [0, 0], color=GRAY, linestyle="dotted", linewidth=1.6, label="Act on nobody")
         axes.plot(thresholds, model, color=COLOURS[0], linewidth=2, label="Act by the model")
+        of_model = zip(content["net_benefit"], content["low"], content["high"], strict=True)
+        gains = [in_full(dict(zip(("value", "low", "high"), each, strict=True))) for each in of_model]
+        told = [
+            f"Threshold {threshold:.2f}\nNet benefit by the model {gain}\nNet benefit on everybody {number(other)}"
+            for threshold, gain, other in zip(thresholds, gains, content["everybody"], strict=True)
+        ]
+        tell(axes, thresholds, model, told)
         top = max(float(model.max()), float(everybody.max()), 0.05) * 1.15
         axes.set(xlim=(0, 1), ylim=(-0.35 * top, top))
         axes.set(xlabel=f"Threshold: probability of {positive} from which on one acts", ylabel="Net benefit")

@@ -16,6 +16,7 @@ import numpy as np
 
 from mri3d.files import write_text
 from mri3d.outcome.score import SCORE_TITLES, Score, ends_text, interval_text
+from mri3d.report.charts import inline_chart
 from mri3d.report.picture import Picture
 
 _NOTHING = 1e-12  # what is smaller is rounding
@@ -101,10 +102,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = ""
 
 def image(picture: Picture) -> Html:
     """Embed a picture, so that the page needs no other file."""
+    if picture.media_type == "image/svg+xml":
+        return Html(inline_chart(picture))
     data = base64.b64encode(picture.data).decode()
-    kind = "chart" if picture.media_type == "image/svg+xml" else "photo"
     alt = html.escape(picture.alt)
-    return Html(f'<img class="{kind}" alt="{alt}" src="data:{picture.media_type};base64,{data}">')
+    return Html(f'<img class="photo" alt="{alt}" src="data:{picture.media_type};base64,{data}">')
 
 
 def figure(picture: Picture) -> Html:
@@ -126,10 +128,10 @@ def details(summary: str, *children: str) -> Html:
 def number(value: float | None, *, decimals: int | None = None) -> str:
     """Write a score or a value, a dash where it is not defined; see `num_decimals`.
 
-    >>> [number(value) for value in (0.9, -12.3456, 512.34, 1234567.8, 0.00012, 7e-10, None)]
-    ['0.900', '-12.346', '512.3', '1234568', '0.000120', '7e-10', '–']
+    >>> [number(value) for value in (0.9, -12.3456, 512.34, 1234567.8, 0.00012, 7e-10, None, math.nan)]
+    ['0.900', '-12.346', '512.3', '1234568', '0.000120', '7e-10', '–', '–']
     """
-    if value is None:
+    if value is None or math.isnan(value):
         return "–"
     decimals = num_decimals([value]) if decimals is None else decimals
     text = f"{value:.{decimals}f}" if decimals <= _MAX_DECIMALS else f"{value:.3g}"

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from mri3d.outcome.score import Score
-from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, short_label
+from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, reach, short_label, tell
+from mri3d.report.elements import in_full
 from mri3d.report.picture import Picture
 
 MAX_ROWS = 40
@@ -31,6 +32,8 @@ def forest_chart(
                 axes.plot([score.low, score.high], [place, place], color=COLOURS[0], linewidth=1.8)
             if score.value is not None:
                 axes.scatter(score.value, place, s=46, color=COLOURS[0], edgecolors="white", zorder=3)
+        told = [f"{' against '.join(names)}\n{axis} {in_full(vars(score))}" for names, score in drawn]
+        tell(axes, [reach(score.value, score.low, score.high) for _, score in drawn], range(len(drawn)), told)
         labels = [" against ".join(map(short_label, names)) for names, _ in drawn]
         axes.set_yticks(range(len(drawn)), labels)
         axes.set(xlabel=axis, ylim=(len(drawn) - 0.5, -0.5))

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 
 from mri3d.outcome.score import ends_text
-from mri3d.report.charts import COLOURS, chart, chart_picture
+from mri3d.report.charts import COLOURS, chart, chart_picture, reach, tell
 from mri3d.report.elements import Html, element, figure, in_full, num_decimals, number, score_title, table
 from mri3d.report.picture import Picture
 
@@ -59,6 +59,10 @@ def learning_curve_chart(curve: Mapping[str, Any]) -> Picture:
                 axes.plot([size, size], [score["low"], score["high"]], color=COLOURS[0], linewidth=1.5, alpha=0.6)
         marks: dict[str, Any] = {"color": COLOURS[0], "s": 38, "zorder": 3, "label": "Measured, with 95 % interval"}
         axes.scatter([size for size, _ in known], [score["value"] for _, score in known], **marks)
+        for word, points in (("", known), (", forecast", _forecasts(curve))):
+            told = [f"{size:.0f} training sessions{word}\n{title} {in_full(score)}" for size, score in points]
+            ends = [reach(score["value"], score["low"], score["high"]) for _, score in points]
+            tell(axes, [size for size, _ in points], ends, told)
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -72,6 +76,11 @@ def learning_curve_chart(curve: Mapping[str, Any]) -> Picture:
         )
         alt = f"{title} by the number of training sessions: {values}."
         return chart_picture(drawing, alt, f"{title} by the number of training sessions.{law}")
+
+
+def _forecasts(curve: Mapping[str, Any]) -> list[tuple[float, Mapping[str, Any]]]:
+    """Return the number of sessions and the score of each forecast; none where the points show no gain."""
+    return [(each["num_train"], each) for each in curve.get("forecasts", ()) if curve["helps"]]
 
 
 def _draw_law(axes: Axes, curve: Mapping[str, Any]) -> None:

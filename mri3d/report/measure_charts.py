@@ -1,20 +1,21 @@
 """Charts of how well a measure is predicted: predictions, and their errors, against the truth.
 
-Both take the same arguments: the outcome; the true value of each test [T]; the predicted value [T]; and the value
-predicted before correction [T], or None where nothing was corrected.
+Both take the same arguments: the outcome; the true value of each test [T]; the predicted value [T]; the value
+predicted before correction [T], or None where nothing was corrected; and who was tested [T], or nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure
 
 from mri3d.outcome.line import Line
-from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, short_label
+from mri3d.report.charts import COLOURS, GRAY, Chart, chart, chart_picture, short_label, tell
+from mri3d.report.elements import number
 from mri3d.report.picture import Picture
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 
 def predicted_against_true_chart(
-    outcome: Measure, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None = None
+    outcome: Measure,
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    raw: np.ndarray | None = None,
+    subjects: Sequence[str] = (),
 ) -> Picture:
     """Draw predicted against true values on two axes of one scale, with the identity line and the fitted line."""
     limits = _limits(targets, predictions, raw)
@@ -30,6 +35,7 @@ def predicted_against_true_chart(
         axes = figure.add_subplot()
         axes.plot(limits, limits, color=GRAY, linestyle=":", linewidth=1.2, label="Identity")
         _draw(axes, targets, predictions, raw)
+        tell(axes, targets, predictions, _texts(outcome, targets, predictions, raw, subjects))
         axes.set(xlim=limits, ylim=limits, aspect="equal")
         name = short_label(outcome.name).strip()
         axes.set(xlabel=f"True {name}", ylabel=f"Predicted {name}")
@@ -42,13 +48,18 @@ def predicted_against_true_chart(
 
 
 def error_against_true_chart(
-    outcome: Measure, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None = None
+    outcome: Measure,
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    raw: np.ndarray | None = None,
+    subjects: Sequence[str] = (),
 ) -> Picture:
     """Draw predicted minus true values against true values, with the line fitted to them: the error slope is its."""
     with chart(4.6, 4.7) as figure:
         axes = figure.add_subplot()
         axes.axhline(0, color=GRAY, linestyle=":", linewidth=1.2, label="No error")
         _draw(axes, targets, predictions - targets, None if raw is None else raw - targets)
+        tell(axes, targets, predictions - targets, _texts(outcome, targets, predictions, raw, subjects))
         name = short_label(outcome.name).strip()
         axes.set(xlim=_limits(targets), xlabel=f"True {name}", ylabel=f"Predicted minus true {name}")
         alt = f"Predicted minus true {outcome.name} against true {outcome.name}, one point for each test."
@@ -78,7 +89,17 @@ def _draw(axes: Axes, targets: np.ndarray, values: np.ndarray, raw: np.ndarray |
             axes.plot(ends, line.undo(ends), label=f"Fitted line, slope {slope}", **look)
 
 
-def _with_legend(figure: Figure, alt: str, caption: str) -> Picture:
+def _texts(
+    outcome: Measure, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None, subjects: Sequence[str]
+) -> list[str]:
+    """Write who was tested, what is true, and what was predicted [T]."""
+    columns = {f"True {outcome.name}": targets, "Predicted": predictions, "Error": predictions - targets}
+    columns |= {} if raw is None else {"Predicted before correction": raw}
+    told = [[f"{title} {number(value)}" for value in values] for title, values in columns.items()]
+    return list(map("\n".join, zip(*([subjects] if subjects else []), *told, strict=True)))
+
+
+def _with_legend(figure: Chart, alt: str, caption: str) -> Picture:
     """Put the legend above the axes, where it hides no point, and render."""
     legend = figure.legend(loc="outside upper left", ncols=2)
     for handle in legend.legend_handles:

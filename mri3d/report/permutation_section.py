@@ -1,13 +1,14 @@
 """The scores of a run beside those for permuted labels, for its report."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from mri3d.outcome.score import p_relation, p_text
-from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture
+from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, tell
 from mri3d.report.elements import Html, element, figure, number, score_title, table
 from mri3d.report.picture import Picture
 
@@ -72,6 +73,10 @@ def null_chart(name: str, null: list[float], observed: float) -> Picture:
         axes.stairs(counts, edges, fill=True, color=GRAY, alpha=0.55, label="Permuted labels")
         axes.axvline(observed, color=COLOURS[1], linewidth=2, label="True labels")
         axes.set(xlabel=title, ylabel="Number of permutations")
+        columns = [(ends, count) for ends, count in zip(pairwise(edges), counts, strict=True) if count]
+        told = [f"{title} {number(low)} to {number(high)}\nPermutations: {count}" for (low, high), count in columns]
+        tell(axes, [ends for ends, _ in columns], [axes.get_ylim()] * len(columns), told)
+        tell(axes, [observed], [axes.get_ylim()], [f"True labels\n{title} {number(observed)}"])
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         drawing.legend(loc="outside upper left", ncols=2)
         alt = (

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mri3d.report.class_charts import calibration_chart, confusion_table, probability_chart, roc_chart
+from mri3d.report.class_charts import (
+    calibration_chart,
+    confusion_table,
+    precision_recall_chart,
+    probability_chart,
+    roc_chart,
+)
 from mri3d.report.elements import (
     Html,
     details,
@@ -26,11 +32,12 @@ from mri3d.report.picture import Picture
 if TYPE_CHECKING:
     from mri3d.outcome import Outcome
 
-ScoreChart = Callable[[Any, np.ndarray, np.ndarray, np.ndarray | None], Picture | Html]
-"""Draws an outcome's targets, predictions, and predictions before correction."""
+ScoreChart = Callable[[Any, np.ndarray, np.ndarray, np.ndarray | None, Sequence[str]], Picture | Html]
+"""Draws an outcome's targets, predictions, and predictions before correction, and says who was tested."""
 
 SCORE_CHARTS: dict[str, ScoreChart] = {
     "roc": roc_chart,
+    "precision_recall": precision_recall_chart,
     "confusion": confusion_table,
     "probability": probability_chart,
     "calibration": calibration_chart,
@@ -55,6 +62,7 @@ def score_section(
     targets: np.ndarray,
     predictions: np.ndarray,
     raw: np.ndarray | None,
+    subjects: Sequence[str] = (),
 ) -> list[Html]:
     """Draw the charts of an outcome, and list all scores.
 
@@ -64,8 +72,9 @@ def score_section(
         targets: Of each test [T].
         predictions: Of each test [T, K] or [T].
         raw: Predictions before correction [T], or None.
+        subjects: Who was tested [T], to be read off the charts; empty where that is not known.
     """
-    drawn = [SCORE_CHARTS[name](outcome, targets, predictions, raw) for name in outcome.charts]
+    drawn = [SCORE_CHARTS[name](outcome, targets, predictions, raw, subjects) for name in outcome.charts]
     shown = [figure(part) if isinstance(part, Picture) else part for part in drawn]
     parts = [element("h2", "Test results"), element("div", *shown, css="grid"), score_table(metrics)]
     about = metrics.get("intervals")  # runs of earlier versions have none

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mri3d.outcome import SCORE_MEANINGS, Score
-from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, short_label
+from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, reach, short_label, tell
 from mri3d.report.comparison_page import difference_section
 from mri3d.report.comparison_words import ComparedModels
 from mri3d.report.elements import (
@@ -16,6 +16,7 @@ from mri3d.report.elements import (
     figure,
     heading,
     headline,
+    in_full,
     link,
     mean_and_sd,
     number,
@@ -196,15 +197,21 @@ def sweep_chart(
         for axes, (score, of_runs) in zip(panels, scores.items(), strict=True):
             if score in chance:
                 axes.axvline(chance[score], color=GRAY, linestyle=":", linewidth=1.2)
+            title = score_title(score)
             for place, (pooled, folds) in enumerate(of_runs):
-                defined = [value for value in folds if value is not None] if len(folds) > 1 else []
-                axes.scatter(defined, [place] * len(defined), s=22, color=COLOURS[0], alpha=0.4, linewidth=0)
+                defined = {fold: value for fold, value in enumerate(folds) if value is not None and len(folds) > 1}
+                across, upwards = list(defined.values()), [place] * len(defined)
+                axes.scatter(across, upwards, s=22, color=COLOURS[0], alpha=0.4, linewidth=0)
+                whole = f"{names[place]}, all tests\n{title} {in_full(vars(pooled))}"
+                tell(axes, [reach(pooled.value, pooled.low, pooled.high)], [place], [whole])
+                told = [f"{names[place]}, fold {fold}\n{title} {number(value)}" for fold, value in defined.items()]
+                tell(axes, across, upwards, told)
                 if pooled.low is not None and pooled.high is not None:
                     axes.plot([pooled.low, pooled.high], [place, place], color=COLOURS[1], linewidth=1.6)
                 if pooled.value is not None:
                     axes.scatter(pooled.value, place, s=60, marker="D", color=COLOURS[1], edgecolors="white", zorder=3)
             axes.set_yticks(range(len(names)), [short_label(name) for name in names])
-            axes.set(xlabel=score_title(score), ylim=(len(names) - 0.5, -0.5))
+            axes.set(xlabel=title, ylim=(len(names) - 0.5, -0.5))
             axes.grid(axis="y", color=GRAY, alpha=0.2)
         alt = f"{', '.join(map(score_title, scores))} of {len(names)} runs."
         line = " Dotted line: guessing." if any(score in chance for score in scores) else ""

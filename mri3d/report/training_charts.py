@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from mri3d.outcome.score import SCORE_RANGES
-from mri3d.report.charts import COLOURS, DASHES, chart, chart_picture, short_label
-from mri3d.report.elements import score_title
+from mri3d.report.charts import COLOURS, DASHES, chart, chart_picture, short_label, tell
+from mri3d.report.elements import number, score_title
 from mri3d.report.picture import Picture
 from mri3d.texts import parameter_text
 
@@ -61,10 +61,14 @@ def _draw_epochs(axes: Axes, curves: Mapping[str, str], histories: Sequence[Hist
     width = 1.8 if len(histories) == 1 else 1.0
     for colour, (key, name) in zip(COLOURS, curves.items(), strict=False):
         label: str | None = name
-        for history in histories:
+        what = f"{name} loss" if key.endswith("_loss") else f"Validation {name}"
+        for place, history in enumerate(histories, start=1):
+            fit = f"Fit {place} of {len(histories)}, epoch" if len(histories) > 1 else "Epoch"
             points = [(epoch["epoch"] + 1, epoch[key]) for epoch in history if key in epoch]  # as the log counts
             if points:
-                axes.plot(*zip(*points, strict=True), color=colour, linewidth=width, alpha=0.85, label=label)
+                epochs, values = zip(*points, strict=True)
+                axes.plot(epochs, values, color=colour, linewidth=width, alpha=0.85, label=label)
+                tell(axes, epochs, values, [f"{fit} {epoch}\n{what} {number(value)}" for epoch, value in points])
                 label = None
 
 
@@ -93,6 +97,9 @@ def validation_chart(
             spread = np.array([np.std(some, ddof=1) if len(some) > 1 else 0.0 for some in scores])[order]
             axes.fill_between(places[order], mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
             axes.plot(places[order], mean, color=colour, linestyle=dash, marker="o", linewidth=1.8, label=label)
+            tried = [f"{name} {parameter_text(values[place])}\n{label} {score_title(criterion)}" for place in order]
+            found = [f"{number(value)} ± {number(sd)}" for value, sd in zip(mean, spread, strict=True)]
+            tell(axes, places[order], mean, list(map(" ".join, zip(tried, found, strict=True))))
         if numeric and places.min() > 0 and places.max() >= 10 * places.min():
             axes.set_xscale("log")
         long = sum(len(parameter_text(value)) + 2 for value in values) > 50

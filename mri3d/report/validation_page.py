@@ -53,6 +53,7 @@ def write_validation_page(
     predictions: np.ndarray,
     cohort: Sequence[Mapping[str, str]],
     sessions: Sequence[Mapping[str, Any]],
+    subjects: Sequence[str] = (),
     knows_training: bool = True,
 ) -> None:
     """Write one HTML file that opens anywhere, offline.
@@ -66,6 +67,7 @@ def write_validation_page(
         predictions: Of each of them: probabilities [T, K] or values [T].
         cohort: A row for each session there is: `subject`, `label`, `left_out`.
         sessions: The rows of predictions.csv.
+        subjects: Who is scored [T], see `score_section`.
         knows_training: Whether the model can tell the scans that it was trained on.
     """
     told = _for_words(metrics, knows_training=knows_training)
@@ -73,7 +75,7 @@ def write_validation_page(
     cautions = _cautions(outcome, told, targets, knows_training=knows_training)
     body += [element("p", text, css="caution") for text in cautions]
     body += [element("h2", "Who they are"), *_people(outcome, metrics, targets, cohort)]
-    body += _scores(outcome, metrics, targets, predictions)
+    body += _scores(outcome, metrics, targets, predictions, subjects)
     body += _calibration(outcome, metrics["calibration"])
     body += decision_section(outcome, metrics.get("decisions"))
     body += curve_section(metrics.get("decision_curve"))
@@ -145,9 +147,15 @@ def _people(
     return [table([], rows), *([listed] if left_out else [])]
 
 
-def _scores(outcome: Outcome, metrics: Mapping[str, Any], targets: np.ndarray, predictions: np.ndarray) -> list[Html]:
+def _scores(
+    outcome: Outcome,
+    metrics: Mapping[str, Any],
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    subjects: Sequence[str],
+) -> list[Html]:
     """Draw the charts of an outcome, and list all scores, beside those of the model's own test."""
-    drawn = [SCORE_CHARTS[name](outcome, targets, predictions, None) for name in outcome.charts]
+    drawn = [SCORE_CHARTS[name](outcome, targets, predictions, None, subjects) for name in outcome.charts]
     shown = [figure(part) if isinstance(part, Picture) else part for part in drawn]
     test, own = metrics["test"], metrics["own_test"]
     rows = []

@@ -34,6 +34,18 @@ def points(picture):
     return [np.array(group) for group in groups if group]
 
 
+def told(picture):
+    """What marks say, and where these stand: both ends [2, 2], y runs down; a shape has the end nearer to 0 first."""
+    ends = {"circle": ("cx", "cy", "cx", "cy"), "line": ("x1", "y1", "x2", "y2"), "rect": ("x", "y", "width", "height")}
+    found = []
+    for node in ElementTree.fromstring(picture.data).iter():
+        shape = node.tag.rpartition("}")[2]
+        if shape in ends and len(node) and node[0].tag.endswith("}title"):
+            place = np.array([float(node.get(name)) for name in ends[shape]]).reshape(2, 2)
+            found.append((node[0].text, place + (place[0] * [[0], [1]] if shape == "rect" else 0)))
+    return found
+
+
 def lines(picture):
     """Both ends of each straight line of a curve, dashed ones first [lines, 2, 2]; y runs down."""
     paths = [node for node in ElementTree.fromstring(picture.data).iter() if node.tag.endswith("}path")]

@@ -7,10 +7,18 @@ import pytest
 from scipy.stats import binomtest
 
 from mri3d.outcome import Classes
-from mri3d.report.class_charts import calibration_chart, confusion_table, probability_chart, roc_chart, wilson_interval
-from tests.report.svg import points, texts
+from mri3d.report.class_charts import (
+    calibration_chart,
+    confusion_table,
+    precision_recall_chart,
+    probability_chart,
+    roc_chart,
+    wilson_interval,
+)
+from tests.report.svg import points, texts, told
 
-CHARTS = (roc_chart, probability_chart, calibration_chart)
+CHARTS = (roc_chart, precision_recall_chart, probability_chart, calibration_chart)
+RANKED = np.array([0.9, 0.8, 0.7, 0.6, 0.3]), np.array([1, 1, 0, 1, 0])  # probabilities, truth
 
 
 def case(names, seed=0):
@@ -40,6 +48,7 @@ def test_two_classes_show_the_positive_one(chart):
     ("chart", "across", "upwards"),
     [
         (roc_chart, "False positive rate", "True positive rate"),
+        (precision_recall_chart, "Recall", "Precision"),
         (probability_chart, "Predicted probability of patient", "Number of tests"),
         (calibration_chart, "Predicted probability of patient", "Observed frequency"),
     ],
@@ -67,6 +76,58 @@ def test_tests_of_one_class_are_drawn(chart, num_tests):
 @pytest.mark.parametrize("chart", CHARTS)
 def test_the_same_run_gives_the_same_bytes(chart):
     assert chart(*case(("a", "b"))).data == chart(*case(("a", "b"))).data
+
+
+def of_two(positive, truth):
+    """Arguments of a chart of two classes."""
+    return Classes(("a", "b")), truth, np.stack([1 - positive, positive], 1)
+
+
+def test_steps_of_the_roc_curve_say_from_which_probability_on():
+    picture = roc_chart(*of_two(*RANKED))
+    steps = {0.9: (0, 1 / 3), 0.8: (0, 2 / 3), 0.7: (1 / 2, 2 / 3), 0.6: (1 / 2, 1), 0.3: (1, 1)}
+    named = {"Never b": (0, 0)} | {f"Probability of b from {step:.3f} on": rates for step, rates in steps.items()}
+    assert [text for text, _ in told(picture)] == [
+        f"{name}\nFalse positive rate {false:.3f}\nTrue positive rate {true:.3f}"
+        for name, (false, true) in named.items()
+    ]
+    places = np.array([ends[0] for _, ends in told(picture)])
+    shares = (places - places[0]) / (places[-1] - places[0])
+    np.testing.assert_allclose(shares, list(named.values()), atol=1e-4)
+
+
+def test_precision_and_recall_by_hand():
+    picture = precision_recall_chart(*of_two(*RANKED))
+    said = [text.replace("Probability of b from ", "") for text, _ in told(picture)]
+    assert said == [  # from the last probability on everybody is b: chance
+        "0.300 on\nRecall 1.000\nPrecision 0.600",
+        "0.600 on\nRecall 1.000\nPrecision 0.750",
+        "0.700 on\nRecall 0.667\nPrecision 0.667",
+        "0.800 on\nRecall 0.667\nPrecision 1.000",
+        "0.900 on\nRecall 0.333\nPrecision 1.000",
+    ]
+    area = (2 / 3) * 1 + (1 / 3) * 0.75
+    assert picture.caption == (
+        f"Precision-recall curve of b. Dotted line: chance. Average precision of b is {area:.3f} (chance 0.600)."
+    )
+    assert {"Chance", "b"} <= set(texts(picture))
+    several = precision_recall_chart(*case(("a", "b", "c")))
+    assert "against all others. Dotted lines: chance, how frequent each class is. Average precision of a is" in (
+        several.caption
+    )
+    assert several.caption.count("(chance 0.") == 3
+
+
+def test_bars_and_bins_say_how_many_tests_they_are_of():
+    positive, truth = np.array([0.01, 0.02, 0.02, 0.61, 0.93]), np.array([0, 0, 1, 1, 1])
+    assert [text for text, _ in told(probability_chart(*of_two(positive, truth)))] == [
+        "Probability 0.00 to 0.05\na: 2\nb: 1",
+        "Probability 0.60 to 0.65\nb: 1",
+        "Probability 0.90 to 0.95\nb: 1",
+    ]
+    first, *_, last = [text for text, _ in told(calibration_chart(*of_two(positive, truth)))]
+    assert first == "Predicted 0.0 to 0.1, mean 0.017\nObserved 0.333 (0.061 to 0.792)\n1 of 3 tests"
+    assert last.startswith("Predicted 0.9 to 1.0, mean 0.930\nObserved 1.000 (0.207 to 1.000)\n1 of 1 test")
 
 
 def test_calibration_marks_stand_at_probability_and_frequency():
@@ -98,7 +159,7 @@ def test_many_classes_have_room_for_their_names():
     def height(picture):
         return float(ElementTree.fromstring(picture.data).get("height").removesuffix("pt"))
 
-    for chart in (roc_chart, probability_chart):
+    for chart in (roc_chart, precision_recall_chart, probability_chart):
         assert {f"diagnosis number {place}" for place in range(10)} <= set(texts(chart(*many)))
         assert height(chart(*many)) > height(chart(*few)) + 30
     assert confusion_table(*many).startswith('<figure class="wide">')

@@ -10,7 +10,7 @@ from mri3d.report.comparison_page import difference_section, write_comparison_pa
 from mri3d.report.comparison_words import ComparedModels, ComparedPair
 from mri3d.report.forest import forest_chart
 from tests.report.reader import HOSTILE, read
-from tests.report.svg import lines, points, texts
+from tests.report.svg import lines, points, texts, told
 
 SEX, AGE = Classes(("F", "M"), "sex"), Measure("age")
 
@@ -137,6 +137,11 @@ def test_the_forest_plot_places_values_and_ends():
         np.testing.assert_allclose(np.sort(line[:, 0]) - point[0, 0], np.array([low, high]) * per_unit, atol=0.01)
         assert line[:, 1] == pytest.approx([point[0, 1]] * 2, abs=0.01)
     assert first[0, 1] < second[0, 1]  # the first on top: y runs down
+    assert [text for text, _ in told(picture)] == [
+        "b against a\nDifference in AUC 0.200 (0.100 to 0.400)",
+        "_c against a\nDifference in AUC -0.100 (-0.300 to 0.100)",
+    ]
+    np.testing.assert_allclose([told(picture)[0][1], told(picture)[1][1]], [one_line, other_line], atol=0.006)
     many = forest_chart([([str(n)], Score(0.5)) for n in range(43)], axis="AUC", reference=None, alt="x", caption="y.")
     assert many.caption == "y. 3 more are left out."
     assert "39" in texts(many)

@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose
 
 from mri3d.report.components import named_counts, scree_chart, sessions_chart
 from mri3d.report.maps import MapView, map_picture, tissue_mask, volumes_picture
-from tests.report.svg import points, texts
+from tests.report.reader import HOSTILE
+from tests.report.svg import points, texts, told
 
 SIDES = (17, 18, 19)
 
@@ -33,6 +34,9 @@ def test_scree_names_the_components_that_exist():
     assert "500:" not in text
     assert {"Component", "Number of components", "Cumulative variance explained (%)"} <= set(texts(picture))
     assert "10 components explain 53.8 %, 100 components explain 91.6 %" in picture.caption
+    said = [text for text, _ in told(picture)]
+    assert len(said) == 2 * 120
+    assert {"Component 1\n50 % of the variance", "Components up to 10\n53.8 % of the variance"} <= set(said)
 
 
 @pytest.mark.parametrize(
@@ -53,12 +57,14 @@ def test_subjects_are_drawn_one_by_one_with_any_class_name(num_components):
         name="_dx",
         continuous=False,
         word="session",
+        sessions=["s0", HOSTILE, *"abcde"],
         note="Told.",
     )
     text = picture.data.decode()
     assert text.count("<use") >= 7 * (2 if num_components >= 3 else 1)
     assert "Component 1 (25.0 %)" in text
     assert ("Component 3" in text) == (num_components >= 3)
+    assert [said for said, _ in told(picture)][:2] == ["s0\n_dx $<病>", f"{HOSTILE}\n_dx _a"]
     assert "$&lt;病&gt;" in text
     assert " _a" in text
     assert " _dx" in texts(picture)  # above the legend
@@ -76,6 +82,8 @@ def test_subjects_of_a_measure_have_a_colour_bar(num_components):
     assert [len(some) for some in drawn] == [9] * (2 if num_components >= 3 else 1)
     scale, start = np.polyfit(scores[:, 0], drawn[0][:, 0], 1)
     assert_allclose(start + scale * scores[:, 0], drawn[0][:, 0], atol=0.01)
+    assert_allclose([ends[0] for _, ends in told(picture)], drawn[0], atol=0.006)
+    assert told(picture)[0][0] == "age 20.0"
     assert "age" in texts(picture)
     assert "40" in texts(picture)  # a tick of the bar
     assert picture.alt.startswith("Subjects by their scores")

@@ -7,7 +7,7 @@ import pytest
 
 from mri3d.report.learning_curve_section import learning_curve_chart, learning_curve_section
 from tests.report.example import class_metrics, report
-from tests.report.svg import points, texts
+from tests.report.svg import points, texts, told
 
 SIZES = [20.0, 40.4, 60.0, 80.0, 100.0]
 SENTENCE = "With twice as many training sessions (200) the AUC would be about 0.929, if the curve goes on."
@@ -109,6 +109,10 @@ def test_the_chart_has_a_mark_at_each_point_and_the_law_goes_through_them():
     steps = np.diff(marks, axis=0)
     assert (steps[:, 0] > 0).all()
     assert (steps[:, 1] < 0).all(), "better is higher, and y runs down"
+    said = told(picture)
+    assert said[0][0] == "20 training sessions\nAUC 0.776 (0.726 to 0.826)"
+    assert said[-1][0] == "400 training sessions, forecast\nAUC 0.950 (0.930 to 0.970)"
+    np.testing.assert_allclose([ends.mean(axis=0) for _, ends in said[:5]], marks, atol=0.01)
     logs = np.diff(np.log(SIZES))
     assert np.allclose(steps[:, 0] / logs, steps[0, 0] / logs[0], rtol=1e-3)
     shown = set(texts(picture))
@@ -128,7 +132,9 @@ def test_the_chart_has_a_mark_at_each_point_and_the_law_goes_through_them():
 
 
 def test_a_law_that_shows_no_gain_is_drawn_as_a_band_alone():
-    shown = set(texts(learning_curve_chart(found(helps=False))))
+    picture = learning_curve_chart(found(helps=False))
+    assert len(told(picture)) == 5  # no forecast
+    shown = set(texts(picture))
     assert "Power law, 95 % interval" in shown
     assert "Power law" not in shown
 

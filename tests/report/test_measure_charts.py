@@ -8,7 +8,8 @@ import pytest
 from mri3d.outcome import Measure
 from mri3d.outcome.line import Line
 from mri3d.report.measure_charts import error_against_true_chart, predicted_against_true_chart
-from tests.report.svg import lines, points, texts
+from tests.report.reader import HOSTILE
+from tests.report.svg import lines, points, texts, told
 
 CHARTS = (predicted_against_true_chart, error_against_true_chart)
 AGE = Measure("age")
@@ -58,6 +59,22 @@ def test_errors_stand_at_predicted_minus_true():
     slope = AGE.scores(targets, predictions)["error_slope"]
     shown = {"True age", "Predicted minus true age", "No error", f"Fitted line, slope −{-slope:.2f}"}
     assert shown <= set(texts(picture))
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_each_point_says_who_it_is(chart):
+    targets, predictions = np.array([40.0, 50.25, 60.0]), np.array([41.5, 50.0, 60.0])
+    picture = chart(AGE, targets, predictions, None, ["s1", HOSTILE, "נבדק"])
+    assert [text for text, _ in told(picture)] == [
+        "s1\nTrue age 40.000\nPredicted 41.500\nError 1.500",
+        f"{HOSTILE}\nTrue age 50.250\nPredicted 50.000\nError -0.250",
+        "נבדק\nTrue age 60.000\nPredicted 60.000\nError 0.000",
+    ]
+    np.testing.assert_allclose([ends[0] for _, ends in told(picture)], points(picture)[0], atol=0.006)
+    nameless = told(chart(AGE, targets, predictions, predictions + 1))
+    assert nameless[0][0].split("\n") == [
+        "True age 40.000", "Predicted 41.500", "Error 1.500", "Predicted before correction 42.500",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("chart", CHARTS)

@@ -25,9 +25,9 @@ def test_nothing_is_fetched_and_nothing_runs(tmp_path, heatmap):
     text = (tmp_path / "report.html").read_text()
     assert "default-src 'none'" in text
     assert not {"script", "link", "iframe", "object", "a"} & set(reader.tags)
-    assert not re.search(r"https?:|url\(|@import", text)
-    assert all(image["src"].startswith("data:image/") and image["alt"] for image in reader.images)
-    assert len(reader.images) == 5
+    assert not re.search(r"https?:|url\((?!#)|@import", text)
+    assert all(image["alt"] for image in reader.images)
+    assert [image.get("src", "a chart")[:11] for image in reader.images] == ["a chart"] * 5 + ["data:image/"]
     assert len(text) < 3_000_000
 
 
@@ -157,7 +157,7 @@ def test_pictures_that_a_page_cannot_hold_are_counted(tmp_path):
     sections = [("Heads", pictures(2)), ("Nothing", []), ("Eigenbrains", pictures(23)), ("Space", pictures(3))]
     reader = report(tmp_path, class_metrics(), parts=Parts(pictures=sections))
     texts = [text for text in reader.texts if text.strip()]
-    assert [image["src"][:15] for image in reader.images].count("data:image/jpeg") == 20
+    assert [image.get("src", "")[:15] for image in reader.images].count("data:image/jpeg") == 20
     assert texts[texts.index("Heads") : texts.index("Eigenbrains")] == ["Heads", "caption 0", "caption 1"]
     left_out = [text for text in texts if "left out, to keep" in text]
     assert left_out == [f"{num} pictures are left out, to keep this page small." for num in (5, 3)]

@@ -6,7 +6,7 @@ import pytest
 from mri3d.report.permutation_section import null_chart, permutation_section
 from tests.commands import undrawn
 from tests.report.example import class_metrics, report
-from tests.report.svg import lines, texts
+from tests.report.svg import lines, texts, told
 
 SCORE = {
     "observed": 0.9,
@@ -40,7 +40,7 @@ def test_the_section_has_p_and_what_permuted_labels_give():
     assert "p = 0.00498 for the AUC, by 200 permutations of the labels." in text
     assert "<th>AUC</th><td>0.900</td><td>0.501</td><td>0.350 to 0.700</td><td>0.00498</td>" in text
     assert "<th>Accuracy</th><td>0.800</td>" in text
-    assert text.count("<img") == 1
+    assert text.count("<svg") == 1
     assert "like with like" not in text
 
 
@@ -61,7 +61,7 @@ def test_folds_that_were_combined_have_no_histogram():
     test = found("folds combined", [], **nothing)
     test["scores"]["accuracy"] |= nothing
     text = "".join(permutation_section(test))
-    assert "<img" not in text
+    assert "<svg" not in text
     assert "Permuted labels" not in text
     assert "<th>AUC</th><td>0.900</td><td>0.00498</td>" in text
 
@@ -74,14 +74,14 @@ def test_true_labels_that_were_fitted_anew_are_told():
 @pytest.mark.parametrize("null", [[None] * 200, [], [None, 0.5], [0.5] * 7])
 def test_scores_that_are_not_defined_are_left_out(null):
     text = section(null=null)
-    assert ("<img" in text) == (0.5 in null)
+    assert ("<svg" in text) == (0.5 in null)
 
 
 def test_a_score_that_the_tests_do_not_define_has_no_p():
     test = found() | {"scores": {"auc": UNKNOWN}}
     text = "".join(permutation_section(test))
     assert "No p: the tests do not define the AUC." in text
-    assert "<img" not in text
+    assert "<svg" not in text
     assert text.count("–") >= 2
 
 
@@ -93,7 +93,14 @@ def test_the_histogram_has_a_line_at_the_true_labels():
         "4 permutations of the labels, from 0.400 to 0.600, and a line at that of the true labels, 0.900" in picture.alt
     )
     assert picture.caption.startswith("Balanced accuracy with permuted labels")
+    assert [text for text, _ in told(picture)] == [
+        "Balanced accuracy 0.400 to 0.440\nPermutations: 1",
+        "Balanced accuracy 0.480 to 0.520\nPermutations: 2",
+        "Balanced accuracy 0.560 to 0.600\nPermutations: 1",
+        "True labels\nBalanced accuracy 0.900",
+    ]
     (line,) = lines(picture)
+    assert told(picture)[-1][1][0, 0] == pytest.approx(line[0, 0], abs=0.006)
     assert line[0, 0] == line[1, 0]  # upright
     assert null_chart("mae", NULL, 0.9).data == null_chart("mae", NULL, 0.9).data
 

@@ -3,12 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mri3d.outcome import Measure, Score
 from mri3d.report.sweep_page import SweepPart, SweepRun, sweep_chart, sweep_table, varied_keys, write_sweep_page
 from tests.report.reader import HOSTILE, read
-from tests.report.svg import lines, points, texts
+from tests.report.svg import lines, points, texts, told
 
 COMPARED = ("auc", "accuracy", "balanced_accuracy")
 AGE = Measure("age")
@@ -99,6 +100,7 @@ def test_the_chart_places_folds_and_all_tests():
             ["knn", "_ridge"], {"auc": [(Score(pooled), folds), (Score(0.5), [None, 0.6])]}, {"auc": 0.5}
         )
         assert {"knn", " _ridge", "AUC"} <= set(texts(picture))
+        assert [text for text, _ in told(picture)[-2:]] == ["_ridge, all tests\nAUC 0.500", "_ridge, fold 1\nAUC 0.600"]
         return points(picture)
 
     dots, other_dots, diamond, other = drawn(0.75, [0.5, 1.0])
@@ -197,6 +199,10 @@ def test_intervals_stand_in_the_cells_and_are_drawn_as_bars(tmp_path):
     assert bar[0, 0] == pytest.approx(diamond[0, 0] - 0.1 * per_unit, abs=0.01)
     assert bar[:, 1] == pytest.approx([diamond[0, 1]] * 2, abs=0.01)
     assert "Bars: 95 % intervals." in picture.caption
+    (text, ends), (other, (at, _)) = told(picture)
+    assert (text, other) == ("a, all tests\nAUC 0.900 (0.800 to 0.950)", "b, all tests\nAUC 0.800")
+    np.testing.assert_allclose(ends, bar, atol=0.006)
+    np.testing.assert_allclose(at, points(picture)[1][0], atol=0.006)
 
 
 def test_what_is_not_compared_is_told_on_the_page(tmp_path):

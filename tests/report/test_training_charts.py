@@ -4,16 +4,24 @@ import numpy as np
 import pytest
 
 from mri3d.report.training_charts import training_chart, validation_chart
-from tests.report.svg import marks, texts
+from tests.report.svg import marks, texts, told
 
 
 def test_training_draws_a_line_for_each_fold_and_a_legend_once():
     history = [{"epoch": epoch, "train_loss": 1 / (1 + epoch), "val_loss": 0.5, "val_auc": 0.9} for epoch in range(4)]
     history = [epoch | {"val_accuracy": 0.8} for epoch in history]
-    picture = training_chart([history, history[:2], []])
+    undefined = [{"epoch": 0, "train_loss": np.nan}]
+    picture = training_chart([history, history[:2], undefined])
     assert texts(picture).count("Training") == texts(picture).count("AUC") == texts(picture).count("Accuracy") == 1
     assert "3 fits" in picture.caption
     assert {"Epoch", "Loss", "Validation score"} <= set(texts(picture))
+    said = [text for text, _ in told(picture)]
+    assert len(said) == 4 * (4 + 2)
+    assert {
+        "Fit 1 of 3, epoch 4\nTraining loss 0.250",
+        "Fit 2 of 3, epoch 1\nValidation loss 0.500",
+        "Fit 2 of 3, epoch 2\nValidation AUC 0.900",
+    } <= set(said)
 
 
 def test_the_first_epoch_is_number_1_as_in_the_log():
@@ -21,6 +29,7 @@ def test_the_first_epoch_is_number_1_as_in_the_log():
     shown = texts(picture)
     assert {"1", "2", "3"} <= set(shown)
     assert not {"0", "4"} & set(shown)
+    assert told(picture)[0][0] == "Epoch 1\nTraining loss 1.000"
 
 
 def test_scores_of_different_scales_have_a_panel_each():
@@ -68,6 +77,11 @@ def test_validation_curves_stand_where_their_values_are(values, shares, criterio
     slope, start = np.polyfit(means, heights, 1)
     np.testing.assert_allclose(start + slope * means, heights, atol=1e-3)
     assert slope < 0
+    said = told(picture)
+    np.testing.assert_allclose([ends[0] for _, ends in said], np.concatenate([training, validation]), atol=0.006)
+    where = order.tolist().index(0)  # the first value
+    assert said[where][0].endswith(f"\nTraining {title} 1.000 ± 0.000")
+    assert said[3 + where][0].endswith(f"\nValidation {title} 0.600 ± 0.141")
     shown = {"null" if value is None else f"{value:g}" if isinstance(value, float) else str(value) for value in values}
     assert shown | {"C", title, "Training", "Validation"} <= set(texts(picture))
 

@@ -8,9 +8,10 @@ from mri3d.cohort.variables import Variable
 from mri3d.evaluation.validation import FrozenTests
 from mri3d.outcome import Classes, Measure
 from mri3d.report.decision_section import decision_chart, runs_of
+from mri3d.report.elements import in_full, number
 from mri3d.report.validation_page import write_validation_page
 from tests.report.reader import HOSTILE, read
-from tests.report.svg import texts
+from tests.report.svg import texts, told
 
 DX, AGE = Classes(("control", "patient"), "dx"), Measure("age")
 COUNTS = dict.fromkeys(("unlabelled", "left_out", "seen", "failed", "unusual", "outside"), 0)
@@ -67,7 +68,7 @@ def test_sections_come_in_order_and_scores_stand_beside_the_models_own(tmp_path)
     assert found.texts[found.texts.index("Log loss") + 2] == "–"
     assert has(found, "Training sessions: 50 % of class control, 50 % of class patient.")
     assert has(found, "No model was tested on a scan that it was trained on.")
-    assert len(found.images) == 4  # ROC, probabilities, calibration, decision curve
+    assert len(found.images) == 5  # ROC, precision-recall, probabilities, calibration, decision curve
     assert not has(found, "evaluation=kfold")
 
 
@@ -117,7 +118,7 @@ def test_a_model_that_knows_nothing_of_its_training_says_so(tmp_path):
 def test_parts_are_drawn_and_small_ones_counted(tmp_path):
     clinic = Variable.of("clinic", ["north"] * 40 + ["south"] * 35 + ["west"] * 3 + [""] * 2)
     found = page(tmp_path, of_classes(*people(), variables=[clinic]))
-    assert len(found.images) == 5
+    assert len(found.images) == 6
     assert found.texts[found.texts.index("clinic: north") + 1] == "40"
     assert has(found, "1 part has fewer than 10 participants and is not shown. Not known: clinic of 2 sessions.")
     few = page(tmp_path, of_classes(*people(12), variables=[Variable.of("clinic", ["north", "south"] * 6)]))
@@ -136,7 +137,9 @@ def test_one_class_alone_says_what_is_missing(tmp_path):
 def test_a_measure_has_neither_decisions_nor_a_curve(tmp_path):
     ages = np.linspace(20, 80, 60)
     noise = np.random.default_rng(0).normal(0, 3, size=60)
-    found = page(tmp_path, FrozenTests(AGE, ages, ages + 5 + noise, np.arange(60)))
+    named = [f"{HOSTILE} {row}" for row in range(60)]
+    found = page(tmp_path, FrozenTests(AGE, ages, ages + 5 + noise, np.arange(60)), subjects=named)
+    assert [text.partition("\n")[0] for text in found.told] == named * 2  # two charts
     assert has(found, "Predicted minus true age is 5")
     assert not {"Decisions", "Is it worth acting on?"} & set(found.texts)
     assert len(found.images) == 2
@@ -149,7 +152,12 @@ def test_the_curve_says_where_the_model_is_worth_acting_on(tmp_path, prevalence)
     found = page(tmp_path, tests)
     assert has(found, f"worth more than both others at thresholds of {runs_of(curve['thresholds'], curve['gain'])}; ")
     assert has(found, f"of the gain lies above 0 at {runs_of(curve['thresholds'], curve['gain_low'])}.")
-    labels = texts(decision_chart(curve))
+    picture = decision_chart(curve)
+    said = [text for text, _ in told(picture)]
+    gain = {name: curve[name][9] for name in ("low", "high")} | {"value": curve["net_benefit"][9]}
+    text = f"Threshold 0.10\nNet benefit by the model {in_full(gain)}\nNet benefit on everybody "
+    assert text + number(curve["everybody"][9]) in said
+    labels = texts(picture)
     assert {"Act on everybody", "Act on nobody", "Act by the model", "Net benefit"} <= set(labels)
     assert "Threshold: probability of patient from which on one acts" in labels
 
