@@ -79,6 +79,8 @@ RUNS = {
         (),
         r"^report explained/report.html$",
     ),
+    "python -m mri3d layers model=runs/x/y scans='/new/*.nii.gz'": ((), r"^report layers/report.html$"),
+    "mri3d layers": (("model=runs/x/y", "scans=/new/*.nii.gz"), r"^report layers/report.html$"),
     "mri3d explain": (("model=runs/x/y", "scans=/new/*.nii.gz"), r"^report explained/report.html$"),
     "mri3d predict": (("model=runs/x/y", "scans=/new/*.nii.gz"), r"^predictions results/predictions.csv$"),
     "python predict.py": (("model=runs/x/y", "scans=/new/*.nii.gz", "heatmap=none"), r"^predictions results/"),
