@@ -99,8 +99,7 @@ class Explanations:
         heatmap = self.model.heatmap(found, self.asked.target, method=method, space=self.asked.space, labels=labels)
         folder, outcome = self.out / folder_of(method), self.model.outcome
         heatmap.write(folder / f"{found.name}_heatmap.nii.gz", outcome)
-        trusted, _ = self.model.trusted(method)
-        facts = heatmap.facts(outcome, num_models=len(self.model.members), trusted=trusted)
+        facts = heatmap.facts(outcome, num_models=len(self.model.members), trust=self.model.trusted(method))
         write_json(folder / f"{found.name}_heatmap.json", {"scan": found.name, **facts})
         self._write_spread(found, heatmap, folder)
         target = heatmap.asked.target

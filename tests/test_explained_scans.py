@@ -100,6 +100,21 @@ def test_a_mistake_is_told_before_anything_is_written(model, scans, tmp_path, op
     assert not (tmp_path / "out").exists()
 
 
+def test_what_was_found_of_the_first_model_alone_is_told_so(scans, tmp_path):
+    """Of a run of several folds, the first model's maps were examined."""
+    verdict = {"maps": {"method": "integrated_gradients", "trusted": False, "reason": "They look alike."}}
+    for fold in range(2):
+        facts = verdict if fold == 0 else {}
+        write_network(tmp_path / f"model/fold_{fold}", seed=fold, fold=fold, num_folds=2, facts=facts)
+    of_first = " That was found of the first of 2 models, whose mean map this is."
+    for model, whose in (("model", of_first), ("model/fold_0", "")):
+        out = tmp_path / f"out{len(whose)}"
+        assert explain_scans(tmp_path / model, [str(scans / "a.nii")], out, methods=["integrated_gradients"]) == 0
+        told = json.loads((out / "integrated_gradients/a_heatmap.json").read_text())
+        assert (told["trusted"], told["trusted_reason"]) == (False, f"They look alike.{whose}")
+        assert f"do not trust it: They look alike.{whose}" in (out / "report.html").read_text()
+
+
 def test_how_far_the_models_of_the_folds_differ_is_written(scans, tmp_path):
     for fold in range(2):
         write_network(tmp_path / f"model/fold_{fold}", seed=fold, fold=fold, num_folds=2)

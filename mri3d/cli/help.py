@@ -15,6 +15,7 @@ from mri3d.cli.overrides import elements, hydra_overrides, without_aliases
 from mri3d.cli.places import PLACES, installed_networks
 from mri3d.cli.signatures import Argument, Signature, as_typed, read_signature
 from mri3d.cli.sources import constant
+from mri3d.cli.trust import HELP as TRUST
 from mri3d.plan import MARKS, MISSING
 
 RESERVED = "mri3d.models.network.trainer.RESERVED"
@@ -166,6 +167,8 @@ def general(command: str, invocation: str) -> str:
         return EXPLAIN.format(program=invocation)
     if command == "layers":
         return layers.HELP.format(program=invocation)
+    if command == "trust":
+        return TRUST.format(program=invocation)
     if command == "validate":
         return VALIDATE.format(program=invocation)
     if command == "compare":

@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": "predict new scans with a trained model, with heatmaps",
     "explain": "where the evidence lies in scans: by several ways, by region, and over all of them",
     "layers": "what layers of a network compute of scans, and the kernels that meet voxels first",
+    "trust": "can the heatmaps of a finished run be trusted? by all ways, on all scans that it tested",
     "validate": "how good is a finished model on labelled people whom it never saw?",
     "compare": "is a run better than another? differences with intervals and p values",
     "pca": "principal components of a cohort: scree, eigenbrains, a scan from few components",
@@ -68,7 +69,7 @@ def _help(command: str, arguments: list[str]) -> int:
         others = [argument for argument in others if not argument.startswith("model=")]  # a run, and no option
 
     def show() -> int:
-        chosen = command not in ("predict", "explain", "layers", "compare") and help.chosen_groups(others)
+        chosen = command not in ("predict", "explain", "layers", "trust", "compare") and help.chosen_groups(others)
         print(help.arguments_of(others) if chosen else help.general(command, invocation(command)), end="")
         return 0
 

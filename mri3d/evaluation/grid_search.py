@@ -5,7 +5,7 @@ import itertools
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -20,7 +20,7 @@ from mri3d.evaluation.splits import KFold
 from mri3d.evaluation.variants import variant
 from mri3d.explain.evidence import Evidence, Question
 from mri3d.explain.layers import Layers
-from mri3d.explain.trust import Trust
+from mri3d.explain.trust import SHORT, Form, Trust
 from mri3d.files import digest_json, write_json
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import Model, Search, Setting, TrainingSet, options_text
@@ -148,9 +148,9 @@ class GridSearch:
         """Explain by the chosen variant."""
         return self.model_.explain(asked, baseline=baseline)
 
-    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust | None:
+    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust | None:
         """Examine the maps of the chosen variant."""
-        return self.model_.examined(questions, baseline=baseline)
+        return self.model_.examined(questions, baseline=baseline, form=form)
 
     def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:
         """Return what the chosen variant decides by."""

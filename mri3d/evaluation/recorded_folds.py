@@ -1,7 +1,8 @@
-"""The test sets of another run, read from its `cohort.csv`."""
+"""The test sets of a run, read from its `cohort.csv`."""
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,38 @@ def recorded_tests(folder: Path, sample: Sample) -> list[tuple[int, np.ndarray]]
             raise UserError(f"{whose} is damaged: nobody was tested in fold {number} of its cohort.csv.")
         _check_together(rows, sample, whose)
     return list(zip(repeats, in_test, strict=True))
+
+
+@dataclass(frozen=True)
+class FirstTest:
+    """How a session was tested for the first time.
+
+    Attributes:
+        fold: Number of the fold.
+        digest: Of its scan then, see `Cohort.digests`; empty in runs of versions that kept none.
+    """
+
+    fold: int
+    digest: str
+
+
+def first_tests(folder: Path) -> dict[str, FirstTest]:
+    """Read how each session of a run was tested first, by its name; those that were not are left away.
+
+    Args:
+        folder: A finished run.
+
+    Raises:
+        UserError: `cohort.csv` is damaged, or nobody was tested.
+    """
+    with described(folder / COHORT):
+        rows = read_rows(folder / COHORT, ("subject", "fold"))
+        folds = {row["subject"]: _numbers(row["fold"]) for row in rows if row["fold"]}
+        digests = {row["subject"]: row.get("digest", "") for row in rows}
+    found = {name: FirstTest(min(numbers), digests[name]) for name, numbers in folds.items() if numbers}
+    if not found:
+        raise UserError(f"{folder} is a run that tested nobody. Give one that was evaluated with a test.")
+    return found
 
 
 def _numbers(text: str) -> list[int]:

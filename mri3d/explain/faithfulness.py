@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from mri3d.explain.contrasted import batch_size
 from mri3d.explain.occlusion import Numbers
@@ -61,10 +62,32 @@ class Replacement:
         yield from (np.where(taken, self.volume, self.baseline) for taken in first)
 
 
-def gains(
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """How the explained number changes as parts of a volume are replaced by those of an average one, and put into it.
+
+    Attributes:
+        maps: In the order of each map: first deletion, then insertion, at the shares 0, `SHARES`, 1 [M, 2, S + 2].
+        random: The mean of random orders [2, S + 2].
+    """
+
+    maps: np.ndarray
+    random: np.ndarray
+
+    @property
+    def gains(self) -> np.ndarray:
+        """How much better the orders of maps are than random ones [M], in the unit of the explained number.
+
+        The mean of deletion's and insertion's area between the curve of a map and that of random orders.
+        """
+        deleted, inserted = np.moveaxis((self.maps - self.random)[..., 1:-1], 1, 0)
+        return np.asarray((inserted.mean(axis=1) - deleted.mean(axis=1)) / 2)
+
+
+def curves_of(
     numbers: Numbers, volume: np.ndarray, maps: Sequence[np.ndarray], *, baseline: np.ndarray, seed: int = 0
-) -> np.ndarray:
-    """Compute how much better the orders of maps are than random ones.
+) -> Curves:
+    """Follow the explained number in the orders of maps, and in random ones.
 
     Parts of the volume are replaced by those of the baseline, what speaks for the target first, and put into the
     baseline likewise. The earlier the explained number falls, and rises, the better the map tells what it depends on.
@@ -75,23 +98,31 @@ def gains(
         maps: Evidence [X, Y, Z] each.
         baseline: The average of the training volumes [C, X, Y, Z].
         seed: Of the random orders.
-
-    Returns:
-        For each map, the mean of deletion's and insertion's area between its curve and that of random orders, in the
-        unit of the explained number [len(maps)]; 0 where the volume does not differ from the baseline.
     """
     parts = Replacement.of(volume, baseline)
-    if not parts.count:
-        return np.zeros(len(maps))
+    whole, usual = (float(numbers(each[None])[0]) for each in (volume, baseline))
     random = np.random.default_rng(seed)
     orders = [*(parts.order(values) for values in maps), *(random.permutation(parts.count) for _ in range(NUM_RANDOM))]
-    curves = np.array([_curve(numbers, parts, order) for order in orders])  # [orders, 2 x shares]
-    usual = curves[len(maps) :].mean(axis=0)
-    deleted, inserted = np.split(curves[: len(maps)] - usual, 2, axis=1)
-    return np.asarray((inserted.mean(axis=1) - deleted.mean(axis=1)) / 2)
+    curves = np.empty((len(orders), 2, len(SHARES) + 2))
+    curves[..., 0], curves[..., -1] = (whole, usual), (usual, whole)
+    for curve, order in zip(curves, orders, strict=True):
+        curve[:, 1:-1] = _numbers(numbers, parts, order).reshape(2, -1) if parts.count else whole
+    return Curves(curves[: len(maps)], curves[len(maps) :].mean(axis=0))
 
 
-def _curve(numbers: Numbers, parts: Replacement, order: np.ndarray) -> np.ndarray:
+def mean_curves(found: Sequence[Curves]) -> tuple[Curves, np.ndarray]:
+    """Average the curves of two scans or more.
+
+    Returns:
+        The means, and half the 95 % interval of the mean difference of each map from random orders [M, 2, S + 2].
+    """
+    apart = np.stack([each.maps - each.random for each in found])
+    error = apart.std(axis=0, ddof=1) / np.sqrt(len(found))
+    maps, random = (np.mean(values, axis=0) for values in ([c.maps for c in found], [c.random for c in found]))
+    return Curves(maps, random), np.asarray(stats.t.ppf(0.975, len(found) - 1) * error)
+
+
+def _numbers(numbers: Numbers, parts: Replacement, order: np.ndarray) -> np.ndarray:
     """Compute the explained number of all steps, a few at a time."""
     size, volumes = batch_size(parts.volume), list(parts.steps(order))
     return np.concatenate([numbers(np.stack(volumes[at : at + size])) for at in range(0, len(volumes), size)])

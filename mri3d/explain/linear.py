@@ -1,6 +1,7 @@
 """Evidence of a linear model: of a decision that is a weighted sum of voxels."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -56,31 +57,56 @@ class LinearModel:
             baseline: The average of the training volumes [C, X, Y, Z].
             contrast: Weight of each decision in the number that is explained [D].
         """
-        weights = np.tensordot(contrast.astype(np.float32), self.weights, axes=1)  # [C, X, Y, Z]
-
-        of_voxels = smooth(weights, self.smoothing)  # smoothing is its own transpose
-
-        def prepared(volume: np.ndarray) -> np.ndarray:
-            even = smooth(volume, self.smoothing)
-            return even / (np.linalg.norm(even) or 1.0) if self.normalize else even
-
-        def numbers(volumes: np.ndarray) -> np.ndarray:
-            if self.normalize:
-                return np.array([np.vdot(weights, prepared(volume)) for volume in volumes])
-            return np.array([np.vdot(of_voxels, volume) for volume in volumes])
-
+        number = self.contrasted(contrast)
         match asked.method.name:
             case "integrated_gradients":
-                return weighed_difference(weights, prepared(asked.volume), baseline=prepared(baseline))
+                volume, usual = number.prepared(asked.volume), number.prepared(baseline)
+                return weighed_difference(number.weights, volume, baseline=usual)
             case "weights":
-                return Evidence(of_voxels.sum(axis=0))
+                return Evidence(number.of_voxels.sum(axis=0))
             case "pattern":
                 assert self.pattern is not None, "it is one of its ways"
-                return Evidence(self.pattern.of(contrast).reshape(weights.shape).sum(axis=0))
+                return Evidence(self.pattern.of(contrast).reshape(number.weights.shape).sum(axis=0))
             case "occlusion":
-                return occlusion(numbers, asked.volume, baseline=baseline)
+                return occlusion(number.numbers, asked.volume, baseline=baseline)
         regions = require_regions(asked)
-        return region_occlusion(numbers, asked.volume, baseline=baseline, regions=regions)
+        return region_occlusion(number.numbers, asked.volume, baseline=baseline, regions=regions)
+
+    def contrasted(self, contrast: np.ndarray) -> "LinearNumber":
+        """Return the model as the number in which each decision has a weight [D]."""
+        weights = np.tensordot(contrast.astype(np.float32), self.weights, axes=1)
+        return LinearNumber(weights, self.smoothing, self.normalize)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearNumber:
+    """A linear model whose decisions are weighed into one number for each volume.
+
+    Attributes:
+        weights: What a unit of each smoothed voxel adds to the number [C, X, Y, Z].
+        smoothing: As of `LinearModel`.
+        normalize: As of `LinearModel`.
+    """
+
+    weights: np.ndarray
+    smoothing: float
+    normalize: bool
+
+    @cached_property
+    def of_voxels(self) -> np.ndarray:
+        """What a unit of each voxel adds, before the volume is smoothed [C, X, Y, Z]."""
+        return smooth(self.weights, self.smoothing)  # smoothing is its own transpose
+
+    def prepared(self, volume: np.ndarray) -> np.ndarray:
+        """Make of a volume [C, X, Y, Z] what is multiplied with the weights."""
+        even = smooth(volume, self.smoothing)
+        return np.asarray(even / (np.linalg.norm(even) or 1.0)) if self.normalize else even
+
+    def numbers(self, volumes: np.ndarray) -> np.ndarray:
+        """Compute the numbers [B] of volumes [B, C, X, Y, Z], but for what does not depend on them."""
+        if self.normalize:
+            return np.array([np.vdot(self.weights, self.prepared(volume)) for volume in volumes])
+        return np.array([np.vdot(self.of_voxels, volume) for volume in volumes])
 
 
 def linear_ways(*, patterned: bool) -> tuple[str, ...]:

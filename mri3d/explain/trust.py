@@ -6,25 +6,19 @@ change. And what it calls evidence is taken out of volumes and put into average 
 sooner than in random order, and sooner than in the order of a map of the shuffled network.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-from mri3d.explain.contrasted import Contrasted
 from mri3d.explain.evidence import Evidence, Question
-from mri3d.explain.faithfulness import gains
+from mri3d.explain.faithfulness import Curves, curves_of
 
 NUM_SCANS = 6
 """How many scans are enough for the short form: of 2^6 ways to draw signs the best is p = 0.016."""
 
 MIN_SCANS = 5
-CASCADE = (0.25, 0.5, 0.75, 1.0)
-"""Shares of the layers whose weights are shuffled, from the outputs on."""
-
-NUM_CASCADED = 3
-"""Scans whose maps are compared along the cascade: they differ little in that."""
 
 SIMILAR = 0.5
 """A map that is as like the map of a network without weights does not show what the network learnt."""
@@ -37,18 +31,83 @@ LEVEL = 0.05
 NO_BETTER_THAN_CHANCE = "The model predicts no better than chance, so its evidence tells nothing."
 """Of maps that may well show what a model goes by."""
 
+_WHAT_IT_COMPUTES = "These maps are what the model computes: its decision is a weighted sum of the voxels."
+_OF_PATTERNS = "These maps show which voxels go with the decision over the training scans, not which ones decide."
 
-class Examined(Protocol):
-    """A network whose maps are examined."""
+
+@dataclass(frozen=True)
+class Form:
+    """How thoroughly maps are examined.
+
+    Attributes:
+        steps: In how many steps the weights of ever more layers are shuffled; at most one for each layer.
+        num_cascaded: Scans whose maps are compared along the cascade: they differ little in that. Those of the others
+            are compared at its end.
+        linear: Whether the number is followed in the order of the maps of linear models too.
+    """
+
+    steps: int
+    num_cascaded: int
+    linear: bool
+
+
+SHORT = Form(steps=4, num_cascaded=3, linear=False)
+"""Of every run of a network."""
+
+LONG = Form(steps=8, num_cascaded=6, linear=True)
+"""Of `mri3d trust`, for the model of each fold."""
+
+
+class Contrasted(Protocol):
+    """A model as the number that is explained."""
+
+    def numbers(self, volumes: np.ndarray) -> np.ndarray:
+        """Compute the numbers [B] of volumes [B, C, X, Y, Z]."""
+
+
+class Explained(Protocol):
+    """A model whose maps are followed."""
 
     def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
         """Map the evidence in a volume."""
 
     def contrasted(self, asked: Question) -> Contrasted:
-        """Return the network as the number that is explained."""
+        """Return the model as the number that is explained."""
+
+
+class Examined(Explained, Protocol):
+    """A network whose maps are examined."""
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers have weights."""
 
     def shuffled(self, share: float) -> "Examined":
         """Return another with the weights of the last layers shuffled within each layer: a share of all layers."""
+
+
+@dataclass(frozen=True, eq=False)
+class MapTest:
+    """What examining the map of one scan found.
+
+    Attributes:
+        curves: The explained number in the order of the map, and, of a network, of that of shuffled weights.
+        similarity: Correlation between the strength of the map and that of the network with shuffled weights, for each
+            step of a cascade, or at its end only; empty of a linear model.
+    """
+
+    curves: Curves
+    similarity: tuple[float, ...]
+
+    @property
+    def gain(self) -> float:
+        """By how much the number changes sooner than in random order, see `Curves.gains`."""
+        return float(self.curves.gains[0])
+
+    @property
+    def gain_shuffled(self) -> float | None:
+        """The same by the map of the network with shuffled weights; None of a linear model."""
+        return float(self.curves.gains[1]) if self.similarity else None
 
 
 @dataclass(frozen=True)
@@ -59,32 +118,54 @@ class Trust:
         method: The way to explain, see `mri3d.explain.evidence.KINDS`.
         num_scans: How many scans were examined.
         gain: By how much the explained number changes sooner than in random order, where what the map calls evidence
-            is taken out and put in: mean over scans, in the unit of the number, see `faithfulness.gains`.
-        gain_shuffled: The same by maps of the network with shuffled weights.
+            is taken out and put in: mean over scans, in the unit of the number, see `Curves.gains`.
+        gain_shuffled: The same by maps of the network with shuffled weights; None of a linear model.
         p: That `gain` exceeds both 0 and `gain_shuffled` by chance: the larger one of two tests over scans by signs.
         similarity: Correlation between the strength of the map and that of the network with shuffled weights, for
-            each share of the layers of `CASCADE`; mean over scans.
+            each step of a `Form`, of equal shares of the layers from the outputs on; mean over scans; empty of a linear
+            model.
         agreement: Correlation between the maps of models of different folds; None of one.
+        tests: What was found of each scan.
     """
 
     method: str
     num_scans: int
     gain: float
-    gain_shuffled: float
+    gain_shuffled: float | None
     p: float
     similarity: tuple[float, ...]
     agreement: float | None = None
+    tests: tuple[MapTest, ...] = field(default=(), repr=False, compare=False)
+
+    @classmethod
+    def of(cls, method: str, tests: Sequence[MapTest]) -> Self:
+        """Sum up what was found of one scan or more, all of models that are examined by one `Form`."""
+        gain = np.array([test.gain for test in tests])
+        steps, num_scans = max(len(test.similarity) for test in tests), len(tests)
+        if not steps:
+            return cls(method, num_scans, float(gain.mean()), None, sign_test(gain), (), tests=tuple(tests))
+        other = np.array([test.gain_shuffled for test in tests])
+        p = max(sign_test(gain), sign_test(gain - other))
+        similarity = np.mean([test.similarity for test in tests if len(test.similarity) == steps], axis=0)
+        similarity[-1] = np.mean([test.similarity[-1] for test in tests])
+        told = tuple(similarity.tolist())
+        return cls(method, num_scans, float(gain.mean()), float(other.mean()), p, told, tests=tuple(tests))
 
     @property
     def trusted(self) -> bool | None:
-        """Whether the map tells more than one without learnt weights; None where the scans are too few to say so."""
-        if self.num_scans < MIN_SCANS:
+        """Whether the map tells more than one without learnt weights.
+
+        None where the scans are too few to say so, and of linear models, whose maps are not in question.
+        """
+        if self.num_scans < MIN_SCANS or not self.similarity:
             return None
         return self.p <= LEVEL and self.similarity[-1] < SIMILAR
 
     @property
     def reason(self) -> str:
         """Say in a sentence why."""
+        if not self.similarity:
+            return _OF_PATTERNS if self.method == "pattern" else _WHAT_IT_COMPUTES
         if self.trusted is None:
             return f"{self.num_scans} scans are too few to tell whether the maps can be trusted."
         if self.p > LEVEL:
@@ -104,48 +185,63 @@ class Trust:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON types, with the verdict."""
-        return {**asdict(self), "similarity": list(self.similarity), "trusted": self.trusted, "reason": self.reason}
+        told = asdict(replace(self, tests=())) | {"similarity": list(self.similarity)}
+        del told["tests"]
+        return {**told, "trusted": self.trusted, "reason": self.reason}
 
 
-def examine(network: Examined, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust:
+def examine(network: Examined, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust:
     """Examine the maps of a network.
 
     Args:
         network: The network.
-        questions: About scans that it did not learn from, all by one method.
+        questions: About one scan or more that it did not learn from, all by one method; each is held only as long as it
+            is examined.
         baseline: The average of the training volumes [C, X, Y, Z].
+        form: How thoroughly.
     """
-    learnt, shuffled, similarities = [], [], []
-    cascade = [network.shuffled(share) for share in CASCADE]
-    for seed, asked in enumerate(questions):
-        found = network.explain(asked, baseline=baseline).values
-        others = cascade if seed < NUM_CASCADED else cascade[-1:]
+    steps = min(form.steps, network.num_layers)
+    cascade = [network.shuffled(step / steps) for step in range(1, steps + 1)]
+
+    def found(number: int, asked: Question) -> MapTest:
+        others = cascade if number < form.num_cascaded else cascade[-1:]
+        values = network.explain(asked, baseline=baseline).values
         without = [other.explain(asked, baseline=baseline).values for other in others]
-        if seed < NUM_CASCADED:
-            similarities.append([likeness(np.abs(found), np.abs(other)) for other in without])
-        gained = gains(
-            network.contrasted(asked).numbers, asked.volume, [found, without[-1]], baseline=baseline, seed=seed
-        )
-        learnt.append(gained[0])
-        shuffled.append(gained[1])
-    gain, other = np.array(learnt), np.array(shuffled)
-    p = max(sign_test(gain), sign_test(gain - other))
-    return Trust(
-        questions[0].method.name,
-        len(questions),
-        float(gain.mean()),
-        float(other.mean()),
-        p,
-        tuple(np.mean(similarities, axis=0).tolist()),
-    )
+        similarity = tuple(likeness(np.abs(values), np.abs(other)) for other in without)
+        return MapTest(_curves(network, asked, [values, without[-1]], baseline, number), similarity)
+
+    return _summed(questions, found)
 
 
-def with_agreement(trust: Trust, maps: Sequence[Sequence[np.ndarray]]) -> Trust:
+def follow(model: Explained, questions: Iterable[Question], *, baseline: np.ndarray) -> Trust:
+    """Follow the number that a linear model computes in the order of its maps; arguments as for `examine`."""
+
+    def found(number: int, asked: Question) -> MapTest:
+        values = model.explain(asked, baseline=baseline).values
+        return MapTest(_curves(model, asked, [values], baseline, number), ())
+
+    return _summed(questions, found)
+
+
+def _summed(questions: Iterable[Question], found: Callable[[int, Question], MapTest]) -> Trust:
+    """Examine one question after the other."""
+    tests, method = [], ""
+    for number, asked in enumerate(questions):
+        tests.append(found(number, asked))
+        method = asked.method.name
+    return Trust.of(method, tests)
+
+
+def _curves(model: Explained, asked: Question, maps: Sequence[np.ndarray], baseline: np.ndarray, seed: int) -> Curves:
+    return curves_of(model.contrasted(asked).numbers, asked.volume, maps, baseline=baseline, seed=seed)
+
+
+def with_agreement(trust: Trust, maps: Iterable[Sequence[np.ndarray]]) -> Trust:
     """Add how far the models of several folds agree.
 
     Args:
         trust: Of one of them.
-        maps: For each scan the map of each model [X, Y, Z].
+        maps: For each scan the map of each model [X, Y, Z]; one scan's are held at a time.
     """
     pairs = [
         likeness(of_scan[i], of_scan[j])
@@ -169,7 +265,12 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def sign_test(values: np.ndarray) -> float:
-    """Compute how often a mean as large comes about where signs are drawn anew [N], one-sided, over all ways."""
+    """Compute how often a mean as large comes about where signs are drawn anew [N], one-sided, over all ways.
+
+    1 where a value is not finite, as of a network that overflows.
+    """
+    if not np.isfinite(values).all():
+        return 1.0
     if len(values) > 12:
         signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(4096, len(values)))
         signs[0] = 1.0

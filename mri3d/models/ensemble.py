@@ -1,6 +1,6 @@
 """Several fits of one model that differ in their seed, and predict together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -10,7 +10,7 @@ from mri3d.cohort.encoding import Encoder
 from mri3d.cohort.variables import Variables
 from mri3d.explain.evidence import Evidence, Question
 from mri3d.explain.layers import Layers
-from mri3d.explain.trust import Trust
+from mri3d.explain.trust import SHORT, Form, Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import FittedModel
 from mri3d.volumes.sequence import VolumeSequence
@@ -47,9 +47,9 @@ class Ensemble:
         """Average the evidence of the fits, see `FittedModel.explain`."""
         return Evidence.mean([fit.explain(asked, baseline=baseline) for fit in self.fits])
 
-    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust | None:
+    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust | None:
         """Examine the maps of the first fit: all are of one kind, and learnt from the same rows."""
-        return self.fits[0].examined(questions, baseline=baseline)
+        return self.fits[0].examined(questions, baseline=baseline, form=form)
 
     def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:
         """Return those of all fits side by side; None if one of them has none."""

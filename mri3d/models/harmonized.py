@@ -1,20 +1,19 @@
 """A fitted model that sees volumes without the effects of the sites that it was harmonised for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mri3d.cohort.encoding import Coding, Encoder
 from mri3d.cohort.variables import Variables
-from mri3d.errors import UserError
 from mri3d.explain.evidence import Evidence, Question
 from mri3d.explain.layers import Layers
-from mri3d.explain.trust import Trust
+from mri3d.explain.trust import SHORT, Form, Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import FittedModel
 from mri3d.volumes.combat import Combat
-from mri3d.volumes.harmonization import Applied
+from mri3d.volumes.harmonization import Applied, UnknownSiteError
 from mri3d.volumes.sequence import InMemory, VolumeSequence
 
 SITE = "site"
@@ -61,13 +60,12 @@ class HarmonizedModel:
         """Map the evidence in a volume without the effect of its site, see `FittedModel.explain`."""
         return self.fitted.explain(self._without_site(asked), baseline=baseline)
 
-    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust | None:
+    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust | None:
         """Examine the maps of what was fitted, of volumes without the effects of their sites; None of other sites'."""
         try:
-            without = [self._without_site(asked) for asked in questions]
-        except UserError:
+            return self.fitted.examined(map(self._without_site, questions), baseline=baseline, form=form)
+        except UnknownSiteError:
             return None
-        return self.fitted.examined(without, baseline=baseline)
 
     def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:
         """Return those of rows without the effects of their sites, see `FittedModel.features`."""

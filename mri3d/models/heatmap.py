@@ -42,7 +42,7 @@ class Heatmap:
         description = self._description(outcome)
         write_image(path, self.values, self.affine, code=self.code, description=description, step=STEP)
 
-    def facts(self, outcome: Outcome, *, num_models: int, trusted: bool | None) -> dict[str, Any]:
+    def facts(self, outcome: Outcome, *, num_models: int, trust: tuple[bool | None, str]) -> dict[str, Any]:
         """Return what the values mean, and how they were computed: JSON types.
 
         `scale` is what a value is multiplied by to be in `unit`.
@@ -50,7 +50,7 @@ class Heatmap:
         Args:
             outcome: What is predicted.
             num_models: How many voted.
-            trusted: Whether training found that such maps can be trusted; None where it did not find out.
+            trust: Whether training found that such maps can be trusted, None where it did not find out; and why.
         """
         kind, (high, low) = self.asked.method.kind, outcome.words.evidence(self.asked.target)
         return {
@@ -63,7 +63,8 @@ class Heatmap:
             "unit": kind.unit.format(outcome.words.evidence_unit(self.asked.target)),
             "adds_up": kind.adds_up,
             "num_models": num_models,
-            "trusted": trusted,
+            "trusted": trust[0],
+            **({"trusted_reason": trust[1]} if trust[1] else {}),
             **self.evidence.facts,
         }
 

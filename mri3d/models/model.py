@@ -1,7 +1,7 @@
 """The one seam: what fits on rows and predicts, be it a network or a PCA pipeline."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -12,7 +12,7 @@ from mri3d.cohort.encoding import Encoder
 from mri3d.cohort.variables import Variables
 from mri3d.explain.evidence import Evidence, Question
 from mri3d.explain.layers import Layers
-from mri3d.explain.trust import Trust
+from mri3d.explain.trust import SHORT, Form, Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.outcome import Line, Outcome, Temperature
 from mri3d.texts import as_list
@@ -141,15 +141,16 @@ class FittedModel(Protocol):
             UserError: The way to explain does not fit the model, such as a layer that it does not have.
         """
 
-    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust | None:
+    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust | None:
         """Examine whether its maps can be trusted, see `mri3d.explain.trust`.
 
         Args:
-            questions: About volumes that it did not learn from, all by one method.
+            questions: About one volume or more that it did not learn from, all by one method that it has.
             baseline: The average of the training volumes [C, X, Y, Z].
+            form: How thoroughly.
 
         Returns:
-            What was found; None of a model whose maps are what it computes, or that has none.
+            What was found; None of a model whose maps are what it computes, unless `form` asks for these too.
         """
 
     def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:

@@ -271,13 +271,15 @@ class Voting:
     def trusted(self, method: Method) -> tuple[bool | None, str]:
         """Return whether maps of a way to explain can be trusted, as training found, and why; None where it is unknown.
 
-        The first fold's model was examined for all, by the default way.
+        The first fold's model was examined for all, by the default way; where several vote, the reason says so.
         """
         for member in self.members:
             found = member.card.facts.get("maps")
             if isinstance(found, dict) and found.get("method") == method.name and method.layer is None:
-                verdict, reason = found.get("trusted"), found.get("reason")
-                return (verdict if isinstance(verdict, bool) else None), str(reason or "")
+                verdict, reason = found.get("trusted"), str(found.get("reason") or "")
+                if reason and len(self.members) > 1:
+                    reason += f" That was found of the first of {len(self.members)} models, whose mean map this is."
+                return (verdict if isinstance(verdict, bool) else None), reason
         return None, ""
 
     def require_recipe(self) -> AnyRecipe:

@@ -6,6 +6,15 @@ import torch
 from torch import nn
 
 
+def layer_weights(network: nn.Module) -> list[nn.Parameter]:
+    """Return the weights of each layer, in order; neither biases nor what normalizes.
+
+    >>> len(layer_weights(nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4))))
+    2
+    """
+    return [parameter for parameter in network.parameters() if parameter.ndim > 1]
+
+
 def with_shuffled_weights(network: nn.Module, share: float = 1.0) -> nn.Module:
     """Copy a network, and shuffle the weights within each of its last layers.
 
@@ -19,7 +28,7 @@ def with_shuffled_weights(network: nn.Module, share: float = 1.0) -> nn.Module:
     >>> other = with_shuffled_weights(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), 0.5)
     """
     other, random = copy.deepcopy(network), torch.Generator().manual_seed(0)
-    weights = [parameter for parameter in other.parameters() if parameter.ndim > 1]
+    weights = layer_weights(other)
     with torch.no_grad():
         for weight in weights[len(weights) - round(share * len(weights)) :]:
             order = torch.randperm(weight.numel(), generator=random).to(weight.device)

@@ -197,7 +197,7 @@ class Call:
         if not heatmap.values.any():
             found = found.warned("the heatmap is empty: nothing in the scan speaks for the prediction, or against it")
         place, sidecar = heatmap_path(found.name), sidecar_path(found.name)
-        told = heatmap.facts(self.trained.outcome, num_models=len(self.trained.members), trusted=self.trust[0])
+        told = heatmap.facts(self.trained.outcome, num_models=len(self.trained.members), trust=self.trust)
         try:
             folder.write(sidecar, lambda path: write_json(path, told))
             folder.write(place, lambda path: heatmap.write(path, self.trained.outcome))

@@ -147,6 +147,10 @@ class Harmonized(_WithoutSites):
         return {name: np.flatnonzero([site == name for site in self.sites]) for name in names}
 
 
+class UnknownSiteError(UserError):
+    """A scan is of a site that nothing was fitted to."""
+
+
 class Applied(_WithoutSites):
     """New volumes without the effects of sites that were fitted before.
 
@@ -156,7 +160,7 @@ class Applied(_WithoutSites):
         combats: The effects, by how much the volumes were smoothed that they were fitted to: `Harmonized.combats`.
 
     Raises:
-        UserError: A site is not known.
+        UnknownSiteError: A site is not known.
     """
 
     def __init__(self, source: VolumeSequence, sites: Sequence[str | None], combats: Mapping[float, Combat]) -> None:
@@ -166,7 +170,7 @@ class Applied(_WithoutSites):
         if unknown := [site for site in self.sites if site not in known]:
             site = unknown[0]
             told = f"site {site!r} is not one" if site else "a scan has no site, and needs one"
-            raise UserError(
+            raise UnknownSiteError(
                 f"{told} that the model was harmonised for: {list_text(known, ', ', most=20)}."
                 f"{did_you_mean(site, known) if site else ''} Name the site of each scan as in training, or train "
                 f"without {option('evaluation.harmonize')}."

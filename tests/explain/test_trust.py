@@ -9,9 +9,10 @@ from torch import nn
 
 from mri3d.explain.contrasted import Contrasted
 from mri3d.explain.evidence import Evidence, Method, Question
+from mri3d.explain.faithfulness import Curves
 from mri3d.explain.of_network import explain_network
-from mri3d.explain.trust import Trust, examine, likeness, sign_test, with_agreement
-from mri3d.nets.shuffled import with_shuffled_weights
+from mri3d.explain.trust import LONG, Form, MapTest, Trust, examine, likeness, sign_test, with_agreement
+from mri3d.nets.shuffled import layer_weights, with_shuffled_weights
 
 SHAPE = (1, 16, 16, 16)
 GOOD = Trust("integrated_gradients", 6, 2.0, 0.3, 0.016, (0.9, 0.5, 0.2, 0.1))
@@ -32,6 +33,11 @@ class Explained:
     def contrasted(self, asked):
         """Return the network as the number that is explained."""
         return Contrasted(self.network, np.array([1.0]))
+
+    @property
+    def num_layers(self):
+        """How many layers have weights."""
+        return len(layer_weights(self.network))
 
     def shuffled(self, share):
         """Return another with shuffled weights."""
@@ -65,7 +71,7 @@ def test_maps_of_what_a_network_weighs_are_trusted(network):
 def test_maps_of_the_scan_alone_are_not_trusted(network):
     found = examine(Explained(network, maps=lambda volume: volume[0]), questions(), baseline=np.zeros(SHAPE, "f4"))
     assert found.trusted is False
-    assert found.similarity == pytest.approx((1.0,) * 4)
+    assert found.similarity == pytest.approx((1.0,)), "it has one layer"
 
 
 def test_maps_of_noise_are_not_trusted(network):
@@ -92,6 +98,36 @@ def test_the_verdict_and_why(changes, trusted, reason):
     assert found.to_json()["trusted"] is trusted
 
 
+def test_the_long_form_shuffles_layer_by_layer_and_keeps_what_it_found_of_each_scan():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16**3, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 1))
+    held = []
+
+    def asked():
+        for question in questions(7):
+            held.append(len(held))
+            yield question
+
+    found = examine(Explained(network), asked(), baseline=np.zeros(SHAPE, np.float32), form=LONG)
+    assert len(held) == found.num_scans == len(found.tests) == 7
+    assert [len(test.similarity) for test in found.tests] == [3] * 6 + [1], "of three layers in three steps"
+    assert len(found.similarity) == 3
+    assert found.similarity[-1] == pytest.approx(np.mean([test.similarity[-1] for test in found.tests]))
+    assert found.gain == pytest.approx(np.mean([test.gain for test in found.tests]))
+    form = Form(2, 1, linear=False)
+    short = examine(Explained(network), questions(7), baseline=np.zeros(SHAPE, np.float32), form=form)
+    assert (short.gain, short.p, short.similarity[-1]) == (found.gain, found.p, found.similarity[-1])
+    assert "tests" not in found.to_json()
+
+
+def test_maps_of_linear_models_are_not_in_question():
+    curves = Curves(np.array([[[1, *[0.0] * 7], [0, *[1.0] * 7]]]), np.tile(0.5, (2, 8)))
+    found = Trust.of("weights", [MapTest(curves, ())] * 6)
+    assert (found.gain, found.gain_shuffled, found.trusted) == (0.5, None, None)
+    assert found.reason.startswith("These maps are what the model computes")
+    assert "not which ones decide" in replace(found, method="pattern").reason
+
+
 def test_likeness_leaves_out_where_both_are_faint():
     one, other = np.zeros((2, 10, 10, 10))
     one[:2], other[:2] = np.random.default_rng(0).standard_normal((2, 2, 10, 10))
@@ -106,6 +142,7 @@ def test_signs_are_drawn_in_all_ways():
     assert sign_test(np.array([1.0, -2.0, 3.0])) == 3 / 8  # 3+2+1, 3+2-1 and 3-2+1, which it is
     assert sign_test(np.zeros(5)) == 1.0
     assert sign_test(np.ones(40)) == 1 / 4096
+    assert sign_test(np.array([np.nan, 1.0, 2.0, 3.0, 4.0])) == 1.0
 
 
 def test_agreement_is_the_mean_over_pairs_and_scans():

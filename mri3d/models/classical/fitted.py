@@ -1,7 +1,7 @@
 """What a fitted classical model does: it predicts, explains, and is written as a model folder."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
@@ -10,7 +10,8 @@ import numpy as np
 from mri3d.cohort.encoding import Encoder
 from mri3d.cohort.variables import Variables
 from mri3d.explain.evidence import Evidence, Question
-from mri3d.explain.linear import LinearModel, Pattern, linear_ways
+from mri3d.explain.linear import LinearModel, LinearNumber, Pattern, linear_ways
+from mri3d.explain.trust import SHORT, Form, Trust, follow
 from mri3d.model_folder import Card, Contents
 from mri3d.models.classical.beside import weighed
 from mri3d.models.classical.decisions import Decision, LinearDecision, decision_tensors
@@ -79,13 +80,20 @@ class FittedPipeline(ABC):
     def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
         """Map the evidence in a volume, see `Model.explain`; what covariates add to a linear model lies nowhere."""
         assert asked.method.name in self.heatmaps, f"{self.name} has no {asked.method.name}"
-        contrast = self.outcome_.contrast(asked.target, self.scaling_) / (
-            1.0 if self.line_ is None else self.line_.slope
-        )
-        return self._linear().explain(asked, baseline=baseline, contrast=contrast)
+        return self._linear().explain(asked, baseline=baseline, contrast=self._contrast(asked))
 
-    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> None:  # noqa: B027 (of all of them)
-        """Return nothing: the maps of a linear model are what it computes."""
+    def contrasted(self, asked: Question) -> LinearNumber:
+        """Return a linear model as the number that a question is about."""
+        return self._linear().contrasted(self._contrast(asked))
+
+    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust | None:
+        """Follow what a linear model computes in the order of its maps, where `form` asks for it."""
+        return follow(self, questions, baseline=baseline) if form.linear else None
+
+    def _contrast(self, asked: Question) -> np.ndarray:
+        """Return the weight of each decision in the number that a question is about [D]."""
+        contrast = self.outcome_.contrast(asked.target, self.scaling_)
+        return np.asarray(contrast / (1.0 if self.line_ is None else self.line_.slope))
 
     def features(self, volumes: VolumeSequence, rows: np.ndarray) -> None:  # noqa: B027 (of all of them)
         """Return nothing: it decides by the voxels."""

@@ -1,7 +1,7 @@
 """What a trained network does: it predicts, explains, and is written as a model folder."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
@@ -15,13 +15,13 @@ from mri3d.explain.contrasted import Contrasted
 from mri3d.explain.evidence import LAYERED, Evidence, Question
 from mri3d.explain.layers import Layers
 from mri3d.explain.of_network import explain_network, ways_of
-from mri3d.explain.trust import Trust, examine
+from mri3d.explain.trust import SHORT, Form, Trust, examine
 from mri3d.model_folder import Card, Contents
 from mri3d.models.network.features import last_features
 from mri3d.models.network.forward import network_outputs
 from mri3d.models.network.repeatable import repeatable
 from mri3d.nets.fused import Fused, OfOneSession
-from mri3d.nets.shuffled import with_shuffled_weights
+from mri3d.nets.shuffled import layer_weights, with_shuffled_weights
 from mri3d.outcome import Line, Outcome, Temperature
 from mri3d.parallel import num_cores
 from mri3d.volumes.sequence import VolumeSequence
@@ -87,9 +87,14 @@ class FittedNetwork:
         return Contrasted(network, contrast)
 
     @repeatable(full_precision=True)
-    def examined(self, questions: Sequence[Question], *, baseline: np.ndarray) -> Trust:
+    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust:
         """Examine whether its maps can be trusted, see `Model.examined`."""
-        return examine(self, questions, baseline=baseline)
+        return examine(self, questions, baseline=baseline, form=form)
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers of the network have weights."""
+        return len(layer_weights(self.network_))
 
     def shuffled(self, share: float) -> Self:
         """Return another whose weights are shuffled within each of the last layers.
