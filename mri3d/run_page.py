@@ -68,6 +68,7 @@ def write_run_page(
         targets=results.targets,
         predictions=results.predicted,
         raw=results.raw,
+        subjects=[study.ids[row] for row in results.rows],
         cohort=study.cohort_with_outliers.to_rows(),
         taking_part=study.outcome.words.cohort_rows(study.targets),
         histories=[fit.history for fold in results.folds for fit in fold.fits],

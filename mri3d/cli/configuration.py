@@ -125,6 +125,15 @@ def conf_folder() -> Path:
     raise UserError(f"the configurations of mri3d are not in {package / 'conf'}. Install mri3d again.")
 
 
+def default_options() -> dict[str, str]:
+    """Return the option of each group that is taken where none is chosen."""
+    import yaml
+
+    written = yaml.safe_load((conf_folder() / "train.yaml").read_text(encoding="utf-8"))["defaults"]
+    pairs = [pair for entry in written if isinstance(entry, dict) for pair in entry.items()]
+    return {group: option for group, option in pairs if group in GROUPS}
+
+
 def make_parts(configuration: Mapping[str, Any], *, trusted: Collection[str] = (), source: str = "") -> Parts:
     """Check a configuration and build what it says.
 
@@ -143,17 +152,6 @@ def make_parts(configuration: Mapping[str, Any], *, trusted: Collection[str] = (
     groups = ("model", "evaluation", "report")
     model, splits, report = (build(checked[group], group, elsewhere=elsewhere) for group in groups)
     return Parts(checked, study, model, splits, report)
-
-
-def report_options(given: object) -> "ReportOptions":
-    """Build what was set of `report` on the command line of another command than train.
-
-    Raises:
-        UserError: There is no such option, or no such value.
-    """
-    options = given if isinstance(given, dict) else {}
-    made: ReportOptions = build(complete(LATER["report"] | options, "report"), "report")
-    return made
 
 
 def study_parts(checked: Mapping[str, Any]) -> StudyParts:

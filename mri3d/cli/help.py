@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mri3d.cli import layers
-from mri3d.cli.configuration import ALIASES, GROUPS, KEYS, Schema, conf_folder
+from mri3d.cli.configuration import ALIASES, GROUPS, KEYS, Schema, conf_folder, default_options
 from mri3d.cli.hydra_options import with_values
 from mri3d.cli.overrides import elements, hydra_overrides, without_aliases
 from mri3d.cli.places import PLACES, installed_networks
@@ -227,13 +225,6 @@ def _groups() -> str:
         listed = f"  {group}: {', '.join(names)}; {default} unless another is given"
         text += textwrap.fill(listed, _width(), subsequent_indent="    ") + "\n"
     return text
-
-
-def default_options() -> dict[str, str]:
-    """Return the option of each group that is taken where none is chosen."""
-    written = yaml.safe_load((conf_folder() / "train.yaml").read_text(encoding="utf-8"))["defaults"]
-    pairs = [pair for entry in written if isinstance(entry, dict) for pair in entry.items()]
-    return {group: option for group, option in pairs if group in GROUPS}
 
 
 def _when(group: str, option: str) -> str:

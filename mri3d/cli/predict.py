@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mri3d.cli.configuration import import_from_here, report_options, trusted_names
+from mri3d.cli.configuration import LATER, import_from_here, trusted_names
 from mri3d.cli.limits import named_limits
 from mri3d.cli.overrides import hydra_overrides
 from mri3d.cli.status import exit_status
 from mri3d.errors import UserError
 from mri3d.files import check_folder
+from mri3d.plan import build, complete
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from mri3d.report.options import ReportOptions
 
 _QUOTED_KEY = re.compile(r"""([{,]\s*)(['"])(.*?)\2(?=\s*:)""")
 _SPECIAL = re.compile(r"[\\()\[\]{}:=, \t]")
@@ -79,7 +82,7 @@ def predict(options: dict[str, Any]) -> int:
             layer=options.get("layer"),
             space=options.get("space", "scan"),
             force=force,
-            options=report_options(options.get("report")),
+            options=_report_options(options.get("report")),
             trust=trust,
             **asked,
         )
@@ -96,6 +99,17 @@ def with_plain_keys(argument: str) -> str:
     if not argument.startswith(("prevalence={", "threshold={")):
         return argument
     return _QUOTED_KEY.sub(lambda key: key[1] + _SPECIAL.sub(r"\\\g<0>", key[3]), argument)
+
+
+def _report_options(given: object) -> "ReportOptions":
+    """Build what was set of `report`.
+
+    Raises:
+        UserError: There is no such option, or no such value.
+    """
+    options = given if isinstance(given, dict) else {}
+    made: ReportOptions = build(complete(LATER["report"] | options, "report"), "report")
+    return made
 
 
 def _compose(arguments: Sequence[str]) -> int:

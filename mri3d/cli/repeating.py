@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from mri3d.cli.configuration import ALIASES, GIVEN, GROUPS, KEYS, Schema, conf_folder
-from mri3d.cli.help import default_options
+from mri3d.cli.configuration import ALIASES, GIVEN, GROUPS, KEYS, Schema, conf_folder, default_options
 from mri3d.cli.kept_columns import keep_columns
 from mri3d.cli.overrides import quoted_text, typed_values
 from mri3d.cli.places import WORDS, foreign

@@ -77,6 +77,7 @@ def write_report(
     targets: np.ndarray,
     predictions: np.ndarray,
     raw: np.ndarray | None = None,
+    subjects: Sequence[str] = (),
     cohort: Sequence[Mapping[str, str]],
     taking_part: Sequence[tuple[str, str]],
     histories: Sequence[History] = (),
@@ -95,6 +96,7 @@ def write_report(
         targets: The truth of each test [T].
         predictions: Of each test: probabilities [T, K] or values [T].
         raw: Predictions before correction [T], or None where nothing was corrected.
+        subjects: Name of each test's [T], for the charts that have a mark for each; or none.
         cohort: The rows of cohort.csv: `subject`, `label`, `left_out`, `warnings`.
         taking_part: Rows that describe the targets of all who take part, see `Words.cohort_rows`.
         histories: For each fold its epochs, see `training_charts.History`.
@@ -112,7 +114,7 @@ def write_report(
     body += _training(metrics, histories)
     body += tuning_sections(metrics, search)
     if tested:
-        body += score_section(outcome, metrics, targets, predictions, raw)
+        body += score_section(outcome, metrics, targets, predictions, raw, subjects)
         body += calibration_section(outcome, metrics.get("calibration"))
         body += strata_section(outcome, metrics) if metrics.get("strata", {}).get("members") else []
         body += importance_section(metrics.get("covariates"))
