@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mri3d.cli import layers
+from mri3d.cli import layers, trust
 from mri3d.cli.configuration import ALIASES, GROUPS, KEYS, Schema, conf_folder, default_options
 from mri3d.cli.hydra_options import with_values
 from mri3d.cli.overrides import elements, hydra_overrides, without_aliases
 from mri3d.cli.places import PLACES, installed_networks
 from mri3d.cli.signatures import Argument, Signature, as_typed, read_signature
 from mri3d.cli.sources import constant
-from mri3d.cli.trust import HELP as TRUST
 from mri3d.plan import MARKS, MISSING
 
 RESERVED = "mri3d.models.network.trainer.RESERVED"
@@ -166,7 +165,7 @@ def general(command: str, invocation: str) -> str:
     if command == "layers":
         return layers.HELP.format(program=invocation)
     if command == "trust":
-        return TRUST.format(program=invocation)
+        return trust.HELP.format(program=invocation)
     if command == "validate":
         return VALIDATE.format(program=invocation)
     if command == "compare":

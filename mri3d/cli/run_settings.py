@@ -9,6 +9,9 @@ import yaml
 from mri3d.errors import UserError
 from mri3d.texts import list_text
 
+PLACES = ("root", "table", "scan", "mask")
+"""Options of `data` that say where something lies: what lies there is known by itself when a run is gone on with."""
+
 MAX_BYTES = 1 << 18
 """A hundred times what the longest settings take."""
 

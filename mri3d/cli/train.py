@@ -23,15 +23,12 @@ from mri3d.cli.limits import named_limits
 from mri3d.cli.overrides import hydra_overrides, swept_keys, targets, typed_values
 from mri3d.cli.places import foreign
 from mri3d.cli.repeating import needed_here, repeating_command
-from mri3d.cli.run_settings import read_configuration
+from mri3d.cli.run_settings import PLACES, read_configuration
 from mri3d.cli.status import RUN, exit_status, invocation
 from mri3d.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-PLACES = ("root", "table", "scan", "mask")
-"""Options of `data` that say where something lies: what lies there is known by itself when a run is resumed."""
 
 LESS_MEMORY = (
     "Start a new run with a smaller resolution, model.batch_size or network, or fewer model.num_workers; on a GPU "

@@ -10,9 +10,8 @@ from mri3d.cli.configuration import make_parts, trusted_names
 from mri3d.cli.explain import listed
 from mri3d.cli.limits import named_limits
 from mri3d.cli.overrides import typed_values
-from mri3d.cli.run_settings import read_configuration
+from mri3d.cli.run_settings import PLACES, read_configuration
 from mri3d.cli.status import exit_status
-from mri3d.cli.train import PLACES
 from mri3d.errors import UserError, option
 from mri3d.files import check_folder
 from mri3d.plan import not_set

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look
+from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, tell
 from mri3d.report.picture import Picture
 
 _SIDES = {"deletion": "Taken out of the scan", "insertion": "Put into the average scan"}
@@ -13,16 +13,17 @@ _ORDERS = {"map": "In the order of the map", "shuffled": "Of the map of shuffled
 _LOOKS = {"map": (COLOURS[0], "solid"), "shuffled": (COLOURS[1], "dashed"), "random": (GRAY, "dotted")}
 
 
-def following_chart(curves: Mapping[str, Any]) -> Picture:
+def following_chart(title: str, curves: Mapping[str, Any]) -> Picture:
     """Draw how the explained number changes as parts are taken out, and put in, in several orders.
 
     Args:
+        title: Of the way to explain.
         curves: `shares`, and for `deletion` and `insertion` the `mean` of each order, with `low` and `high` but for
             random ones, as in trust.json.
     """
     shares = [100 * share for share in curves["shares"]]
     with chart(9.4, 3.6) as figure:
-        for place, (side, title) in enumerate(_SIDES.items(), start=1):
+        for place, (side, done) in enumerate(_SIDES.items(), start=1):
             axes = figure.add_subplot(1, 2, place)
             for order, (colour, dash) in _LOOKS.items():
                 if (found := curves[side].get(order)) is None:
@@ -30,7 +31,13 @@ def following_chart(curves: Mapping[str, Any]) -> Picture:
                 if "low" in found:
                     axes.fill_between(shares, found["low"], found["high"], color=colour, alpha=0.18, linewidth=0)
                 axes.plot(shares, found["mean"], color=colour, linestyle=dash, linewidth=1.8, label=_ORDERS[order])
-            axes.set(xlim=(0, 100), xlabel=f"{title} (% of its parts)", ylabel="Explained number")
+                named = f"{_ORDERS[order]}\n{done}: "
+                texts = [
+                    f"{named}{share:.0f} %\nExplained number: {mean:.3g}"
+                    for share, mean in zip(shares, found["mean"], strict=True)
+                ]
+                tell(axes, shares, found["mean"], texts)
+            axes.set(xlim=(0, 100), xlabel=f"{done} (% of its parts)", ylabel="Explained number")
             if place == 1:
                 figure.legend(loc="outside upper left", ncols=3)
         caption = (
@@ -39,7 +46,7 @@ def following_chart(curves: Mapping[str, Any]) -> Picture:
             "log odds of the predicted class, as the mean over scans; bands are 95 % intervals of the mean difference "
             "from random order."
         )
-        return chart_picture(figure, "Deletion and insertion curves.", caption)
+        return chart_picture(figure, f"{title}: deletion and insertion curves.", caption)
 
 
 def cascade_chart(similarities: Mapping[str, Sequence[float]], *, limit: float) -> Picture:
@@ -56,6 +63,11 @@ def cascade_chart(similarities: Mapping[str, Sequence[float]], *, limit: float) 
         for number, (title, values) in enumerate(similarities.items()):
             shares = np.linspace(0, 100, len(values) + 1)
             axes.plot(shares, [1, *values], **class_look(number), marker="o", clip_on=False, label=title)
+            told = [
+                f"{title}\nLayers: {share:.0f} %\nCorrelation: {value:.2f}"
+                for share, value in zip(shares[1:], values, strict=True)
+            ]
+            tell(axes, shares[1:], values, told)
         axes.set(xlim=(0, 100), xlabel="Layers with shuffled weights (%)", ylabel="Correlation with the map")
         figure.legend(loc="outside upper left", ncols=2)
         caption = (

@@ -92,6 +92,6 @@ def _way(way: Mapping[str, Any]) -> list[Html]:
     return [
         element("h2", title),
         element("p", way["reason"], **({"css": "caution"} if way["trusted"] is False else {})),
-        figure(following_chart(way["curves"])),
+        figure(following_chart(title, way["curves"])),
         *([details("The model of each fold", table(header, rows, css="numbers"))] if len(rows) > 1 else []),
     ]

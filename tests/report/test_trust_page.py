@@ -6,7 +6,7 @@ from mri3d.report.trust_charts import cascade_chart, following_chart
 from mri3d.report.trust_page import write_trust_page
 from tests.commands import undrawn
 from tests.report.reader import HOSTILE, read
-from tests.report.svg import marks, texts
+from tests.report.svg import marks, texts, told
 
 SHARES = [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0]
 
@@ -71,8 +71,8 @@ def test_each_way_has_its_verdict_figures_and_reason(tmp_path):
 
 @undrawn()
 def test_what_makes_all_doubtful_stands_at_the_top_and_hostile_names_are_text(tmp_path):
-    told = content(way(), run=HOSTILE, left_out={HOSTILE: 'site "אב" is unknown'}, better_than_chance=False)
-    write_trust_page(tmp_path / "p.html", told)
+    found = content(way(), run=HOSTILE, left_out={HOSTILE: 'site "אב" is unknown'}, better_than_chance=False)
+    write_trust_page(tmp_path / "p.html", found)
     page = read(tmp_path / "p.html")
     assert "script" not in page.tags
     said = " | ".join(text for text in page.texts if text.strip())
@@ -80,17 +80,24 @@ def test_what_makes_all_doubtful_stands_at_the_top_and_hostile_names_are_text(tm
     assert f'{HOSTILE} | site "אב" is unknown' in said
 
 
-def test_curves_have_a_name_for_each_order():
-    drawn = texts(following_chart(curves("map", "shuffled")))
+def test_curves_have_a_name_and_say_their_values():
+    picture = following_chart("SmoothGrad", curves("map", "shuffled"))
     names = {"In the order of the map", "Of the map of shuffled weights", "In random order"}
-    assert names < set(drawn)
-    assert {"Taken out of the scan (% of its parts)", "Put into the average scan (% of its parts)"} < set(drawn)
-    assert names & set(texts(following_chart(curves("map")))) == names - {"Of the map of shuffled weights"}
+    assert names < set(texts(picture))
+    assert {"Taken out of the scan (% of its parts)", "Put into the average scan (% of its parts)"} < set(
+        texts(picture)
+    )
+    said = [text for text, _ in told(picture)]
+    assert len(said) == 2 * 3 * len(SHARES)
+    assert "In the order of the map\nPut into the average scan: 40 %\nExplained number: 0.6" in said
+    of_linear = texts(following_chart("Weights", curves("map")))
+    assert names & set(of_linear) == names - {"Of the map of shuffled weights"}
 
 
 def test_the_cascade_begins_at_the_map_itself():
     picture = cascade_chart({"SmoothGrad": [0.5, 0.0], "Grad-CAM": [0.8, 0.6, 0.4, 0.2]}, limit=0.5)
     assert {"SmoothGrad", "Grad-CAM"} < set(texts(picture))
+    assert told(picture)[0][0] == "SmoothGrad\nLayers: 50 %\nCorrelation: 0.50"
     one, other = (line for line in marks(picture) if len(line) in (3, 5))
     assert one[0].tolist() == other[0].tolist()
     assert one[1, 0] == pytest.approx(other[2, 0], abs=0.01), "half of the layers"
