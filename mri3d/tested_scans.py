@@ -32,6 +32,7 @@ from mri3d.scans.scan import ScanError
 from mri3d.scans.scan_file import read_file
 from mri3d.study import Study
 from mri3d.viewed_scans import embedded_scan
+from mri3d.volumes.described import Described
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +205,8 @@ class TestedScans:
         """Find what each tested scan of a fold is most like of those that the model learnt from."""
         assert result.model is not None, "the model was just fitted"
         learnt, rows = result.fold.train_rows, result.fold.test_rows
-        of_learnt, of_tested = (result.model.features(self.study.volumes, each) for each in (learnt, rows))
+        volumes = self.study.volumes if self.covariates is None else Described(self.study.volumes, self.covariates)
+        of_learnt, of_tested = (result.model.features(volumes, each) for each in (learnt, rows))
         self._by_features = of_learnt is not None
         if of_learnt is None or of_tested is None:
             of_learnt, of_tested = self._coarse[learnt], self._coarse[rows]
