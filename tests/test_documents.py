@@ -80,6 +80,8 @@ RUNS = {
         r"^report explained/report.html$",
     ),
     "python -m mri3d layers model=runs/x/y scans='/new/*.nii.gz'": ((), r"^report layers/report.html$"),
+    "python -m mri3d trust run=runs/x/y": (("method=gradcam",), r"^report runs/x/y/trust/report.html$"),
+    "mri3d trust": (("run=runs/x/y", "method=gradcam"), r"^report runs/x/y/trust/report.html$"),
     "mri3d layers": (("model=runs/x/y", "scans=/new/*.nii.gz"), r"^report layers/report.html$"),
     "mri3d explain": (("model=runs/x/y", "scans=/new/*.nii.gz"), r"^report explained/report.html$"),
     "mri3d predict": (("model=runs/x/y", "scans=/new/*.nii.gz"), r"^predictions results/predictions.csv$"),

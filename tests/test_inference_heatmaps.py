@@ -84,7 +84,7 @@ def test_a_heatmap_that_cannot_be_made_costs_no_prediction(model, tmp_path, monk
     assert list(rows) == ["a", "b"]
     for row in rows.values():
         assert float(row["p_a"]) + float(row["p_b"]) == pytest.approx(1)
-        assert "the heatmap could not be computed: the cells of a layer of the network SFCN cannot" in row["warnings"]
+        assert "the heatmap could not be computed: the cells of the layer head of the network SFCN cannot" in row["warnings"]
     assert "could not be computed" in (out / "report.html").read_text()
     assert not (out / "heatmaps").exists()
 

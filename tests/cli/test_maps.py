@@ -112,7 +112,7 @@ def test_run_of_a_linear_model_shows_its_weights_and_its_cohort(classical, effec
 
 def test_a_mistake_ends_with_one_message_and_status_2(tmp_path):
     done = run("pac", cwd=tmp_path, status=2)
-    told = "Give train, predict, explain, layers, validate, compare, pca or averages; see --help."
+    told = "Give train, predict, explain, layers, trust, validate, compare, pca or averages; see --help."
     assert done.stderr == f"error: there is no command 'pac'. Did you mean 'pca'? {told}\n"
     assert done.stdout == ""
     assert run(cwd=tmp_path, status=2).stderr == f"error: no command is given. {told}\n"
