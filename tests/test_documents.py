@@ -34,7 +34,7 @@ CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 
 CPU = ("trainer.accelerator=cpu", "trainer.max_epochs=1", "resolution=24")
 NETWORK = ("model.network.channels=[4,8,4]", *CPU)
-DEMO = ("data.demo.num_subjects=16", *NETWORK)
+DEMO = ("data.demo.num_subjects=28", *NETWORK)
 CLASSICAL = ("model.inner_folds=2", "resolution=24")
 
 HELP = {
@@ -68,8 +68,8 @@ RUNS = {
     "python -m mri3d validate model=runs/x/y data=table data.root=/study data.table=subjects.csv data.id=Subject "
     "data.label=class 'data.scan=\"brain_nii/{id}.nii*\"' 'data.unlabelled=[0]'": ((), r"^test   AUC "),
     "python -m mri3d compare runs/x/y runs/x/z": ((), r"^The AUC of y and that of z are the same \(p = 1 by DeLong's"),
-    "python -m mri3d pca run=runs/x/y": (("components=2",), r"^made   principal components of 16 subjects"),
-    "python -m mri3d averages run=runs/x/y": ((), r"^made   averages of -1 \(8 subjects\), 1 \(8 subjects\)"),
+    "python -m mri3d pca run=runs/x/y": (("components=2",), r"^made   principal components of 28 subjects"),
+    "python -m mri3d averages run=runs/x/y": ((), r"^made   averages of -1 \(14 subjects\), 1 \(14 subjects\)"),
     "python train.py resume=runs/x/y": ((), r"^test   AUC .*\nrun    runs/x/y\n"),
     "python predict.py model=runs/x/y scans='/new/*.nii.gz' out=results": (
         (),
