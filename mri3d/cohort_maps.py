@@ -209,19 +209,36 @@ class CohortMaps(MapFolder):
             maps: Weight of each voxel in each of D decisions [D, X, Y, Z].
             whose: Which model's, for the captions.
         """
+        caption = (
+            f"Weights of {whose}: what each voxel adds to {{}} per unit of intensity "
+            "(with model.normalize=true, of intensity divided by the norm of its volume). A weight can also serve "
+            "to cancel noise of other voxels: large is not the same as different."
+        )
+        return "Weights", self._of_decisions("weights", maps, caption, unit="weight")
+
+    def patterns(self, maps: np.ndarray, *, whose: str) -> Section:
+        """Image how voxels go with what a linear model decides.
+
+        Args:
+            maps: Pattern of each of D decisions [D, X, Y, Z], see `mri3d.explain.linear.Pattern`.
+            whose: Which model's, for the captions.
+        """
+        caption = (
+            f"Pattern of {whose} (Haufe et al. 2014): how much each voxel differs, over the training scans, per unit "
+            "of {}. It shows where the signal is, as the weights do not; what goes with it unused is there too."
+        )
+        return "Pattern", self._of_decisions("pattern", maps, caption, unit="intensity")
+
+    def _of_decisions(self, title: str, maps: np.ndarray, caption: str, *, unit: str) -> list[Picture]:
+        """Write and draw a map for each decision, which the caption has a place for."""
         outcome = self.study.outcome
         mean, pictures, names = self.pca.mean(), [], _file_names(outcome.decisions)
-        self._clear("weights*")
+        self._clear(f"{title}*")
         for k, values in enumerate(maps):
-            self._write("weights" if len(maps) == 1 else f"weights_{names[k]}", values)
-            decision = outcome.words.decision(outcome.decisions[k])
-            caption = (
-                f"Weights of {whose}: what each voxel adds to {decision} per unit of intensity "
-                "(with model.normalize=true, of intensity divided by the norm of its volume). A weight can also serve "
-                "to cancel noise of other voxels: large is not the same as different."
-            )
-            pictures.append(self._picture(values, mean, "weights", "weight", caption, at_peak=True))
-        return "Weights", pictures
+            self._write(title if len(maps) == 1 else f"{title}_{names[k]}", values)
+            told = caption.format(outcome.words.decision(outcome.decisions[k]))
+            pictures.append(self._picture(values, mean, title, unit, told, at_peak=True))
+        return pictures
 
     def _restored(self, found: Eigenbrains, row: int) -> Picture:
         """Draw a scan beside what few components make of it."""
@@ -244,15 +261,19 @@ def _file_names(classes: Sequence[str]) -> list[str]:
     return names if len({name.casefold() for name in names}) == len(names) else [str(k) for k in range(len(names))]
 
 
-def study_sections(study: Study, folder: Path, *, weights: Mapping[str, np.ndarray]) -> list[Section]:
+def study_sections(
+    study: Study, folder: Path, *, weights: Mapping[str, np.ndarray], patterns: Mapping[str, np.ndarray]
+) -> list[Section]:
     """Make what belongs into the report of a run whose model is built on principal components.
 
     Args:
         study: Who takes part.
         folder: Where the maps go.
         weights: A linear model in words, to its weights, see `CohortMaps.weights`; empty where there is none.
+        patterns: The same for patterns.
     """
     maps = CohortMaps(study, folder)
     components = maps.components(3)  # first: its pass over the volumes averages them for the others too
     sections = [maps.weights(values, whose=whose) for whose, values in weights.items()]
+    sections += [maps.patterns(values, whose=whose) for whose, values in patterns.items()]
     return [*sections, *components, *maps.differences().sections]

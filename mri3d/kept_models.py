@@ -36,6 +36,7 @@ class ModelKeeper:
         covariates: Of all sessions, where the models have such.
         tested: What the tested scans look like.
         weights: The first fold's model in words, to the weights of its voxels; empty where it is not linear.
+        patterns: The same for how voxels go with its decisions.
         trust: What examining the first fold's maps found; None where there is nothing to examine.
     """
 
@@ -45,6 +46,7 @@ class ModelKeeper:
     covariates: Variables | None = None
     tested: TestedScans = field(init=False)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
+    patterns: dict[str, np.ndarray] = field(default_factory=dict)
     trust: Trust | None = None
     _asked: list[Question] = field(default_factory=list)
     _maps: list[list[np.ndarray]] = field(default_factory=list)
@@ -68,7 +70,10 @@ class ModelKeeper:
             trusted = self.trust is None or self.trust.trusted is not False
             self.tested.add(result, trained, mapped=bool(trained.heatmaps) and trusted)
         if fold.number == 0 and (weights := result.model.maps()) is not None:
-            self.weights[f"the model of fold {fold.number}" if self.num_folds > 1 else "the model"] = weights
+            whose = f"the model of fold {fold.number}" if self.num_folds > 1 else "the model"
+            self.weights[whose] = weights
+            if "pattern" in trained.heatmaps:
+                self.patterns[whose] = self._pattern(trained)
 
     def examination(self) -> Trust | None:
         """Return what was found of the maps, with how far the models of the folds agree."""
@@ -87,6 +92,13 @@ class ModelKeeper:
             return member
         self._asked = questions[:NUM_AGREEING] if self.num_folds > 1 else []
         return replace(member, card=replace(member.card, facts=member.card.facts | {"maps": self.trust.to_json()}))
+
+    def _pattern(self, trained: TrainedModel) -> np.ndarray:
+        """Return how voxels go with each decision of a linear model, whichever scan is asked about [D, X, Y, Z]."""
+        outcome, usual = self.study.outcome, trained.members[0].card.reference.mean
+        targets = [outcome.target_named(name, np.empty(0)) for name in outcome.decisions]
+        method = trained.method("pattern")
+        return np.stack([trained.evidence(Question(usual, target, method)).values for target in targets])
 
     def _compare(self, member: Member) -> None:
         """Compute the maps of a fold's model of what all are asked about."""

@@ -118,7 +118,7 @@ def run(
         pictures = list[Section]()
         if validation.model.uses_components:
             with optional("the maps of the cohort"):
-                pictures = study_sections(study, folder / "maps", weights=keeper.weights)
+                pictures = study_sections(study, folder / "maps", weights=keeper.weights, patterns=keeper.patterns)
         write_run_page(
             folder,
             results,

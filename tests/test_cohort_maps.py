@@ -74,7 +74,9 @@ def test_the_volumes_are_added_up_in_one_pass(tmp_path, study, monkeypatch):
         return original(volumes, rows, work, title=title, **options)
 
     monkeypatch.setattr(mri3d.voxels.projection, "each_block", counted)
-    study_sections(study, tmp_path, weights={"a model": np.ones((1, *study.volumes.shape[1:]), np.float32)})
+    study_sections(
+        study, tmp_path, weights={"a model": np.ones((1, *study.volumes.shape[1:]), np.float32)}, patterns={}
+    )
     assert passes == ["directions in voxels"]
     maps = CohortMaps(study, tmp_path)
     expected = np.mean([study.volumes[row][0] for row in range(len(study.volumes))], axis=0)
@@ -126,7 +128,9 @@ def test_classes_have_averages(tmp_path, study):
 
 
 def test_report_of_a_measure_has_the_same_sections(tmp_path, ages):
-    sections = study_sections(ages, tmp_path, weights={"the model": np.ones((1, *ages.volumes.shape[1:]), np.float32)})
+    sections = study_sections(
+        ages, tmp_path, weights={"the model": np.ones((1, *ages.volumes.shape[1:]), np.float32)}, patterns={}
+    )
     titles = ["Weights", "Principal components", "Eigenbrains", "A scan from few components", "Correlation with age"]
     assert [title for title, _ in sections] == titles
     ((_, (weights, *_)), *_) = sections

@@ -84,7 +84,10 @@ def test_a_heatmap_that_cannot_be_made_costs_no_prediction(model, tmp_path, monk
     assert list(rows) == ["a", "b"]
     for row in rows.values():
         assert float(row["p_a"]) + float(row["p_b"]) == pytest.approx(1)
-        assert "the heatmap could not be computed: the cells of the layer head of the network SFCN cannot" in row["warnings"]
+        assert (
+            "the heatmap could not be computed: the cells of the layer head of the network SFCN cannot"
+            in row["warnings"]
+        )
     assert "could not be computed" in (out / "report.html").read_text()
     assert not (out / "heatmaps").exists()
 
@@ -154,7 +157,7 @@ def test_heatmaps_of_a_measure_are_in_its_unit(tmp_path):
     predict_scans(folder, str(head(tmp_path / "a.nii")), tmp_path / "out", heatmap="smoothgrad")
     told = sidecar_of(tmp_path / "out")
     assert (told["positive"], told["negative"]) == ("raises age", "lowers age")
-    assert told["unit"] == "the unit of age per unit of intensity"
+    assert told["unit"] == "the unit of age per unit of intensity of the preprocessed volume"
     assert (told["adds_up"], told["num_samples"]) == (False, 25)
 
 
@@ -245,7 +248,10 @@ def test_linear_models_have_weights_and_occlusion_and_no_maps_of_layers(tmp_path
     predict_scans(folder, scan, tmp_path / "weights", heatmap="weights", force=True)
     told = sidecar_of(tmp_path / "weights")
     chosen = rows_of(tmp_path / "weights")["a"]["prediction"]
-    assert (told["num_models"], told["unit"]) == (2, f"log odds of {chosen} per unit of intensity")
+    assert (told["num_models"], told["unit"]) == (
+        2,
+        f"log odds of {chosen} per unit of intensity of the preprocessed volume",
+    )
     predict_scans(folder, scan, tmp_path / "occlusion", heatmap="occlusion", force=True)
     assert sidecar_of(tmp_path / "occlusion")["num_blocks"] > 100
     assert not np.array_equal(image_of(tmp_path / "weights").get_fdata(), image_of(tmp_path / "occlusion").get_fdata())

@@ -38,7 +38,7 @@ KINDS: Mapping[str, Kind] = {
     "smoothgrad": Kind(
         "SmoothGrad",
         "how much one unit more in the voxel adds, averaged over noisy copies",
-        "{} per unit of intensity",
+        "{} per unit of intensity of the preprocessed volume",
         adds_up=False,
         source="Smilkov et al. 2017",
     ),
@@ -59,7 +59,7 @@ KINDS: Mapping[str, Kind] = {
     "guided_backprop": Kind(
         "guided backpropagation",
         "how much one unit more in the voxel adds, along ways on which all signals rise",
-        "{} per unit of intensity",
+        "{} per unit of intensity of the preprocessed volume",
         adds_up=False,
         source="Springenberg et al. 2015",
     ),
@@ -80,14 +80,14 @@ KINDS: Mapping[str, Kind] = {
     "weights": Kind(
         "weights",
         "what one unit more in the voxel adds to the decision",
-        "{} per unit of intensity",
+        "{} per unit of intensity of the preprocessed volume",
         adds_up=False,
         source="",
     ),
     "pattern": Kind(
         "pattern",
         "how much the voxel differs, over the training scans, per unit of the decision",
-        "intensity per {}",
+        "intensity of the preprocessed volume per {}",
         adds_up=False,
         source="Haufe et al. 2014",
     ),

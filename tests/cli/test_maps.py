@@ -104,9 +104,17 @@ def test_pca_of_a_run(classical):
 def test_run_of_a_linear_model_shows_its_weights_and_its_cohort(classical, effect_mm):
     _, folder = classical
     assert np.linalg.norm(peak_mm(folder / "maps/weights.nii.gz") - effect_mm) < REACH_MM
+    assert np.linalg.norm(peak_mm(folder / "maps/pattern.nii.gz") - effect_mm) < REACH_MM
     assert (folder / "maps/eigenbrain_003.nii.gz").is_file()
     page = (folder / "report.html").read_text()
-    for text in ("Weights of the model", "Eigenbrain 3", "Welch", "is not what was tested", "restored from"):
+    for text in (
+        "Weights of the model",
+        "Pattern of the model",
+        "Eigenbrain 3",
+        "Welch",
+        "is not what was tested",
+        "restored from",
+    ):
         assert text in page
 
 
