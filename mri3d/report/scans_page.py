@@ -6,7 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mri3d.report.elements import Html, details, element, heading, headline, image, link, table, write_page
+from mri3d.report.elements import (
+    Html,
+    details,
+    element,
+    heading,
+    headline,
+    image,
+    link,
+    num_within_budget,
+    table,
+    write_page,
+)
 from mri3d.report.picture import Picture
 from mri3d.texts import number_text
 
@@ -112,7 +123,22 @@ def scans_section(scans: Sequence[ScanShown], texts: Mapping[str, FigureText], *
     worst = sorted(scans if rows else [scan for scan in scans if scan.is_noted], key=lambda scan: not scan.is_noted)
     if worst := worst[:_MAX_WORST]:  # stable: as on the page, but those that have warnings before those without
         body += [element("p", "Those to look at first:"), _montage(worst, texts)]
-    return body
+    rest = sorted((scan for scan in scans if scan not in worst), key=lambda scan: not scan.is_noted)
+    return [*body, *_folded([scan for scan in rest if scan.picture])]
+
+
+def _folded(scans: Sequence[ScanShown]) -> list[Html]:
+    """Fold the pictures of scans away, as many as the page has room for, with nothing but their names."""
+    if not (shown := scans[: num_within_budget([scan.picture for scan in scans])]):
+        return []
+    title = f"{number_text(len(shown), 'scan')} in pictures"
+    title += f", of {len(scans)}: the page of scans has all" if len(shown) < len(scans) else ""
+    framed = [
+        element("figure", image(scan.picture), element("figcaption", element("bdi", scan.name)))
+        for scan in shown
+        if scan.picture
+    ]
+    return [details(title, element("div", *framed, css="montage"))]
 
 
 def _parted(scans: Sequence[ScanShown]) -> tuple[list[ScanShown], list[ScanShown]]:

@@ -264,8 +264,7 @@
       this.find("caption").textContent = scan.caption;
       this.find("legend").hidden = !evidence;
       for (const control of [controls.peak, controls.opacity, controls.threshold]) control.disabled = !evidence;
-      const strongest = evidence ? `strongest: ${Number(scan.strongest.toPrecision(3))}` : "";
-      const words = { low: scan.signed ? scan.low : "none", high: scan.high, strongest };
+      const words = { low: scan.signed ? scan.low : "none", high: scan.high };
       for (const word of this.root.querySelectorAll("[data-word]")) word.textContent = words[word.dataset.word];
       const signed = String(scan.signed);
       for (const ramp of this.root.querySelectorAll("[data-signed]")) ramp.hidden = ramp.dataset.signed !== signed;
@@ -279,7 +278,7 @@
         const { values } = this.evidence;
         const value = values.getValue(...values.mm2vox([...mm.slice(0, 3)]));
         const share = Math.round((100 * value) / this.shown.strongest);
-        text += ` Heatmap there: ${Number(value.toPrecision(3))} (${share} % of the strongest).`;
+        text += ` Heatmap there: ${share} % of the strongest.`;
       }
       this.find("place").textContent = text;
     }

@@ -145,8 +145,8 @@ def _legend() -> Html:
         tag("span", class_="viewer-ramp", data_signed=signed, style=f"--ramp: {', '.join(colours)}")
         for signed, colours in (("true", stops), ("false", stops[3:]))
     ]
-    words = [tag("bdi", data_word=word) for word in ("low", "high", "strongest")]
-    return element("p", words[0], *ramps, *words[1:], css="viewer-legend")
+    words = [tag("bdi", data_word=word) for word in ("low", "high")]
+    return element("p", words[0], *ramps, words[1], css="viewer-legend")
 
 
 def _choice(label: str, control: str, options: Sequence[tuple[str, str]]) -> Html:

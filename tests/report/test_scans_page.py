@@ -105,7 +105,8 @@ def test_one_scan_without_figures_has_no_words_on_them(tmp_path):
     assert texts[texts.index("1") + 1] == "scan that can be used, of 1."
     assert "How to read this" not in texts
     section = texts_of(scans_section([ScanShown("a", PICTURE)], TEXTS, page="scans.html"))
-    assert section == ["Scans", "1 scan: 0 refused, 0 used with warnings. ", "All of them in pictures", "."]
+    told = ["Scans", "1 scan: 0 refused, 0 used with warnings. ", "All of them in pictures", "."]
+    assert section == [*told, "1 scan in pictures", "a"]
 
 
 def test_very_many_warnings_are_folded_away(tmp_path):
@@ -133,11 +134,18 @@ def test_section_has_range_and_median_of_those_that_are_used_and_the_worst_scans
     place = texts.index("Median")
     assert texts[place : place + 7] == ["Median", "Lowest", "Highest", "Similarity", "0.45", "0.40", "0.50"]
     names = [text for text in texts if text in {scan.name for scan in [*refused, *used]}]
-    assert names == ["bad", "u7", "u0", "u1", "u2", "u3", "u4", "u5"]
+    assert names == ["bad", "u7", *(f"u{row}" for row in (0, 1, 2, 3, 4, 5, 6, 8, 9, 10))]
+    assert texts[texts.index("u5") + 1 : texts.index("u6") + 1][-2:] == ["4 scans in pictures", "u6"]
     assert 'href="scans.html"' in "".join(section)
 
 
-def test_section_of_scans_without_figures_shows_only_those_to_look_at():
+def test_section_of_scans_without_figures_shows_first_those_to_look_at():
     scans = [ScanShown("a", PICTURE), ScanShown("b", PICTURE, warnings=("odd",))]
     texts = texts_of(scans_section(scans, TEXTS, page="scans.html"))
-    assert texts[-3:] == ["Those to look at first:", "b", "odd"]
+    assert texts[-5:] == ["Those to look at first:", "b", "odd", "1 scan in pictures", "a"]
+
+
+def test_section_holds_as_many_pictures_as_a_page_has_room_for():
+    large = Picture(bytes(100_000), "image/jpeg", "a")
+    texts = texts_of(scans_section([ScanShown(f"s{row}", large) for row in range(25)], TEXTS, page="scans.html"))
+    assert "20 scans in pictures, of 25: the page of scans has all" in texts
