@@ -40,7 +40,11 @@ def checklist_section(facts: RunFacts) -> list[Html]:
         rows = _rows(items, found)
         answered = sum(row[2] != AUTHOR for row in rows)
         summary = f"{title}, {answered} of {len(rows)} items answered"
-        shown.append(details(summary, element("p", str(source)), table(["Item", "What is asked", "This run"], rows)))
+        shown.append(
+            details(
+                summary, element("p", str(source)), table(["Item", "What is asked", "This run"], rows, css="checklist")
+            )
+        )
     return [element("h2", "Checklists for a paper"), element("p", _READ_ON), *shown]
 
 

@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from mri3d.outcome.class_scores import confusion_matrix
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label, tell
-from mri3d.report.elements import Html, element
+from mri3d.report.elements import Html, element, scrolled
 from mri3d.report.picture import Picture
 from mri3d.texts import number_text
 
@@ -114,7 +114,7 @@ def confusion_table(
     many = len(classes) > _MANY
     head = element("tr", element("th", ""), *(element("th", f"Predicted: {name}") for name in classes))
     cells_css = "confusion dense" if many else "confusion"
-    grid = element("div", element("table", head, element("tbody", *rows), css=cells_css), css="scroll")
+    grid = scrolled(element("table", head, element("tbody", *rows), css=cells_css))
     caption = "Confusion matrix: number of tests, and their percentage of each true class."
     return element("figure", grid, element("figcaption", caption), css="wide" if many else "")
 

@@ -97,7 +97,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = ""
     """
     head = element("thead", element("tr", *(element("th", cell) for cell in header))) if header else Html("")
     body = [element("tr", element("th", row[0]), *(element("td", cell) for cell in row[1:])) for row in rows]
-    return element("div", element("table", head, element("tbody", *body), css=css), css="scroll")
+    return scrolled(element("table", head, element("tbody", *body), css=css))
+
+
+def scrolled(wide: Html) -> Html:
+    """Let what is too wide for a screen scroll sideways, by the keyboard too."""
+    return tag("div", wide, class_="scroll", tabindex="0")
 
 
 def image(picture: Picture) -> Html:
