@@ -15,7 +15,7 @@ from mri3d.texts import list_text
 
 if TYPE_CHECKING:
     from mri3d.outcome import Outcome
-    from mri3d.report.sweep_page import SweepPart, SweepRun
+    from mri3d.report.sweep_runs import SweepPart, SweepRun
 
 MOST_LINES = 10
 """Runs whose difference from the best one is printed."""
@@ -80,7 +80,7 @@ class Sweep:
 
     def _results(self) -> list[SweepRun]:
         """Read what the runs left."""
-        from mri3d.report.sweep_page import SweepRun
+        from mri3d.report.sweep_runs import SweepRun
 
         runs = []
         for settings, folder, failure in self._runs:
@@ -95,7 +95,7 @@ def sweep_parts(runs: Sequence[SweepRun]) -> list[SweepPart]:
     Args:
         runs: As they came; at least one has a result.
     """
-    from mri3d.report.sweep_page import SweepPart
+    from mri3d.report.sweep_runs import SweepPart
 
     of_outcome: dict[str, list[SweepRun]] = {}
     for run in runs:
@@ -120,7 +120,7 @@ def compared_part(part: SweepPart) -> SweepPart:
     from mri3d.cli.compared_runs import compare_runs
     from mri3d.evaluation.comparison import are_alike
     from mri3d.evaluation.recorded_tests import RecordedTests
-    from mri3d.report.sweep_page import run_names
+    from mri3d.report.sweep_runs import run_names
 
     alike: list[dict[str, RecordedTests]] = []
     unread: dict[str, str] = {}
@@ -175,11 +175,12 @@ def csv_rows(runs: Sequence[SweepRun], compared: Sequence[str]) -> list[dict[str
 
     Returns:
         For each run what was varied, then `<score>` of all tests together with the ends `<score>_low` and
-        `<score>_high` of its interval, `<score>_mean` and `<score>_sd` over the folds, `seconds`, `run` and `failure`.
+        `<score>_high` of its interval, `<score>_mean` and `<score>_sd` over the folds, `seconds`,
+        `peak_memory_mb`, `run` and `failure`.
     """
     import numpy as np
 
-    from mri3d.report.sweep_page import varied_keys
+    from mri3d.report.sweep_runs import varied_keys
 
     rows = []
     for run in runs:
@@ -190,8 +191,8 @@ def csv_rows(runs: Sequence[SweepRun], compared: Sequence[str]) -> list[dict[str
             row |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
             row |= {f"{name}_mean": float(np.mean(defined)) if defined else None}
             row[f"{name}_sd"] = float(np.std(defined, ddof=1)) if len(defined) > 1 else None
-        seconds = run.metrics["seconds"]["total"] if run.metrics else None
-        rows.append(row | {"seconds": seconds, "run": str(run.folder) if run.metrics else "", "failure": run.failure})
+        row |= {"seconds": run.seconds, "peak_memory_mb": run.peak_memory_mb}
+        rows.append(row | {"run": str(run.folder) if run.metrics else "", "failure": run.failure})
     return rows
 
 

@@ -210,6 +210,17 @@ def mean_and_sd(values: Iterable[float | None]) -> str:
     return " ± ".join(number(float(value), decimals=decimals) for value in (np.mean(defined), np.std(defined, ddof=1)))
 
 
+def memory_text(mebibytes: float | None) -> str:
+    """Write an amount of memory, a dash where it is not known.
+
+    >>> memory_text(693.8), memory_text(1433.6), memory_text(None)
+    ('694 MiB', '1.4 GiB', '–')
+    """
+    if mebibytes is None:
+        return "–"
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1000 else f"{mebibytes / 1024:.1f} GiB"
+
+
 def num_within_budget(pictures: Sequence[Picture | None]) -> int:
     """Count how many of the first entries fit into one page of moderate size."""
     total = 0

@@ -1,15 +1,13 @@
 """The page of a sweep: the scores of its runs beside each other."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mri3d.outcome import SCORE_MEANINGS, Score
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, reach, short_label, tell
 from mri3d.report.comparison_page import difference_section
-from mri3d.report.comparison_words import ComparedModels
 from mri3d.report.elements import (
     Html,
     element,
@@ -19,6 +17,7 @@ from mri3d.report.elements import (
     in_full,
     link,
     mean_and_sd,
+    memory_text,
     number,
     score_title,
     table,
@@ -26,82 +25,12 @@ from mri3d.report.elements import (
     write_page,
 )
 from mri3d.report.picture import Picture
+from mri3d.report.resolution_chart import resolution_chart
+from mri3d.report.sweep_runs import MEMORY_MEANING, SweepPart, SweepRun, differing_keys, run_names, varied_keys
 
 _WHO_IS_TESTED = ("seed", "data", "evaluation", "task")  # settings that decide it
 _MAX_DRAWN = 40
-
-
-@dataclass(frozen=True, eq=False)
-class SweepRun:
-    """One run of a sweep.
-
-    Attributes:
-        settings: What the command line set for it, key to value as text.
-        folder: Its directory.
-        metrics: The content of its metrics.json; None where it failed.
-        failure: Why it failed.
-    """
-
-    settings: Mapping[str, str]
-    folder: Path
-    metrics: Mapping[str, Any] | None
-    failure: str = ""
-
-    def score(self, name: str) -> Score:
-        """Return the score of all tests together; of a run of an earlier version it has no interval."""
-        entry = self.metrics["test"].get(name, {}) if self.metrics else {}
-        return Score(*(entry.get(key) for key in ("value", "low", "high")))
-
-    def fold_scores(self, name: str) -> list[float | None]:
-        """Return the score of each fold."""
-        return [fold["scores"].get(name) for fold in self.metrics["folds"]] if self.metrics else []
-
-
-@dataclass(frozen=True, eq=False)
-class SweepPart:
-    """The runs of a sweep that predict the same, and so have the same scores.
-
-    Attributes:
-        title: What they predict.
-        runs: Best first; the first has a result.
-        compared: Names of the scores, the first of which orders the runs, see `Outcome.compared`.
-        ascending: Whether less of the first score is better.
-        chance: What guessing gives, by the name of the score, where that is known.
-        same_tests: Whether all that have a result were tested on the same; None where that is not known.
-        comparisons: Of those that were tested on the same, two or more.
-        uncompared: Which ones are not compared, and why; empty where all are.
-    """
-
-    title: str
-    runs: Sequence[SweepRun]
-    compared: Sequence[str]
-    ascending: bool
-    chance: Mapping[str, float]
-    same_tests: bool | None = None
-    comparisons: Sequence[ComparedModels] = ()
-    uncompared: str = ""
-
-
-def run_names(runs: Sequence[SweepRun]) -> list[str]:
-    """Name runs by what was varied; one that is like another has its number behind it.
-
-    >>> run_names([SweepRun({"model": name, "seed": "0"}, Path("."), None) for name in ("knn", "ridge", "knn")])
-    ['knn', 'ridge', 'knn (3)']
-    """
-    keys, names = varied_keys(runs), list[str]()
-    for place, run in enumerate(runs, start=1):
-        name = " · ".join(run.settings.get(key, "") for key in keys)
-        names.append(f"{name} ({place})" if name in names else name)
-    return names
-
-
-def varied_keys(runs: Sequence[SweepRun]) -> list[str]:
-    """Return the settings that are not the same in all runs; all settings where none is.
-
-    >>> varied_keys([SweepRun({"model": name, "seed": "0"}, Path("."), None) for name in ("knn", "ridge")])
-    ['model']
-    """
-    return _differing(runs) or _all_keys(runs)
+_TOGETHER = re.compile(" (?:±|to) | (?=[MG]iB$)")  # blanks at which no line of a cell ends
 
 
 def sweep_table(runs: Sequence[SweepRun], compared: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -113,13 +42,15 @@ def sweep_table(runs: Sequence[SweepRun], compared: Sequence[str]) -> tuple[list
     """
     keys, folded = varied_keys(runs), _folded(runs)
     spread = ["Mean ± SD"] if folded else []
-    header = [*keys, *(part for name in compared for part in (score_title(name), *spread)), "Seconds", "Run"]
+    memory = ["Peak memory"] if any(run.peak_memory_mb is not None for run in runs) else []
+    header = [*keys, *(part for name in compared for part in (score_title(name), *spread)), "Seconds", *memory, "Run"]
     rows = []
     for run in runs:
         row = [run.settings.get(key, "") for key in keys]
         for name in compared:
             row += [with_interval(run.score(name)), *([mean_and_sd(run.fold_scores(name))] if folded else [])]
-        row += [f"{run.metrics['seconds']['total']:.0f}" if run.metrics else "–"]
+        row += ["–" if run.seconds is None else f"{run.seconds:.0f}"]
+        row += [memory_text(run.peak_memory_mb)] if memory else []
         rows.append([*row, f"failed: {run.failure}" if run.failure else str(run.folder)])
     return header, rows
 
@@ -142,7 +73,7 @@ def write_sweep_page(path: Path, parts: Sequence[SweepPart]) -> None:
 
 
 def _part_sections(part: SweepPart, folder: Path, *, alone: bool) -> list[Html]:
-    """Show the best run, all runs in a table, and their scores in a chart."""
+    """Show the best run, how the score goes with the resolution, all runs in a table, and their scores in a chart."""
     best, keys = part.runs[0], varied_keys(part.runs)
     assert best.metrics, "a sweep without any result has no page"
     with_result = [run for run in part.runs if run.metrics]
@@ -155,11 +86,13 @@ def _part_sections(part: SweepPart, folder: Path, *, alone: bool) -> list[Html]:
     }
     header, rows = sweep_table(part.runs, part.compared)
     for run, row in zip(part.runs, rows, strict=True):
-        row[:] = [cell.replace(" ± ", "\u00a0±\u00a0").replace(" to ", "\u00a0to\u00a0") for cell in row]
+        row[:] = [_TOGETHER.sub(lambda found: found[0].replace(" ", "\u00a0"), cell) for cell in row]
         if run.metrics:
             row[-1] = link("report", Path(os.path.relpath(run.folder / "report.html", folder)).as_posix())
     result = headline(number(best.score(part.compared[0]).value), _result(part, keys, with_result))
-    top = [result, element("h2", "All runs")] if alone else [element("h2", part.title), result]
+    by_resolution = resolution_chart(part)
+    top = [result, *([figure(by_resolution)] if by_resolution else [])]
+    top = [*top, element("h2", "All runs")] if alone else [element("h2", part.title), *top]
     legend = element("p", _legend(part, num_left_out=len(with_result) - len(drawn)))
     shown = [*top, table(header, rows, css="runs"), legend, figure(sweep_chart(names, scores, part.chance))]
     for compared in part.comparisons:
@@ -176,8 +109,9 @@ def _legend(part: SweepPart, *, num_left_out: int) -> str:
     if _folded(part.runs):
         text += "; beside it stand the mean and standard deviation over the folds, which a single split does not have"
     meanings = [SCORE_MEANINGS[name] for name in part.compared if name in SCORE_MEANINGS]
+    memory = [MEMORY_MEANING] if any(run.peak_memory_mb is not None for run in part.runs) else []
     few = [f"The chart leaves out the last {num_left_out} runs of the table"] if num_left_out else []
-    return ". ".join([text, *meanings, *few]) + "."
+    return ". ".join([text, *meanings, *memory, *few]) + "."
 
 
 def sweep_chart(
@@ -246,7 +180,7 @@ def _comparability(part: SweepPart, runs: Sequence[SweepRun]) -> str:
     """Write whether the runs can be compared; where their tests could not be read, their settings tell it."""
     if len(runs) == 1:
         return "No other run has a result."
-    subjects = [key for key in _differing(runs) if key.partition(".")[0] in _WHO_IS_TESTED]
+    subjects = [key for key in differing_keys(runs) if key.partition(".")[0] in _WHO_IS_TESTED]
     if part.same_tests is False or (part.same_tests is None and subjects):
         because = f", because they differ in {', '.join(subjects)}" if subjects else ", or in different folds"
         return (
@@ -262,11 +196,3 @@ def _comparability(part: SweepPart, runs: Sequence[SweepRun]) -> str:
 def _folded(runs: Sequence[SweepRun]) -> bool:
     """Check whether any run has several folds."""
     return any(run.metrics and len(run.metrics["folds"]) > 1 for run in runs)
-
-
-def _differing(runs: Sequence[SweepRun]) -> list[str]:
-    return [key for key in _all_keys(runs) if len({run.settings.get(key) for run in runs}) > 1]
-
-
-def _all_keys(runs: Sequence[SweepRun]) -> list[str]:
-    return list(dict.fromkeys(key for run in runs for key in run.settings))

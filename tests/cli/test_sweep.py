@@ -36,6 +36,7 @@ def test_the_table_equals_what_each_run_wrote(swept):
     for row in ended:
         metrics = json.loads((cwd / row["run"] / "metrics.json").read_text())
         assert float(row["seconds"]) == metrics["seconds"]["total"]
+        assert float(row["peak_memory_mb"]) == metrics["peak_memory_mb"]
         for name in SCORES:
             folds = [fold["scores"][name] for fold in metrics["folds"]]
             ends = [metrics["test"][name][end] for end in ("low", "high")]
@@ -68,6 +69,7 @@ def test_standard_output_ends_with_the_table_after_the_lines_of_the_runs(swept):
     assert lines[15].startswith(f"{lines[9].split()[0]} · ridge ")
     assert lines[16] == ""
     page = cwd / lines[17].removeprefix("sweep  ")
+    assert "AUC by resolution, and what the runs took." in page.read_text()
     assert len(lines) == 18
     for folder in (line.split()[-1] for line in lines[8:10]):
         assert f'href="../{Path(folder).relative_to("runs")}/report.html"' in page.read_text()

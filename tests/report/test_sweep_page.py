@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mri3d.outcome import Measure, Score
-from mri3d.report.sweep_page import SweepPart, SweepRun, sweep_chart, sweep_table, varied_keys, write_sweep_page
+from mri3d.report.sweep_page import sweep_chart, sweep_table, write_sweep_page
+from mri3d.report.sweep_runs import SweepPart, SweepRun, varied_keys
 from tests.report.reader import HOSTILE, read
 from tests.report.svg import lines, points, texts, told
 
@@ -29,6 +30,7 @@ def result(folder, aucs, pooled, **settings):
         "test": {name: {"value": value} for name, value in (scores[0] | {"auc": pooled}).items()},
         "folds": [{"scores": fold} for fold in scores],
         "seconds": {"total": 12.4},
+        "peak_memory_mb": 693.8,
         "classes": ["F", "M"],
     }
     return SweepRun({"seed": "0", **settings}, Path(folder), metrics)
@@ -45,11 +47,12 @@ def study(tmp_path):
 def test_rows_hold_what_was_varied_and_the_scores(tmp_path):
     header, rows = sweep_table(study(tmp_path), COMPARED)
     assert header[:3] == ["model", "AUC", "Mean ± SD"]
-    assert header[3:] == ["Accuracy", "Mean ± SD", "Balanced accuracy", "Mean ± SD", "Seconds", "Run"]
+    assert header[3:] == ["Accuracy", "Mean ± SD", "Balanced accuracy", "Mean ± SD", "Seconds", "Peak memory", "Run"]
     assert rows[0] == [
-        "ridge", "0.912", "0.900 ± 0.141", "0.750", "0.750 ± 0.000", "–", "–", "12", str(tmp_path / "runs/a b/1"),
+        "ridge", "0.912", "0.900 ± 0.141", "0.750", "0.750 ± 0.000", "–", "–", "12", "694 MiB",
+        str(tmp_path / "runs/a b/1"),
     ]  # fmt: skip
-    assert rows[2] == ["sfcn", *["–"] * 7, f"failed: no room {HOSTILE}"]
+    assert rows[2] == ["sfcn", *["–"] * 8, f"failed: no room {HOSTILE}"]
 
 
 def test_settings_that_only_some_runs_have_are_varied():
@@ -212,3 +215,20 @@ def test_what_is_not_compared_is_told_on_the_page(tmp_path):
     shown = read(tmp_path / "report.html").texts
     assert "Not compared: ridge, whose tests are of other sessions or folds." in shown
     assert any("tested on different subjects, or in different folds: the order" in text for text in shown)
+
+
+def test_a_sweep_over_resolutions_is_drawn_above_the_table_of_its_runs(tmp_path):
+    runs = [result(tmp_path / edge, [0.8], 0.8, model=HOSTILE, resolution=edge) for edge in ("50", "native")]
+    write_sweep_page(tmp_path / "report.html", [of_classes(runs)])
+    reader = read(tmp_path / "report.html")
+    assert [image["alt"] for image in reader.images] == [
+        "AUC, Seconds, Memory (GiB) by resolution: 1 line.", "AUC, Balanced accuracy of 2 runs.",
+    ]  # fmt: skip
+    assert reader.told[0] == "50\nAUC 0.800\n12.4 seconds, memory 694 MiB"
+    assert next(place for place, text in enumerate(reader.texts) if "AUC by resolution" in text) < reader.texts.index(
+        "All runs"
+    )
+    assert reader.texts.count("694\u00a0MiB") == 2
+    assert sum("Memory is the most held at once: on the GPU" in text for text in reader.texts) == 2
+    write_sweep_page(tmp_path / "report.html", [of_classes(runs[:1])])
+    assert len(read(tmp_path / "report.html").images) == 1
