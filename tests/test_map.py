@@ -16,7 +16,7 @@ from tests.test_documents import DEMO
 
 CONTRIBUTING, MAP = ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"
 
-NOT_OURS = {"card.json", "config.yaml", "metrics.json", "mri3d/conf", "my_networks.py"}
+NOT_OURS = {"card.json", "config.yaml", "metrics.json", "trust.json", "mri3d/conf", "my_networks.py"}
 """Files of a run, the place of `conf/` in the wheel, and the file that the page on Python has the user write."""
 
 
