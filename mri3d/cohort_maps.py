@@ -1,6 +1,5 @@
 """Maps of a cohort: NIfTI files in a folder, and pictures of them for a page."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from mri3d.report.figures import HeadView, slices
 from mri3d.report.maps import tissue_mask
 from mri3d.report.picture import Picture
 from mri3d.study import Study
+from mri3d.texts import file_names
 from mri3d.voxels.pca import PCA, NumComponents, TransposedPCA
 
 Section = tuple[str, list[Picture]]
@@ -139,7 +139,7 @@ class CohortMaps(MapFolder):
     def correlation(self) -> Drawn:
         """Image how each voxel changes with a measure."""
         found, name = correlation_map(self.volumes, self.study.targets), self.study.outcome.name
-        (file_name,) = _file_names([name])
+        file_name = file_names({0: name})[0]
         self._clear("mean", "slope_*", "t_*")
         self._write("mean", found.mean)
         self._write(f"slope_{file_name}", found.slope)
@@ -172,9 +172,9 @@ class CohortMaps(MapFolder):
         names, targets = np.unique(self.study.cohort.labels, return_inverse=True)
         classes = tuple(map(str, names))
         found = class_averages(self.volumes, targets, classes)
-        files = _file_names(classes)
+        files = file_names(dict(enumerate(classes)))
         self._clear("average_*", "difference_*", "t_*")
-        for name, values in zip(files, found.means, strict=True):
+        for name, values in zip(files.values(), found.means, strict=True):
             self._write(f"average_{name}", values)
         sizes = [count_sessions(self.study.cohort, np.flatnonzero(targets == k)) for k in range(len(classes))]
         counts = ", ".join(f"{name} ({size})" for name, size in zip(classes, sizes, strict=True))
@@ -232,7 +232,7 @@ class CohortMaps(MapFolder):
     def _of_decisions(self, title: str, maps: np.ndarray, caption: str, *, unit: str) -> list[Picture]:
         """Write and draw a map for each decision, which the caption has a place for."""
         outcome = self.study.outcome
-        mean, pictures, names = self.pca.mean(), [], _file_names(outcome.decisions)
+        mean, pictures, names = self.pca.mean(), [], file_names(dict(enumerate(outcome.decisions)))
         self._clear(f"{title}*")
         for k, values in enumerate(maps):
             self._write(title if len(maps) == 1 else f"{title}_{names[k]}", values)
@@ -253,12 +253,6 @@ class CohortMaps(MapFolder):
             "components were computed from."
         )
         return self._side_by_side([self.volumes[row][0], *found.restored], titles, caption)
-
-
-def _file_names(classes: Sequence[str]) -> list[str]:
-    """Make the classes fit for file names, and keep them apart."""
-    names = [re.sub(r"[^\w.+-]+", "_", name) for name in classes]
-    return names if len({name.casefold() for name in names}) == len(names) else [str(k) for k in range(len(names))]
 
 
 def study_sections(

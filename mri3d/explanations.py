@@ -16,7 +16,7 @@ from mri3d.explain.evidence import Method
 from mri3d.explain.group import MIN_SESSIONS
 from mri3d.explain.regions import Labels, by_region
 from mri3d.files import write_json
-from mri3d.group_maps import file_words, write_group
+from mri3d.group_maps import write_group
 from mri3d.models.beside_scans import Beside
 from mri3d.models.heatmap import Heatmap
 from mri3d.models.scan_prediction import ScanPrediction
@@ -28,7 +28,7 @@ from mri3d.report.picture import Picture
 from mri3d.scans.formats import scan_name
 from mri3d.scans.scan import write_image
 from mri3d.scans.scan_file import ScanFile, path_of
-from mri3d.texts import number_text
+from mri3d.texts import file_names, number_text
 
 log = logging.getLogger(__name__)
 
@@ -199,12 +199,14 @@ class Explanations:
     def _group(self, method: Method) -> list[tuple[str, Sequence[Picture]]]:
         """Write and draw what the maps of a way have in common, those for each target apart."""
         sections: list[tuple[str, Sequence[Picture]]] = []
+        words = self.model.outcome.words
+        names = file_names({target: words.evidence(target)[0] for how, target in self.evidence if how == method})
         for (how, target), maps in self.evidence.items():
             if how != method or len(maps) < MIN_SESSIONS:
                 continue
             space = CohortSpace.of(self.model.require_recipe(), self.files[target], _sides(maps[0]))
-            high, _ = self.model.outcome.words.evidence(target)
-            stem, average = f"{folder_of(method)}_{file_words(high)}", self.model.members[0].card.reference.mean[0]
+            high, average = words.evidence(target)[0], self.model.members[0].card.reference.mean[0]
+            stem = f"{folder_of(method)}_{names[target]}"
             pictures = write_group(self.out / "group", stem, maps, space=space, average=average)
             sections.append((f"{method}, {number_text(len(maps), 'scan')}: {high}", pictures))
         return sections

@@ -1,7 +1,6 @@
 """What the evidence in several scans has in common: written as NIfTI files, and drawn."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from mri3d.explain.group import MIN_SESSIONS, STRONG, GroupMap, group_map
 from mri3d.report.maps import MapView, map_picture
 from mri3d.report.picture import Picture
 from mri3d.study import Study
-from mri3d.texts import number_text
+from mri3d.texts import file_names, number_text
 
 LEVEL = 0.05
 
@@ -68,28 +67,18 @@ class GroupedEvidence:
 
     def write(self, folder: Path) -> list[Picture]:
         """Write group maps as `evidence_<for what>_<what>.nii.gz`, and draw them; none of less than three sessions."""
-        recipe, pictures = self.study.recipe, list[Picture]()
+        recipe, pictures, words = self.study.recipe, list[Picture](), self.study.outcome.words
+        names = file_names({target: words.evidence(target)[0] for target in self.maps})
         for target, maps in sorted(self.maps.items()):
             if len(maps) < MIN_SESSIONS or recipe is None:  # volumes that came without scans lie nowhere
                 continue
             scans = [self.study.cohort.scans[row] for row in maps]
             average = np.mean([self.study.volumes[row][0] for row in maps], axis=0)
             space = CohortSpace.of(recipe, scans, (average.shape[0], average.shape[1], average.shape[2]))
-            high, _ = self.study.outcome.words.evidence(target)
-            stem = f"evidence_{file_words(high)}"
-            drawn = write_group(folder, stem, list(maps.values()), space=space, average=average)
-            told = f"{number_text(len(maps), 'tested scan')}, evidence {high}. "
+            drawn = write_group(folder, f"evidence_{names[target]}", [*maps.values()], space=space, average=average)
+            told = f"{number_text(len(maps), 'tested scan')}, evidence {words.evidence(target)[0]}. "
             pictures += [replace(each, caption=told + each.caption, alt=told + each.alt) for each in drawn]
         return pictures
-
-
-def file_words(words: str) -> str:
-    """Write words as part of a file's name.
-
-    >>> file_words("for M"), file_words("raises age/years")
-    ('for_M', 'raises_age_years')
-    """
-    return re.sub(r"[^\w.+-]+", "_", words)
 
 
 def _drawn(found: GroupMap, space: CohortSpace, average: np.ndarray) -> list[Picture]:

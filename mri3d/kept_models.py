@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from mri3d.cohort.variables import Variables
-from mri3d.errors import UserError
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.explain.evidence import Question
 from mri3d.explain.trust import NUM_SCANS, Trust, with_agreement
@@ -73,7 +72,8 @@ class ModelKeeper:
             whose = f"the model of fold {fold.number}" if self.num_folds > 1 else "the model"
             self.weights[whose] = weights
             if "pattern" in trained.heatmaps:
-                self.patterns[whose] = self._pattern(trained)
+                with optional("the pattern of the model"):
+                    self.patterns[whose] = self._pattern(result, trained)
 
     def examination(self) -> Trust | None:
         """Return what was found of the maps, with how far the models of the folds agree."""
@@ -93,12 +93,12 @@ class ModelKeeper:
         self._asked = questions[:NUM_AGREEING] if self.num_folds > 1 else []
         return replace(member, card=replace(member.card, facts=member.card.facts | {"maps": self.trust.to_json()}))
 
-    def _pattern(self, trained: TrainedModel) -> np.ndarray:
+    def _pattern(self, result: FoldResult, trained: TrainedModel) -> np.ndarray:
         """Return how voxels go with each decision of a linear model, whichever scan is asked about [D, X, Y, Z]."""
-        outcome, usual = self.study.outcome, trained.members[0].card.reference.mean
+        outcome, row, way = self.study.outcome, int(result.fold.train_rows[0]), trained.method("pattern")
         targets = [outcome.target_named(name, np.empty(0)) for name in outcome.decisions]
-        method = trained.method("pattern")
-        return np.stack([trained.evidence(Question(usual, target, method)).values for target in targets])
+        asked = [question(self.study, trained, row, target, self.covariates) for target in targets]
+        return np.stack([trained.evidence(replace(each, method=way)).values for each in asked])
 
     def _compare(self, member: Member) -> None:
         """Compute the maps of a fold's model of what all are asked about."""
@@ -125,5 +125,11 @@ def optional(what: str) -> Iterator[None]:
     """Go on without what a scan that has moved, a full disk or memory prevents: it is not worth a finished training."""
     try:
         yield
-    except (UserError, OSError, MemoryError, RuntimeError) as error:  # torch's out-of-memory is a RuntimeError
-        log.warning("%s could not be made: %s", what, " ".join(str(error).split()) or "there is not enough memory")
+    except Exception as error:  # networks of the user's own may raise anything
+        log.debug("%s:", what, exc_info=True)
+        log.warning("%s could not be made: %s", what, " ".join(str(error).split()) or _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """Say what an error that has no text is about."""
+    return "there is not enough memory" if isinstance(error, MemoryError | RuntimeError) else type(error).__name__

@@ -31,7 +31,8 @@ from mri3d.report.viewer import ViewedScan, viewer_section
 from mri3d.scans.scan import ScanError
 from mri3d.scans.scan_file import read_file
 from mri3d.study import Study
-from mri3d.viewed_scans import embedded_scan
+from mri3d.texts import isolated
+from mri3d.viewed_scans import embedded_scan, upright
 from mri3d.volumes.described import Described
 
 log = logging.getLogger(__name__)
@@ -65,13 +66,13 @@ class _Tested:
     """What is known of a test beside its prediction.
 
     Attributes:
-        picture: The volume with the evidence.
+        picture: The volume with the evidence; None where there is none.
         similar: Rows that the model learnt from, most similar first, and how similar each is.
         notes: Why there is no evidence.
         viewed: Whether the scan can be viewed.
     """
 
-    picture: Tile
+    picture: Tile | None
     similar: Sequence[tuple[int, float]]
     notes: Sequence[str] = ()
     viewed: bool = False
@@ -95,7 +96,7 @@ class TestedScans:
     pictures: list[Picture] = field(default_factory=list)
     viewed: list[ViewedScan] = field(default_factory=list)
     _tested: dict[tuple[int, int], _Tested] = field(default_factory=dict)  # by number of the fold, and row
-    _plain: dict[int, Tile] = field(default_factory=dict)  # by row
+    _plain: dict[int, Tile | None] = field(default_factory=dict)  # by row
     _grouped: GroupedEvidence = field(init=False)
     _by_features: bool = False  # of the models, by which scans are similar
     _allowed: float = 0.0  # seconds for maps, of which some are gone
@@ -124,15 +125,14 @@ class TestedScans:
         for position in sorted(order, key=lambda position: position not in seen_closely):  # stable
             row = int(rows[position])
             evidence, notes = self._evidence(trained, row, result.predictions[position], mapped=mapped)
-            picture = tile(HeadView(self.study.volumes[row][0], self._affine(row), self._heat(evidence, row)))
+            picture = self._tile(row, self._heat(evidence, row))
             viewed = position in seen_closely and self._view(result, position, evidence)
             self._tested[fold.number, row] = _Tested(picture, similar[position], notes, viewed)
             if evidence is not None:
                 self._grouped.keep(row, outcome.target_named(None, result.predictions[position]), evidence.values)
         if self.study.recipe is not None:  # volumes that came without scans lie nowhere
-            self.pictures += [
-                self._picture(trained, int(rows[example.position]), example, mapped=mapped) for example in examples
-            ]
+            for example in examples:
+                self._draw(trained, int(rows[example.position]), example, mapped=mapped)
 
     def pictured(self, better_than_chance: bool | None) -> list[Picture]:
         """Return the pictures; where the model predicts no better than chance, each says so."""
@@ -143,7 +143,7 @@ class TestedScans:
         word, words = session_word(self.study.cohort), self.study.outcome.words
         by = "what their last layer is given" if self._by_features else "coarse copies of their volumes"
         note = f"Similar are those of the scans that the same model learnt from that {by} make most alike (cosine)."
-        if any(each.picture.heatmap for each in self._tested.values()):
+        if any(each.picture and each.picture.heatmap for each in self._tested.values()):
             note = f"{words.heatmap_reading()} {note}"
             note += f" {NO_BETTER_THAN_CHANCE}" if results.better_than_chance is False else ""
         return subject_section(self._subjects(results), word=word, wrongness=words.miss_title(), note=note)
@@ -206,7 +206,10 @@ class TestedScans:
         assert result.model is not None, "the model was just fitted"
         learnt, rows = result.fold.train_rows, result.fold.test_rows
         volumes = self.study.volumes if self.covariates is None else Described(self.study.volumes, self.covariates)
-        of_learnt, of_tested = (result.model.features(volumes, each) for each in (learnt, rows))
+        try:
+            of_learnt, of_tested = (result.model.features(volumes, each) for each in (learnt, rows))
+        except UserError:  # a model that was harmonised for other sites than the tested one
+            of_learnt = of_tested = None
         self._by_features = of_learnt is not None
         if of_learnt is None or of_tested is None:
             of_learnt, of_tested = self._coarse[learnt], self._coarse[rows]
@@ -234,7 +237,7 @@ class TestedScans:
             target = self.study.outcome.target_named(None, prediction)
             return trained.evidence(question(self.study, trained, row, target, self.covariates)), ()
         except UserError as error:  # a model that was harmonised for other sites than the tested one
-            return None, (f"No heatmap: {error.text.partition('. ')[0]}.",)
+            return None, (f"No heatmap: {_reason(error)}.",)
         finally:
             self._allowed -= time.monotonic() - start
 
@@ -244,17 +247,15 @@ class TestedScans:
             return None if evidence is None else evidence.heat
         return evidence.within(self.study.volumes[row][0] != 0).heat
 
-    def _affine(self, row: int) -> np.ndarray:
-        """Return what turns a volume to RAS+ [4, 4]; its voxels are cubes."""
-        recipe = self.study.recipe
-        if recipe is None or recipe.orientation == "ras":
-            return np.eye(4)
-        return recipe.affine(read_file(self.study.cohort.scans[row]))
+    def _tile(self, row: int, heat: np.ndarray | None = None) -> Tile | None:
+        """Draw a scan with a heatmap or without; None where it cannot be turned upright any more."""
+        affine = upright(self.study, row)
+        return None if affine is None else tile(HeadView(self.study.volumes[row][0], affine, heat))
 
     def _like(self, row: int, similarity: float) -> SimilarScan:
         """Show a training scan that a tested one is like."""
         if row not in self._plain:
-            self._plain[row] = tile(HeadView(self.study.volumes[row][0], self._affine(row)))
+            self._plain[row] = self._tile(row)
         return SimilarScan(self.study.ids[row], str(self.study.cohort.labels[row]), similarity, self._plain[row])
 
     def _view(self, result: FoldResult, position: int, evidence: Evidence | None) -> bool:
@@ -275,14 +276,18 @@ class TestedScans:
             return False
         high, low = outcome.words.evidence(outcome.target_named(None, prediction))
         caption = f"{outcome.name} {self.study.cohort.labels[row]}, predicted {outcome.words.verdict(prediction)}."
-        self.viewed.append(ViewedScan(name, volumes, high, low, f"{name}: {caption}"))
+        self.viewed.append(ViewedScan(name, volumes, high, low, f"{isolated(name)}: {caption}"))
         return True
 
-    def _picture(self, trained: TrainedModel, row: int, example: Example, *, mapped: bool) -> Picture:
-        """Draw an example on its scan, with the evidence for what it is an example of."""
+    def _draw(self, trained: TrainedModel, row: int, example: Example, *, mapped: bool) -> None:
+        """Draw an example on its scan, with the evidence for what it is an example of, unless the scan is gone."""
         study, words = self.study, self.study.outcome.words
         assert study.recipe is not None, "it has scans"
-        scan, heat = read_file(study.cohort.scans[row]), None
+        try:
+            scan, heat = read_file(study.cohort.scans[row]), None
+        except (ScanError, OSError) as error:
+            log.warning("%s cannot be pictured: %s", study.ids[row], error)
+            return
         caption = f"{session_word(study.cohort).capitalize()} {study.ids[row]} {example.caption}"
         if mapped:
             try:
@@ -290,10 +295,14 @@ class TestedScans:
                 heat = trained.evidence(asked, inside=study.recipe.inside(scan)).heat
                 caption += f". Colour: {example.evidence}, compared with the average training scan"
             except UserError as error:  # a model that was harmonised for other sites than the tested one
-                caption += f". Without a heatmap: {error.text.partition('. ')[0]}"
+                caption += f". Without a heatmap: {_reason(error)}"
         high, low = words.evidence(example.target)
         view = HeadView(study.volumes[row][0], study.recipe.affine(scan), heatmap=heat, high=high, low=low)
-        return slices(view, alt=f"{caption}.", caption=f"{caption}.")
+        self.pictures.append(slices(view, alt=f"{caption}.", caption=f"{caption}."))
+
+
+def _reason(error: UserError) -> str:
+    return str(error).partition(". ")[0].rstrip(".")
 
 
 def _captioned(shown: Sequence[_Captioned], better_than_chance: bool | None) -> list[_Captioned]:

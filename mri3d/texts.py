@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 # What cannot be seen, though Python takes it for printable: fillers, and selectors of a letter's look.
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+_LONGEST_NAME = 120  # bytes of a part of a file's name, which may have 255
 _BETWEEN = re.compile("(?<=[^\\W_])(?![\\s_]+[-\u2010-\u2015\u2212]\\d)[\\s_\u2010-\u2015\u2212-]+(?=[^\\W_])")
 
 
@@ -68,6 +69,27 @@ def parameter_text(value: object) -> str:
     ('null', '0.1', '1e-05', '[1, 2]')
     """
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def file_names(texts: Mapping[int, str]) -> dict[int, str]:
+    """Make texts fit for names of files, and keep them apart: by their numbers, where some would be one or too long.
+
+    >>> file_names({0: "for M", 1: "for age/years"}), file_names({0: "a/b", 2: "A b"})
+    ({0: 'for_M', 1: 'for_age_years'}, {0: '0', 2: '2'})
+    """
+    names = {number: re.sub(r"[^\w.+-]+", "_", text) for number, text in texts.items()}
+    apart = len({name.casefold() for name in names.values()}) == len(names)
+    short = all(len(name.encode()) <= _LONGEST_NAME for name in names.values())
+    return names if apart and short else {number: str(number) for number in names}
+
+
+def isolated(text: str) -> str:
+    """Keep a text of any direction of writing from turning the sentence that it stands in, where no element can.
+
+    >>> isolated("a") == "\u2068a\u2069"
+    True
+    """
+    return f"\u2068{text}\u2069"
 
 
 def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:

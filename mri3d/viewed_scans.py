@@ -6,8 +6,28 @@ import numpy as np
 from scipy import ndimage
 
 from mri3d.report.embedded_volume import MAX_EDGE, EmbeddedVolumes, embed
-from mri3d.scans.scan import Scan
+from mri3d.scans.scan import Scan, ScanError
+from mri3d.scans.scan_file import read_file
+from mri3d.study import Study
 from mri3d.volumes.recipes import AnyRecipe, BrainRecipe
+
+
+def upright(study: Study, row: int) -> np.ndarray | None:
+    """Return what turns a volume to RAS+ [4, 4]; its voxels are cubes.
+
+    Args:
+        study: Of the volume.
+        row: Of the volume.
+
+    Returns:
+        The matrix; None where the axes are those of the file, which is gone or damaged by now.
+    """
+    if study.recipe is None or study.recipe.orientation == "ras":
+        return np.eye(4)
+    try:
+        return study.recipe.affine(read_file(study.cohort.scans[row]))
+    except (ScanError, OSError):
+        return None
 
 
 def embedded_scan(

@@ -263,6 +263,12 @@ def test_links_that_lead_in_a_circle_get_rows_with_a_reason_and_the_others_predi
     }
 
 
+def test_an_option_in_place_of_those_of_the_report_is_refused(tmp_path):
+    given = {"model": "m", "scans": "s", "out": str(tmp_path / "out"), "heatmap": "none", "trust": None}
+    with pytest.raises(UserError, match=r"report=none is no option\. Set one of its own, such as report\.faces=true"):
+        predict(given | {"report": "none"})
+
+
 @pytest.mark.parametrize("out", ["", "  "])
 def test_an_empty_folder_for_results_is_refused(tmp_path, monkeypatch, out):
     monkeypatch.chdir(tmp_path)

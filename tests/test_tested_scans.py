@@ -89,7 +89,7 @@ def test_evidence_is_that_for_the_predicted_class():
         "11": ("for patient", "against patient"),
     }
     assert {scan.name: scan.volumes.peak_mm[0] for scan in tested.viewed} == {"3": 2.0, "8": 3.0, "11": 3.0}
-    assert tested.viewed[0].caption.startswith("3: label patient, predicted control 0.900.")
+    assert tested.viewed[0].caption.startswith("\u20683\u2069: label patient, predicted control 0.900.")
 
 
 def test_at_chance_every_map_says_so():
@@ -129,6 +129,29 @@ def test_models_that_decide_by_voxels_are_shown_scans_of_like_volumes():
     tested, results = shown(model, study=study)
     assert tested._subjects(results)[0].similar[0].name == "5"
     assert "coarse copies of their volumes" in "".join(tested.table(results))
+
+
+def test_a_model_that_does_not_know_the_site_of_a_test_leaves_the_rest_of_the_page():
+    def unknown(*given: object, **named: object):
+        raise UserError("there is no such site.")
+
+    model = fitted()
+    model.features = model.explain = unknown
+    tested, results = shown(model)
+    subjects = tested._subjects(results)
+    assert [each.notes for each in subjects] == [("No heatmap: there is no such site.",)] * 3
+    assert all(len(each.similar) == 3 and each.picture and each.viewed for each in subjects)
+    assert "coarse copies of their volumes" in "".join(tested.table(results))
+
+
+def test_a_scan_that_cannot_be_turned_upright_any_more_costs_its_own_picture_only(monkeypatch):
+    monkeypatch.setattr(tested_scans, "upright", lambda study, row: None if row in (3, 0) else np.eye(4))
+    tested, results = shown(fitted())
+    page = "".join(tested.table(results))
+    pictured = {each.name: each.picture is not None for each in tested._subjects(results)}
+    assert pictured == {"3": False, "8": True, "11": True}
+    assert [scan.name for each in tested._subjects(results) for scan in each.similar if not scan.picture] == ["0"]
+    assert page.count("No picture") == 1
 
 
 @pytest.mark.parametrize("num_folds", [1, 3, 15])

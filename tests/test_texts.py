@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mri3d.texts import as_list, list_text, number_text, parse_number
+from mri3d.texts import as_list, file_names, list_text, number_text, parse_number
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,11 @@ from mri3d.texts import as_list, list_text, number_text, parse_number
 )
 def test_numbers_are_what_is_written_as_one(cell, number):
     assert parse_number(cell) == number
+
+
+@pytest.mark.parametrize("names", [["a/b", "a b"], ["Yes", "yes"], ["x" * 300, "y"], ["\u05d1" * 61, "y"]])
+def test_files_of_names_that_would_be_one_or_too_long_are_numbered(names):
+    assert file_names(dict(enumerate(names))) == {0: "0", 1: "1"}
 
 
 @pytest.mark.parametrize(

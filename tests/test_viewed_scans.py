@@ -1,12 +1,14 @@
 """A scan in a viewer: its heatmap lies where it does on the volume, and of brains nothing else is shown."""
 
+from types import SimpleNamespace
+
 import nibabel as nib
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from mri3d.scans.scan import read_scan
-from mri3d.viewed_scans import embedded_scan
+from mri3d.viewed_scans import embedded_scan, upright
 from mri3d.volumes.brain_recipe import BrainRecipe
 from mri3d.volumes.recipe import Recipe
 from tests.report.viewed import decoded
@@ -22,6 +24,15 @@ OBLIQUE = nib.affines.from_matvec(
 def scan(tmp_path):
     write_scan(tmp_path / "head.nii", head(), OBLIQUE)
     return read_scan(tmp_path / "head.nii")
+
+
+def test_volumes_are_turned_upright_by_their_scans_while_these_are_there(scan, tmp_path):
+    scans = [tmp_path / "head.nii", tmp_path / "gone.nii"]
+    study = SimpleNamespace(recipe=Recipe(orientation="stored", crop="none"), cohort=SimpleNamespace(scans=scans))
+    assert_allclose(upright(study, 0), study.recipe.affine(scan))
+    assert upright(study, 1) is None
+    study.recipe = Recipe()
+    assert_allclose(upright(study, 1), np.eye(4))
 
 
 class FoundBrain(BrainRecipe):

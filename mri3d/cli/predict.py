@@ -107,7 +107,9 @@ def _report_options(given: object) -> "ReportOptions":
     Raises:
         UserError: There is no such option, or no such value.
     """
-    options = given if isinstance(given, dict) else {}
+    if given is not None and not isinstance(given, dict):
+        raise UserError(f"report={given} is no option. Set one of its own, such as report.faces=true.")
+    options = given or {}
     made: ReportOptions = build(complete(LATER["report"] | options, "report"), "report")
     return made
 

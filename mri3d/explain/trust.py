@@ -200,7 +200,7 @@ def examine(network: Examined, questions: Iterable[Question], *, baseline: np.nd
         baseline: The average of the training volumes [C, X, Y, Z].
         form: How thoroughly.
     """
-    steps = min(form.steps, network.num_layers)
+    steps = max(1, min(form.steps, network.num_layers))  # one of no weights is left as it is, and so not trusted
     cascade = [network.shuffled(step / steps) for step in range(1, steps + 1)]
 
     def found(number: int, asked: Question) -> MapTest:

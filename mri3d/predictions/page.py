@@ -21,6 +21,7 @@ from mri3d.report.prediction_page import MAX_ROWS, ScanResult, write_prediction_
 from mri3d.report.viewer import ViewedScan, viewer_section
 from mri3d.scans.scan import ScanError
 from mri3d.scans.scan_file import ScanFile, read_file
+from mri3d.texts import isolated
 from mri3d.viewed_scans import embedded_scan
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ class Page:
         view = HeadView(image, affine, heatmap=heat, high=high, low=low)
         alt = f"{record.scan} on three planes with the evidence {high}"
         picture = slices(view, alt=alt, caption=self.doubt, height=150)
-        said = f"{record.scan}: {outcome.words.verdict(prediction)}, {record.status}. {self.doubt}".rstrip()
+        said = f"{isolated(record.scan)}: {outcome.words.verdict(prediction)}, {record.status}. {self.doubt}".rstrip()
         return picture, None if volumes is None else ViewedScan(record.scan, volumes, high, low, said)
 
     def _result(self, record: Record, picture: Picture | None, *, viewed: bool) -> ScanResult:

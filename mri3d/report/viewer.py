@@ -123,7 +123,7 @@ def _viewer(scans: Sequence[ViewedScan], renders: bool) -> Html:
         tag("output", class_="viewer-place"),
         _legend(),
         element("div", *sliders, css="viewer-bar"),
-        tag("p", class_="viewer-caption", dir="auto"),
+        tag("p", class_="viewer-caption"),
         element("p", _HOW + _TURN * renders, css="viewer-how"),
         class_="viewer-panel",
         hidden="",

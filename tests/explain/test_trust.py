@@ -44,6 +44,15 @@ class Explained:
         return Explained(with_shuffled_weights(self.network, share), self.maps)
 
 
+def test_maps_of_a_network_without_weights_to_shuffle_are_not_trusted():
+    class Mean(nn.Module):
+        def forward(self, volumes):
+            return volumes.mean(dim=(1, 2, 3, 4))[:, None]
+
+    found = examine(Explained(Mean()), questions(), baseline=np.zeros(SHAPE, np.float32))
+    assert (found.trusted, found.similarity) == (False, (pytest.approx(1.0),))
+
+
 @pytest.fixture
 def network():
     """Weigh a corner of the volume only."""
