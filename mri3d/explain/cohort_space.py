@@ -1,5 +1,6 @@
 """The grid on which maps of a whole cohort lie, and how they are written."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 from isal import igzip
 
 from mri3d.parallel import map_threads
-from mri3d.scans.scan import ALIGNED, MNI, write_image
+from mri3d.scans.scan import ALIGNED, MNI, ScanError, write_image
 from mri3d.scans.scan_file import ScanFile, read_file
 from mri3d.volumes.recipes import AnyRecipe
+
+log = logging.getLogger(__name__)
 
 MAX_SCANS = 50
 """How many scans, evenly spaced through the cohort, are read for the average affine."""
@@ -44,25 +47,37 @@ class CohortSpace:
     def of(
         cls, recipe: AnyRecipe, scans: Sequence[ScanFile], sides: tuple[int, int, int], *, max_scans: int = MAX_SCANS
     ) -> Self:
-        """Average the affines of some scans' volumes.
+        """Average the affines of some scans' volumes; a scan that is gone by now does not count.
 
         Args:
             recipe: How a scan becomes a volume.
             scans: Of the whole cohort.
             sides: Of the volumes, [X, Y, Z].
             max_scans: How many scans are read, evenly spaced.
+
+        Raises:
+            ScanError: None can be read.
         """
         if recipe.shared_affine is not None:
             return cls(recipe.shared_affine, nib.io_orientation(recipe.shared_affine), 0)
         rows = np.unique(np.linspace(0, len(scans) - 1, max_scans).round().astype(int))
 
-        def affine(row: int) -> np.ndarray:
-            return recipe.affine(read_file(scans[row]))
+        def affine(row: int) -> np.ndarray | ScanError:
+            try:
+                return recipe.affine(read_file(scans[row]))
+            except ScanError as error:
+                return error
 
-        affines = np.stack(map_threads(affine, rows.tolist(), what="placing the maps"))
-        mean = average_affine(affines, np.array(sides))
+        found = map_threads(affine, rows.tolist(), what="placing the maps")
+        errors = [each for each in found if isinstance(each, ScanError)]
+        affines = [each for each in found if not isinstance(each, ScanError)]
+        if not affines:
+            raise errors[0]
+        if errors:
+            log.warning("maps are placed by %d of %d scans: %s", len(affines), len(found), errors[0])
+        mean = average_affine(np.stack(affines), np.array(sides))
         orientation = nib.io_orientation(mean)
-        return cls(mean @ nib.orientations.inv_ornt_aff(orientation, sides), orientation, len(rows))
+        return cls(mean @ nib.orientations.inv_ornt_aff(orientation, sides), orientation, len(affines))
 
     @property
     def spacing_mm(self) -> np.ndarray:

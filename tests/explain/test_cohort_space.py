@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.transform import Rotation
 
 from mri3d.explain.cohort_space import CohortSpace, average_affine, is_cohort_map
-from mri3d.scans.scan import read_scan
+from mri3d.scans.scan import ScanError, read_scan
 from mri3d.volumes.cache import Volumes
 from mri3d.volumes.recipe import Recipe
 
@@ -87,6 +87,21 @@ def test_few_scans_of_many_are_read(tmp_path):
     space = space_of(volumes, max_scans=3)
     assert space.num_scans == 3
     assert_allclose(space.affine, space_of(volumes, max_scans=1).affine)
+
+
+def test_scans_that_are_gone_by_now_do_not_count(tmp_path, caplog):
+    shifted = OBLIQUE.copy()
+    shifted[:3, 3] += 10
+    volumes = cohort(tmp_path, [OBLIQUE, shifted, shifted], Recipe(20, crop="none", intensity="none"))
+    volumes.scans[0].unlink()
+    space = space_of(volumes)
+    assert space.num_scans == 2
+    assert_allclose(space.affine, CohortSpace.of(volumes.recipe, volumes.scans[1:2], volumes.shape[1:]).affine)
+    assert "maps are placed by 2 of 3 scans" in caplog.text
+    for scan in volumes.scans[1:]:
+        scan.unlink()
+    with pytest.raises(ScanError, match=r"s0\.nii does not exist"):
+        space_of(volumes)
 
 
 def test_average_of_affines_by_hand():
