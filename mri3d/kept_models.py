@@ -14,9 +14,10 @@ from mri3d.explain.evidence import Question
 from mri3d.explain.trust import NUM_SCANS, Trust, with_agreement
 from mri3d.models.member import Member
 from mri3d.models.trained import TrainedModel
+from mri3d.pictured_examples import question
 from mri3d.records import write_member
 from mri3d.study import Study
-from mri3d.tested_scans import TestedScans, question
+from mri3d.tested_scans import TestedScans
 
 log = logging.getLogger(__name__)
 

@@ -15,24 +15,24 @@ from mri3d.cohort.variables import Variables
 from mri3d.errors import UserError
 from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.results import Results
-from mri3d.explain.evidence import Evidence, Question
+from mri3d.explain.evidence import Evidence
 from mri3d.explain.similar import coarse_features, most_similar
 from mri3d.explain.trust import NO_BETTER_THAN_CHANCE
 from mri3d.group_maps import GroupedEvidence
 from mri3d.models.trained import TrainedModel
 from mri3d.outcome.outcome import Example
+from mri3d.pictured_examples import example_picture, first_sentence, question
 from mri3d.report.elements import Html
 from mri3d.report.embedded_volume import embed
-from mri3d.report.figures import HeadView, slices
+from mri3d.report.figures import HeadView
 from mri3d.report.picture import Picture
 from mri3d.report.sprites import Tile, tile
 from mri3d.report.subject_table import SimilarScan, SubjectShown, subject_section
 from mri3d.report.viewer import ViewedScan, viewer_section
 from mri3d.scans.scan import ScanError
-from mri3d.scans.scan_file import read_file
 from mri3d.study import Study
 from mri3d.texts import isolated
-from mri3d.viewed_scans import embedded_scan, upright
+from mri3d.viewed_scans import embedded_scan, scan_of, upright
 from mri3d.volumes.described import Described
 
 log = logging.getLogger(__name__)
@@ -47,20 +47,6 @@ _Captioned = TypeVar("_Captioned", Picture, ViewedScan)
 _LATE = "No heatmap: those of the more wrong ones took all the time that there was."
 
 
-def question(study: Study, trained: TrainedModel, row: int, target: int, covariates: Variables | None) -> Question:
-    """Ask a model about a session of the study, in the model's default way.
-
-    Args:
-        study: Of the session.
-        trained: The model, which has heatmaps.
-        row: Of the session.
-        target: What is to be explained, see `Outcome.contrast`.
-        covariates: Of all sessions; None where the model has none.
-    """
-    known = None if covariates is None else covariates.taking(np.array([row]))
-    return Question(study.volumes[row], target, trained.method(None), known)
-
-
 @dataclass(frozen=True, eq=False)
 class _Tested:
     """What is known of a test beside its prediction.
@@ -69,13 +55,13 @@ class _Tested:
         picture: The volume with the evidence; None where there is none.
         similar: Rows that the model learnt from, most similar first, and how similar each is.
         notes: Why there is no evidence.
-        viewed: Whether the scan can be viewed.
+        viewed: By what name the scan can be viewed; empty where it cannot be.
     """
 
     picture: Tile | None
     similar: Sequence[tuple[int, float]]
     notes: Sequence[str] = ()
-    viewed: bool = False
+    viewed: str = ""
 
 
 @dataclass
@@ -126,13 +112,15 @@ class TestedScans:
             row = int(rows[position])
             evidence, notes = self._evidence(trained, row, result.predictions[position], mapped=mapped)
             picture = self._tile(row, self._heat(evidence, row))
-            viewed = position in seen_closely and self._view(result, position, evidence)
+            viewed = self._view(result, position, evidence) if position in seen_closely else ""
             self._tested[fold.number, row] = _Tested(picture, similar[position], notes, viewed)
             if evidence is not None:
                 self._grouped.keep(row, outcome.target_named(None, result.predictions[position]), evidence.values)
         if self.study.recipe is not None:  # volumes that came without scans lie nowhere
             for example in examples:
-                self._draw(trained, int(rows[example.position]), example, mapped=mapped)
+                row = int(rows[example.position])
+                drawn = example_picture(self.study, trained, row, example, covariates=self.covariates, mapped=mapped)
+                self.pictures += [] if drawn is None else [drawn]
 
     def pictured(self, better_than_chance: bool | None) -> list[Picture]:
         """Return the pictures; where the model predicts no better than chance, each says so."""
@@ -191,7 +179,7 @@ class TestedScans:
                     None if known is None else known.picture,
                     () if known is None else [self._like(*each) for each in known.similar],
                     () if known is None else known.notes,
-                    known is not None and known.viewed,
+                    "" if known is None else known.viewed,
                 )
             )
         return subjects
@@ -236,8 +224,8 @@ class TestedScans:
         try:
             target = self.study.outcome.target_named(None, prediction)
             return trained.evidence(question(self.study, trained, row, target, self.covariates)), ()
-        except UserError as error:  # a model that was harmonised for other sites than the tested one
-            return None, (f"No heatmap: {_reason(error)}.",)
+        except Exception as error:  # of a network of the user's own, or for other sites than the tested one
+            return None, (f"No heatmap: {first_sentence(error)}.",)
         finally:
             self._allowed -= time.monotonic() - start
 
@@ -258,51 +246,25 @@ class TestedScans:
             self._plain[row] = self._tile(row)
         return SimilarScan(self.study.ids[row], str(self.study.cohort.labels[row]), similarity, self._plain[row])
 
-    def _view(self, result: FoldResult, position: int, evidence: Evidence | None) -> bool:
-        """Keep a scan to be viewed; return whether it can be."""
+    def _view(self, result: FoldResult, position: int, evidence: Evidence | None) -> str:
+        """Keep a scan to be viewed; return by what name, which is empty where it cannot be."""
         row, prediction = int(result.fold.test_rows[position]), result.predictions[position]
-        name, outcome, recipe = self.study.ids[row], self.study.outcome, self.study.recipe
-        if any(scan.name == name for scan in self.viewed):  # tested before, in another repeat
-            return True
+        outcome, recipe, repeat = self.study.outcome, self.study.recipe, result.fold.repeat
+        name = self.study.ids[row] + (f", repeat {repeat + 1}" if repeat else "")
         heat = self._heat(evidence, row)
         try:
             if recipe is None:
                 volumes = embed(self.study.volumes[row][0], np.eye(4), heat)
             else:
-                scan = read_file(self.study.cohort.scans[row])
+                scan = scan_of(self.study, row)
                 volumes = embedded_scan(scan, recipe, heat, recipe.affine(scan))
         except (ScanError, OSError) as error:
             log.warning("%s cannot be viewed: %s", name, error)
-            return False
+            return ""
         high, low = outcome.words.evidence(outcome.target_named(None, prediction))
         caption = f"{outcome.name} {self.study.cohort.labels[row]}, predicted {outcome.words.verdict(prediction)}."
         self.viewed.append(ViewedScan(name, volumes, high, low, f"{isolated(name)}: {caption}"))
-        return True
-
-    def _draw(self, trained: TrainedModel, row: int, example: Example, *, mapped: bool) -> None:
-        """Draw an example on its scan, with the evidence for what it is an example of, unless the scan is gone."""
-        study, words = self.study, self.study.outcome.words
-        assert study.recipe is not None, "it has scans"
-        try:
-            scan, heat = read_file(study.cohort.scans[row]), None
-        except (ScanError, OSError) as error:
-            log.warning("%s cannot be pictured: %s", study.ids[row], error)
-            return
-        caption = f"{session_word(study.cohort).capitalize()} {study.ids[row]} {example.caption}"
-        if mapped:
-            try:
-                asked = question(study, trained, row, example.target, self.covariates)
-                heat = trained.evidence(asked, inside=study.recipe.inside(scan)).heat
-                caption += f". Colour: {example.evidence}, compared with the average training scan"
-            except UserError as error:  # a model that was harmonised for other sites than the tested one
-                caption += f". Without a heatmap: {_reason(error)}"
-        high, low = words.evidence(example.target)
-        view = HeadView(study.volumes[row][0], study.recipe.affine(scan), heatmap=heat, high=high, low=low)
-        self.pictures.append(slices(view, alt=f"{caption}.", caption=f"{caption}."))
-
-
-def _reason(error: UserError) -> str:
-    return str(error).partition(". ")[0].rstrip(".")
+        return name
 
 
 def _captioned(shown: Sequence[_Captioned], better_than_chance: bool | None) -> list[_Captioned]:

@@ -30,6 +30,18 @@ def upright(study: Study, row: int) -> np.ndarray | None:
         return None
 
 
+def scan_of(study: Study, row: int) -> Scan:
+    """Read the scan of a session again.
+
+    Raises:
+        ScanError: It is gone, or another one than the study was made from.
+    """
+    scan = read_file(study.cohort.scans[row])
+    if scan.digest != study.cohort.digests[row]:
+        raise ScanError(f"{scan.path} has changed since the study was made from it")
+    return scan
+
+
 def embedded_scan(
     scan: Scan, recipe: AnyRecipe, heat: np.ndarray | None = None, place: np.ndarray | None = None
 ) -> EmbeddedVolumes:

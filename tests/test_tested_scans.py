@@ -43,8 +43,8 @@ def fitted(*, heatmaps=("integrated_gradients",), failing=()):
     return SimpleNamespace(features=features, explain=explain, heatmaps=heatmaps, encoder=None)
 
 
-def result_of(model, *, number=0, rows=TEST, proba=PROBA, seconds=1.0):
-    fold = Fold(number, 0, LEARNT, LEARNT[:0], rows)
+def result_of(model, *, number=0, rows=TEST, proba=PROBA, seconds=1.0, repeat=0):
+    fold = Fold(number, repeat, LEARNT, LEARNT[:0], rows)
     return FoldResult(fold, proba, None, {}, [SimpleNamespace(seconds=seconds)], None, model=model)
 
 
@@ -77,7 +77,9 @@ def test_each_test_stands_with_its_truth_and_the_scans_that_the_model_finds_alik
     assert [each.similar[0].name for each in (first, second, third)] == ["5", "0", "2"]
     assert [each.similar[0].label for each in (first, second, third)] == ["patient", "control", "control"]
     assert {scan.name for each in (first, second, third) for scan in each.similar} <= {str(row) for row in LEARNT}
-    assert all(len(each.similar) == 3 and each.picture.heatmap and each.viewed for each in (first, second, third))
+    assert all(
+        len(each.similar) == 3 and each.picture.heatmap and each.viewed == each.name for each in (first, second, third)
+    )
 
 
 def test_evidence_is_that_for_the_predicted_class():
@@ -161,7 +163,8 @@ def test_the_most_wrong_of_all_folds_are_viewed_and_no_more_than_a_page_holds(nu
     model.features = lambda volumes, rows: None
     for number in range(num_folds):
         rows, sure = np.arange(24), random.random(24)
-        results.append(result_of(model, number=number, rows=rows, proba=np.c_[sure, 1 - sure]))
+        told = {"number": number, "repeat": number, "rows": rows}
+        results.append(result_of(model, proba=np.c_[sure, 1 - sure], **told))
     tested, laid_out = shown(model, num_folds=num_folds, results=results)
     examples = 2
     assert len({scan.name for scan in tested.viewed}) == len(tested.viewed) <= NUM_VIEWED + examples
@@ -169,3 +172,24 @@ def test_the_most_wrong_of_all_folds_are_viewed_and_no_more_than_a_page_holds(nu
     worst = max((each for each in subjects if each.fold == num_folds - 1), key=lambda each: each.wrongness)
     assert worst.viewed
     assert re.search("<script", "".join(tested.viewer(True, faces=False)))
+
+
+def test_each_of_several_tests_of_a_subject_is_viewed_with_what_was_predicted_then():
+    model = fitted()
+    again = result_of(model, number=1, proba=PROBA[:, ::-1], repeat=1)
+    tested, results = shown(model, num_folds=2, results=[result_of(model), again])
+    viewed = {scan.name: scan.caption for scan in tested.viewed}
+    assert "predicted control 0.900" in viewed["3"]
+    assert "predicted patient 0.900" in viewed["3, repeat 2"]
+    assert [each.viewed for each in tested._subjects(results) if each.name == "3"] == ["3", "3, repeat 2"]
+
+
+def test_a_network_that_cannot_be_explained_loses_its_maps_alone():
+    model = fitted()
+
+    def explain(asked, *, baseline):
+        raise KeyError("no such thing")
+
+    model.explain = explain
+    tested, results = shown(model)
+    assert all(each.notes == ("No heatmap: 'no such thing'.",) and each.similar for each in tested._subjects(results))

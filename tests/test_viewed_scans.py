@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from mri3d.scans.scan import read_scan
-from mri3d.viewed_scans import embedded_scan, upright
+from mri3d.scans.scan import ScanError, read_scan
+from mri3d.viewed_scans import embedded_scan, scan_of, upright
 from mri3d.volumes.brain_recipe import BrainRecipe
 from mri3d.volumes.recipe import Recipe
 from tests.report.viewed import decoded
@@ -75,3 +75,12 @@ def test_of_brains_nothing_else_is_shown_and_they_stand_upright(scan):
     assert shown.get_fdata().min() == 0
     assert_allclose(shown.affine[:3, :3], np.diag(np.diag(shown.affine)[:3]))
     assert_allclose(volumes.peak_mm, nib.affines.apply_affine(recipe.shared_affine, inside), atol=4)
+
+
+def test_a_scan_that_was_replaced_is_not_taken_for_the_one_before(scan, tmp_path):
+    cohort = SimpleNamespace(scans=[tmp_path / "head.nii"], digests=(scan.digest,))
+    study = SimpleNamespace(cohort=cohort)
+    assert scan_of(study, 0).digest == scan.digest
+    write_scan(tmp_path / "head.nii", head(seed=7), OBLIQUE)
+    with pytest.raises(ScanError, match=r"head\.nii has changed since the study was made from it$"):
+        scan_of(study, 0)

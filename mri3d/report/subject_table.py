@@ -55,7 +55,7 @@ class SubjectShown:
         picture: The scan with its heatmap, see `sprites.tile`; None where there is none.
         similar: The training scans most like it, the most similar first.
         notes: What to know: warnings, why there is no heatmap.
-        viewed: Whether the viewer of the page has the scan by this name.
+        viewed: By what name the viewer of the page has the scan; empty where it has not.
     """
 
     name: str
@@ -68,7 +68,7 @@ class SubjectShown:
     picture: Tile | None = None
     similar: Sequence[SimilarScan] = ()
     notes: Sequence[str] = ()
-    viewed: bool = False
+    viewed: str = ""
 
 
 def subject_section(subjects: Sequence[SubjectShown], *, word: str, wrongness: str, note: str = "") -> list[Html]:
@@ -145,7 +145,7 @@ def _columns(subjects: Sequence[SubjectShown], sprites: Sprites, word: str, wron
 
 
 def _name(subject: SubjectShown) -> Html:
-    button = [view_button(subject.name)] if subject.viewed else []
+    button = [view_button(subject.viewed)] if subject.viewed else []
     return Html("".join([element("bdi", subject.name), *button]))
 
 

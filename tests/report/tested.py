@@ -51,7 +51,7 @@ def subjects():
     """Twelve of them: s1, s5, s7 and s11 are wrong, s5 has notes and no pictures, and how wrong s6 is is not known."""
     drawn = tiles(15)
     found = [subject(number, pictures=[drawn[3 + number], *drawn[:3]]) for number in range(12)]
-    found[4] = subject(4, name=AWKWARD, pictures=drawn[:4], viewed=True)
+    found[4] = subject(4, name=AWKWARD, pictures=drawn[:4], viewed=AWKWARD)
     found[5] = subject(5, notes=[AWKWARD, "No heatmap."])
     found[6] = subject(6, pictures=drawn[:4], wrongness=math.nan)
     return found
