@@ -13,6 +13,8 @@ from mri3d.nets.shapes import deepest_map
 
 Norm = Literal["batch", "instance", "group", "none"]
 
+_cam_stages: dict[tuple[str, tuple[int, int, int], int], str] = {}  # found once: all folds have the same network
+
 
 def norm_layer(norm: Norm, num_channels: int) -> nn.Module:
     """Build the normalization layer of that name.
@@ -100,8 +102,11 @@ class SFCN(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(last, num_outputs),
         )
-        activations = [f"blocks.{i}.2" for i in range(len(channels))]  # before pooling: the map is finer there
-        self._cam_stage = deepest_map("sfcn", self, activations, volume_shape, num_channels=num_channels)
+        structure = (repr(self.blocks), volume_shape, num_channels)
+        if structure not in _cam_stages:
+            activations = [f"blocks.{i}.2" for i in range(len(channels))]  # before pooling: the map is finer there
+            _cam_stages[structure] = deepest_map("sfcn", self, activations, volume_shape, num_channels=num_channels)
+        self._cam_stage = _cam_stages[structure]
 
     @property
     def cam_layer(self) -> nn.Module:
