@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from sklearn import config_context
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -31,9 +32,10 @@ def fit_linear(outcome: Outcome, columns: np.ndarray, targets: np.ndarray) -> Pr
 
 def fit_boosted(outcome: Outcome, columns: np.ndarray, targets: np.ndarray) -> Predict:
     """Fit gradient boosted trees (Friedman 2001), which see bends, steps and what columns say together."""
-    if outcome.memberships:
-        return _classifier(GradientBoostingClassifier(**BOOSTING, random_state=0).fit(columns, targets))
-    return GradientBoostingRegressor(**BOOSTING, random_state=0).fit(columns, targets).predict  # type: ignore[no-any-return]
+    with config_context(skip_parameter_validation=True):  # of each tree anew: a quarter of the time
+        if outcome.memberships:
+            return _classifier(GradientBoostingClassifier(**BOOSTING, random_state=0).fit(columns, targets))
+        return GradientBoostingRegressor(**BOOSTING, random_state=0).fit(columns, targets).predict  # type: ignore[no-any-return]
 
 
 def _classifier(model: LogisticRegression | GradientBoostingClassifier) -> Predict:
