@@ -1,6 +1,7 @@
 """Commands of the command line in this process: importing torch takes longer than so small a run."""
 
 import contextlib
+import copy
 import io
 import logging
 import os
@@ -24,7 +25,8 @@ def run_as_main(script: str, *arguments: str) -> int:
     before = sys.argv
     sys.argv = [script if script == "mri3d" else f"{script}.py", *arguments]
     try:
-        runpy.run_path(str(path), run_name="__main__")
+        with composed_once():
+            runpy.run_path(str(path), run_name="__main__")
     except SystemExit as end:
         return end.code
     finally:
@@ -52,6 +54,38 @@ def undrawn() -> Iterator[None]:
     """Make the pictures of reports but render none, which takes most of the time of a small run; also a decorator."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("matplotlib.figure.Figure.savefig", lambda figure, file, **options: None)
+        yield
+
+
+_read: dict[tuple[str, str, str], object] = {}
+
+
+@contextlib.contextmanager
+def composed_once() -> Iterator[None]:
+    """Keep Hydra from what takes most of the time of so short a command, and changes nothing of what it composes.
+
+    It composes twice, first to see whether `hydra.mode` is set; it copies its store of configurations, and again what
+    it takes from there; and it parses the files of its own package each time.
+    """
+    from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource as Source
+    from hydra._internal.hydra import Hydra
+    from hydra.core.config_store import ConfigStore
+
+    get_mode, load = Hydra.get_mode, Source.load_config
+
+    def mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> object:
+        return get_mode(hydra, config_name, overrides) if "hydra" in " ".join(overrides) else None
+
+    def parsed_once(source: Source, config_path: str) -> object:
+        key = source.provider, source.path, config_path
+        if key not in _read:
+            _read[key] = load(source, config_path)
+        return copy.deepcopy(_read[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hydra, "get_mode", mode)
+        patch.setattr(ConfigStore, "__deepcopy__", lambda store, _: store, raising=False)
+        patch.setattr(Source, "load_config", parsed_once)
         yield
 
 
