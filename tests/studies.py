@@ -49,13 +49,13 @@ def age_study(num_volumes: int = 24, *, seed: int = 0) -> Study:
 def cnn(
     *, epochs: int = 2, lr: float = 0.02, channels: Sequence[int] = (4, 4), pooling: int = 1, **options: object
 ) -> CNN:
-    """Build a network of few weights for volumes as small as `SHAPE`, on one CPU core."""
+    """Build a network of few weights for volumes as small as `SHAPE`, on one CPU core; volumes stay as they are."""
     bound = {"accelerator": "cpu", "max_epochs": epochs, "log_every_n_steps": 1, "enable_model_summary": False}
     return CNN(
         functools.partial(SFCN, channels=list(channels), pooling=pooling),
         trainer=functools.partial(pl.Trainer, **bound | {"devices": 1}),
         optimizer=functools.partial(torch.optim.AdamW, lr=lr),
-        **{"batch_size": 4, "num_workers": 0} | options,
+        **{"batch_size": 4, "num_workers": 0, "augmentation": None} | options,
     )
 
 

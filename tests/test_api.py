@@ -71,7 +71,7 @@ def test_the_folds_models_vote_by_their_mean(which, request, study):
     assert {member.card.num_folds for member in results.model.members} == {3}
 
 
-@pytest.mark.parametrize("make", [lambda: RIDGE, lambda: cnn()], ids=["ridge", "cnn"])
+@pytest.mark.parametrize("make", [lambda: RIDGE, lambda: cnn(augmentation="default")], ids=["ridge", "cnn"])
 @pytest.mark.parametrize("make_study", [class_study, age_study], ids=["classes", "ages"])
 def test_the_same_call_gives_the_same_bits_and_another_seed_others(make, make_study):
     study = make_study()

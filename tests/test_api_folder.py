@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -44,7 +45,7 @@ def steps(monkeypatch):
 
 
 def test_an_evaluation_that_was_cut_off_goes_on_to_the_same_bits(study, tmp_path, steps, monkeypatch):
-    splits, model = KFold(folds=3), cnn(epochs=3)
+    splits, model = KFold(folds=3), cnn(epochs=3, augmentation="default")
     whole = evaluate(study, model, splits, folder=tmp_path / "whole")
     steps.clear()
 
@@ -107,7 +108,10 @@ def with_trainer(**options: object):
         ({"splits": KFold(folds=2, validation=0.3)}, r"is of an evaluation with another splits"),
         ({"seed": 1}, r"is of an evaluation with another seed"),
         ({"model": cnn(epochs=1, lr=0.5)}, r"is of an evaluation with another model"),
-        ({"model": cnn(epochs=1, augmentation=None), "seed": 3}, r"with another model and seed.*a folder of its own"),
+        (
+            {"model": cnn(epochs=1, augmentation="strong"), "seed": 3},
+            r"another model and seed.*a folder of its own",
+        ),
         ({"model": RIDGE}, r"is of an evaluation with another model"),
         ({"model": cnn(epochs=1, batch_size=3)}, r"is of an evaluation with another model"),
         ({"model": with_trainer(precision="bf16-mixed")}, r"is of an evaluation with another model"),
@@ -144,7 +148,14 @@ def test_more_epochs_go_on_in_the_same_folder(study, tmp_path, steps):
 GRID = {"batch_size": [4]}
 
 
-@pytest.mark.parametrize("splits", [Holdout(), Nested(folds=2, grid=GRID, inner_folds=2)], ids=["alone", "grid"])
+@pytest.fixture(scope="module", params=[Holdout(), Nested(folds=2, grid=GRID, inner_folds=2)], ids=["alone", "grid"])
+def one_epoch(request, tmp_path_factory, on_one_core):
+    """Evaluate one epoch; give the splits and the folder."""
+    folder = tmp_path_factory.mktemp("one_epoch")
+    evaluate(class_study(16), cnn(epochs=1), request.param, folder=folder)
+    return request.param, folder
+
+
 @pytest.mark.parametrize(
     "longer",
     [
@@ -155,10 +166,10 @@ GRID = {"batch_size": [4]}
     ],
     ids=["epochs", "least", "workers", "shown"],
 )
-def test_whatever_the_model_the_same_may_change_in_a_folder(tmp_path, splits, longer):
-    study = class_study(16)
-    evaluate(study, cnn(epochs=1), splits, folder=tmp_path)
-    again = evaluate(study, longer, splits, folder=tmp_path)
+def test_whatever_the_model_the_same_may_change_in_a_folder(tmp_path, one_epoch, longer):
+    splits, begun = one_epoch
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    again = evaluate(class_study(16), longer, splits, folder=tmp_path)
     assert len(again.predictions) == sum(len(fold.fold.test_rows) for fold in again.folds) > 0
 
 

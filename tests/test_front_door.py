@@ -44,15 +44,20 @@ assert len(mri3d.evaluate(study, ridge, mri3d.KFold(folds=2)).rows) == 12
 
 
 def test_what_is_used_is_imported_then():
-    mistake, table, study, evaluation, network = imported_by(
+    mistake, protocol, table, layers, study, evaluation, network = imported_by(
         "from mri3d import UserError",
+        "import mri3d.nets; from mri3d.nets import Network",
         "from mri3d.cohort.table import Table",
+        "from mri3d.nets import SFCN",
         "from mri3d import Study, Holdout, KFold, Nested, Recipe",
         EVALUATION,
         "from mri3d import Study, evaluate; from mri3d.models import CNN",
     )
     assert mistake == set()
+    assert "torch" not in protocol
     assert "torch" not in table
+    assert "torch" in layers
+    assert "monai" not in layers
     assert "pytorch_lightning" not in study
     assert not {"pytorch_lightning", "lightning_fabric"} & evaluation, "it takes seconds, and only networks need it"
     assert "hydra" not in network

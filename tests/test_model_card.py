@@ -1,6 +1,7 @@
 """Model folders that somebody else wrote, sealed as ours are: refused by name, or used; nothing else happens."""
 
 import copy
+import functools
 import json
 import os
 import resource
@@ -78,17 +79,22 @@ WATCHED = {"on": False, "events": []}
 
 
 def watch(event, arguments):
+    if not WATCHED["on"]:  # it hears of every import and file of all tests, and cannot be taken away
+        return
     changes = event in ("os.system", "os.exec", "subprocess.Popen", "os.remove", "os.rename", "os.mkdir", "os.chmod")
     changes |= event == "open" and isinstance(arguments[1], str) and not set(arguments[1]) <= set("rbt")
-    if WATCHED["on"] and changes:
+    if changes:
         WATCHED["events"].append((event, arguments))
 
 
-sys.addaudithook(watch)
+@functools.cache
+def watch_all():
+    sys.addaudithook(watch)
 
 
 def outcome_of_loading(folder):
     """Load and use a model; return whether it was refused. Anything but a UserError that names the folder fails."""
+    watch_all()
     WATCHED["on"], WATCHED["events"] = True, []
     try:
         model = load(folder)

@@ -1,9 +1,6 @@
 """The small commands through their real command line, and what a classical run shows."""
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -17,26 +14,12 @@ from mri3d.cohort.demo import DemoStudy
 from mri3d.errors import UserError
 from tests.commands import run_here, undrawn
 
-ROOT = Path(__file__).parents[2]
 SMALL = ("data.demo.num_subjects=12", "data.demo.effect=0.8", "resolution=24")
 REACH_MM = 20.0  # the effect fades to nothing at 26
 
 
-def run(*arguments: str, cwd, status=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "mri3d", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert done.returncode == status, done.stderr
-    return done
-
-
 @pytest.fixture(scope="module")
+@undrawn()
 def classical(tmp_path_factory):
     """Give the folder in which a run of a linear model was made, and the run."""
     cwd = tmp_path_factory.mktemp("classical")
@@ -118,12 +101,10 @@ def test_run_of_a_linear_model_shows_its_weights_and_its_cohort(classical, effec
         assert text in page
 
 
-def test_a_mistake_ends_with_one_message_and_status_2(tmp_path):
-    done = run("pac", cwd=tmp_path, status=2)
+def test_a_mistake_ends_with_one_message_and_status_2(shows):
     told = "Give train, predict, explain, layers, trust, validate, compare, pca or averages; see --help."
-    assert done.stderr == f"error: there is no command 'pac'. Did you mean 'pca'? {told}\n"
-    assert done.stdout == ""
-    assert run(cwd=tmp_path, status=2).stderr == f"error: no command is given. {told}\n"
+    assert shows("mri3d", "pac") == (2, "", f"error: there is no command 'pac'. Did you mean 'pca'? {told}\n")
+    assert shows("mri3d") == (2, "", f"error: no command is given. {told}\n")
 
 
 @pytest.mark.parametrize(
@@ -192,12 +173,13 @@ def test_page_and_maps_of_an_earlier_call_are_replaced(classical):
 
 
 @pytest.mark.parametrize("command", ["pca", "averages"])
-def test_help(tmp_path, command):
-    text = run(command, "--help", cwd=tmp_path).stdout
+def test_help(shows, command):
+    status, text, said = shows("mri3d", command, "--help")
+    assert (status, said) == (0, "")
     assert "python -m mri3d averages data=table" in text
     assert "classes: the average of each" in text
     assert "a measure: the average, slope, t map" in text  # what is drawn depends on the outcome
-    assert "data.label=label  (text)" in run(command, "data=table", "--help", cwd=tmp_path).stdout
+    assert "data.label=label  (text)" in shows("mri3d", command, "data=table", "--help")[1]
 
 
 def composed(monkeypatch, *arguments: str):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mri3d.files import check_folder
-from tests.cli.test_train_and_predict import SMALL, run
+from tests.cli.test_train_and_predict import SMALL
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,15 @@ def test_the_folder_above_a_run_is_told_apart_from_it(number, tmp_path, here):
     assert f"runs/cut is no run that began: No such file or directory. Did you mean {expected}?" in said
 
 
-def test_damaged_settings_of_a_run_are_told(tmp_path):
-    (tmp_path / "config.yaml").write_text("seed: [")
-    assert "config.yaml is damaged" in run("train", f"resume={tmp_path}", cwd=tmp_path, status=2).stderr
-    (tmp_path / "config.yaml").write_text("seed: 3")
-    assert (
-        "config.yaml is damaged: it has no trainer" in run("train", f"resume={tmp_path}", cwd=tmp_path, status=2).stderr
-    )
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("seed: [", "config.yaml is damaged"), ("seed: 3", "config.yaml is damaged: it has no trainer")],
+)
+def test_damaged_settings_of_a_run_are_told(text, message, tmp_path, here):
+    (tmp_path / "config.yaml").write_text(text)
+    status, said = here("train", f"resume={tmp_path}")
+    assert status == 2
+    assert message in said
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tests.studies import write_heads
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "trainer.accelerator=cpu")
+EPOCHS = 5
 
 
 def run(script, *arguments: str, cwd, status=0):
@@ -47,7 +48,7 @@ def the_run(cwd):
 @pytest.fixture(scope="module")
 def holdout(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("holdout")
-    done = run("train", *SMALL, "trainer.max_epochs=2", cwd=cwd)
+    done = run("train", *SMALL, f"trainer.max_epochs={EPOCHS}", cwd=cwd)
     return cwd, the_run(cwd), done
 
 
@@ -82,7 +83,7 @@ def test_run_leaves_what_the_contract_names(holdout):
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["resolution"] == 24
     assert config["model"]["batch_size"] == 8, "defaults are written out"
-    assert config["trainer"]["max_epochs"] == 2
+    assert config["trainer"]["max_epochs"] == EPOCHS
     assert config["task"] == "classification"
     assert "resolution" not in config["preprocess"], "each value stands in one place"
     assert "trainer" not in config["model"]
@@ -95,7 +96,7 @@ def test_run_leaves_what_the_contract_names(holdout):
 @pytest.mark.slow
 def test_same_command_gives_the_same_bits(holdout, tmp_path):
     _, folder, _ = holdout
-    run("train", *SMALL, "trainer.max_epochs=2", "model.num_workers=2", cwd=tmp_path)
+    run("train", *SMALL, f"trainer.max_epochs={EPOCHS}", "model.num_workers=2", cwd=tmp_path)
     again = the_run(tmp_path)
     assert (again / "predictions.csv").read_bytes() == (folder / "predictions.csv").read_bytes()
     assert (again / "model/weights.safetensors").read_bytes() == (folder / "model/weights.safetensors").read_bytes()
@@ -232,23 +233,21 @@ def test_sweep_runs_each_configuration_once(tmp_path):
 
 
 @undrawn()
-def test_run_that_was_killed_is_resumed_to_the_same_bits(tmp_path):
-    options = (*SMALL, "trainer.max_epochs=6")
-    run_here("train", *options, "name=whole", cwd=tmp_path)
-    whole = the_run(tmp_path)
+def test_run_that_was_killed_is_resumed_to_the_same_bits(holdout, tmp_path):
+    _, whole, _ = holdout
     with subprocess.Popen(
-        [sys.executable, ROOT / "train.py", *options, "name=cut"],
+        [sys.executable, ROOT / "train.py", *SMALL, f"trainer.max_epochs={EPOCHS}", "name=cut"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     ) as cut:  # fmt: skip
-        assert any("epoch 3 of 6" in line for line in cut.stderr), "it never came to the third epoch"
+        assert any(f"epoch 2 of {EPOCHS}" in line for line in cut.stderr), "it never came to the second epoch"
         cut.kill()
     (folder,) = tmp_path.glob("runs/cut/*")
     assert not (folder / "metrics.json").exists()
     done = run_here("train", f"resume={folder}", cwd=tmp_path)
-    assert "epoch 1 of 6" not in done.stderr
+    assert f"epoch 1 of {EPOCHS}" not in done.stderr
     assert (folder / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
     assert (folder / "model/weights.safetensors").read_bytes() == (whole / "model/weights.safetensors").read_bytes()
-    assert json.loads((folder / "metrics.json").read_text())["folds"][0]["epochs"] == 6
+    assert json.loads((folder / "metrics.json").read_text())["folds"][0]["epochs"] == EPOCHS
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mri3d import KFold, Recipe, Study, evaluate, load, models
+from tests.commands import undrawn
 from tests.finished_runs import write_run
 from tests.report.reader import read
 from tests.studies import write_heads
@@ -67,6 +68,7 @@ def test_a_run_is_validated_on_a_table(root, run, shows, tmp_path):
     assert f" {run}" in page.texts
 
 
+@undrawn()
 def test_without_out_each_validation_has_a_folder_of_its_own(root, run, shows, tmp_path):
     for _ in range(2):
         assert shows("mri3d", "validate", f"model={run}/model/fold_0", *TABLE, f"data.root={root}")[0] == 0
@@ -76,6 +78,7 @@ def test_without_out_each_validation_has_a_folder_of_its_own(root, run, shows, t
         assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "predictions.csv", "report.html"]
 
 
+@undrawn()
 def test_threshold_and_names_in_quotes(root, run, shows, tmp_path):
     options = ('prevalence={"a": 0.7, b: 0.3}', "threshold=balanced", "out=v")
     assert shows("mri3d", "validate", f"model={run}", *TABLE, f"data.root={root}", *options)[0] == 0
@@ -84,6 +87,7 @@ def test_threshold_and_names_in_quotes(root, run, shows, tmp_path):
     assert any(text.startswith(" b from a probability of 0.5 on") for text in read(tmp_path / "v/report.html").texts)
 
 
+@undrawn()
 def test_seen_scans_are_refused_or_marked(root, run, shows, tmp_path):
     command = ("mri3d", "validate", f"model={run}", *TABLE[:3], "data.table=study.csv", f"data.root={root}", "out=v")
     status, out, said = shows(*command)

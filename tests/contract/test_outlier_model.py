@@ -1,5 +1,7 @@
 """The outlier model: beside another library's PCA, planted turns, few volumes, and arrays that are none of its."""
 
+import functools
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -21,6 +23,13 @@ def volumes_of(num_volumes=30, channels=1, sides=SIDES, seed=0):
     common += 1.5 * (at[2] > 0.3) * (abs(at[1]) < 0.6)
     own = gaussian_filter(random.standard_normal((num_volumes, channels, *sides)), (0, 0, 2, 2, 2))
     return (common + 0.4 * own / own.std()).astype(np.float32)
+
+
+@functools.cache
+def fitted():
+    """Return forty volumes of one shape, the model of thirty of them, and how unlike each of these is the others."""
+    volumes = volumes_of(40, sides=(24, 24, 24))
+    return volumes, *OutlierModel.fit(InMemory(volumes), np.arange(30))
 
 
 class OneByOne:
@@ -83,8 +92,7 @@ def test_each_volume_is_read_once_and_the_bits_are_always_the_same():
 @pytest.mark.parametrize("degrees", [-30, -12, 20])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_turn_is_measured(axis, degrees):
-    volumes = volumes_of(40, sides=(24, 24, 24))
-    model, held_out = OutlierModel.fit(InMemory(volumes), np.arange(30))
+    volumes, model, held_out = fitted()
     assert np.abs([unlike.turned_deg for unlike in held_out]).max() < 6
     matrix = Rotation.from_rotvec(np.deg2rad(degrees) * np.eye(3)[axis]).as_matrix()
     middle = np.full(3, 11.5)
@@ -106,8 +114,7 @@ def test_a_turn_is_measured(axis, degrees):
     ],
 )
 def test_exchanged_axes_are_told(change, told):
-    volumes = volumes_of(40, sides=(24, 24, 24))
-    model, _ = OutlierModel.fit(InMemory(volumes), np.arange(30))
+    volumes, model, _ = fitted()
     assert model.lies(change(volumes[35]), ras=True) == told
 
 
@@ -166,12 +173,12 @@ def test_a_volume_is_averaged_in_proportion():
     ],
 )
 def test_arrays_that_do_not_go_together_are_refused(name, change):
-    model, _ = OutlierModel.fit(InMemory(volumes_of()), np.arange(30))
-    tensors = model.tensors()
+    volumes, model, _ = fitted()
+    tensors, sides = model.tensors(), volumes.shape[2:]
     with pytest.raises(ValueError, match="outlier model"):
-        OutlierModel.from_tensors(tensors | {name: change(tensors[name])}, (1, *SIDES))
+        OutlierModel.from_tensors(tensors | {name: change(tensors[name])}, (1, *sides))
     with pytest.raises(ValueError, match="outlier model"):
-        OutlierModel.from_tensors(tensors, (2, *SIDES))
+        OutlierModel.from_tensors(tensors, (2, *sides))
     del tensors[name]
     with pytest.raises(KeyError, match=name):
-        OutlierModel.from_tensors(tensors, (1, *SIDES))
+        OutlierModel.from_tensors(tensors, (1, *sides))

@@ -31,8 +31,8 @@ def recorder():
 @pytest.mark.parametrize("kind", ["classes", "measure"])
 def test_parts_are_nested_and_hold_whole_groups_and_all_strata(kind, families):
     random = np.random.default_rng(1)
-    groups = np.repeat(np.arange(400), random.integers(1, 4, 400))[:240] if families else np.arange(240)
-    targets = random.permutation(np.arange(240) % 4 == 0).astype(int) if kind == "classes" else random.normal(size=240)
+    groups = np.repeat(np.arange(200), random.integers(1, 4, 200))[:120] if families else np.arange(120)
+    targets = random.permutation(np.arange(120) % 4 == 0).astype(int) if kind == "classes" else random.normal(size=120)
     sample = Sample(Classes(("a", "b")) if kind == "classes" else Measure("age"), targets, groups)
     strata = targets if kind == "classes" else np.searchsorted(np.quantile(targets, [0.25, 0.5, 0.75]), targets)
     splits = LearningCurve(folds=4, repeats=2, validation=0.25, fractions=[0.5, 0.25, 0.75])

@@ -39,7 +39,7 @@ def fits(monkeypatch):
 
 
 def networks(settings=RATES, *, epochs=3):
-    return GridSearch(cnn(epochs=epochs), settings, KFold(folds=2, validation=0.2))
+    return GridSearch(cnn(epochs=epochs, augmentation="default"), settings, KFold(folds=2, validation=0.2))
 
 
 def test_network_is_chosen_on_all_rows_but_the_test_rows_and_fitted_again_on_them(tmp_path, fits, caplog, one_core):
@@ -59,7 +59,7 @@ def test_network_is_chosen_on_all_rows_but_the_test_rows_and_fitted_again_on_the
     assert whole == [made]
     (found,) = search.last_search()
     assert found.chosen == {"optimizer.lr": 0.02}, "the other hardly moves"
-    alone = cnn(epochs=3, lr=0.02)
+    alone = cnn(epochs=3, lr=0.02, augmentation="default")
     alone.fit(replace(made, folder=tmp_path / "alone"))
     assert weights(search.model_) == weights(alone)
     np.testing.assert_array_equal(

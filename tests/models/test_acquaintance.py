@@ -1,5 +1,7 @@
 """A training scan is known again, also where it was saved anew, and a new head is not taken for one."""
 
+import functools
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -118,8 +120,13 @@ def test_what_is_said_of_copies(copies, num_members, told):
     assert copy_warning(copies, num_members) == told
 
 
+@functools.cache
+def fingerprints() -> Fingerprints:
+    return fingerprints_of(InMemory(heads()), range(12))
+
+
 def damaged(name, change):
-    tensors = fingerprints_of(InMemory(heads()), range(12)).tensors()
+    tensors = fingerprints().tensors()
     return tensors | {name: change(tensors[name])}
 
 
@@ -144,7 +151,7 @@ def test_arrays_that_do_not_go_together_are_refused(name, change):
 
 
 def test_they_are_held_against_the_volume(tmp_path):
-    tensors = fingerprints_of(InMemory(heads()), range(12)).tensors()
+    tensors = fingerprints().tensors()
     with pytest.raises(ValueError, match="coarse of the training scans"):
         Fingerprints.from_tensors(tensors, (2, *heads().shape[2:]))
     del tensors["centre"]

@@ -1,5 +1,6 @@
 """The recipe for brains: where its voxels lie, what they hold, and how a map finds its way back."""
 
+import functools
 import json
 import math
 
@@ -30,6 +31,7 @@ def pose() -> np.ndarray:
     return matrix
 
 
+@functools.cache
 def template_mm() -> np.ndarray:
     """Return where each voxel of the scan lies in the space of the template [X, Y, Z, 3]."""
     back = np.linalg.inv(pose())
@@ -39,6 +41,12 @@ def template_mm() -> np.ndarray:
 def ellipsoid(at_mm: np.ndarray) -> np.ndarray:
     """Return which places in the space of the template [..., 3] are brain."""
     return np.square((at_mm - CENTRE_MM) / [60, 75, 62]).sum(axis=-1) < 1
+
+
+@functools.cache
+def brain_of_scan() -> tuple[np.ndarray, np.ndarray]:
+    """Return the intensities of the scan, and which of its voxels are brain [X, Y, Z]."""
+    return pattern(template_mm()), ellipsoid(template_mm())
 
 
 def pattern(at_mm: np.ndarray) -> np.ndarray:
@@ -57,9 +65,10 @@ def brains(monkeypatch):
 
 def scan_in(order: str, brains: dict, data: np.ndarray | None = None):
     """Return the scan of the pattern in an axis order, and make its brain known."""
-    image = pattern(template_mm()) if data is None else data
+    image, mask = brain_of_scan()
+    image = image if data is None else data
     scan = scan_of(*reorder(image.astype(np.float32), oblique_affine(SPACING_MM), order))
-    mask = reorder(ellipsoid(template_mm()), oblique_affine(SPACING_MM), order)[0]
+    mask = reorder(mask, oblique_affine(SPACING_MM), order)[0]
     mask = canonical(scan_of(mask, scan.affine))[0]
     brains[scan.digest] = Brain(mask, pose(), False, 1500.0, 0.97, 0.5)
     return scan
@@ -121,11 +130,11 @@ def test_the_box_is_centred_on_the_brain_of_the_template():
 
 
 def test_intensities_are_those_of_the_brain_whatever_their_unit_and_what_surrounds_it(brains):
-    image = pattern(template_mm())
+    image, mask = brain_of_scan()
     recipe = BrainRecipe(48)
     first = recipe.volume(scan_in("RAS", brains))
     np.testing.assert_allclose(recipe.volume(scan_in("RAS", brains, 0.01 * image - 3)), first, atol=1e-2)
-    around = np.where(ellipsoid(template_mm()), image, 250 * np.random.default_rng(0).random(SHAPE))
+    around = np.where(mask, image, 250 * np.random.default_rng(0).random(SHAPE))
     assert np.corrcoef(recipe.volume(scan_in("RAS", brains, around)).ravel(), first.ravel())[0, 1] > 0.99
 
 
@@ -175,8 +184,9 @@ def test_a_marker_comes_back_into_the_right_voxels(order, brains):
         stored = reorder(places, oblique_affine(SPACING_MM), order)[0]
         at_mm = template_mm()[voxel]
         index = np.linalg.inv(recipe.shared_affine) @ [*at_mm, 1]
-        apart = np.linalg.norm(np.moveaxis(np.indices(recipe.volume_shape), 0, -1) - index[:3], axis=-1)
-        carried = recipe.to_scan(np.exp(-0.5 * (apart / 2.5) ** 2).astype(np.float32), scan)
+        along = np.ogrid[tuple(slice(side) for side in recipe.volume_shape)]
+        x, y, z = (np.exp(-0.5 * ((axis - at) / 2.5) ** 2) for axis, at in zip(along, index, strict=False))
+        carried = recipe.to_scan((x * y * z).astype(np.float32), scan)
         assert carried.shape == scan.data.shape
         peak, true = np.unravel_index(carried.argmax(), carried.shape), np.argwhere(stored)[0]
         assert np.abs(np.array(peak) - true).max() <= 1

@@ -6,7 +6,6 @@ import tracemalloc
 import weakref
 from pathlib import Path
 
-import distributed
 import joblib
 import numpy as np
 import pytest
@@ -229,12 +228,14 @@ def test_two_volumes_in_memory_are_not_mixed_up(volumes):
 
 
 def test_blocks_run_on_a_dask_cluster(tmp_path, monkeypatch):
+    import distributed  # here: it takes a second, and no other test needs it
+
     monkeypatch.setenv("MRI3D_CACHE", str(tmp_path / "cache"))
     volumes = write_volumes(tmp_path, brains(11, seed=1))
     whole = flat(volumes)
     monkeypatch.setattr("mri3d.voxels.blocks.BLOCK_VOXELS", 100)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
         joblib.parallel_config(backend="dask"),
     ):
