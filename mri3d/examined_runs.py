@@ -21,6 +21,7 @@ from mri3d.models.trained import TrainedModel
 from mri3d.progress import progress
 from mri3d.study import Study
 from mri3d.texts import list_text, number_text
+from mri3d.volumes.alignment import sample
 from mri3d.volumes.described import Described
 from mri3d.volumes.sequence import VolumeSequence
 
@@ -180,7 +181,7 @@ class ExaminedRun:
 
     def _maps(self, way: Method, asked: Sequence[Asked], volumes: VolumeSequence) -> Iterator[list[np.ndarray]]:
         """Compute the maps of all folds' models of some scans, which all but one of them have learnt from."""
-        some = [asked[position] for position in _positions(len(asked), NUM_AGREEING)]
+        some = [asked[position] for position in sample(range(len(asked)), NUM_AGREEING)]
         for each in progress(some, total=len(some), title=f"{way}: agreement"):
             question = _question(each, way, volumes)
             try:
@@ -196,17 +197,7 @@ class ExaminedRun:
 def _spread(tests: Mapping[str, FirstTest], number: int) -> dict[str, FirstTest]:
     """Choose some tests, evenly over the folds, and sort all by their fold."""
     names = sorted(tests, key=lambda name: tests[name].fold)  # stable
-    return {names[position]: tests[names[position]] for position in _positions(len(names), number)}
-
-
-def _positions(count: int, number: int) -> list[int]:
-    """Spread positions evenly, the first and the last among them; all where there are no more.
-
-    >>> _positions(10, 4), _positions(3, 6)
-    ([0, 3, 6, 9], [0, 1, 2])
-    """
-    positions: list[int] = np.unique(np.linspace(0, count - 1, number).round().astype(int)).tolist()
-    return positions
+    return {names[position]: tests[names[position]] for position in sample(range(len(names)), number)}
 
 
 def _question(asked: Asked, way: Method, volumes: VolumeSequence) -> Question:

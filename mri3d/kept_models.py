@@ -18,6 +18,7 @@ from mri3d.pictured_examples import question
 from mri3d.records import write_member
 from mri3d.study import Study
 from mri3d.tested_scans import TestedScans
+from mri3d.volumes.alignment import sample
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +85,8 @@ class ModelKeeper:
 
     def _examined(self, result: FoldResult, member: Member) -> Member:
         """Examine the maps of the first fold, and write into its card what was found."""
-        rows = self._spread(result.fold.test_rows)
-        questions = list(self._questions(result, TrainedModel((member,)), rows.tolist()))
+        positions = sample(range(len(result.fold.test_rows)), NUM_SCANS)
+        questions = list(self._questions(result, TrainedModel((member,)), positions))
         if not questions:
             return member
         self.trust = member.model.examined(questions, baseline=member.card.reference.mean)
@@ -106,10 +107,6 @@ class ModelKeeper:
         if self._asked:
             found = [member.model.explain(asked, baseline=member.card.reference.mean) for asked in self._asked]
             self._maps.append([evidence.values for evidence in found])
-
-    def _spread(self, rows: np.ndarray) -> np.ndarray:
-        """Choose positions among tested rows, evenly."""
-        return np.unique(np.linspace(0, len(rows) - 1, NUM_SCANS).round().astype(int)) if len(rows) else rows
 
     def _questions(self, result: FoldResult, trained: TrainedModel, positions: Sequence[int]) -> Iterator[Question]:
         """Ask about the predicted class of tested sessions, by their positions in the fold's test."""

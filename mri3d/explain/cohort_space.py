@@ -13,6 +13,7 @@ from isal import igzip
 from mri3d.parallel import map_threads
 from mri3d.scans.scan import ALIGNED, MNI, ScanError, write_image
 from mri3d.scans.scan_file import ScanFile, read_file
+from mri3d.volumes.alignment import sample
 from mri3d.volumes.recipes import AnyRecipe
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class CohortSpace:
         """
         if recipe.shared_affine is not None:
             return cls(recipe.shared_affine, nib.io_orientation(recipe.shared_affine), 0)
-        rows = np.unique(np.linspace(0, len(scans) - 1, max_scans).round().astype(int))
+        rows = sample(range(len(scans)), max_scans)
 
         def affine(row: int) -> np.ndarray | ScanError:
             try:
@@ -68,7 +69,7 @@ class CohortSpace:
             except ScanError as error:
                 return error
 
-        found = map_threads(affine, rows.tolist(), what="placing the maps")
+        found = map_threads(affine, rows, what="placing the maps")
         errors = [each for each in found if isinstance(each, ScanError)]
         affines = [each for each in found if not isinstance(each, ScanError)]
         if not affines:

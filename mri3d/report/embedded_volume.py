@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
+from mri3d.report.figures import bounding_box
 from mri3d.report.picture import intensity_window
 
 MAX_EDGE = 96
@@ -19,8 +20,6 @@ MAX_BYTES = 300_000
 _SHADES = 63  # more are not seen, and cost a third more
 _AIR = 0.08  # share of the window from black to white that counts as black: noise does not compress
 _LEVELS = 127  # of a heatmap, on each side of 0
-_IN_BOX = 0.01  # share of a plane that is bright where the head is
-_MARGIN = 2  # voxels around it
 _SMALLEST_EDGE = 24
 
 
@@ -79,7 +78,7 @@ def embed(
         raise ValueError("some values are NaN or infinite.")
     heatmap = None if heatmap is None else np.asarray(heatmap, np.float32)  # of which -128 has an absolute value too
     black, white = intensity_window(volume)
-    box = _box(volume > black + 0.1 * (white - black), heatmap)
+    box = bounding_box(volume > black + 0.1 * (white - black), None if heatmap is None else _coloured(heatmap))
     volume, affine = np.asarray(volume[box], np.float32), moved(affine, [side.start for side in box], np.ones(3))
     heatmap = None if heatmap is None else heatmap[box]
     embedded = _embed(volume, affine, heatmap, (black, white), max_edge)
@@ -126,18 +125,9 @@ def _place(position: np.ndarray) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _box(bright: np.ndarray, heatmap: np.ndarray | None) -> tuple[slice, ...]:
-    """Find what is to be shown: the head, and whatever of a heatmap is strong enough to have a colour."""
-    seen = None if heatmap is None else np.abs(heatmap) > float(np.abs(heatmap).max()) / (2 * _LEVELS)
-    box = []
-    for axis, side in enumerate(bright.shape):
-        others = tuple(other for other in range(3) if other != axis)
-        planes = bright.mean(axis=others) > _IN_BOX
-        if seen is not None:
-            planes |= seen.any(axis=others)
-        inside = np.flatnonzero(planes) if planes.any() else np.arange(side)
-        box.append(slice(max(int(inside[0]) - _MARGIN, 0), min(int(inside[-1]) + _MARGIN + 1, side)))
-    return tuple(box)
+def _coloured(heatmap: np.ndarray) -> np.ndarray:
+    """Find where a heatmap is strong enough to have a colour."""
+    return np.asarray(np.abs(heatmap) > float(np.abs(heatmap).max()) / (2 * _LEVELS))
 
 
 def _small_sides(sides: Sequence[int], affine: np.ndarray, max_edge: int) -> np.ndarray:

@@ -24,6 +24,8 @@ from mri3d.report.picture import (
 
 _FOR = LinearSegmentedColormap.from_list("for", ["#3b0f00", "#c43c00", "#ff9e1b", "#fff3b0"])
 _OUTLINE = "#35e0c0"
+_IN_BOX = 0.01  # share of a plane that is bright where the head is
+_MARGIN = 2  # voxels around it
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ class CanonicalHead:
         spacing_mm[orientation[:, 0].astype(int)] = np.linalg.norm(head.affine[:3, :3], axis=0)
         volume = nib.apply_orientation(head.volume, orientation)
         black, white = black_white = intensity_window(volume)
-        box = _bounding_box(volume > black + 0.1 * (white - black))
+        box = bounding_box(volume > black + 0.1 * (white - black))
         volume = volume[box]
         point = np.array(volume.shape) // 2
         outline = heatmap = None
@@ -151,13 +153,21 @@ class CanonicalHead:
         mark_sides(axes, axis)
 
 
-def _bounding_box(bright: np.ndarray) -> tuple[slice, ...]:
-    """Find the head: on each axis from the first to the last plane of which a hundredth is bright [X, Y, Z]."""
+def bounding_box(bright: np.ndarray, also: np.ndarray | None = None) -> tuple[slice, ...]:
+    """Find the head: on each axis from the first to the last plane of which a hundredth is bright, and a rim.
+
+    Args:
+        bright: Where an image is bright, bool [X, Y, Z].
+        also: What must not be cut off, bool [X, Y, Z]; None for nothing.
+    """
     box = []
-    for axis in range(3):
+    for axis, side in enumerate(bright.shape):
         others = tuple(other for other in range(3) if other != axis)
-        planes = np.flatnonzero(bright.mean(axis=others) > 0.01)
-        box.append(slice(max(planes[0] - 2, 0), planes[-1] + 3) if len(planes) else slice(None))
+        planes = bright.mean(axis=others) > _IN_BOX
+        if also is not None:
+            planes |= also.any(axis=others)
+        inside = np.flatnonzero(planes) if planes.any() else np.arange(side)
+        box.append(slice(max(int(inside[0]) - _MARGIN, 0), min(int(inside[-1]) + _MARGIN + 1, side)))
     return tuple(box)
 
 

@@ -17,6 +17,7 @@ from mri3d.models.network.board import writer_of
 from mri3d.models.network.board_pictures import slices_with_evidence
 from mri3d.models.network.learner import Learner
 from mri3d.nets.fused import Fused, OfOneSession
+from mri3d.volumes.alignment import sample
 
 log = logging.getLogger(__name__)
 
@@ -104,12 +105,11 @@ class LiveHeatmaps(pl.Callback):
 
 def _average(training: TrainingSet) -> np.ndarray:
     """Average some training volumes, evenly spread [C, X, Y, Z]."""
-    rows = np.sort(training.train_rows)
-    places = np.unique(np.linspace(0, len(rows) - 1, MOST_AVERAGED).round().astype(int))
+    rows = sample(np.sort(training.train_rows), MOST_AVERAGED)
     total = np.zeros(training.volumes.shape, dtype=np.float64)
-    for row in rows[places]:
-        total += training.volumes[int(row)]
-    return (total / len(places)).astype(np.float32)
+    for row in rows:
+        total += training.volumes[row]
+    return (total / len(rows)).astype(np.float32)
 
 
 def _num_epochs(trainer: pl.Trainer) -> int:
