@@ -2,10 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from mri3d.cli.overrides import hydra_overrides
 from mri3d.cli.status import exit_status
 from mri3d.errors import UserError
 from mri3d.plan import MISSING, not_set
@@ -81,6 +83,34 @@ def run_app(
         way_out = "Give another name, or start in a folder where that can be done."
         raise UserError(f"{place}: {error.strerror}. {way_out}") from error
     return max(statuses)
+
+
+def run_command(
+    command: Callable[[dict[str, Any]], int],
+    arguments: Sequence[str],
+    *,
+    name: str,
+    schema: type,
+    groups: Collection[str] = (),
+) -> int:
+    """Run a command whose keys are the fields of a dataclass, with what the user typed.
+
+    It has no files of options: in `conf/`, `model` is a group.
+
+    Args:
+        command: Takes the keys; returns its exit status.
+        arguments: As they were typed.
+        name: Of the command.
+        schema: The dataclass, with the defaults.
+        groups: Keys that have keys of their own, such as `report.faces`.
+    """
+    config = {
+        "defaults": ["schema", {"override hydra/job_logging": "stdout"}, "_self_"],
+        "hydra": {**QUIET, "job_logging": {"handlers": QUIET["job_logging"]["handlers"]}},
+    }
+    keys = [each.name for each in fields(schema) if each.name not in groups]
+    overrides = hydra_overrides(arguments, groups=groups, keys=keys)
+    return run_app(lambda given: command(resolved(given)), overrides, name=name, schema=schema, config=config)
 
 
 def resolved(configuration: "DictConfig") -> dict[str, Any]:

@@ -1,20 +1,17 @@
 """`mri3d explain`: where the evidence lies in scans, by one or several ways, by region and over all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mri3d.cli.app import run_command
 from mri3d.cli.configuration import import_from_here, trusted_names
 from mri3d.cli.limits import named_limits
-from mri3d.cli.overrides import hydra_overrides
 from mri3d.cli.status import exit_status
 from mri3d.errors import UserError, option
 from mri3d.files import check_folder
 from mri3d.texts import as_list
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
 
 
 @dataclass
@@ -39,7 +36,9 @@ class Schema:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; return its exit status."""
-    return exit_status(lambda: _compose(arguments), debug="debug=true" in arguments)
+    return exit_status(
+        lambda: run_command(explain, arguments, name="explain", schema=Schema), debug="debug=true" in arguments
+    )
 
 
 def explain(options: dict[str, Any]) -> int:
@@ -50,11 +49,7 @@ def explain(options: dict[str, Any]) -> int:
     """
     trust = trusted_names(options["trust"])
     scans = [str(scan) for scan in as_list(options["scans"])]
-    for name in ("layer", "regions", "space", "mask", "table"):
-        if options[name] is not None and not isinstance(options[name], str):
-            raise UserError(f"{option(name, options[name])} is no text.")
-    if not isinstance(options["force"], bool):
-        raise UserError(f"{option('force', options['force'])} is neither true nor false.")
+    check_options(options, texts=("layer", "regions", "space", "mask", "table"))
     out = Path(options["out"])
     check_folder(out, "out")
     from mri3d import explained_scans  # here: it imports all there is, and a mistake need not wait for that
@@ -82,6 +77,23 @@ def explain(options: dict[str, Any]) -> int:
     return status
 
 
+def check_options(options: Mapping[str, Any], *, texts: Sequence[str]) -> None:
+    """Refuse options that are of another kind.
+
+    Args:
+        options: By name, `force` among them.
+        texts: Those that are texts, where they are given.
+
+    Raises:
+        UserError: One is not.
+    """
+    for name in texts:
+        if options[name] is not None and not isinstance(options[name], str):
+            raise UserError(f"{option(name, options[name])} is no text.")
+    if not isinstance(options["force"], bool):
+        raise UserError(f"{option('force', options['force'])} is neither true nor false.")
+
+
 def listed(names: object) -> list[str]:
     """Return names that are a list, or a text with commas.
 
@@ -91,18 +103,3 @@ def listed(names: object) -> list[str]:
     if isinstance(names, str):
         return [name.strip() for name in names.split(",")]
     return [str(name) for name in as_list(names)] if names else []
-
-
-def _compose(arguments: Sequence[str]) -> int:
-    """Let Hydra read the options, and explain."""
-    from mri3d.cli.app import QUIET, resolved, run_app
-
-    def job(config: "DictConfig") -> int:
-        return explain(resolved(config))
-
-    config = {
-        "defaults": ["schema", {"override hydra/job_logging": "stdout"}, "_self_"],
-        "hydra": {**QUIET, "job_logging": {"handlers": QUIET["job_logging"]["handlers"]}},
-    }
-    overrides = hydra_overrides(arguments, groups=[], keys=Schema.__dataclass_fields__)
-    return run_app(job, overrides, name="explain", schema=Schema, config=config)

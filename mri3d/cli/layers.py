@@ -1,21 +1,20 @@
 """`mri3d layers`: what layers of a network compute of scans, and the kernels that meet voxels first."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mri3d.cli.app import run_command
 from mri3d.cli.configuration import import_from_here, trusted_names
-from mri3d.cli.explain import listed
+from mri3d.cli.explain import check_options, listed
 from mri3d.cli.limits import named_limits
-from mri3d.cli.overrides import hydra_overrides
 from mri3d.cli.status import exit_status
 from mri3d.errors import UserError, option
 from mri3d.files import check_folder
 from mri3d.texts import as_list
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    pass
 
 HELP = """\
 View the layers of a network: what they compute of scans, and the kernels of its first convolution.
@@ -61,7 +60,9 @@ class Schema:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; return its exit status."""
-    return exit_status(lambda: _compose(arguments), debug="debug=true" in arguments)
+    return exit_status(
+        lambda: run_command(layers, arguments, name="layers", schema=Schema), debug="debug=true" in arguments
+    )
 
 
 def layers(options: dict[str, Any]) -> int:
@@ -72,11 +73,7 @@ def layers(options: dict[str, Any]) -> int:
     """
     trust = trusted_names(options["trust"])
     scans = [] if options["scans"] is None else [str(scan) for scan in as_list(options["scans"])]
-    for name in ("out", "space", "mask", "table"):
-        if options[name] is not None and not isinstance(options[name], str):
-            raise UserError(f"{option(name, options[name])} is no text.")
-    if not isinstance(options["force"], bool):
-        raise UserError(f"{option('force', options['force'])} is neither true nor false.")
+    check_options(options, texts=("out", "space", "mask", "table"))
     channels = _channels(options["channels"])
     out = Path(options["out"] or "layers")
     check_folder(out, "out")
@@ -119,18 +116,3 @@ def _channels(value: object) -> int | list[int] | None:
     if not found or not all(each.isdecimal() for each in found):
         raise UserError(f"{option('channels', value)} is neither a number of channels nor a list of them.")
     return [int(each) for each in found]
-
-
-def _compose(arguments: Sequence[str]) -> int:
-    """Let Hydra read the options, and view."""
-    from mri3d.cli.app import QUIET, resolved, run_app
-
-    def job(config: "DictConfig") -> int:
-        return layers(resolved(config))
-
-    config = {
-        "defaults": ["schema", {"override hydra/job_logging": "stdout"}, "_self_"],
-        "hydra": {**QUIET, "job_logging": {"handlers": QUIET["job_logging"]["handlers"]}},
-    }
-    overrides = hydra_overrides(arguments, groups=[], keys=Schema.__dataclass_fields__)
-    return run_app(job, overrides, name="layers", schema=Schema, config=config)

@@ -2,22 +2,19 @@
 
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mri3d.cli.app import run_command
 from mri3d.cli.configuration import LATER, import_from_here, trusted_names
 from mri3d.cli.limits import named_limits
-from mri3d.cli.overrides import hydra_overrides
 from mri3d.cli.status import exit_status
 from mri3d.errors import UserError
 from mri3d.files import check_folder
 from mri3d.plan import build, complete
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from mri3d.report.options import ReportOptions
 
 _QUOTED_KEY = re.compile(r"""([{,]\s*)(['"])(.*?)\2(?=\s*:)""")
@@ -48,7 +45,11 @@ class Schema:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; return its exit status."""
-    return exit_status(lambda: _compose(arguments), debug="debug=true" in arguments)
+    plain = [with_plain_keys(argument) for argument in arguments]
+    return exit_status(
+        lambda: run_command(predict, plain, name="predict", schema=Schema, groups=["report"]),
+        debug="debug=true" in arguments,
+    )
 
 
 def predict(options: dict[str, Any]) -> int:
@@ -112,20 +113,3 @@ def _report_options(given: object) -> "ReportOptions":
     options = given or {}
     made: ReportOptions = build(complete(LATER["report"] | options, "report"), "report")
     return made
-
-
-def _compose(arguments: Sequence[str]) -> int:
-    """Let Hydra read the options, and predict."""
-    from mri3d.cli.app import QUIET, resolved, run_app
-
-    def job(config: "DictConfig") -> int:
-        return predict(resolved(config))
-
-    config = {  # in Python and not in conf/, where `model` is a group
-        "defaults": ["schema", {"override hydra/job_logging": "stdout"}, "_self_"],
-        "hydra": {**QUIET, "job_logging": {"handlers": QUIET["job_logging"]["handlers"]}},
-    }
-    arguments = [with_plain_keys(argument) for argument in arguments]
-    keys = [key for key in Schema.__dataclass_fields__ if key != "report"]
-    overrides = hydra_overrides(arguments, groups=["report"], keys=keys)
-    return run_app(job, overrides, name="predict", schema=Schema, config=config)
