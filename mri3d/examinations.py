@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mri3d.csv_files import write_csv
-from mri3d.errors import UserError, option
 from mri3d.evaluation.own_tests import own_scores
 from mri3d.explain.evidence import Method
 from mri3d.explain.faithfulness import SHARES, mean_curves
 from mri3d.explain.trust import NO_BETTER_THAN_CHANCE, SIMILAR, Trust
 from mri3d.files import write_json
-from mri3d.model_places import check_replaceable
 from mri3d.models.trained import TrainedModel
 from mri3d.report.trust_page import write_trust_page
 
@@ -132,19 +130,6 @@ class Examinations:
             similarity = found.similarity[-1] if found.similarity else None
             sums = {"gain": found.gain, "gain_shuffled": found.gain_shuffled, "similarity": similarity}
             yield {"fold": fold, "num_scans": found.num_scans, **sums}
-
-
-def check_out(out: Path) -> None:
-    """Refuse a folder that holds anything but what an earlier examination wrote.
-
-    Raises:
-        UserError: It does.
-    """
-    check_replaceable(out)
-    if out.is_dir() and any(out.iterdir()) and not (out / RESULTS).is_file():
-        raise UserError(
-            f"{option('out', str(out))} holds files that are of no earlier call. Set another {option('out')}."
-        )
 
 
 def _curves(trust: Trust) -> dict[str, Any]:

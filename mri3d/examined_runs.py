@@ -94,7 +94,7 @@ class ExaminedRun:
 
         Args:
             study: Of the run, as its scans are now.
-            out: Folder for the results, see `check_out`.
+            out: Folder for the results, see `model_places.check_own`.
 
         Raises:
             UserError: Tested scans are gone or changed, or too few of them can be predicted.

@@ -9,11 +9,11 @@ import numpy as np
 from mri3d.errors import UserError, option
 from mri3d.explain.evidence import LAYERED
 from mri3d.explanations import MARK, Asked, Explanations
+from mri3d.model_places import check_own
 from mri3d.models.loading import load
 from mri3d.models.voting import SPACES
 from mri3d.scans.formats import scan_name
-from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan_file import path_of
+from mri3d.scans.listing import find_scans, scan_by_scan
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def explain_scans(
     Args:
         model: A run, its `model` folder, or one fold's folder.
         scans: Files, globs, folders (searched through) or BIDS roots.
-        out: Folder for the results, see `check_out`.
+        out: Folder for the results, see `model_places.check_own`.
         methods: Ways to explain, of `mri3d.explain.evidence.KINDS`; the model's default unless given.
         layer: Of a network, whose map `gradcam` and `hirescam` weigh.
         target: Class to explain; the predicted one of each scan unless given.
@@ -59,7 +59,7 @@ def explain_scans(
     Raises:
         UserError: No model, no scans, no such way to explain, or `out` cannot take the results.
     """
-    check_out(out)
+    check_own(out, MARK)
     trained = load(model, trust=trust)
     trained.check_space(space)
     names = methods or [trained.method(None).name]
@@ -76,25 +76,9 @@ def explain_scans(
         labels = {path.parent / regions.replace("{id}", scan_name(path)) for path in paths}
         paths = [path for path in paths if path not in labels]
     files = trained.masked(paths, mask)
-    made, problems = Explanations(trained, Asked(ways, target, space, regions, force), out), {}
+    made = Explanations(trained, Asked(ways, target, space, regions, force), out)
     _ = made.shared_labels  # told now rather than of each scan
-    for count, (name, file) in enumerate(zip(unique_names(list(map(path_of, files))), files, strict=True), start=1):
-        if problem := made.explain(name, file, beside):
-            problems[name] = problem
-            log.warning("%s: %s", name, problem)
-        log.info("%d of %d: %s", count, len(files), name)
+    problems = scan_by_scan(files, lambda name, file: made.explain(name, file, beside))
     facts = {"model": str(model), "scans": str(len(files)), "models that voted": str(len(trained.members))}
     made.finish(facts, problems)
     return int(bool(problems))
-
-
-def check_out(out: Path) -> None:
-    """Refuse a folder that holds anything but explanations of an earlier call.
-
-    Raises:
-        UserError: It does.
-    """
-    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
-        raise UserError(
-            f"{option('out', str(out))} holds files that are of no earlier call. Set another {option('out')}."
-        )

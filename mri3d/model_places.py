@@ -66,6 +66,23 @@ def check_replaceable(out: Path) -> None:
         raise UserError(f"{where} holds a run or a model, whose own files would be replaced. Set another out.")
 
 
+def check_own(out: Path, mark: str) -> None:
+    """Refuse a folder for results that holds anything but what an earlier call of the same command left.
+
+    Args:
+        out: The folder; it need not be there.
+        mark: The file that tells a folder of that command from others.
+
+    Raises:
+        UserError: It does.
+    """
+    check_replaceable(out)
+    if out.is_dir() and any(out.iterdir()) and not (out / mark).is_file():
+        raise UserError(
+            f"{option('out', str(out))} holds files that are of no earlier call. Set another {option('out')}."
+        )
+
+
 def places_of(folder: Path, folds: Sequence[int]) -> list[Path]:
     """Return where models are written: the folder itself for one, `fold_<number>` beneath it for those of folds.
 

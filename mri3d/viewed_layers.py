@@ -8,12 +8,13 @@ from pathlib import Path
 from mri3d.errors import UserError, option
 from mri3d.explain.layers import Layers
 from mri3d.layer_views import HEADINGS, MARK, NUM_CHANNELS, LayerViews
+from mri3d.model_places import check_own
 from mri3d.models.loading import load
 from mri3d.models.trained import TrainedModel
 from mri3d.models.voting import SPACES
 from mri3d.nets.summary import aligned
-from mri3d.scans.listing import find_scans, unique_names
-from mri3d.scans.scan_file import ScanFile, path_of
+from mri3d.scans.listing import find_scans, scan_by_scan
+from mri3d.scans.scan_file import ScanFile
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def view_layers(
     Args:
         model: A run, its `model` folder, or one fold's folder; of several folds the first one's model is viewed.
         scans: Files, globs, folders (searched through) or BIDS roots; none for the kernels alone.
-        out: Folder for the results, see `check_out`.
+        out: Folder for the results, see `model_places.check_own`.
         layers: Their names; those of `Layers.usual` unless given.
         channels: How many of each layer: those that vary most over the first scan, which are the same for all scans;
             or their numbers, counted from 0.
@@ -56,39 +57,22 @@ def view_layers(
     Raises:
         UserError: No model, no network, no scans, no such layers or channels, or `out` cannot take the results.
     """
-    check_out(out)
+    check_own(out, MARK)
     trained = viewed_model(model, trust=trust)
     opened = layers_of(trained)
     names = tuple(dict.fromkeys(layers or (opened.usual if scans else ())))
     views = LayerViews(trained, opened, out, names, channels, space, force)
     views.check()
-    files: list[ScanFile] = []
+    files, beside = list[ScanFile](), None
     if scans:
         trained.check_space(space)
         beside = trained.beside(table, id=id)
         files = trained.masked(find_scans(list(scans), suffix=trained.suffix or "T1w"), mask)
     if several := whose(trained):
         log.info("viewed is %s", several)
-    problems = {}
-    for count, (name, file) in enumerate(zip(unique_names(list(map(path_of, files))), files, strict=True), start=1):
-        if problem := views.view(name, file, beside):
-            problems[name] = problem
-            log.warning("%s: %s", name, problem)
-        log.info("%d of %d: %s", count, len(files), name)
+    problems = scan_by_scan(files, lambda name, file: views.view(name, file, beside))
     views.finish({"model": f"{model}{several and ', '}{several}", "scans": str(len(files))}, problems)
     return int(bool(problems))
-
-
-def check_out(out: Path) -> None:
-    """Refuse a folder that holds anything but views of an earlier call.
-
-    Raises:
-        UserError: It does.
-    """
-    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
-        raise UserError(
-            f"{option('out', str(out))} holds files that are of no earlier call. Set another {option('out')}."
-        )
 
 
 def viewed_model(model: Path, *, trust: str | Sequence[str] = ()) -> TrainedModel:

@@ -9,10 +9,11 @@ import pytest
 from mri3d import Holdout, KFold, evaluate, load, models
 from mri3d.errors import UserError
 from mri3d.evaluation.recorded_folds import FirstTest, first_tests
-from mri3d.examinations import check_out
+from mri3d.examinations import RESULTS
 from mri3d.examined_runs import ExaminedRun
 from mri3d.explain.evidence import Question
 from mri3d.explain.faithfulness import curves_of
+from mri3d.model_places import check_own
 from tests.commands import undrawn
 from tests.finished_runs import rewrite, write_run
 from tests.studies import class_study, cnn
@@ -144,9 +145,9 @@ def test_the_first_test_of_a_session_counts(tmp_path):
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(UserError, match="holds files that are of no earlier call"):
-        check_out(tmp_path)
+        check_own(tmp_path, RESULTS)
     (tmp_path / "trust.json").write_text("{}")
-    check_out(tmp_path)
+    check_own(tmp_path, RESULTS)
     (tmp_path / "config.yaml").write_text("")
     with pytest.raises(UserError, match="holds a run or a model"):
-        check_out(tmp_path)
+        check_own(tmp_path, RESULTS)

@@ -54,7 +54,6 @@ def explain(options: dict[str, Any]) -> int:
     check_folder(out, "out")
     from mri3d import explained_scans  # here: it imports all there is, and a mistake need not wait for that
 
-    explained_scans.check_out(out)
     if trust:
         import_from_here()
     with named_limits(less_memory="Use a machine with more memory, or explain fewer scans at a time."):

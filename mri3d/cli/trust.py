@@ -77,10 +77,11 @@ def trust(options: dict[str, Any]) -> list[str]:
     from mri3d import examinations  # here: it imports all there is, and a mistake need not wait for that
     from mri3d.evaluation.recorded_files import check_run
     from mri3d.examined_runs import ExaminedRun
+    from mri3d.model_places import check_own
     from mri3d.models.loading import load
 
     check_run(folder)
-    examinations.check_out(Path(out))
+    check_own(Path(out), examinations.RESULTS)
     configuration = read_configuration(folder)
     if isinstance(configuration.get("data"), dict):
         moved = {name: options[f"data.{name}"] for name in PLACES if f"data.{name}" in options}

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mri3d.errors import UserError, option
@@ -11,6 +11,7 @@ from mri3d.files import expanded, what_is
 from mri3d.scans.folders import is_of_kind, is_scan, look_into, not_read_text, pairs_once, search, without_links
 from mri3d.scans.formats import SCAN_ENDINGS, scan_name
 from mri3d.scans.patterns import find_alike, is_glob
+from mri3d.scans.scan_file import ScanFile, path_of
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,26 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
                     depths[number] += 1
                 else:  # whole paths that are the same but for `_` where another has `/`
                     parts[number][-1] = f"{scan_name(places[number])}-{number + 1}"
+
+
+def scan_by_scan(files: Sequence[ScanFile], step: Callable[[str, ScanFile], str | None]) -> dict[str, str]:
+    """Do something with one scan after the other: a bad one never stops the others.
+
+    Args:
+        files: Of the scans.
+        step: Takes the name of a scan and its file; returns why nothing could be done with it, if so.
+
+    Returns:
+        Name to that reason.
+    """
+    problems = {}
+    names = unique_names([path_of(file) for file in files])
+    for count, (name, file) in enumerate(zip(names, files, strict=True), start=1):
+        if problem := step(name, file):
+            problems[name] = problem
+            log.warning("%s: %s", name, problem)
+        log.info("%d of %d: %s", count, len(files), name)
+    return problems
 
 
 def _look_at(path: Path, suffix: str) -> tuple[list[Path], list[Path]]:
