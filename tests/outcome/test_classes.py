@@ -202,10 +202,3 @@ def test_names_of_the_column_do_not_make_classes_others():
     assert Classes(("a", "b"), "sex") == Classes(("a", "b"), "gender")
     assert Classes(("a", "b")) != Classes(("a", "c"))
     assert math.isclose(sum(TWO.activate(np.array([[3.0]]), None)[0]), 1)
-
-
-def test_a_prediction_misses_by_what_the_true_class_lacks():
-    proba = np.array([[0.7, 0.3], [0.2, 0.8], [0.5, 0.5]])
-    outcome = Classes(("F", "M"))
-    np.testing.assert_allclose(outcome.misses(np.array([0, 0, 1]), proba), [0.3, 0.8, 0.5])
-    assert outcome.hits(np.array([0, 0, 1]), proba).tolist() == [True, False, False]

@@ -297,9 +297,3 @@ def test_strata_of_a_measure_with_many_ties_have_groups_for_every_part():
     assert np.bincount(strata).min() >= 5
     assert (np.diff(strata[np.argsort(scores)]) >= 0).all(), "strata follow the measure"
     assert len(set(strata[scores == 0.0])) == 1
-
-
-def test_a_value_misses_by_its_distance_and_is_neither_right_nor_wrong():
-    told = np.array([30.0, 40.0]), np.array([33.0, 35.0])
-    np.testing.assert_array_equal(Measure("age").misses(*told), [3.0, 5.0])
-    assert Measure("age").hits(*told) is None
