@@ -10,8 +10,8 @@ from mri3d.errors import UserError, option
 from mri3d.explain.evidence import LAYERED
 from mri3d.explanations import MARK, Asked, Explanations
 from mri3d.model_places import check_own
+from mri3d.models.explaining import SPACES
 from mri3d.models.loading import load
-from mri3d.models.voting import SPACES
 from mri3d.scans.formats import scan_name
 from mri3d.scans.listing import find_scans, scan_by_scan
 
@@ -46,7 +46,7 @@ def explain_scans(
         layer: Of a network, whose map `gradcam` and `hirescam` weigh.
         target: Class to explain; the predicted one of each scan unless given.
         regions: See `Asked`.
-        space: See `Voting.heatmap`.
+        space: See `Explaining.heatmap`.
         table: Of a model with covariates: what is known of each scan.
         id: Column of the table that names its rows, or several.
         mask: Of a model of brains: what masks of them are called, `{id}` being the scan's name.

@@ -18,10 +18,10 @@ from mri3d.explain.regions import Labels, by_region
 from mri3d.files import write_json
 from mri3d.group_maps import write_group
 from mri3d.models.beside_scans import Beside
+from mri3d.models.explaining import SPACES
 from mri3d.models.heatmap import Heatmap
 from mri3d.models.scan_prediction import ScanPrediction
 from mri3d.models.trained import TrainedModel
-from mri3d.models.voting import SPACES
 from mri3d.report.elements import Html, element, heading, number, picture_sections, table, write_page
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.picture import Picture
@@ -46,7 +46,7 @@ class Asked:
     Attributes:
         methods: Ways to explain.
         target: Class; the predicted one of each scan unless given.
-        space: See `Voting.heatmap`.
+        space: See `Explaining.heatmap`.
         regions: Path of a label image; relative to the folder of each scan, with `{id}` for the scan's name, where each
             has its own. None for none.
         force: Whether scans are explained too that are outside of what the model was trained on.

@@ -9,8 +9,8 @@ from pathlib import Path
 from mri3d.csv_files import csv_text
 from mri3d.errors import UserError, did_you_mean, option
 from mri3d.explain.evidence import KINDS, LAYERED
+from mri3d.models.explaining import SPACES
 from mri3d.models.loading import load
-from mri3d.models.voting import SPACES
 from mri3d.predictions.call import Call
 from mri3d.predictions.folder import open_folder
 from mri3d.predictions.written import MAPS

@@ -13,10 +13,10 @@ from mri3d.errors import UserError, option
 from mri3d.explain.layers import Cells, Kernels, Layers
 from mri3d.files import write_json
 from mri3d.models.beside_scans import Beside
+from mri3d.models.explaining import SPACES
 from mri3d.models.feature_map import FeatureMap, feature_maps
 from mri3d.models.scan_prediction import ScanPrediction
 from mri3d.models.trained import TrainedModel
-from mri3d.models.voting import SPACES
 from mri3d.report.elements import details, element, heading, picture_sections, table, write_page
 from mri3d.report.layer_pictures import ChannelsView, channels_picture, kernels_picture
 from mri3d.report.picture import Picture

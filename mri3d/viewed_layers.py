@@ -9,9 +9,9 @@ from mri3d.errors import UserError, option
 from mri3d.explain.layers import Layers
 from mri3d.layer_views import HEADINGS, MARK, NUM_CHANNELS, LayerViews
 from mri3d.model_places import check_own
+from mri3d.models.explaining import SPACES
 from mri3d.models.loading import load
 from mri3d.models.trained import TrainedModel
-from mri3d.models.voting import SPACES
 from mri3d.nets.summary import aligned
 from mri3d.scans.listing import find_scans, scan_by_scan
 from mri3d.scans.scan_file import ScanFile

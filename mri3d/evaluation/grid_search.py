@@ -23,7 +23,8 @@ from mri3d.explain.layers import Layers
 from mri3d.explain.trust import SHORT, Form, Trust
 from mri3d.files import digest_json, write_json
 from mri3d.model_folder import Card, Contents
-from mri3d.models.model import Model, Search, Setting, TrainingSet, options_text
+from mri3d.models.model import Model, Search, Setting, TrainingSet
+from mri3d.models.model_texts import options_text
 from mri3d.outcome import SCORE_TITLES, Line
 from mri3d.volumes.sequence import VolumeSequence
 

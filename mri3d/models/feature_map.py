@@ -8,8 +8,9 @@ import numpy as np
 
 from mri3d.errors import UserError
 from mri3d.explain.layers import Cells
+from mri3d.models.explaining import SPACES
 from mri3d.models.scan_prediction import ScanPrediction
-from mri3d.models.voting import SPACES, Voting
+from mri3d.models.voting import Voting
 from mri3d.scans.scan import MNI, write_image
 
 
@@ -52,7 +53,7 @@ def feature_maps(
         model: Of a network, and of scans.
         found: What was predicted.
         cells: Where those of each layer that is asked for lie in a volume, by its name.
-        space: Of the scan's world, or of MNI152, see `Voting.check_space`.
+        space: Of the scan's world, or of MNI152, see `Explaining.check_space`.
 
     Raises:
         UserError: What a layer gives is not finite.

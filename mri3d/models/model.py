@@ -1,8 +1,7 @@
 """The one seam: what fits on rows and predicts, be it a network or a PCA pipeline."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -14,8 +13,7 @@ from mri3d.explain.evidence import Evidence, Question
 from mri3d.explain.layers import Layers
 from mri3d.explain.trust import SHORT, Form, Trust
 from mri3d.model_folder import Card, Contents
-from mri3d.outcome import Line, Outcome, Temperature
-from mri3d.texts import as_list
+from mri3d.outcome import Line, Outcome
 from mri3d.volumes.sequence import VolumeSequence
 
 Setting = dict[str, Any]
@@ -266,42 +264,3 @@ class Model(FittedModel, Protocol):
             contents: What the folder holds.
             trust: Dotted names of networks of the user's own that may be imported.
         """
-
-
-def fitted_by(
-    *, temperature: Temperature | None = None, sigmoids: np.ndarray | None = None, line: Line | None = None
-) -> dict[str, Any]:
-    """Return what `Model.calibration` says of a fit.
-
-    Args:
-        temperature: Of a network's outputs.
-        sigmoids: Slope and offset for each decision [D, 2].
-        line: That corrects predictions.
-    """
-    if temperature is not None:
-        return {"method": "temperature", **asdict(temperature)}
-    if sigmoids is not None:
-        slopes, offsets = sigmoids.T.tolist()
-        return {"method": "sigmoids", "slopes": slopes, "offsets": offsets}
-    return {"method": "none"} if line is None else {"method": "line", **asdict(line)}
-
-
-def options_text(model: Any, *, instead: Mapping[str, object] | None = None) -> str:  # noqa: ANN401 (any dataclass)
-    """Write the options of a dataclass of a model, for its `identity`.
-
-    Args:
-        model: Whatever has been fitted since.
-        instead: Options that are written as something else, by name.
-    """
-    options = {
-        one.name: getattr(model, one.name)
-        for one in fields(model)
-        if not (one.metadata.get("newer") and _alike(getattr(model, one.name), one.default))  # as in earlier versions
-    } | dict(instead or {})
-    text = f"{type(model).__name__} {options!r}"
-    return re.sub(" at 0x[0-9a-f]+", "", text)  # where a function lies differs each time
-
-
-def _alike(value: object, default: object) -> bool:
-    """Return whether a value is the default, be it a list or a tuple."""
-    return as_list(value) == as_list(default)

@@ -14,7 +14,8 @@ from mri3d.explain.evidence import Question
 from mri3d.files import check_folder
 from mri3d.model_folder import write_model
 from mri3d.model_places import places_of
-from mri3d.models.voting import SPACES, Voting
+from mri3d.models.explaining import SPACES
+from mri3d.models.voting import Voting
 from mri3d.scans.listing import find_scans, unique_names
 from mri3d.scans.scan_file import path_of
 

@@ -15,10 +15,10 @@ from mri3d.files import NO_ROOM, digest, digest_json, write_json
 from mri3d.model_folder import CARD
 from mri3d.model_places import model_folders
 from mri3d.models.beside_scans import Beside
+from mri3d.models.explaining import SPACES
 from mri3d.models.scan_prediction import Record, ScanPrediction
 from mri3d.models.taught import people_text
 from mri3d.models.trained import TrainedModel
-from mri3d.models.voting import SPACES
 from mri3d.outcome import Score
 from mri3d.predictions.folder import PredictionFolder
 from mri3d.predictions.page import Page, remarks

@@ -8,9 +8,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from mri3d.models.explaining import SPACES
 from mri3d.models.scan_prediction import Record
 from mri3d.models.trained import TrainedModel
-from mri3d.models.voting import SPACES
 from mri3d.outcome import Score
 from mri3d.predictions.written import heatmap_path
 from mri3d.report.elements import num_within_budget, score_title, with_interval

@@ -28,7 +28,8 @@ from mri3d.models.classical.permuted import Refit
 from mri3d.models.classical.planning import Plan, make_plan
 from mri3d.models.classical.search import FoldScores, fit_decision, search, truncated
 from mri3d.models.classical.tasks import check_task
-from mri3d.models.model import Setting, TrainingSet, fitted_by, options_text
+from mri3d.models.model import Setting, TrainingSet
+from mri3d.models.model_texts import fitted_by, options_text
 from mri3d.outcome import TASKS, check_debias
 from mri3d.texts import as_list, number_text
 from mri3d.volumes.sequence import VolumeSequence

@@ -16,7 +16,8 @@ from mri3d.arguments import check_fields
 from mri3d.cohort.encoding import Encoder
 from mri3d.errors import UserError, option
 from mri3d.model_folder import Contents
-from mri3d.models.model import Search, TrainingSet, fitted_by, options_text
+from mri3d.models.model import Search, TrainingSet
+from mri3d.models.model_texts import fitted_by, options_text
 from mri3d.models.network.batches import check_batches
 from mri3d.models.network.board import Board
 from mri3d.models.network.building import begin_with_columns, build_network, check_maker
