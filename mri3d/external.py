@@ -131,6 +131,7 @@ def write_validation(validation: Validation, out: Path, *, model: str, began: fl
         model: What the page calls the model.
         began: When the validation began, by `time.perf_counter`.
     """
+    from mri3d.report.shown_tests import ShownTests
     from mri3d.report.validation_page import write_validation_page  # here: the library needs no charts
 
     rows = validation.table_rows()
@@ -150,10 +151,8 @@ def write_validation(validation: Validation, out: Path, *, model: str, began: fl
         },
         outcome=trained.outcome,
         metrics=metrics,
-        targets=tests.targets,
-        predictions=tests.predictions,
+        tests=ShownTests(tests.targets, tests.predictions, subjects=[rows[row]["subject"] for row in validation.rows]),
         cohort=cohort.to_rows(),
-        subjects=[rows[row]["subject"] for row in validation.rows],
         sessions=[{name: "" if cell is None else cell for name, cell in row.items()} for row in rows],
         knows_training=all(member.card.training or member.card.fingerprints for member in trained.members),
     )

@@ -16,6 +16,7 @@ from mri3d.report.others_section import OtherShown, others_section
 from mri3d.report.page import Parts, write_report
 from mri3d.report.picture import Picture
 from mri3d.report.run_facts import RunFacts
+from mri3d.report.shown_tests import ShownTests
 from mri3d.run_folder import as_yaml
 from mri3d.tested_scans import TestedScans
 
@@ -65,10 +66,7 @@ def write_run_page(
         },
         outcome=study.outcome,
         metrics=metrics,
-        targets=results.targets,
-        predictions=results.predicted,
-        raw=results.raw,
-        subjects=[study.ids[row] for row in results.rows],
+        tests=ShownTests(results.targets, results.predicted, results.raw, [study.ids[row] for row in results.rows]),
         cohort=study.cohort_with_outliers.to_rows(),
         taking_part=study.outcome.words.cohort_rows(study.targets),
         histories=[fit.history for fold in results.folds for fit in fold.fits],

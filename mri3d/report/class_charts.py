@@ -1,7 +1,6 @@
 """Charts of how well classes are predicted: ROC and precision-recall curves, confusions, probabilities, calibration.
 
-All take the same arguments: the outcome; the index of the true class of each test [T]; the predicted probability of
-each class [T, K]; uncorrected predictions, which classes do not have; and who was tested, whom these do not name.
+All take the same arguments: the outcome, and the tests, whom these do not name.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from mri3d.outcome.class_scores import confusion_matrix
 from mri3d.report.charts import COLOURS, GRAY, chart, chart_picture, class_look, short_label, tell
 from mri3d.report.elements import Html, element, scrolled
 from mri3d.report.picture import Picture
+from mri3d.report.shown_tests import ShownTests
 from mri3d.texts import number_text
 
 if TYPE_CHECKING:
@@ -26,15 +26,9 @@ if TYPE_CHECKING:
 _MANY = 4  # classes; with more, names and cells need room of their own
 
 
-def roc_chart(
-    outcome: Classes,
-    targets: np.ndarray,
-    proba: np.ndarray,
-    raw: np.ndarray | None = None,
-    subjects: Sequence[str] = (),
-) -> Picture:
+def roc_chart(outcome: Classes, tests: ShownTests) -> Picture:
     """Draw the ROC curve of the positive class of two, or of each of more against all others."""
-    classes = outcome.names
+    classes, targets, proba = outcome.names, tests.targets, tests.predictions
     many = len(classes) > _MANY
     with chart(height=_height(len(classes) + 1 if many else 0)) as figure:
         axes = figure.add_subplot()
@@ -55,18 +49,12 @@ def roc_chart(
         return chart_picture(figure, alt, f"{curves}. The closer to the upper left corner, the better.")
 
 
-def precision_recall_chart(
-    outcome: Classes,
-    targets: np.ndarray,
-    proba: np.ndarray,
-    raw: np.ndarray | None = None,
-    subjects: Sequence[str] = (),
-) -> Picture:
+def precision_recall_chart(outcome: Classes, tests: ShownTests) -> Picture:
     """Draw the precision-recall curve of the positive class of two, or of each of more against all others.
 
     Chance is how frequent the class is; average precision is that of scikit-learn, of all tests together.
     """
-    classes = outcome.names
+    classes, targets, proba = outcome.names, tests.targets, tests.predictions
     many, areas = len(classes) > _MANY, list[str]()
     with chart(height=_height(len(classes) if many else 0)) as figure:
         axes = figure.add_subplot()
@@ -93,15 +81,9 @@ def precision_recall_chart(
         return chart_picture(figure, f"{curves}: precision against recall.", f"{curves}. {chance_is}.{told}")
 
 
-def confusion_table(
-    outcome: Classes,
-    targets: np.ndarray,
-    proba: np.ndarray,
-    raw: np.ndarray | None = None,
-    subjects: Sequence[str] = (),
-) -> Html:
+def confusion_table(outcome: Classes, tests: ShownTests) -> Html:
     """Count tests by true class (rows) and predicted class (columns)."""
-    classes = outcome.names
+    classes, targets, proba = outcome.names, tests.targets, tests.predictions
     cells = confusion_matrix(targets, proba.argmax(axis=1), len(classes))
     rows = []
     for name, counts in zip(classes, cells, strict=True):
@@ -119,18 +101,12 @@ def confusion_table(
     return element("figure", grid, element("figcaption", caption), css="wide" if many else "")
 
 
-def probability_chart(
-    outcome: Classes,
-    targets: np.ndarray,
-    proba: np.ndarray,
-    raw: np.ndarray | None = None,
-    subjects: Sequence[str] = (),
-) -> Picture:
+def probability_chart(outcome: Classes, tests: ShownTests) -> Picture:
     """Draw the distribution of the predicted probabilities by true class.
 
     Two classes: the probability of the positive one. More: the probability of the true one.
     """
-    classes = outcome.names
+    classes, targets, proba = outcome.names, tests.targets, tests.predictions
     binary = len(classes) == 2
     of_class = short_label(classes[1]) if binary else "the true class"
     with chart(height=_height(len(classes))) as figure:
@@ -153,18 +129,12 @@ def probability_chart(
         return chart_picture(figure, alt, f"Predicted probabilities by true class. {better}")
 
 
-def calibration_chart(
-    outcome: Classes,
-    targets: np.ndarray,
-    proba: np.ndarray,
-    raw: np.ndarray | None = None,
-    subjects: Sequence[str] = (),
-) -> Picture:
+def calibration_chart(outcome: Classes, tests: ShownTests) -> Picture:
     """Draw observed frequencies against predicted probabilities, in ten bins.
 
     Two classes: the probability of the positive one. More: of the predicted one. Bars are 95 % Wilson intervals.
     """
-    classes = outcome.names
+    classes, targets, proba = outcome.names, tests.targets, tests.predictions
     binary = len(classes) == 2
     predicted = proba[:, 1] if binary else proba.max(axis=1)
     observed = targets == (1 if binary else proba.argmax(axis=1))

@@ -1,12 +1,10 @@
 """Charts of how well a measure is predicted: predictions, and their errors, against the truth.
 
-Both take the same arguments: the outcome; the true value of each test [T]; the predicted value [T]; the value
-predicted before correction [T], or None where nothing was corrected; and who was tested [T], or nothing.
+Both take the same arguments: the outcome, and the tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,25 +15,21 @@ from mri3d.outcome.line import Line
 from mri3d.report.charts import COLOURS, GRAY, Chart, chart, chart_picture, short_label, tell
 from mri3d.report.elements import number
 from mri3d.report.picture import Picture
+from mri3d.report.shown_tests import ShownTests
 
 if TYPE_CHECKING:
     from mri3d.outcome import Measure
 
 
-def predicted_against_true_chart(
-    outcome: Measure,
-    targets: np.ndarray,
-    predictions: np.ndarray,
-    raw: np.ndarray | None = None,
-    subjects: Sequence[str] = (),
-) -> Picture:
+def predicted_against_true_chart(outcome: Measure, tests: ShownTests) -> Picture:
     """Draw predicted against true values on two axes of one scale, with the identity line and the fitted line."""
+    targets, predictions, raw = tests.targets, tests.predictions, tests.raw
     limits = _limits(targets, predictions, raw)
     with chart(4.6, 4.7) as figure:
         axes = figure.add_subplot()
         axes.plot(limits, limits, color=GRAY, linestyle=":", linewidth=1.2, label="Identity")
         _draw(axes, targets, predictions, raw)
-        tell(axes, targets, predictions, _texts(outcome, targets, predictions, raw, subjects))
+        tell(axes, targets, predictions, _texts(outcome, tests))
         axes.set(xlim=limits, ylim=limits, aspect="equal")
         name = short_label(outcome.name).strip()
         axes.set(xlabel=f"True {name}", ylabel=f"Predicted {name}")
@@ -47,19 +41,14 @@ def predicted_against_true_chart(
         return _with_legend(figure, alt, caption)
 
 
-def error_against_true_chart(
-    outcome: Measure,
-    targets: np.ndarray,
-    predictions: np.ndarray,
-    raw: np.ndarray | None = None,
-    subjects: Sequence[str] = (),
-) -> Picture:
+def error_against_true_chart(outcome: Measure, tests: ShownTests) -> Picture:
     """Draw predicted minus true values against true values, with the line fitted to them: the error slope is its."""
+    targets, predictions, raw = tests.targets, tests.predictions, tests.raw
     with chart(4.6, 4.7) as figure:
         axes = figure.add_subplot()
         axes.axhline(0, color=GRAY, linestyle=":", linewidth=1.2, label="No error")
         _draw(axes, targets, predictions - targets, None if raw is None else raw - targets)
-        tell(axes, targets, predictions - targets, _texts(outcome, targets, predictions, raw, subjects))
+        tell(axes, targets, predictions - targets, _texts(outcome, tests))
         name = short_label(outcome.name).strip()
         axes.set(xlim=_limits(targets), xlabel=f"True {name}", ylabel=f"Predicted minus true {name}")
         alt = f"Predicted minus true {outcome.name} against true {outcome.name}, one point for each test."
@@ -89,14 +78,13 @@ def _draw(axes: Axes, targets: np.ndarray, values: np.ndarray, raw: np.ndarray |
             axes.plot(ends, line.undo(ends), label=f"Fitted line, slope {slope}", **look)
 
 
-def _texts(
-    outcome: Measure, targets: np.ndarray, predictions: np.ndarray, raw: np.ndarray | None, subjects: Sequence[str]
-) -> list[str]:
+def _texts(outcome: Measure, tests: ShownTests) -> list[str]:
     """Write who was tested, what is true, and what was predicted [T]."""
-    columns = {f"True {outcome.name}": targets, "Predicted": predictions, "Error": predictions - targets}
-    columns |= {} if raw is None else {"Predicted before correction": raw}
+    errors = tests.predictions - tests.targets
+    columns = {f"True {outcome.name}": tests.targets, "Predicted": tests.predictions, "Error": errors}
+    columns |= {} if tests.raw is None else {"Predicted before correction": tests.raw}
     told = [[f"{title} {number(value)}" for value in values] for title, values in columns.items()]
-    return list(map("\n".join, zip(*([subjects] if subjects else []), *told, strict=True)))
+    return list(map("\n".join, zip(*([tests.subjects] if tests.subjects else []), *told, strict=True)))
 
 
 def _with_legend(figure: Chart, alt: str, caption: str) -> Picture:

@@ -35,6 +35,7 @@ from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
 from mri3d.report.score_section import score_section, score_table
 from mri3d.report.seed_section import seed_section
+from mri3d.report.shown_tests import ShownTests
 from mri3d.report.strata_section import strata_section
 from mri3d.report.training_charts import History, training_chart
 from mri3d.report.trust_section import trust_section
@@ -74,10 +75,7 @@ def write_report(
     facts: Mapping[str, str],
     outcome: Outcome,
     metrics: Mapping[str, Any],
-    targets: np.ndarray,
-    predictions: np.ndarray,
-    raw: np.ndarray | None = None,
-    subjects: Sequence[str] = (),
+    tests: ShownTests,
     cohort: Sequence[Mapping[str, str]],
     taking_part: Sequence[tuple[str, str]],
     histories: Sequence[History] = (),
@@ -93,10 +91,7 @@ def write_report(
         facts: What to know first, name to text: model, resolution, data, time.
         outcome: What is predicted.
         metrics: The content of metrics.json; `test` is empty where nobody was tested.
-        targets: The truth of each test [T].
-        predictions: Of each test: probabilities [T, K] or values [T].
-        raw: Predictions before correction [T], or None where nothing was corrected.
-        subjects: Name of each test's [T], for the charts that have a mark for each; or none.
+        tests: Those that are drawn.
         cohort: The rows of cohort.csv: `subject`, `label`, `left_out`, `warnings`.
         taking_part: Rows that describe the targets of all who take part, see `Words.cohort_rows`.
         histories: For each fold its epochs, see `training_charts.History`.
@@ -106,7 +101,7 @@ def write_report(
     """
     tested = bool(metrics["test"])
     body = [heading(title, facts)]
-    body += _answer(outcome, metrics, targets) if tested else [element("p", _untested(metrics), css="caution")]
+    body += _answer(outcome, metrics, tests.targets) if tested else [element("p", _untested(metrics), css="caution")]
     body += association_section(metrics.get("confounds"))
     body += leak_section(metrics.get("leaks"))
     body += [element("h2", "Who took part"), *_cohort(cohort, taking_part), *parts.scans]
@@ -114,7 +109,7 @@ def write_report(
     body += _training(metrics, histories)
     body += tuning_sections(metrics, search)
     if tested:
-        body += score_section(outcome, metrics, targets, predictions, raw, subjects)
+        body += score_section(outcome, metrics, tests)
         body += calibration_section(outcome, metrics.get("calibration"))
         body += strata_section(outcome, metrics) if metrics.get("strata", {}).get("members") else []
         body += importance_section(metrics.get("covariates"))

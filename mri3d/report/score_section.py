@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mri3d.report.class_charts import (
     calibration_chart,
     confusion_table,
@@ -28,12 +26,13 @@ from mri3d.report.elements import (
 )
 from mri3d.report.measure_charts import error_against_true_chart, predicted_against_true_chart
 from mri3d.report.picture import Picture
+from mri3d.report.shown_tests import ShownTests
 
 if TYPE_CHECKING:
     from mri3d.outcome import Outcome
 
-ScoreChart = Callable[[Any, np.ndarray, np.ndarray, np.ndarray | None, Sequence[str]], Picture | Html]
-"""Draws an outcome's targets, predictions, and predictions before correction, and says who was tested."""
+ScoreChart = Callable[[Any, ShownTests], Picture | Html]
+"""Draws tests of an outcome."""
 
 SCORE_CHARTS: dict[str, ScoreChart] = {
     "roc": roc_chart,
@@ -56,25 +55,15 @@ _SIZES = {
 }
 
 
-def score_section(
-    outcome: Outcome,
-    metrics: Mapping[str, Any],
-    targets: np.ndarray,
-    predictions: np.ndarray,
-    raw: np.ndarray | None,
-    subjects: Sequence[str] = (),
-) -> list[Html]:
+def score_section(outcome: Outcome, metrics: Mapping[str, Any], tests: ShownTests) -> list[Html]:
     """Draw the charts of an outcome, and list all scores.
 
     Args:
         outcome: What is predicted.
         metrics: The content of metrics.json.
-        targets: Of each test [T].
-        predictions: Of each test [T, K] or [T].
-        raw: Predictions before correction [T], or None.
-        subjects: Who was tested [T], to be read off the charts; empty where that is not known.
+        tests: Those that are drawn.
     """
-    drawn = [SCORE_CHARTS[name](outcome, targets, predictions, raw, subjects) for name in outcome.charts]
+    drawn = [SCORE_CHARTS[name](outcome, tests) for name in outcome.charts]
     shown = [figure(part) if isinstance(part, Picture) else part for part in drawn]
     parts = [element("h2", "Test results"), element("div", *shown, css="grid"), score_table(metrics)]
     about = metrics.get("intervals")  # runs of earlier versions have none

@@ -26,6 +26,7 @@ from mri3d.report.elements import (
 from mri3d.report.picture import Picture
 from mri3d.report.reading import reading_section
 from mri3d.report.score_section import SCORE_CHARTS
+from mri3d.report.shown_tests import ShownTests
 from mri3d.report.strata_section import strata_section
 from mri3d.texts import number_text
 
@@ -49,11 +50,9 @@ def write_validation_page(
     facts: Mapping[str, str],
     outcome: Outcome,
     metrics: Mapping[str, Any],
-    targets: np.ndarray,
-    predictions: np.ndarray,
+    tests: ShownTests,
     cohort: Sequence[Mapping[str, str]],
     sessions: Sequence[Mapping[str, Any]],
-    subjects: Sequence[str] = (),
     knows_training: bool = True,
 ) -> None:
     """Write one HTML file that opens anywhere, offline.
@@ -63,19 +62,17 @@ def write_validation_page(
         facts: What to know first, name to text: the model, the people.
         outcome: What is predicted, with its threshold.
         metrics: The content of the validation's metrics.json.
-        targets: Truth of each session that is scored [T].
-        predictions: Of each of them: probabilities [T, K] or values [T].
+        tests: Of each session that is scored.
         cohort: A row for each session there is: `subject`, `label`, `left_out`.
         sessions: The rows of predictions.csv.
-        subjects: Who is scored [T], see `score_section`.
         knows_training: Whether the model can tell the scans that it was trained on.
     """
     told = _for_words(metrics, knows_training=knows_training)
-    body = [heading("External validation", facts), headline(*outcome.words.result_sentence(told, targets))]
-    cautions = _cautions(outcome, told, targets, knows_training=knows_training)
+    body = [heading("External validation", facts), headline(*outcome.words.result_sentence(told, tests.targets))]
+    cautions = _cautions(outcome, told, tests.targets, knows_training=knows_training)
     body += [element("p", text, css="caution") for text in cautions]
-    body += [element("h2", "Who they are"), *_people(outcome, metrics, targets, cohort)]
-    body += _scores(outcome, metrics, targets, predictions, subjects)
+    body += [element("h2", "Who they are"), *_people(outcome, metrics, tests.targets, cohort)]
+    body += _scores(outcome, metrics, tests)
     body += _calibration(outcome, metrics["calibration"])
     body += decision_section(outcome, metrics.get("decisions"))
     body += curve_section(metrics.get("decision_curve"))
@@ -150,12 +147,10 @@ def _people(
 def _scores(
     outcome: Outcome,
     metrics: Mapping[str, Any],
-    targets: np.ndarray,
-    predictions: np.ndarray,
-    subjects: Sequence[str],
+    tests: ShownTests,
 ) -> list[Html]:
     """Draw the charts of an outcome, and list all scores, beside those of the model's own test."""
-    drawn = [SCORE_CHARTS[name](outcome, targets, predictions, None, subjects) for name in outcome.charts]
+    drawn = [SCORE_CHARTS[name](outcome, tests) for name in outcome.charts]
     shown = [figure(part) if isinstance(part, Picture) else part for part in drawn]
     test, own = metrics["test"], metrics["own_test"]
     rows = []

@@ -4,6 +4,7 @@ import numpy as np
 
 from mri3d.outcome import Classes, Measure
 from mri3d.report.page import write_report
+from mri3d.report.shown_tests import ShownTests
 from tests.report.reader import read
 
 HISTORY = [{"epoch": 0, "train_loss": 1.0}]
@@ -39,16 +40,16 @@ def cohort(**row):
     return [{"subject": "s1", "label": "a", "left_out": "", "warnings": ""} | row]
 
 
-def report(tmp_path, content, *, outcome=SEXES, num_tests=80, **more):
+def report(tmp_path, content, *, outcome=SEXES, num_tests=80, tests=None, **more):
     """Write a report, of tests of classes unless others are given, and read it back."""
     names = getattr(outcome, "names", ("value",))
+    proba = np.random.default_rng(0).dirichlet(np.ones(len(names)), num_tests)
     arguments = {
         "title": "t",
         "facts": {},
         "outcome": outcome,
         "metrics": content,
-        "targets": np.arange(num_tests) % len(names),
-        "predictions": np.random.default_rng(0).dirichlet(np.ones(len(names)), num_tests),
+        "tests": tests or ShownTests(np.arange(num_tests) % len(names), proba),
         "cohort": cohort(),
         "taking_part": [],
     }
@@ -59,4 +60,4 @@ def report(tmp_path, content, *, outcome=SEXES, num_tests=80, **more):
 def report_of_ages(tmp_path, targets, predictions, raw=None, *, num_folds=1, **more):
     """Write a report of these ages and read it back."""
     content = metrics(AGE.scores(targets, predictions, raw), num_folds)
-    return report(tmp_path, content, outcome=AGE, targets=targets, predictions=predictions, raw=raw, **more)
+    return report(tmp_path, content, outcome=AGE, tests=ShownTests(targets, predictions, raw), **more)

@@ -15,6 +15,7 @@ from mri3d.report.class_charts import (
     roc_chart,
     wilson_interval,
 )
+from mri3d.report.shown_tests import ShownTests
 from tests.report.svg import points, texts, told
 
 CHARTS = (roc_chart, precision_recall_chart, probability_chart, calibration_chart)
@@ -25,7 +26,7 @@ def case(names, seed=0):
     random = np.random.default_rng(seed)
     targets = random.integers(0, len(names), 60)
     proba = random.dirichlet(np.ones(len(names)), 60)
-    return Classes(names), targets, proba
+    return Classes(names), ShownTests(targets, proba)
 
 
 @pytest.mark.parametrize("chart", CHARTS)
@@ -69,7 +70,7 @@ def test_more_classes_are_drawn_each_against_all_others():
 @pytest.mark.parametrize("num_tests", [1, 7])
 def test_tests_of_one_class_are_drawn(chart, num_tests):
     proba = np.tile([0.8, 0.2], (num_tests, 1))  # constant too
-    picture = chart(Classes(("control", "patient")), np.zeros(num_tests, dtype=np.int64), proba)
+    picture = chart(Classes(("control", "patient")), ShownTests(np.zeros(num_tests, dtype=np.int64), proba))
     assert len(texts(picture)) > 4
 
 
@@ -80,7 +81,7 @@ def test_the_same_run_gives_the_same_bytes(chart):
 
 def of_two(positive, truth):
     """Arguments of a chart of two classes."""
-    return Classes(("a", "b")), truth, np.stack([1 - positive, positive], 1)
+    return Classes(("a", "b")), ShownTests(truth, np.stack([1 - positive, positive], 1))
 
 
 def test_steps_of_the_roc_curve_say_from_which_probability_on():
@@ -133,7 +134,7 @@ def test_bars_and_bins_say_how_many_tests_they_are_of():
 def test_calibration_marks_stand_at_probability_and_frequency():
     proba = np.repeat([0.15, 0.55, 0.85], [10, 10, 20])
     targets = np.r_[np.repeat([1, 0], [1, 9]), np.repeat([1, 0], [5, 5]), np.repeat([1, 0], [16, 4])]
-    drawn = np.concatenate(points(calibration_chart(Classes(("a", "b")), targets, np.stack([1 - proba, proba], 1))))
+    drawn = np.concatenate(points(calibration_chart(*of_two(proba, targets))))
     assert len(drawn) == 3
     scale = np.polyfit([0.15, 0.55, 0.85], drawn[:, 0], 1)[0]  # the axes have one scale, and y runs down
     np.testing.assert_allclose(np.diff(drawn[:, 0]) / scale, [0.4, 0.3], atol=1e-4)
@@ -141,7 +142,7 @@ def test_calibration_marks_stand_at_probability_and_frequency():
 
 
 def test_the_confusion_matrix_escapes_names_and_counts_absent_classes():
-    html = confusion_table(Classes(("a", "<b>", "c")), np.array([0, 0, 1]), np.eye(3)[[0, 1, 1]])
+    html = confusion_table(Classes(("a", "<b>", "c")), ShownTests(np.array([0, 0, 1]), np.eye(3)[[0, 1, 1]]))
     assert "<th>True: &lt;b&gt;</th>" in html
     cells = [int(cell.partition("<")[0]) for cell in html.split("<td")[1:] for cell in [cell.partition("<b>")[2]]]
     assert cells == [1, 1, 0, 0, 1, 0, 0, 0, 0]

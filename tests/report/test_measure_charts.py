@@ -8,6 +8,7 @@ import pytest
 from mri3d.outcome import Measure
 from mri3d.outcome.line import Line
 from mri3d.report.measure_charts import error_against_true_chart, predicted_against_true_chart
+from mri3d.report.shown_tests import ShownTests
 from tests.report.reader import HOSTILE
 from tests.report.svg import lines, points, texts, told
 
@@ -30,7 +31,7 @@ def per_unit(values, places):
 
 def test_predictions_stand_at_their_values_on_axes_of_one_scale():
     targets, predictions = case()
-    picture = predicted_against_true_chart(AGE, targets, predictions)
+    picture = predicted_against_true_chart(AGE, ShownTests(targets, predictions))
     (drawn,) = points(picture)
     across, upwards = per_unit(targets, drawn[:, 0]), per_unit(predictions, drawn[:, 1])
     assert across > 0
@@ -48,7 +49,7 @@ def test_predictions_stand_at_their_values_on_axes_of_one_scale():
 
 def test_errors_stand_at_predicted_minus_true():
     targets, predictions = case()
-    picture = error_against_true_chart(AGE, targets, predictions)
+    picture = error_against_true_chart(AGE, ShownTests(targets, predictions))
     (drawn,) = points(picture)
     per_unit(targets, drawn[:, 0])
     upwards = per_unit(predictions - targets, drawn[:, 1])
@@ -64,14 +65,14 @@ def test_errors_stand_at_predicted_minus_true():
 @pytest.mark.parametrize("chart", CHARTS)
 def test_each_point_says_who_it_is(chart):
     targets, predictions = np.array([40.0, 50.25, 60.0]), np.array([41.5, 50.0, 60.0])
-    picture = chart(AGE, targets, predictions, None, ["s1", HOSTILE, "נבדק"])
+    picture = chart(AGE, ShownTests(targets, predictions, subjects=["s1", HOSTILE, "נבדק"]))
     assert [text for text, _ in told(picture)] == [
         "s1\nTrue age 40.000\nPredicted 41.500\nError 1.500",
         f"{HOSTILE}\nTrue age 50.250\nPredicted 50.000\nError -0.250",
         "נבדק\nTrue age 60.000\nPredicted 60.000\nError 0.000",
     ]
     np.testing.assert_allclose([ends[0] for _, ends in told(picture)], points(picture)[0], atol=0.006)
-    nameless = told(chart(AGE, targets, predictions, predictions + 1))
+    nameless = told(chart(AGE, ShownTests(targets, predictions, predictions + 1)))
     assert nameless[0][0].split("\n") == [
         "True age 40.000", "Predicted 41.500", "Error 1.500", "Predicted before correction 42.500",
     ]  # fmt: skip
@@ -81,7 +82,7 @@ def test_each_point_says_who_it_is(chart):
 def test_predictions_before_correction_stand_beneath_in_grey(chart):
     targets, raw = case()
     corrected = Line.fit(targets, raw).correct(raw)
-    picture = chart(AGE, targets, corrected, raw)
+    picture = chart(AGE, ShownTests(targets, corrected, raw))
     beneath, above = points(picture)[:2]  # behind them, the legend's own
     expected = [raw, corrected] if chart is predicted_against_true_chart else [raw - targets, corrected - targets]
     scales = [per_unit(values, drawn[:, 1]) for values, drawn in zip(expected, (beneath, above), strict=True)]
@@ -95,7 +96,7 @@ def test_predictions_before_correction_stand_beneath_in_grey(chart):
 @pytest.mark.parametrize("chart", CHARTS)
 def test_a_line_is_fitted_only_where_there_are_two_values(chart):
     for targets in (np.array([50.0]), np.full(5, 50.0)):
-        picture = chart(AGE, targets, targets + 3)
+        picture = chart(AGE, ShownTests(targets, targets + 3))
         assert len(points(picture)[0]) == len(targets)
         assert not any("slope" in text for text in texts(picture))
 
@@ -103,14 +104,14 @@ def test_a_line_is_fitted_only_where_there_are_two_values(chart):
 @pytest.mark.parametrize(("chart", "slope"), [(CHARTS[0], "0.00"), (CHARTS[1], "−1.00")])
 def test_constant_predictions_are_drawn(chart, slope):
     targets, _ = case()
-    assert f"Fitted line, slope {slope}" in texts(chart(AGE, targets, np.full(len(targets), 50.0)))
+    assert f"Fitted line, slope {slope}" in texts(chart(AGE, ShownTests(targets, np.full(len(targets), 50.0))))
 
 
 @pytest.mark.parametrize("chart", CHARTS)
 @pytest.mark.parametrize("scale", [-1.0, 1e-5, 1e7])
 def test_values_of_any_size_are_drawn(chart, scale):
     targets, predictions = case(500)
-    (drawn,) = points(chart(AGE, scale * targets, scale * predictions))
+    (drawn,) = points(chart(AGE, ShownTests(scale * targets, scale * predictions)))
     assert len(drawn) == 500
     per_unit(scale * targets, drawn[:, 0])
 
@@ -119,7 +120,7 @@ def test_values_of_any_size_are_drawn(chart, scale):
 @pytest.mark.parametrize(("scale", "tick"), [(2e-6, "0.00008"), (2e4, "1200000"), (1e5, "6000000")])
 def test_numbers_at_the_ticks_are_whole_and_do_not_overlap(chart, scale, tick):
     targets, predictions = case()
-    picture = chart(AGE, scale * targets, scale * predictions)
+    picture = chart(AGE, ShownTests(scale * targets, scale * predictions))
     shown = texts(picture)
     assert tick in shown
     assert not any(re.search(r"\de[-+−]?\d", text) for text in shown)  # no power of ten beside an axis
@@ -131,8 +132,8 @@ def test_numbers_at_the_ticks_are_whole_and_do_not_overlap(chart, scale, tick):
 @pytest.mark.parametrize("chart", CHARTS)
 @pytest.mark.parametrize("name", ["_x", "<b>$\\frac", "a score of a long battery of tests"])
 def test_a_measure_may_have_any_name(chart, name):
-    picture = chart(Measure(name), *case())
+    picture = chart(Measure(name), ShownTests(*case()))
     label = name if len(name) <= 24 else name[:23] + "…"
     assert f"True {label}" in texts(picture)
     assert name in picture.alt
-    assert picture.data == chart(Measure(name), *case()).data  # the same run gives the same bytes
+    assert picture.data == chart(Measure(name), ShownTests(*case())).data  # the same run gives the same bytes

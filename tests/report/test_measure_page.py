@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mri3d.report.shown_tests import ShownTests
 from tests.commands import undrawn
 from tests.report.example import AGE, HISTORY, SEXES, class_metrics, metrics, report, report_of_ages
 
@@ -124,8 +125,8 @@ def test_a_model_of_everybody_says_that_it_has_no_test_score(tmp_path, outcome):
     content["folds"][0] |= {"num_train": 110, "num_validation": 21, "num_test": 0}
     nothing = np.zeros((0, 2)) if outcome is SEXES else np.zeros(0)
     reader = report(
-        tmp_path, content, outcome=outcome, targets=nothing[..., 0] if outcome is SEXES else nothing,
-        predictions=nothing, histories=[HISTORY],
+        tmp_path, content, outcome=outcome,
+        tests=ShownTests(nothing[..., 0] if outcome is SEXES else nothing, nothing), histories=[HISTORY],
     )  # fmt: skip
     texts = shown(reader)
     said = next(text for text in texts if "trained on all" in text)
@@ -141,7 +142,7 @@ def test_a_model_of_everybody_says_that_it_has_no_test_score(tmp_path, outcome):
 def test_a_model_of_everybody_without_epochs_tells_its_sizes(tmp_path):
     content = metrics({})
     content["folds"][0] |= {"num_train": 131, "num_validation": 0, "num_test": 0, "epochs": 0}
-    texts = shown(report(tmp_path, content, targets=np.zeros(0, dtype=int), predictions=np.zeros((0, 2))))
+    texts = shown(report(tmp_path, content, tests=ShownTests(np.zeros(0, dtype=int), np.zeros((0, 2)))))
     assert any("trained on all 131 sessions. None was left" in text for text in texts)
     assert texts[texts.index("Training") + 1 :][:2] == ["Training sessions", "131"]
 

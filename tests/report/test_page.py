@@ -9,6 +9,7 @@ from mri3d.outcome import Classes
 from mri3d.report.figures import HeadView, slices
 from mri3d.report.page import Parts
 from mri3d.report.picture import Picture
+from mri3d.report.shown_tests import ShownTests
 from tests.commands import undrawn
 from tests.report.example import HISTORY, class_metrics, cohort, report
 from tests.report.reader import HOSTILE
@@ -86,7 +87,7 @@ def test_cautions_name_few_tests_and_bad_probabilities(tmp_path):
 def test_the_confusion_matrix_counts_the_tests(tmp_path):
     targets = np.array([0] * 7 + [1] * 4)
     proba = np.eye(2)[[0] * 5 + [1] * 2 + [1] * 3 + [0]]
-    shown = report(tmp_path, class_metrics(), targets=targets, predictions=proba).texts
+    shown = report(tmp_path, class_metrics(), tests=ShownTests(targets, proba)).texts
     texts = [text for text in shown if text.strip()]
     row = texts.index("True: F")
     assert texts[row : row + 5] == ["True: F", "5", "71 %", "2", "29 %"]

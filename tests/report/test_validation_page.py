@@ -9,6 +9,7 @@ from mri3d.evaluation.validation import FrozenTests
 from mri3d.outcome import Classes, Measure
 from mri3d.report.decision_section import decision_chart, runs_of
 from mri3d.report.elements import in_full, number
+from mri3d.report.shown_tests import ShownTests
 from mri3d.report.validation_page import write_validation_page
 from tests.report.reader import HOSTILE, read
 from tests.report.svg import texts, told
@@ -24,7 +25,7 @@ def people(number=80, prevalence=0.5):
     return targets, np.stack([1 - positive, positive], axis=1)
 
 
-def page(tmp_path, tests, *, counts=None, own=None, sessions=(), cohort=(), **more):
+def page(tmp_path, tests, *, counts=None, own=None, sessions=(), cohort=(), subjects=(), **more):
     """Write the page of some tests and read it back."""
     number = len(tests.targets)
     content = tests.metrics() | {
@@ -36,8 +37,7 @@ def page(tmp_path, tests, *, counts=None, own=None, sessions=(), cohort=(), **mo
         facts={"model": "runs/x/y"},
         outcome=tests.outcome,
         metrics=content,
-        targets=tests.targets,
-        predictions=tests.predictions,
+        tests=ShownTests(tests.targets, tests.predictions, subjects=subjects),
         cohort=cohort,
         sessions=sessions,
         **more,
