@@ -62,9 +62,11 @@ def group_map(maps: Sequence[np.ndarray], *, seed: int = 0, num_flips: int = NUM
     largest, observed = np.zeros(len(signs)), np.empty(flat.shape[1])
     for block in blocks:
         part = flat[:, block].astype(np.float64)
-        observed[block] = _t(part.mean(axis=0)[None], part)[0]
-        largest = np.maximum(largest, np.abs(_t(signs @ part / count, part)).max(axis=1))
-    order = np.sort(largest)
+        squares = np.square(part).mean(axis=0)  # which signs leave as they are
+        means = part.mean(axis=0)
+        observed[block] = np.sign(means) * _t(_shares(means.copy(), squares), count)
+        largest = np.maximum(largest, _shares(signs @ part / count, squares).max(axis=1))
+    order = np.sort(_t(largest, count))  # the largest share has the largest |t|
     reached = len(order) - np.searchsorted(order, np.abs(observed) * (1 - 1e-9))  # but for rounding
     p = (1 + reached) / (1 + len(order))
     p[~flat.any(axis=0)] = 1.0
@@ -84,14 +86,16 @@ def _signs(count: int, num_flips: int, random: np.random.Generator) -> np.ndarra
     return random.choice([-1.0, 1.0], size=(num_flips, count))
 
 
-def _t(means: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Compute t [F, V] of means [F, V] under signs, which leave the squares of `part` [N, V] as they are."""
-    count = len(part)
-    squares = np.square(part).mean(axis=0)
-    spread = np.maximum(squares - means**2, 1e-12 * squares) / (count - 1)
-    t = np.zeros_like(means)
-    np.divide(means, np.sqrt(spread), out=t, where=spread > 0)
-    return t
+def _shares(means: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Compute how much of the mean squares [V] the means [F, V] or [V] make up, 0 to 1, in the place of the means."""
+    means *= means
+    np.divide(means, squares, out=means, where=squares > 0)
+    return means
+
+
+def _t(shares: np.ndarray, count: int) -> np.ndarray:
+    """Compute the |t| of such shares; that of values that are all the same is finite."""
+    return np.asarray(np.sqrt((count - 1) * shares / np.maximum(1 - shares, 1e-12)))
 
 
 def _consistency(flat: np.ndarray) -> np.ndarray:

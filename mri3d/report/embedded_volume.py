@@ -21,6 +21,7 @@ _SHADES = 63  # more are not seen, and cost a third more
 _AIR = 0.08  # share of the window from black to white that counts as black: noise does not compress
 _LEVELS = 127  # of a heatmap, on each side of 0
 _SMALLEST_EDGE = 24
+_GROWTH = 2.6  # power of the edge with which letters grow: less than voxels do, since coarser ones differ more
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def embed(
     heatmap = None if heatmap is None else heatmap[box]
     embedded = _embed(volume, affine, heatmap, (black, white), max_edge)
     while embedded.num_bytes > max_bytes and max_edge > _SMALLEST_EDGE:
-        smaller = max_edge * (max_bytes / embedded.num_bytes) ** (1 / 3)  # as many voxels fewer as letters are too many
+        smaller = max_edge * (max_bytes / embedded.num_bytes) ** (1 / _GROWTH)
         max_edge = max(min(int(smaller), max_edge - 1), _SMALLEST_EDGE)
         embedded = _embed(volume, affine, heatmap, (black, white), max_edge)
     return embedded
