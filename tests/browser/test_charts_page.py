@@ -11,6 +11,7 @@ from mri3d.report.class_charts import calibration_chart, precision_recall_chart,
 from mri3d.report.elements import element, figure, write_page
 from mri3d.report.forest import forest_chart
 from mri3d.report.measure_charts import predicted_against_true_chart
+from mri3d.report.shown_tests import ShownTests
 from tests.report.reader import HOSTILE
 from tests.report.svg import told
 
@@ -34,14 +35,14 @@ def charts():
     random = np.random.default_rng(0)
     truth = np.arange(30) % 2
     positive = (0.9 * random.random(30) + 0.3 * truth).clip(0, 1)
-    of_two = Classes(("control", HOSTILE)), truth, np.stack([1 - positive, positive], axis=1)
+    of_two = Classes(("control", HOSTILE)), ShownTests(truth, np.stack([1 - positive, positive], axis=1))
     pictures = [draw(*of_two) for draw in (roc_chart, precision_recall_chart, probability_chart, calibration_chart)]
     rows = [([HOSTILE, "knn"], Score(0.02, -0.01, 0.05)), (["חולה", "knn"], Score(0.3))]
     pictures.append(forest_chart(rows, axis="Difference in AUC", reference=0.0, alt="Differences.", caption="y."))
     ages = random.uniform(20, 86, MANY)
     people = [HOSTILE, "נבדק", *map(str, range(2, MANY))]
     predicted = ages + random.normal(0, 5, MANY)
-    return [*pictures, predicted_against_true_chart(Measure("age"), ages, predicted, None, people)]
+    return [*pictures, predicted_against_true_chart(Measure("age"), ShownTests(ages, predicted, subjects=people))]
 
 
 @pytest.fixture(scope="module")
