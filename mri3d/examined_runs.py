@@ -173,7 +173,7 @@ class ExaminedRun:
         for fold, group in itertools.groupby(steps, key=lambda each: each.fold):
             member = self._member(fold)
             questions = (_question(each, way, volumes) for each in group)
-            found = member.model.examined(questions, baseline=member.card.reference.mean, form=LONG)
+            found = member.model.examined(questions, reference=member.card.reference, form=LONG)
             assert found is not None, "it has maps, and can predict the scans"
             tests += found.tests
         trust = Trust.of(way.name, tests)
@@ -207,4 +207,4 @@ def _question(asked: Asked, way: Method, volumes: VolumeSequence) -> Question:
 
 
 def _map(member: Member, question: Question) -> np.ndarray:
-    return member.model.explain(question, baseline=member.card.reference.mean).values
+    return member.model.explain(question, reference=member.card.reference).values

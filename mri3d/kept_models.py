@@ -89,7 +89,7 @@ class ModelKeeper:
         questions = list(self._questions(result, TrainedModel((member,)), positions))
         if not questions:
             return member
-        self.trust = member.model.examined(questions, baseline=member.card.reference.mean)
+        self.trust = member.model.examined(questions, reference=member.card.reference)
         if self.trust is None:
             return member
         self._asked = questions[:NUM_AGREEING] if self.num_folds > 1 else []
@@ -105,7 +105,7 @@ class ModelKeeper:
     def _compare(self, member: Member) -> None:
         """Compute the maps of a fold's model of what all are asked about."""
         if self._asked:
-            found = [member.model.explain(asked, baseline=member.card.reference.mean) for asked in self._asked]
+            found = [member.model.explain(asked, reference=member.card.reference) for asked in self._asked]
             self._maps.append([evidence.values for evidence in found])
 
     def _questions(self, result: FoldResult, trained: TrainedModel, positions: Sequence[int]) -> Iterator[Question]:

@@ -111,12 +111,15 @@ def card_of_format_1(
     return card | newer, tensors
 
 
-def check_tensors(tensors: Mapping[str, np.ndarray], mean: np.ndarray, recipe: AnyRecipe | None) -> None:
+def check_tensors(
+    tensors: Mapping[str, np.ndarray], mean: np.ndarray, variation: np.ndarray | None, recipe: AnyRecipe | None
+) -> None:
     """Check the arrays of a model folder.
 
     Args:
         tensors: Weights of the model by name.
         mean: The average training volume.
+        variation: How training volumes differ from it; None of earlier versions.
         recipe: What makes volumes of scans; None for a model of arrays.
 
     Raises:
@@ -126,9 +129,15 @@ def check_tensors(tensors: Mapping[str, np.ndarray], mean: np.ndarray, recipe: A
         raise ValueError("reference.mean is no volume [C, X, Y, Z] of float32")
     if recipe is not None and mean.shape[1:] != recipe.volume_shape:
         raise ValueError("reference.mean has other sides than the volumes that the recipe makes")
-    if not np.abs(mean).max() <= LARGEST:
-        raise ValueError("reference.mean has values that no scan has")
-    for name, tensor in {**tensors, "reference.mean": mean}.items():
+    usual = {"reference.mean": mean}
+    if variation is not None:
+        if variation.dtype not in (np.float16, np.float32) or variation.shape != mean.shape:
+            raise ValueError("reference.variation is no volume as reference.mean is one")
+        usual["reference.variation"] = variation
+    for name, volume in usual.items():
+        if not float(np.abs(volume).max()) <= LARGEST:
+            raise ValueError(f"{name} has values that no scan has")
+    for name, tensor in {**tensors, **usual}.items():
         if not np.isfinite(tensor).all():
             raise ValueError(f"{name!r} holds values that are NaN or infinite")
 

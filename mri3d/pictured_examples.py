@@ -59,7 +59,7 @@ def example_picture(
         try:
             asked = question(study, trained, row, example.target, covariates)
             heat = trained.evidence(asked, inside=study.recipe.inside(scan)).heat
-            caption += f". Colour: {example.evidence}, compared with the average training scan"
+            caption += f". Colour: {example.evidence}, compared with typical training scans"
         except Exception as error:  # of a network of the user's own, or for other sites than the tested one
             caption += f". Without a heatmap: {first_sentence(error)}"
     high, low = study.outcome.words.evidence(example.target)

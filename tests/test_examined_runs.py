@@ -62,7 +62,7 @@ def test_each_scan_is_explained_by_the_model_that_was_tested_on_it(study, linear
     volume = study.volumes[study.ids.index(row["subject"])]
     target = 1 if row["evidence"] == "for patient" else 0
     question = Question(volume, target, load(linear).method("weights"))
-    values = member.model.explain(question, baseline=member.card.reference.mean).values
+    values = member.model.explain(question, reference=member.card.reference).values
     exact = curves_of(member.model.contrasted(question).numbers, volume, [values], baseline=member.card.reference.mean)
     assert float(row["gain"]) == pytest.approx(float(exact.gains[0]))
     assert [way["method"] for way in told["ways"]] == ["integrated_gradients", "weights"]

@@ -33,7 +33,7 @@ def fitted(*, heatmaps=("integrated_gradients",), failing=()):
     def features(volumes, rows):
         return np.array([[np.cos(angles[row]), np.sin(angles[row])] for row in rows])
 
-    def explain(asked, *, baseline):
+    def explain(asked, *, reference):
         if any(np.array_equal(asked.volume, STUDY.volumes[row]) for row in failing):
             raise UserError("there is no such site. Train again.")
         values = np.zeros(SHAPE, np.float32)
@@ -187,7 +187,7 @@ def test_each_of_several_tests_of_a_subject_is_viewed_with_what_was_predicted_th
 def test_a_network_that_cannot_be_explained_loses_its_maps_alone():
     model = fitted()
 
-    def explain(asked, *, baseline):
+    def explain(asked, *, reference):
         raise KeyError("no such thing")
 
     model.explain = explain

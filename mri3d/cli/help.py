@@ -41,7 +41,7 @@ Predict new scans with a trained model.
   out=results         where to write predictions.csv, heatmaps/ and report.html; the same command goes on where it was
                       cut off, and no file is replaced that mri3d did not write
   heatmap=integrated_gradients
-                      what differs from the average training scan and counts; or none; or smoothgrad, hirescam,
+                      what differs from typical training scans and counts; or none; or smoothgrad, hirescam,
                       guided_backprop, occlusion, or gradcam, which is coarse: its strongest place can lie many
                       centimetres from what decided, for brighter regions too; of linear models also weights, pattern
   layer=blocks.2      of a network, whose map gradcam and hirescam weigh

@@ -1,8 +1,9 @@
 """Heads for the demo cohort: brains grown from the MNI152 template, with or without a known local effect.
 
 Every head has its own size, pose, folds, tissue contrast, bias field and noise, drawn without regard to its class.
-The effect shrinks the tissue of a ball in template space towards its centre and darkens the grey matter there; it
-fades to nothing at the ball's surface, so that outside the ball a head is the same, voxel for voxel, with or without.
+The effect shrinks the tissue of a ball in template space towards its centre and darkens the grey matter there, or makes
+it swell and brightens it. It fades to nothing at the ball's surface, so that outside the ball a head is the same, voxel
+for voxel, with or without.
 """
 
 import functools
@@ -78,7 +79,8 @@ class Effect:
     """What the affected heads have.
 
     Attributes:
-        strength: Share by which grey matter is darkened; tissue is shrunk by half of it along each axis.
+        strength: Share by which grey matter is darkened; tissue is shrunk by half of it along each axis. Below 0 grey
+            matter is brightened, and tissue swells.
         center_mm: Centre in MNI152 space, R, A, S.
         radius_mm: Distance at which it has faded to nothing.
     """
@@ -189,7 +191,7 @@ def _effect_weight(positions: Array, effect: Effect) -> Array:
 
 
 def _shrink(positions: Array, weight: Array, effect: Effect) -> Array:
-    """Look further from the centre, so that what is seen there is smaller."""
+    """Look further from the centre, so that what is seen there is smaller, or nearer to it."""
     center_mm = np.array(effect.center_mm, np.float32)[:, None, None, None]
     return np.asarray(center_mm + (positions - center_mm) / (1 - np.float32(effect.strength / 2) * weight))
 

@@ -42,7 +42,8 @@ class DemoStudy:
     Attributes:
         num_subjects: Heads; half of them in each class.
         effect: Share by which grey matter around the effect's centre is darkened; the tissue there is shrunk by half
-            that share along each axis. From 0, which makes the classes exchangeable, to 0.8.
+            that share along each axis. Below 0 it is brightened and swells. From -0.8 to 0.8; 0 makes the classes
+            exchangeable.
         effect_center_mm: Centre of the effect in MNI152 space, R, A, S; the default is the left hippocampus.
         effect_radius_mm: Distance at which the effect has faded to nothing.
         grid: "small" (2 mm, 84 x 90 x 104) or "seed" (1 mm, 256 x 256 x 256); both uint8, stored LIA.
@@ -89,9 +90,10 @@ class DemoStudy:
         """Refuse arguments that no head can be grown with."""
         if self.num_subjects < 2:
             raise UserError(f"{option('data.demo.num_subjects', self.num_subjects)} is too few: give 2 or more.")
-        if not 0 <= self.effect <= MAX_STRENGTH:
+        if not abs(self.effect) <= MAX_STRENGTH:
             raise UserError(
-                f"{option('data.demo.effect', self.effect)} is out of range: give a share from 0 to {MAX_STRENGTH}."
+                f"{option('data.demo.effect', self.effect)} is out of range: give a share from {-MAX_STRENGTH} to "
+                f"{MAX_STRENGTH}."
             )
         if len(self.effect_center_mm) != 3 or not np.isfinite(self.effect_center_mm).all():
             raise UserError(

@@ -26,6 +26,7 @@ from mri3d.model_folder import Card, Contents
 from mri3d.models.model import Model, Search, Setting, TrainingSet
 from mri3d.models.model_texts import options_text
 from mri3d.outcome import SCORE_TITLES, Line
+from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import VolumeSequence
 
 log = logging.getLogger(__name__)
@@ -145,13 +146,13 @@ class GridSearch:
         """That of the chosen variant."""
         return self.model_.encoder
 
-    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
+    def explain(self, asked: Question, *, reference: Reference) -> Evidence:
         """Explain by the chosen variant."""
-        return self.model_.explain(asked, baseline=baseline)
+        return self.model_.explain(asked, reference=reference)
 
-    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust | None:
+    def examined(self, questions: Iterable[Question], *, reference: Reference, form: Form = SHORT) -> Trust | None:
         """Examine the maps of the chosen variant."""
-        return self.model_.examined(questions, baseline=baseline, form=form)
+        return self.model_.examined(questions, reference=reference, form=form)
 
     def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:
         """Return what the chosen variant decides by."""

@@ -16,7 +16,7 @@ class Kind:
         title: What people call it.
         value: What a voxel's value is.
         unit: Of the values, `{}` being that of the explained number.
-        adds_up: Whether all voxels together make up the change of the explained number from the average volume.
+        adds_up: Whether all voxels together make up the change of the explained number from that of usual volumes.
         source: Who described it.
     """
 
@@ -30,7 +30,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "integrated_gradients": Kind(
         "integrated gradients",
-        "what the voxel's difference from the average training scan adds",
+        "what the voxel's difference from typical training scans adds",
         "{}",
         adds_up=True,
         source="Sundararajan et al. 2017",
@@ -127,7 +127,7 @@ class Question:
         volume: float32 [C, X, Y, Z], made as the training volumes were.
         target: Index of what is explained, see `mri3d.outcome.Outcome.contrast`.
         method: How.
-        covariates: Of the one session, where the model has such: the average volume is given the same.
+        covariates: Of the one session, where the model has such: usual volumes are given the same.
         regions: Labels on the grid of the volume, int [X, Y, Z], 0 for none of them; for `region_occlusion` only.
     """
 

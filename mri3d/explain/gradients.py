@@ -1,6 +1,7 @@
 """Evidence by the gradient of a network's output with respect to the voxels of a volume."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,8 +11,8 @@ from torch import nn
 from mri3d.explain.contrasted import Contrasted, as_map, batch_size
 from mri3d.explain.evidence import Evidence
 
-STEPS = (8, 16, 32, 64)
-"""Points on the way from the baseline at which gradients are taken: the first number for which the sum is right."""
+POINTS = (8, 16, 32, 64)
+"""Points on the ways from all starts at which gradients are taken: the first number for which the sum is right."""
 
 COMPLETENESS = 0.05
 """By how much of the change of the explained number the evidence may miss it in sum before more steps are taken."""
@@ -24,43 +25,48 @@ NOISE = 0.15
 """Standard deviation of SmoothGrad's noise, as a share of the range of the volume's values (Smilkov et al. 2017)."""
 
 
-def integrated_gradients(explained: Contrasted, volume: np.ndarray, *, baseline: np.ndarray) -> Evidence:
-    """Explain by integrated gradients (Sundararajan et al. 2017) from an average head to this one.
+def integrated_gradients(explained: Contrasted, volume: np.ndarray, *, starts: Sequence[np.ndarray]) -> Evidence:
+    """Explain by integrated gradients (Sundararajan et al. 2017) from typical heads to this one, averaged over them.
 
-    Each voxel's difference from the baseline is weighed by the mean gradient of the explained number on the straight
-    way there; all voxels together make up the change of that number. How far they miss it tells whether gradients were
+    Each voxel's difference from a start is weighed by the mean gradient of the explained number on the straight way
+    from there; all voxels together make up the change of that number. How far they miss it tells whether gradients were
     taken at enough points. The differences are smoothed with their signs, since those of single voxels are noisy and
     cancel.
+
+    From an average head, which is blurred, the way leads through volumes that are no heads, and what a network makes of
+    their edges hides what it learnt: see docs/heatmaps.md. Averages over starts are known as expected gradients (Erion
+    et al. 2021).
 
     Args:
         explained: The network.
         volume: float32 [C, X, Y, Z], made by the model's recipe.
-        baseline: What the volume is compared with, float32 [C, X, Y, Z]: the average of the training volumes.
+        starts: What the volume is compared with, float32 [C, X, Y, Z] each, see `Reference.starts`.
 
     Returns:
-        What each voxel adds, all channels together; negative where it lowers the number. Facts: `num_steps`, `change`
-        of the number from the baseline, and `completeness_error`, by how much of the change the sum misses it.
+        What each voxel adds, all channels together; negative where it lowers the number. Facts: `num_steps` from
+        each start, `change` of the number from their mean, and `completeness_error`, by how much of the change the sum
+        misses it.
     """
-    there, start = explained.batch(volume), explained.batch(baseline)
-    change = float(np.subtract(*explained.numbers(np.stack([volume, baseline]))))
+    size, ends = batch_size(volume), [volume, *starts]
+    numbers = np.concatenate([explained.numbers(np.stack(ends[i : i + size])) for i in range(0, len(ends), size)])
+    change = float(numbers[0] - numbers[1:].mean())
+    there, *begun = (explained.batch(end) for end in ends)
     method = IntegratedGradients(explained)
-    for num_steps in STEPS:
-        evidence = method.attribute(
-            there.requires_grad_(),
-            start,
-            n_steps=num_steps,
-            internal_batch_size=batch_size(volume),
-        )
-        parts = evidence.detach().double()
-        size = max(abs(change), ROUNDING * float(parts.abs().sum()))
-        error = abs(float(parts.sum()) - change) / (size or 1.0)
+    for num_points in POINTS:
+        num_steps = -(-num_points // len(begun))
+        of_starts = [
+            method.attribute(there, start, n_steps=num_steps, internal_batch_size=size).detach() for start in begun
+        ]
+        parts = torch.stack(of_starts).double().mean(dim=0)
+        scale = max(abs(change), ROUNDING * float(parts.abs().sum()))
+        error = abs(float(parts.sum()) - change) / (scale or 1.0)
         if error <= COMPLETENESS:
             break
-    return Evidence(as_map(evidence), {"num_steps": num_steps, "change": change, "completeness_error": error})
+    return Evidence(as_map(parts), {"num_steps": num_steps, "change": change, "completeness_error": error})
 
 
-def midway_gradients(explained: Contrasted, volume: np.ndarray, *, baseline: np.ndarray) -> Evidence:
-    """Approximate integrated gradients by one gradient: at the point midway from an average head to this one.
+def midway_gradients(explained: Contrasted, volume: np.ndarray, *, starts: Sequence[np.ndarray]) -> Evidence:
+    """Approximate integrated gradients by one gradient for each start: at the point midway from there to this head.
 
     Of networks that tell sex and age from IXI's heads at 50^3, such maps correlate with those of integrated gradients
     by 0.99 and 0.97 (medians of 12 scans; the lowest 0.96 and 0.92). With the gradient at the volume itself it is 0.95
@@ -69,15 +75,17 @@ def midway_gradients(explained: Contrasted, volume: np.ndarray, *, baseline: np.
     Args:
         explained: The network.
         volume: float32 [C, X, Y, Z], made by the model's recipe.
-        baseline: What the volume is compared with, float32 [C, X, Y, Z]: the average of training volumes.
+        starts: As for `integrated_gradients`.
 
     Returns:
         About what each voxel adds, all channels together; negative where it lowers the number.
     """
-    there, start = explained.batch(volume), explained.batch(baseline)
-    midway = ((there + start) / 2).requires_grad_()
-    gradient = torch.autograd.grad(explained(midway).sum(), midway)[0]
-    return Evidence(as_map(gradient * (there - start)))
+    there, total = explained.batch(volume), torch.zeros(1, *volume.shape, device=explained.device)
+    for start in map(explained.batch, starts):
+        midway = ((there + start) / 2).requires_grad_()
+        gradient = torch.autograd.grad(explained(midway).sum(), midway)[0]
+        total += gradient * (there - start) / len(starts)
+    return Evidence(as_map(total))
 
 
 def smooth_grad(explained: Contrasted, volume: np.ndarray, *, num_samples: int = NUM_SAMPLES) -> Evidence:

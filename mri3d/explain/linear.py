@@ -9,6 +9,7 @@ from mri3d.explain.contrasted import smoothed
 from mri3d.explain.evidence import Evidence, Question
 from mri3d.explain.occlusion import occlusion, region_occlusion
 from mri3d.explain.regions import require_regions
+from mri3d.volumes.reference import Reference
 from mri3d.volumes.smoothing import smooth
 
 
@@ -49,15 +50,15 @@ class LinearModel:
     normalize: bool
     pattern: Pattern | None
 
-    def explain(self, asked: Question, *, baseline: np.ndarray, contrast: np.ndarray) -> Evidence:
+    def explain(self, asked: Question, *, reference: Reference, contrast: np.ndarray) -> Evidence:
         """Explain what the model decides of a volume.
 
         Args:
             asked: About which volume, and how.
-            baseline: The average of the training volumes [C, X, Y, Z].
+            reference: What the training volumes look like: the volume is compared with their average.
             contrast: Weight of each decision in the number that is explained [D].
         """
-        number = self.contrasted(contrast)
+        number, baseline = self.contrasted(contrast), reference.mean
         match asked.method.name:
             case "integrated_gradients":
                 volume, usual = number.prepared(asked.volume), number.prepared(baseline)

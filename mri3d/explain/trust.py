@@ -14,6 +14,7 @@ import numpy as np
 
 from mri3d.explain.evidence import Evidence, Question
 from mri3d.explain.faithfulness import Curves, curves_of
+from mri3d.volumes.reference import Reference
 
 NUM_SCANS = 6
 """How many scans are enough for the short form: of 2^6 ways to draw signs the best is p = 0.016."""
@@ -68,7 +69,7 @@ class Contrasted(Protocol):
 class Explained(Protocol):
     """A model whose maps are followed."""
 
-    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
+    def explain(self, asked: Question, *, reference: Reference) -> Evidence:
         """Map the evidence in a volume."""
 
     def contrasted(self, asked: Question) -> Contrasted:
@@ -190,14 +191,14 @@ class Trust:
         return {**told, "trusted": self.trusted, "reason": self.reason}
 
 
-def examine(network: Examined, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust:
+def examine(network: Examined, questions: Iterable[Question], *, reference: Reference, form: Form = SHORT) -> Trust:
     """Examine the maps of a network.
 
     Args:
         network: The network.
         questions: About one scan or more that it did not learn from, all by one method; each is held only as long as it
             is examined.
-        baseline: The average of the training volumes [C, X, Y, Z].
+        reference: What the training volumes look like.
         form: How thoroughly.
     """
     steps = max(1, min(form.steps, network.num_layers))  # one of no weights is left as it is, and so not trusted
@@ -205,20 +206,20 @@ def examine(network: Examined, questions: Iterable[Question], *, baseline: np.nd
 
     def found(number: int, asked: Question) -> MapTest:
         others = cascade if number < form.num_cascaded else cascade[-1:]
-        values = network.explain(asked, baseline=baseline).values
-        without = [other.explain(asked, baseline=baseline).values for other in others]
+        values = network.explain(asked, reference=reference).values
+        without = [other.explain(asked, reference=reference).values for other in others]
         similarity = tuple(likeness(np.abs(values), np.abs(other)) for other in without)
-        return MapTest(_curves(network, asked, [values, without[-1]], baseline, number), similarity)
+        return MapTest(_curves(network, asked, [values, without[-1]], reference.mean, number), similarity)
 
     return _summed(questions, found)
 
 
-def follow(model: Explained, questions: Iterable[Question], *, baseline: np.ndarray) -> Trust:
+def follow(model: Explained, questions: Iterable[Question], *, reference: Reference) -> Trust:
     """Follow the number that a linear model computes in the order of its maps; arguments as for `examine`."""
 
     def found(number: int, asked: Question) -> MapTest:
-        values = model.explain(asked, baseline=baseline).values
-        return MapTest(_curves(model, asked, [values], baseline, number), ())
+        values = model.explain(asked, reference=reference).values
+        return MapTest(_curves(model, asked, [values], reference.mean, number), ())
 
     return _summed(questions, found)
 

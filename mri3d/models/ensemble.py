@@ -13,6 +13,7 @@ from mri3d.explain.layers import Layers
 from mri3d.explain.trust import SHORT, Form, Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.models.model import FittedModel
+from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import VolumeSequence
 
 ENSEMBLE = "ensemble"
@@ -43,13 +44,13 @@ class Ensemble:
         """How the covariates of a session become columns: all fits learnt from the same rows."""
         return self.fits[0].encoder
 
-    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
+    def explain(self, asked: Question, *, reference: Reference) -> Evidence:
         """Average the evidence of the fits, see `FittedModel.explain`."""
-        return Evidence.mean([fit.explain(asked, baseline=baseline) for fit in self.fits])
+        return Evidence.mean([fit.explain(asked, reference=reference) for fit in self.fits])
 
-    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust | None:
+    def examined(self, questions: Iterable[Question], *, reference: Reference, form: Form = SHORT) -> Trust | None:
         """Examine the maps of the first fit: all are of one kind, and learnt from the same rows."""
-        return self.fits[0].examined(questions, baseline=baseline, form=form)
+        return self.fits[0].examined(questions, reference=reference, form=form)
 
     def features(self, volumes: VolumeSequence, rows: np.ndarray) -> np.ndarray | None:
         """Return those of all fits side by side; None if one of them has none."""

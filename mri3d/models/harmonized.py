@@ -14,6 +14,7 @@ from mri3d.model_folder import Card, Contents
 from mri3d.models.model import FittedModel
 from mri3d.volumes.combat import Combat
 from mri3d.volumes.harmonization import Applied, UnknownSiteError
+from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import InMemory, VolumeSequence
 
 SITE = "site"
@@ -56,14 +57,14 @@ class HarmonizedModel:
         asked = () if inner is None else tuple(each for each in inner.codings if each.name != SITE)
         return Encoder((*asked, site))
 
-    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
+    def explain(self, asked: Question, *, reference: Reference) -> Evidence:
         """Map the evidence in a volume without the effect of its site, see `FittedModel.explain`."""
-        return self.fitted.explain(self._without_site(asked), baseline=baseline)
+        return self.fitted.explain(self._without_site(asked), reference=reference)
 
-    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust | None:
+    def examined(self, questions: Iterable[Question], *, reference: Reference, form: Form = SHORT) -> Trust | None:
         """Examine the maps of what was fitted, of volumes without the effects of their sites; None of other sites'."""
         try:
-            return self.fitted.examined(map(self._without_site, questions), baseline=baseline, form=form)
+            return self.fitted.examined(map(self._without_site, questions), reference=reference, form=form)
         except UnknownSiteError:
             return None
 

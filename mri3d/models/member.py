@@ -98,5 +98,5 @@ def votes(members: Sequence[Member], volumes: VolumeSequence) -> np.ndarray:
 
 
 def mean_evidence(members: Sequence[Member], asked: Question) -> Evidence:
-    """Average the evidence of members, each against its own average volume."""
-    return Evidence.mean([member.model.explain(asked, baseline=member.card.reference.mean) for member in members])
+    """Average the evidence of members, each against what is usual of its own training volumes."""
+    return Evidence.mean([member.model.explain(asked, reference=member.card.reference) for member in members])

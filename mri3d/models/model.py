@@ -14,6 +14,7 @@ from mri3d.explain.layers import Layers
 from mri3d.explain.trust import SHORT, Form, Trust
 from mri3d.model_folder import Card, Contents
 from mri3d.outcome import Line, Outcome
+from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import VolumeSequence
 
 Setting = dict[str, Any]
@@ -128,23 +129,23 @@ class FittedModel(Protocol):
     def encoder(self) -> Encoder | None:
         """How the covariates of a session become columns; None where the image is all that the model sees."""
 
-    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
+    def explain(self, asked: Question, *, reference: Reference) -> Evidence:
         """Map where in a volume the evidence for a prediction lies.
 
         Args:
             asked: About which volume, and how.
-            baseline: What it is compared with, float32 [C, X, Y, Z]: the average of the training volumes.
+            reference: What the training volumes look like, which it is compared with.
 
         Raises:
             UserError: The way to explain does not fit the model, such as a layer that it does not have.
         """
 
-    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust | None:
+    def examined(self, questions: Iterable[Question], *, reference: Reference, form: Form = SHORT) -> Trust | None:
         """Examine whether its maps can be trusted, see `mri3d.explain.trust`.
 
         Args:
             questions: About one volume or more that it did not learn from, all by one method that it has.
-            baseline: The average of the training volumes [C, X, Y, Z].
+            reference: What the training volumes look like.
             form: How thoroughly.
 
         Returns:

@@ -62,7 +62,7 @@ class MeasureWords(Words):
         """Write that what raises and what lowers the value is shown."""
         return (
             "A heatmap shows where the scan changes the predicted value: warm colours raise it and cool colours lower "
-            "it, compared with the average training scan and relative to the strongest place in the same scan."
+            "it, compared with typical training scans and relative to the strongest place in the same scan."
         )
 
     def validation_table(self, targets: np.ndarray, predictions: np.ndarray) -> str:

@@ -8,7 +8,16 @@ from mri3d.report.elements import Html, details, element
 from mri3d.report.methods_data import data_sentences, preprocessing_sentences
 from mri3d.report.methods_evaluation import scoring_sentences, splitting_sentences
 from mri3d.report.methods_model import LINEAR, model_sentences
-from mri3d.report.references import INTEGRATED_GRADIENTS, RISE, SANITY, SOFTWARE, Sentence, numbered
+from mri3d.report.references import (
+    EXPECTED_GRADIENTS,
+    INTEGRATED_GRADIENTS,
+    RISE,
+    SANITY,
+    SOFTWARE,
+    Reference,
+    Sentence,
+    numbered,
+)
 from mri3d.report.run_facts import RunFacts, and_text
 from mri3d.version import __version__
 
@@ -70,8 +79,10 @@ def explanation_sentences(facts: RunFacts) -> list[Sentence]:
                 INTEGRATED_GRADIENTS,
             )
         ]
-    way = maps["method"].replace("_", " ")
-    cites = (INTEGRATED_GRADIENTS,) if maps["method"] == "integrated_gradients" else ()
+    way, cites = maps["method"].replace("_", " "), tuple[Reference, ...]()
+    if maps["method"] == "integrated_gradients":
+        way += " from two typical volumes, which are random mixtures of the training volumes with their average"
+        cites = INTEGRATED_GRADIENTS, EXPECTED_GRADIENTS
     verdict = {True: "by these criteria they can be trusted", False: "by these criteria they cannot be trusted"}.get(
         maps["trusted"], "the scans were too few to tell whether they can be trusted"
     )
@@ -82,9 +93,7 @@ def explanation_sentences(facts: RunFacts) -> list[Sentence]:
         f"from that one (p = {maps['p']:.2g}, correlation {maps['similarity'][-1]:.2f}): {verdict}."
     )
     return [
-        Sentence.of(
-            f"The evidence in a scan was mapped by {way}, with the average training volume as baseline.", *cites
-        ),
+        Sentence.of(f"The evidence in a scan was mapped by {way}.", *cites),
         Sentence.of(examined, RISE, SANITY),
     ]
 

@@ -21,7 +21,7 @@ GRADCAM = (
 )
 """What everybody who looks at Grad-CAM must know."""
 _METHODS = (
-    "Integrated gradients show where the scan differs from the average training scan in a way that changes the "
+    "Integrated gradients show where the scan differs from typical training scans in a way that changes the "
     f"prediction. {GRADCAM}"
 )
 _RESEARCH_ONLY = "For research only: not for decisions about patients."

@@ -165,6 +165,11 @@ INTEGRATED_GRADIENTS = Reference(
     "Sundararajan M, Taly A, Yan Q. Axiomatic attribution for deep networks. Proc ICML 2017.",
     "10.48550/arXiv.1703.01365",
 )
+EXPECTED_GRADIENTS = Reference(
+    "Erion G, Janizek JD, Sturmfels P, Lundberg SM, Lee SI. Improving performance of deep learning models with "
+    "axiomatic attribution priors and expected gradients. Nat Mach Intell 2021;3:620-631.",
+    "10.1038/s42256-021-00343-w",
+)
 SANITY = Reference("Adebayo J, et al. Sanity checks for saliency maps. NeurIPS 2018.", "10.48550/arXiv.1810.03292")
 RISE = Reference(
     "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of black-box models. BMVC 2018.",

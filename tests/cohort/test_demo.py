@@ -17,6 +17,7 @@ from mri3d.cohort.demo import Demo, DemoStudy, effect_mask_path
 from mri3d.errors import UserError
 
 EFFECT = Effect(0.5, (-27.0, -16.0, -18.0), 26.0)
+OPPOSITE = dataclasses.replace(EFFECT, strength=-EFFECT.strength)
 COARSE = VoxelGrid((44, 46, 53), 4.0, (1.0, -1.0, -14.0))
 
 
@@ -75,29 +76,33 @@ def test_axes_are_not_mirrored():
     np.testing.assert_allclose([right - 1, anterior + 1, superior + 14], [-25, 1, -21], atol=8)
 
 
-@pytest.mark.parametrize("grid", [COARSE, VoxelGrid((31, 33, 35), 5.0, (4.0, 2.0, -20.0))])
-def test_an_affected_head_differs_within_the_ball_and_nowhere_else(grid):
-    healthy, mask = SyntheticHead(np.random.default_rng(1)).sample(grid, EFFECT, affected=False)
-    affected, same_mask = SyntheticHead(np.random.default_rng(1)).sample(grid, EFFECT, affected=True)
+@pytest.mark.parametrize(
+    ("grid", "effect"),
+    [(COARSE, EFFECT), (VoxelGrid((31, 33, 35), 5.0, (4.0, 2.0, -20.0)), EFFECT), (COARSE, OPPOSITE)],
+)
+def test_an_affected_head_differs_within_the_ball_and_nowhere_else(grid, effect):
+    healthy, mask = SyntheticHead(np.random.default_rng(1)).sample(grid, effect, affected=False)
+    affected, same_mask = SyntheticHead(np.random.default_rng(1)).sample(grid, effect, affected=True)
     np.testing.assert_array_equal(mask, same_mask)
     change = affected.astype(int) - healthy
     center_mm = nib.affines.apply_affine(grid.affine, np.argwhere(mask)).mean(0)
     distance_mm = np.linalg.norm(nib.affines.apply_affine(grid.affine, np.argwhere(change)) - center_mm, axis=1)
     assert distance_mm.max() < 1.4 * EFFECT.radius_mm  # size, deformation, and a mask that is not round
     inside = mask > 0
-    assert change[inside].mean() < -0.12 * healthy[inside].mean()
+    assert np.sign(effect.strength) * change[inside].mean() < -0.12 * healthy[inside].mean()
     around = binary_dilation(inside, iterations=3)
     assert np.abs(change[around]).sum() > 0.9 * np.abs(change).sum()
 
 
-def test_grey_matter_is_shrunk_towards_the_centre():
-    """With the darkening undone, what is left of the effect makes the tissue of the ball smaller."""
+@pytest.mark.parametrize(("effect", "size"), [(EFFECT, 0.75), (OPPOSITE, 1.25)], ids=["shrinks", "swells"])
+def test_grey_matter_shrinks_towards_the_centre_or_swells(effect, size):
+    """With the darkening undone, what is left of the effect makes the tissue of the ball smaller, or larger."""
     axis = np.linspace(-40, 40, 81, dtype=np.float32)
     places = np.stack(np.meshgrid(axis - 27, axis - 16, axis - 18, indexing="ij"))
-    seen = _shrink(places, _effect_weight(places, EFFECT), EFFECT)
+    seen = _shrink(places, _effect_weight(places, effect), effect)
     center = np.array(EFFECT.center_mm)
     near, far = seen[:, 45, 40, 40] - center, seen[:, 70, 40, 40] - center
-    np.testing.assert_allclose(near, [5 / 0.75, 0, 0], rtol=1e-2)  # smaller by half of 0.5
+    np.testing.assert_allclose(near, [5 / size, 0, 0], rtol=1e-2)  # by half of 0.5
     np.testing.assert_allclose(far, [30, 0, 0])
     assert (np.diff(seen[0, :, 40, 40]) > 0).all()  # never folds
 
@@ -184,7 +189,8 @@ def test_simultaneous_builds_end_with_one_study(monkeypatch, tmp_path):
     ("changes", "message"),
     [
         ({"num_subjects": 1}, "num_subjects=1 is too few"),
-        ({"effect": 0.9}, "effect=0.9 is out of range: give a share from 0 to 0.8"),
+        ({"effect": 0.9}, "effect=0.9 is out of range: give a share from -0.8 to 0.8"),
+        ({"effect": -0.9}, "effect=-0.9 is out of range"),
         ({"effect": float("nan")}, "effect=nan is out of range"),
         ({"effect_center_mm": [1.0, 2.0]}, r"effect_center_mm=\[1.0, 2.0\] .* three numbers"),
         ({"effect_radius_mm": 0}, "effect_radius_mm=0 is out of range"),

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from mri3d.explain import contrasted
 from mri3d.models.classical.models import LinearSVM, Logistic, Ridge
-from tests.explain.asked import ask
+from tests.explain.asked import ask, usual
 from tests.models.planted import (
     AGE,
     OTHER_REGION,
@@ -31,7 +31,7 @@ def fit(model, folder, num_classes):
 
 
 def evidence_of(model, volume, baseline, target):
-    return model.explain(ask(volume, target=target), baseline=baseline)
+    return model.explain(ask(volume, target=target), reference=usual(baseline))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch import nn
 
 from mri3d.explain import contrasted, gradients
 from mri3d.explain.contrasted import Contrasted
-from mri3d.explain.gradients import COMPLETENESS, STEPS, integrated_gradients, midway_gradients
+from mri3d.explain.gradients import COMPLETENESS, POINTS, integrated_gradients, midway_gradients
 from mri3d.nets.sfcn import SFCN
 
 SHAPE = (12, 14, 16)
@@ -49,7 +49,7 @@ def volumes():
 
 
 def evidence_of(network, volume, baseline, contrast=(1.0,)):
-    return integrated_gradients(Contrasted(network, np.array(contrast)), volume, baseline=baseline)
+    return integrated_gradients(Contrasted(network, np.array(contrast)), volume, starts=[baseline])
 
 
 def weights(*sides: int):
@@ -90,12 +90,25 @@ def test_evidence_of_a_network_of_ours_adds_up_to_about_the_change_of_a_measure(
     baseline, volume = (np.concatenate([array, array**2]) for array in volumes())
     with torch.no_grad():
         outputs = network(torch.from_numpy(np.stack([baseline, volume]))).numpy() @ contrast
-    for steps, within in (((64,), 0.02), ((8,), 0.2), (STEPS, COMPLETENESS)):
-        monkeypatch.setattr(gradients, "STEPS", steps)
+    for steps, within in (((64,), 0.02), ((8,), 0.2), (POINTS, COMPLETENESS)):
+        monkeypatch.setattr(gradients, "POINTS", steps)
         evidence = evidence_of(network, volume, baseline, contrast)
         assert evidence.values.sum() == pytest.approx(outputs[1] - outputs[0], rel=within)
         assert evidence.facts["change"] == pytest.approx(outputs[1] - outputs[0], rel=1e-5)
         assert evidence.facts["completeness_error"] <= within
+
+
+def test_evidence_from_several_starts_is_the_mean_of_that_from_each(monkeypatch):
+    monkeypatch.setattr(gradients, "POINTS", (64,))
+    torch.manual_seed(1)
+    number = Contrasted(SFCN(SHAPE, 1, channels=[4, 4]), np.array([9.0]))
+    (one, volume), other = volumes(), np.random.default_rng(5).uniform(0.5, 1.5, (1, *SHAPE)).astype(np.float32)
+    both = integrated_gradients(number, volume, starts=(one, other))
+    each = [integrated_gradients(number, volume, starts=(start,)) for start in (one, other)]
+    assert both.facts["num_steps"] == 32
+    assert both.facts["change"] == pytest.approx(np.mean([found.facts["change"] for found in each]), rel=1e-4)
+    apart = np.abs(each[0].values - each[1].values).max()
+    assert_allclose(both.values, np.mean([found.values for found in each], axis=0), atol=0.02 * apart)
 
 
 def test_opposite_contrasts_have_opposite_evidence():
@@ -118,7 +131,7 @@ def test_average_head_has_no_evidence():
     average, _ = volumes()
     evidence = evidence_of(Weighted(weights()), average, average)
     assert_array_equal(evidence.values, np.zeros(SHAPE))
-    assert evidence.facts == {"num_steps": STEPS[0], "change": 0.0, "completeness_error": 0.0}
+    assert evidence.facts == {"num_steps": POINTS[0], "change": 0.0, "completeness_error": 0.0}
 
 
 def test_network_and_volumes_are_left_as_they_were():
@@ -154,8 +167,8 @@ def error_of(kink: float, num_steps: int) -> float:
 
 @pytest.mark.parametrize(("kink", "num_steps"), [(0.0, 8), (0.5, 8), (0.85, 16), (0.88, 32), (0.97, 64), (0.98, 64)])
 def test_steps_grow_until_the_evidence_adds_up(kink, num_steps):
-    enough = [count for count in STEPS if error_of(kink, count) <= COMPLETENESS]
-    assert num_steps == next(iter(enough), STEPS[-1])
+    enough = [count for count in POINTS if error_of(kink, count) <= COMPLETENESS]
+    assert num_steps == next(iter(enough), POINTS[-1])
     nothing, all_of_it = np.zeros((1, 4, 5, 6), np.float32), np.ones((1, 4, 5, 6), np.float32)
     evidence = evidence_of(Kinked(kink), all_of_it, nothing, [10.0])
     assert evidence.facts == {
@@ -173,15 +186,15 @@ def test_evidence_that_cancels_adds_up_but_for_rounding():
     evidence = evidence_of(Weighted(np.ones(SHAPE, np.float32)), turned, other)
     assert np.abs(evidence.values).max() > 0.01
     assert evidence.facts["change"] == pytest.approx(0, abs=1e-3)
-    assert evidence.facts["num_steps"] == STEPS[0]
+    assert evidence.facts["num_steps"] == POINTS[0]
     assert evidence.facts["completeness_error"] <= COMPLETENESS
 
 
 @pytest.mark.parametrize("contrast", [1.0, -2.0])
 def test_one_gradient_midway_is_exact_where_the_network_is_quadratic(contrast):
     average, other = volumes()
-    network, of_voxels = Weighted(weights()), weights()
-    evidence = midway_gradients(Contrasted(network, np.array([contrast])), other, baseline=average)
-    expected = contrast * of_voxels * (other[0] ** 2 - average[0] ** 2) / 2
+    network, of_voxels, starts = Weighted(weights()), weights(), (average, 3 * average)
+    evidence = midway_gradients(Contrasted(network, np.array([contrast])), other, starts=starts)
+    expected = contrast * of_voxels * (other[0] ** 2 - 5 * average[0] ** 2) / 2
     assert_allclose(evidence.values, contrasted.smoothed(expected), atol=1e-5)
     assert network.weights.grad is None

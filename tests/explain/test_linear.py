@@ -14,7 +14,7 @@ from mri3d.model_folder import Card, read_model, write_model
 from mri3d.models.classical.models import KNN, RBFSVM, LinearSVM, Logistic, Ridge
 from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import InMemory
-from tests.explain.asked import ask
+from tests.explain.asked import ask, usual
 from tests.models.planted import (
     AGE,
     OTHER_REGION,
@@ -76,7 +76,7 @@ def test_weights_are_what_a_change_of_a_voxel_does_to_the_log_odds(which, num_cl
     change = np.random.default_rng(1).standard_normal(volumes.shape).astype(np.float32)
     pair = np.stack([volumes[TEST[0]], volumes[TEST[0]] + change])
     for target in range(num_classes):
-        weights = model.explain(ask(volumes[TEST[0]], "weights", target=target), baseline=baseline).values
+        weights = model.explain(ask(volumes[TEST[0]], "weights", target=target), reference=usual(baseline)).values
         before, after = decisions_of(model, pair) @ contrast_of(model, target)
         assert (weights * change[0]).sum() == pytest.approx(after - before, rel=1e-3)
         if num_classes == 2:
@@ -103,10 +103,10 @@ def test_the_pattern_is_how_the_training_volumes_change_with_the_decision(which,
         decided = decisions_of(model, volumes.volumes[TRAIN]) @ contrast_of(model, target)
         decided -= decided.mean()
         expected = ((rows - rows.mean(axis=0)).T @ decided / (decided @ decided)).reshape(SHAPE)
-        pattern = model.explain(ask(volumes[TEST[0]], "pattern", target=target), baseline=baseline).values
+        pattern = model.explain(ask(volumes[TEST[0]], "pattern", target=target), reference=usual(baseline)).values
         assert pattern.dtype == np.float32
         assert_allclose(pattern, expected, atol=1e-4 * np.abs(expected).max())
-        other = model.explain(ask(volumes[TEST[1]], "pattern", target=target), baseline=0 * baseline).values
+        other = model.explain(ask(volumes[TEST[1]], "pattern", target=target), reference=usual(0 * baseline)).values
         assert_array_equal(other, pattern, "it is of the model, not of a scan")
     assert model.smoothing_ or not pattern[0].any(), "no training volume differs there"
 
@@ -119,7 +119,7 @@ def test_the_pattern_of_a_corrected_measure_is_per_year_as_predicted():
     predicted -= predicted.mean()
     rows = volumes.volumes[TRAIN].reshape(len(TRAIN), -1).astype(np.float64)
     expected = ((rows - rows.mean(axis=0)).T @ predicted / (predicted @ predicted)).reshape(SHAPE)
-    pattern = model.explain(ask(volumes[TEST[0]], "pattern"), baseline=volumes[TEST[1]]).values
+    pattern = model.explain(ask(volumes[TEST[0]], "pattern"), reference=usual(volumes[TEST[1]])).values
     assert_allclose(pattern, expected, atol=1e-4 * np.abs(expected).max())
 
 
@@ -133,7 +133,7 @@ def test_the_pattern_shows_where_the_signal_is_and_the_weights_what_cancels_nois
     training = training_of((volumes, signal), outcome=AGE, train_rows=np.arange(400))
     model = fitted(Ridge(num_components=None, alpha=1e-4), training)
     weights, pattern = (
-        model.explain(ask(volumes[0], way), baseline=volumes[1]).values for way in ("weights", "pattern")
+        model.explain(ask(volumes[0], way), reference=usual(volumes[1])).values for way in ("weights", "pattern")
     )
     assert weights[1, 1, 1] == pytest.approx(-2 * weights[0, 0, 0], rel=0.05)
     assert pattern[0, 0, 0] == pytest.approx(1, rel=0.15)
@@ -149,7 +149,7 @@ def test_covariates_have_no_part_in_the_pattern_of_the_image():
     decided -= decided.mean()
     flat = volumes.reshape(len(volumes), -1).astype(np.float64)
     expected = ((flat - flat.mean(axis=0)).T @ decided / (decided @ decided)).reshape(volumes.shape[2:])
-    pattern = model.explain(ask(volumes[0], "pattern", target=1), baseline=volumes[1]).values
+    pattern = model.explain(ask(volumes[0], "pattern", target=1), reference=usual(volumes[1])).values
     assert_allclose(pattern, expected, atol=1e-4 * np.abs(expected).max())
 
 
@@ -169,7 +169,7 @@ def test_saved_and_loaded_again_it_explains_the_same(saved):
     regions = np.indices(SHAPE).sum(axis=0) // 6
     for way in WAYS:
         asked = ask(volume, way, target=2, regions=regions)
-        one, other = (each.explain(asked, baseline=baseline) for each in (model, again))
+        one, other = (each.explain(asked, reference=usual(baseline)) for each in (model, again))
         assert_array_equal(one.values, other.values)
         assert one.values.any()
         assert one.facts == other.facts
@@ -190,7 +190,8 @@ def test_a_folder_without_patterns_has_all_but_these(saved):
     trained = load(written_without(saved, ["pattern.covariances", "pattern.decisions"]))
     assert trained.heatmaps == tuple(way for way in WAYS if way != "pattern")
     one, other = (
-        each.explain(ask(volume, "weights", target=1), baseline=baseline) for each in (model, trained.members[0].model)
+        each.explain(ask(volume, "weights", target=1), reference=usual(baseline))
+        for each in (model, trained.members[0].model)
     )
     assert_array_equal(one.values, other.values)
     with pytest.raises(UserError, match=r"method='pattern' is none of this model's\. Give one of integrated_gradients"):
@@ -219,14 +220,14 @@ def test_a_region_is_worth_what_the_decision_loses_without_it(which):
     regions[REGION], regions[OTHER_REGION] = 3, 5
     volume[0, regions == 3] += 4  # as in the second class
     volume[0, regions == 5] += 1
-    evidence = model.explain(ask(volume, "region_occlusion", target=1, regions=regions), baseline=baseline)
+    evidence = model.explain(ask(volume, "region_occlusion", target=1, regions=regions), reference=usual(baseline))
     for label in (3, 5):
         without = np.where(regions == label, baseline, volume)
         whole, rest = decisions_of(model, np.stack([volume, without])) @ contrast_of(model, 1)
         assert_allclose(evidence.values[regions == label], whole - rest, rtol=1e-3, atol=1e-4)
     assert not evidence.values[regions == 0].any()
-    blocks = model.explain(ask(volume, "occlusion", target=1), baseline=baseline).values
-    against = model.explain(ask(volume, "occlusion", target=0), baseline=baseline).values
+    blocks = model.explain(ask(volume, "occlusion", target=1), reference=usual(baseline)).values
+    against = model.explain(ask(volume, "occlusion", target=0), reference=usual(baseline)).values
     assert_allclose(against, -blocks, atol=1e-5)
     assert blocks[regions == 3].mean() > 5 * np.abs(blocks[regions != 3]).mean()
 

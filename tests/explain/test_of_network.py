@@ -12,7 +12,7 @@ from mri3d.explain.layers import Layers
 from mri3d.explain.of_network import explain_network, ways_of
 from mri3d.nets.fused import Fused, OfOneSession
 from mri3d.nets.networks import NETWORKS
-from tests.explain.asked import ask
+from tests.explain.asked import ask, usual
 
 SHAPE, LARGER = (20, 21, 22), (32, 33, 34)  # a first stage of stride 2 leaves efficientnet-b0 little
 BOX = (slice(8, 12), slice(9, 13), slice(10, 14))
@@ -70,7 +70,7 @@ def test_each_way_gives_a_map_and_leaves_the_network_as_it_was(name):
     assert ways == tuple(way for way in ALL if way != "guided_backprop" or name != "efficientnet-b0")
     explained, maps = Contrasted(network, np.array([-2.0])), {}
     for way in ways:
-        maps[way] = explain_network(explained, ask(volume, way, regions=regions), baseline=baseline)
+        maps[way] = explain_network(explained, ask(volume, way, regions=regions), reference=usual(baseline))
         assert maps[way].values.shape == shape_of(name), way
         assert maps[way].values.dtype == np.float32, way
         assert np.isfinite(maps[way].values).all(), way
@@ -88,7 +88,7 @@ def test_each_way_gives_a_map_and_leaves_the_network_as_it_was(name):
 def test_steps_along_the_gradient_raise_the_number(name, monkeypatch):
     monkeypatch.setattr(gradients, "NOISE", 1e-3)  # a step is small too
     explained, (volume, baseline, _) = Contrasted(build(name), np.array([-2.0])), volumes(shape_of(name))
-    heat = explain_network(explained, ask(volume, "smoothgrad"), baseline=baseline).heat
+    heat = explain_network(explained, ask(volume, "smoothgrad"), reference=usual(baseline)).heat
     lower, here, higher = explained.numbers(np.stack([volume + step * heat for step in np.float32([-0.01, 0, 0.01])]))
     assert lower < here < higher
 
@@ -101,7 +101,7 @@ def test_a_constant_network_has_no_evidence(name):
             weights.zero_()
     for way in ways_of(network):
         evidence = explain_network(
-            Contrasted(network, np.array([3.0])), ask(volume, way, regions=regions), baseline=baseline
+            Contrasted(network, np.array([3.0])), ask(volume, way, regions=regions), reference=usual(baseline)
         )
         assert not evidence.values.any(), way
         assert evidence.facts.get("completeness_error", 0.0) == 0.0
@@ -119,7 +119,9 @@ def test_a_network_is_explained_by_what_it_has_layers_for():
 def test_regions_are_asked_for():
     volume, baseline, _ = volumes()
     with pytest.raises(UserError, match=r"^occlusion of regions needs regions"):
-        explain_network(Contrasted(build("sfcn"), np.ones(1)), ask(volume, "region_occlusion"), baseline=baseline)
+        explain_network(
+            Contrasted(build("sfcn"), np.ones(1)), ask(volume, "region_occlusion"), reference=usual(baseline)
+        )
 
 
 @pytest.mark.parametrize("way", ["gradcam", "hirescam"])
@@ -129,4 +131,4 @@ def test_a_layer_has_one_name_with_the_covariates_of_a_session_and_without(way):
     (layer,) = (name for name in Layers.of(network, volume.shape).names if name.endswith("blocks.1"))
     for one in (network, OfOneSession(network, torch.tensor([1.0, -1.0]))):
         asked = ask(volume, way, layer=layer)
-        assert explain_network(Contrasted(one, np.ones(1)), asked, baseline=baseline).values.any()
+        assert explain_network(Contrasted(one, np.ones(1)), asked, reference=usual(baseline)).values.any()

@@ -13,8 +13,10 @@ from mri3d.explain.faithfulness import Curves
 from mri3d.explain.of_network import explain_network
 from mri3d.explain.trust import LONG, Form, MapTest, Trust, examine, likeness, sign_test, with_agreement
 from mri3d.nets.shuffled import layer_weights, with_shuffled_weights
+from tests.explain.asked import usual
 
 SHAPE = (1, 16, 16, 16)
+NOTHING = usual(np.zeros(SHAPE, np.float32))
 GOOD = Trust("integrated_gradients", 6, 2.0, 0.3, 0.016, (0.9, 0.5, 0.2, 0.1))
 
 
@@ -24,11 +26,11 @@ class Explained:
     def __init__(self, network, maps=None) -> None:
         self.network, self.maps = network, maps
 
-    def explain(self, asked, *, baseline):
+    def explain(self, asked, *, reference):
         """Map the evidence in a volume."""
         if self.maps is not None:
             return Evidence(self.maps(asked.volume))
-        return explain_network(self.contrasted(asked), asked, baseline=baseline)
+        return explain_network(self.contrasted(asked), asked, reference=reference)
 
     def contrasted(self, asked):
         """Return the network as the number that is explained."""
@@ -49,7 +51,7 @@ def test_maps_of_a_network_without_weights_to_shuffle_are_not_trusted():
         def forward(self, volumes):
             return volumes.mean(dim=(1, 2, 3, 4))[:, None]
 
-    found = examine(Explained(Mean()), questions(), baseline=np.zeros(SHAPE, np.float32))
+    found = examine(Explained(Mean()), questions(), reference=NOTHING)
     assert (found.trusted, found.similarity) == (False, (pytest.approx(1.0),))
 
 
@@ -69,7 +71,7 @@ def questions(count=6):
 
 
 def test_maps_of_what_a_network_weighs_are_trusted(network):
-    found = examine(Explained(network), questions(), baseline=np.zeros(SHAPE, np.float32))
+    found = examine(Explained(network), questions(), reference=NOTHING)
     assert found.trusted is True
     assert found.gain > 5 * abs(found.gain_shuffled)
     assert found.similarity[-1] < 0.3
@@ -78,7 +80,7 @@ def test_maps_of_what_a_network_weighs_are_trusted(network):
 
 
 def test_maps_of_the_scan_alone_are_not_trusted(network):
-    found = examine(Explained(network, maps=lambda volume: volume[0]), questions(), baseline=np.zeros(SHAPE, "f4"))
+    found = examine(Explained(network, maps=lambda volume: volume[0]), questions(), reference=NOTHING)
     assert found.trusted is False
     assert found.similarity == pytest.approx((1.0,)), "it has one layer"
 
@@ -86,7 +88,7 @@ def test_maps_of_the_scan_alone_are_not_trusted(network):
 def test_maps_of_noise_are_not_trusted(network):
     random = np.random.default_rng(1)
     noise = Explained(network, maps=lambda volume: random.standard_normal(volume.shape[1:]).astype(np.float32))
-    found = examine(noise, questions(), baseline=np.zeros(SHAPE, np.float32))
+    found = examine(noise, questions(), reference=NOTHING)
     assert found.trusted is False
     assert "decides no more than what a network with shuffled weights calls so" in found.reason
 
@@ -117,14 +119,14 @@ def test_the_long_form_shuffles_layer_by_layer_and_keeps_what_it_found_of_each_s
             held.append(len(held))
             yield question
 
-    found = examine(Explained(network), asked(), baseline=np.zeros(SHAPE, np.float32), form=LONG)
+    found = examine(Explained(network), asked(), reference=NOTHING, form=LONG)
     assert len(held) == found.num_scans == len(found.tests) == 7
     assert [len(test.similarity) for test in found.tests] == [3] * 6 + [1], "of three layers in three steps"
     assert len(found.similarity) == 3
     assert found.similarity[-1] == pytest.approx(np.mean([test.similarity[-1] for test in found.tests]))
     assert found.gain == pytest.approx(np.mean([test.gain for test in found.tests]))
     form = Form(2, 1, linear=False)
-    short = examine(Explained(network), questions(7), baseline=np.zeros(SHAPE, np.float32), form=form)
+    short = examine(Explained(network), questions(7), reference=NOTHING, form=form)
     assert (short.gain, short.p, short.similarity[-1]) == (found.gain, found.p, found.similarity[-1])
     assert "tests" not in found.to_json()
 

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from mri3d.explain import contrasted
 from mri3d.explain.linear import LinearModel, weighed_difference
-from tests.explain.asked import ask
+from tests.explain.asked import ask, usual
 from tests.models.planted import OTHER_REGION, REGION, SHAPE, planted_arrays
 
 TRAIN = np.arange(60)
@@ -29,7 +29,7 @@ def fitted(num_classes):
 def evidence_of(weights, volume, mean, contrast, *, normalize=False):
     """Explain a model with weights [D, X, Y, Z] of a volume of one channel."""
     model = LinearModel(weights[:, None], 0.0, normalize, None)
-    return model.explain(ask(volume), baseline=mean, contrast=np.array(contrast))
+    return model.explain(ask(volume), reference=usual(mean), contrast=np.array(contrast))
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -80,7 +80,7 @@ def test_channels_are_added_and_smoothed_with_their_signs():
     contrast = np.array([-1.0, 0.5, 0.5])
     per_voxel = np.einsum("d,dcxyz,cxyz->xyz", contrast, weights, volume - mean)
     one = weighed_difference(np.tensordot(contrast, weights, axes=1), volume, baseline=mean)
-    other = LinearModel(weights, 0.0, False, None).explain(ask(volume), baseline=mean, contrast=contrast)
+    other = LinearModel(weights, 0.0, False, None).explain(ask(volume), reference=usual(mean), contrast=contrast)
     for evidence in (one.values, other.values):
         assert evidence.dtype == np.float32
         assert_allclose(evidence, gaussian_filter(per_voxel, max(SHAPE) / 25, mode="nearest"), atol=1e-5)

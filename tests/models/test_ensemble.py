@@ -13,7 +13,7 @@ from mri3d.explain.evidence import Evidence
 from mri3d.files import digest_json
 from mri3d.model_folder import CARD, SEAL
 from mri3d.models.ensemble import Ensemble
-from tests.explain.asked import ask
+from tests.explain.asked import ask, usual
 from tests.studies import class_study, cnn
 
 VOLUME = np.zeros((1, 2, 2, 2), np.float32)
@@ -23,7 +23,7 @@ def fit_of(value, *, held_out=None, weights=None):
     def predict(volumes, rows):
         return np.full((len(rows), 2), value)
 
-    def explain(asked, *, baseline):
+    def explain(asked, *, reference):
         return Evidence(np.full((2, 2, 2), value, np.float32))
 
     return SimpleNamespace(
@@ -34,7 +34,7 @@ def fit_of(value, *, held_out=None, weights=None):
 def test_predictions_evidence_and_weights_are_means():
     both = Ensemble((fit_of(0.2, weights=np.ones((1, 2))), fit_of(0.6, weights=3 * np.ones((1, 2)))))
     assert_array_equal(both.predict(None, np.arange(3)), np.full((3, 2), 0.4))
-    evidence = both.explain(ask(VOLUME, "weights"), baseline=VOLUME)
+    evidence = both.explain(ask(VOLUME, "weights"), reference=usual(VOLUME))
     assert_array_equal(evidence.values, np.full((2, 2, 2), 0.4, "f4"))
     np.testing.assert_allclose(evidence.spread, np.full((2, 2, 2), 0.08**0.5), rtol=1e-6)
     assert_array_equal(both.maps(), [[2.0, 2.0]])

@@ -19,6 +19,7 @@ from mri3d.models.classical.loading import restore
 from mri3d.models.classical.search import outside
 from mri3d.models.model import Search, Setting
 from mri3d.outcome import Line, Outcome
+from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import VolumeSequence
 from mri3d.volumes.smoothing import smooth
 from mri3d.voxels.projection import Projection
@@ -77,18 +78,18 @@ class FittedPipeline(ABC):
         """The ways to explain a linear model; none for the others, whose way from voxels to predictions is no sum."""
         return linear_ways(patterned=getattr(self, "pattern_", None) is not None) if self._is_linear else ()
 
-    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
+    def explain(self, asked: Question, *, reference: Reference) -> Evidence:
         """Map the evidence in a volume, see `Model.explain`; what covariates add to a linear model lies nowhere."""
         assert asked.method.name in self.heatmaps, f"{self.name} has no {asked.method.name}"
-        return self._linear().explain(asked, baseline=baseline, contrast=self._contrast(asked))
+        return self._linear().explain(asked, reference=reference, contrast=self._contrast(asked))
 
     def contrasted(self, asked: Question) -> LinearNumber:
         """Return a linear model as the number that a question is about."""
         return self._linear().contrasted(self._contrast(asked))
 
-    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust | None:
+    def examined(self, questions: Iterable[Question], *, reference: Reference, form: Form = SHORT) -> Trust | None:
         """Follow what a linear model computes in the order of its maps, where `form` asks for it."""
-        return follow(self, questions, baseline=baseline) if form.linear else None
+        return follow(self, questions, reference=reference) if form.linear else None
 
     def _contrast(self, asked: Question) -> np.ndarray:
         """Return the weight of each decision in the number that a question is about [D]."""

@@ -24,6 +24,7 @@ from mri3d.nets.fused import Fused, OfOneSession
 from mri3d.nets.shuffled import layer_weights, with_shuffled_weights
 from mri3d.outcome import Line, Outcome, Temperature
 from mri3d.parallel import num_cores
+from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import VolumeSequence
 
 
@@ -69,11 +70,11 @@ class FittedNetwork:
         return ways_of(self.network_)
 
     @repeatable(full_precision=True)
-    def explain(self, asked: Question, *, baseline: np.ndarray) -> Evidence:
+    def explain(self, asked: Question, *, reference: Reference) -> Evidence:
         """Map the evidence in a volume, see `Model.explain`; without covariates it is that of an average session."""
         offered = self.heatmaps if asked.method.layer is None else (*self.heatmaps, *LAYERED)
         assert asked.method.name in offered, f"this network has no {asked.method.name}"
-        return explain_network(self.contrasted(asked), asked, baseline=baseline)
+        return explain_network(self.contrasted(asked), asked, reference=reference)
 
     def contrasted(self, asked: Question) -> Contrasted:
         """Return the network as the number that a question is about."""
@@ -87,9 +88,9 @@ class FittedNetwork:
         return Contrasted(network, contrast)
 
     @repeatable(full_precision=True)
-    def examined(self, questions: Iterable[Question], *, baseline: np.ndarray, form: Form = SHORT) -> Trust:
+    def examined(self, questions: Iterable[Question], *, reference: Reference, form: Form = SHORT) -> Trust:
         """Examine whether its maps can be trusted, see `Model.examined`."""
-        return examine(self, questions, baseline=baseline, form=form)
+        return examine(self, questions, reference=reference, form=form)
 
     @property
     def num_layers(self) -> int:

@@ -14,7 +14,7 @@ from mri3d.models.loading import load
 from mri3d.outcome import Measure
 from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import InMemory
-from tests.explain.asked import ask
+from tests.explain.asked import ask, usual
 from tests.models.peers import pipeline
 from tests.models.planted import (
     AGE,
@@ -60,7 +60,7 @@ def test_evidence_adds_up_to_the_difference_in_years(options, measured, monkeypa
     model = fitted(Ridge(num_components=None, **options), training(measured))
     baseline = volumes.volumes[TRAIN].mean(axis=0)
     for row in TEST[:3]:
-        heat = model.explain(ask(volumes[row]), baseline=baseline).values
+        heat = model.explain(ask(volumes[row]), reference=usual(baseline)).values
         alone, average = model.predict(InMemory(np.stack([volumes[row], baseline])), np.arange(2))
         assert heat.shape == SHAPE
         assert heat.sum() == pytest.approx(alone - average, abs=0.01)
@@ -73,7 +73,7 @@ def test_heatmaps_show_what_raises_and_what_lowers_the_prediction(measured):
     both = baseline.copy()
     both[(0, *REGION)] += 3  # as in the old
     both[(0, *OTHER_REGION)] += 3  # as in the young
-    heat = model.explain(ask(both), baseline=baseline).heat
+    heat = model.explain(ask(both), reference=usual(baseline)).heat
     assert np.abs(heat).max() == pytest.approx(1)
     assert heat[REGION].mean() > 0.2
     assert heat[OTHER_REGION].mean() < -0.2
@@ -95,7 +95,7 @@ def test_two_channels_are_one_long_volume(tmp_path, monkeypatch):
     assert_allclose(model.predict(volumes, TEST), expected, atol=1e-4)
     assert model.maps().shape == (1, *SHAPE)
     baseline = both[TRAIN].mean(axis=0)
-    heat = model.explain(ask(volumes[TEST[0]]), baseline=baseline).values
+    heat = model.explain(ask(volumes[TEST[0]]), reference=usual(baseline)).values
     alone, average = model.predict(InMemory(np.stack([volumes[TEST[0]], baseline])), np.arange(2))
     assert heat.shape == SHAPE
     assert heat.sum() == pytest.approx(alone - average, abs=0.01)

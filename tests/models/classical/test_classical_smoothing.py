@@ -12,7 +12,7 @@ from mri3d.outcome import Classes
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import InMemory
-from tests.explain.asked import ask
+from tests.explain.asked import ask, usual
 from tests.models.planted import AGE, TEST, fitted, training_of, write_volumes
 
 SHARE = 0.15
@@ -46,7 +46,7 @@ def test_the_evidence_adds_up_to_the_difference_from_the_baseline(measured):
     volumes, _ = measured
     model = fitted(Ridge(smoothing=SHARE, **OPTIONS), training_of(measured, outcome=AGE))
     volume, baseline = volumes[TEST[0]], volumes[TEST[1]]
-    heat = model.explain(ask(volume), baseline=baseline).values
+    heat = model.explain(ask(volume), reference=usual(baseline)).values
     predictions = model.predict(volumes, TEST[:2])
     # what is smoothed for the eye is reflected at the edges: the sum stays
     assert heat.sum() == pytest.approx(predictions[0] - predictions[1], rel=0.02)

@@ -21,7 +21,7 @@ from mri3d.volumes.augmentation import Augmentation
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
 from mri3d.volumes.sequence import InMemory
-from tests.explain.asked import ask
+from tests.explain.asked import ask, usual
 from tests.models.blobs import (
     BLOB,
     SHAPE,
@@ -252,7 +252,7 @@ def test_heatmaps_show_what_raises_and_what_lowers_the_prediction(learnt):
     changed = baseline.copy()
     changed[(0, *BLOB)] += 3
     changed[(0, *DARK_BLOB)] -= 3
-    heat = model.explain(ask(changed), baseline=baseline).heat
+    heat = model.explain(ask(changed), reference=usual(baseline)).heat
     assert heat.shape == SHAPE
     assert np.abs(heat).max() == pytest.approx(1)
     assert heat[BLOB].mean() > 0.1
@@ -265,7 +265,7 @@ def test_evidence_adds_up_to_the_change_in_years(learnt):
     model, made, _ = learnt
     baseline = made.volumes.volumes[TRAIN].mean(axis=0)
     for row in TEST[:3]:
-        evidence = model.explain(ask(made.volumes[row]), baseline=baseline)
+        evidence = model.explain(ask(made.volumes[row]), reference=usual(baseline))
         alone, average = model.predict(InMemory(np.stack([made.volumes[row], baseline])), np.arange(2))
         assert evidence.values.sum() == pytest.approx(alone - average, abs=0.15 * made.targets.std())
 
@@ -274,7 +274,7 @@ def test_heatmaps_that_compare_with_the_average_or_weigh_a_layer_have_both_signs
     model, made, _ = learnt
     baseline = made.volumes.volumes[TRAIN].mean(axis=0)
     for method in ("integrated_gradients", "gradcam", "hirescam", "occlusion"):
-        maps = [model.explain(ask(made.volumes[row], method), baseline=baseline).values for row in TEST[::6]]
+        maps = [model.explain(ask(made.volumes[row], method), reference=usual(baseline)).values for row in TEST[::6]]
         assert min(map(np.min, maps)) < 0 < max(map(np.max, maps)), method
 
 

@@ -18,6 +18,7 @@ from mri3d.models.network.board_pictures import slices_with_evidence
 from mri3d.models.network.live_heatmaps import TAG, LiveHeatmaps
 from mri3d.nets.fused import Fused
 from mri3d.outcome import Measure
+from mri3d.volumes.reference import Reference
 from tests.models.blobs import TRAIN, VALIDATION, cnn, measured, training
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -76,8 +77,9 @@ def test_picture_shows_the_validation_volumes_with_the_evidence_of_the_epoch(tmp
     model.fit(made)
     volumes = made.volumes.volumes
     rows = VALIDATION[[0, 2, 5, 7]]
-    shown, baseline = torch.from_numpy(volumes[rows]), torch.from_numpy(volumes[TRAIN].mean(axis=0))[None]
-    found = IntegratedGradients(model.network_).attribute(shown, baseline, n_steps=1)
+    shown, starts = torch.from_numpy(volumes[rows]), Reference.fit(made.volumes, TRAIN).starts
+    method = IntegratedGradients(model.network_)
+    found = sum(method.attribute(shown, torch.from_numpy(start)[None], n_steps=1) for start in starts) / len(starts)
     maps = [smoothed(each[0].detach().numpy()) for each in found]
     expected = slices_with_evidence(volumes[rows, 0], [each / np.abs(each).max() for each in maps])
     (image,) = events_of(tmp_path).Images(TAG)
@@ -93,7 +95,7 @@ def test_picture_shows_the_validation_volumes_with_the_evidence_of_the_epoch(tmp
 def test_text_says_whose_evidence_is_shown(tmp_path, num_classes, spoken_for):
     text = LiveHeatmaps(training(tmp_path, num_classes=num_classes), scaling=None, columns=None)._reading()
     truth = ["control", "patient", "other"][:num_classes] * 2
-    assert "midway from the average training scan (of 24)" in text
+    assert "midway from typical training scans (mixtures of 24)" in text
     assert text.splitlines()[2:] == [
         f"{number}. label {cell}; warm colours: for {name}; cool colours: against {name}"
         for number, (cell, name) in enumerate(zip(truth, spoken_for, strict=False), start=1)

@@ -20,7 +20,7 @@ from mri3d.models.network.cnn import CNN
 from mri3d.outcome import Classes
 from mri3d.volumes.recipe import Recipe
 from mri3d.volumes.reference import Reference
-from tests.explain.asked import ask
+from tests.explain.asked import ask, usual
 from tests.models.blobs import SHAPE, TEST, TRAIN, cnn, training, weights
 from tests.models.refusals import refused
 
@@ -59,7 +59,7 @@ def test_own_network_trains_and_is_loaded_where_it_is_trusted(my_net, tmp_path):
     ways = ("integrated_gradients", "smoothgrad", "occlusion", "region_occlusion")
     assert model.heatmaps == ways  # it names no layer for Grad-CAM, and has no module ReLU
     baseline = made.volumes.volumes[TRAIN].mean(axis=0)
-    evidence = model.explain(ask(made.volumes[TEST[1]], target=1), baseline=baseline)
+    evidence = model.explain(ask(made.volumes[TEST[1]], target=1), reference=usual(baseline))
     assert evidence.values.shape == SHAPE
     recipe = Recipe("native", crop="none", shape=SHAPE)
     write_model(tmp_path / "model", model.contents(Card(made.outcome, recipe, Reference.fit(made.volumes, TRAIN))))

@@ -8,7 +8,7 @@ import torch
 
 from mri3d.models.network.repeatable import repeatable
 from mri3d.models.network.trainer import build_trainer
-from tests.explain.asked import ask
+from tests.explain.asked import ask, usual
 from tests.models.blobs import cnn, training
 
 GPU = torch.cuda.is_available()
@@ -100,7 +100,7 @@ def test_a_gpu_predicts_and_explains_like_a_cpu(tmp_path):
 
     def results():
         return [model.predict(data.volumes, rows)] + [
-            model.explain(ask(volume, method, target=1, regions=regions), baseline=baseline).values
+            model.explain(ask(volume, method, target=1, regions=regions), reference=usual(baseline)).values
             for method in model.heatmaps
         ]
 
