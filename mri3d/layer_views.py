@@ -75,7 +75,7 @@ class LayerViews:
         Raises:
             UserError: There is no such layer, or it gives no map.
         """
-        return {name: self.layers.cells(self.layers.named(name)) for name in self.names}
+        return {name: self.layers.cells(self.layers.named(name, asked_by="layers")) for name in self.names}
 
     def check(self) -> None:
         """Refuse layers and channels that are not there, before any scan is read.

@@ -122,8 +122,12 @@ class Layers:
         """What the network is called."""
         return type(self.network).__name__
 
-    def named(self, name: str) -> nn.Module:
+    def named(self, name: str, *, asked_by: str = "layer") -> nn.Module:
         """Return a layer.
+
+        Args:
+            name: Of the layer.
+            asked_by: The option that named it.
 
         Raises:
             UserError: There is none of that name.
@@ -132,7 +136,7 @@ class Layers:
             names = self.names
             listed = f" Its layers with maps: {list_text(names, ', ')}." if names else ""
             listed += " The command layers lists all of them." if len(names) > 5 else ""
-            told = f"{option('layer', name)} is no layer of the network {self.kind}."
+            told = f"{option(asked_by, name)} is no layer of the network {self.kind}."
             raise UserError(f"{told}{did_you_mean(name, names)}{listed}")
         return self.modules[name]
 
