@@ -55,9 +55,7 @@ def table(network: str, edge: int, *, occlusion: bool) -> None:
         asked = Question(volume, 0, Method(way))
         taken = median(lambda asked=asked: explain_network(explained, asked, reference=reference), REPEATS)
         facts = explain_network(explained, asked, reference=reference).facts
-        told = ", ".join(
-            f"{name} {facts[name]:g}" for name in ("num_steps", "num_samples", "num_blocks") if name in facts
-        )
+        told = ", ".join(f"{name} {value:g}" for name, value in facts.items() if name.startswith("num_"))
         say(f"  {way:22}{taken:8.2f} s{taken / passes:8.1f} x   {told}")
 
 

@@ -1,6 +1,6 @@
-"""What the report adds to a run in seconds, and how large its page is.
+r"""What the report adds to a run in seconds, and how large its page is.
 
-    python benchmarks/report.py name=sex data=table data.root=/ixi data.table=subjects.csv data.id=subject \\
+    python benchmarks/report.py name=sex data=table data.root=/ixi data.table=subjects.csv data.id=subject \
         data.label=sex 'data.scan="T1/{id}_T1.nii.gz"' evaluation=kfold
     python benchmarks/report.py --all-maps name=many data.demo.num_subjects=1113 evaluation=kfold trainer.max_epochs=2
 

@@ -149,10 +149,7 @@ def test_without_scans_the_layers_are_listed_and_nothing_is_written(model, tmp_p
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (
-            {"layers": "blocks.0.0,block.1"},
-            "layers='block.1' is no layer of the network SFCN. Did you mean 'blocks.1'?",
-        ),
+        ({"layers": "blocks.0.0,block.1"}, "layers='block.1' is no layer of the network SFCN. Did you mean 'blocks.1'"),
         ({"layers": ["head.1"]}, "the cells of the layer head.1 of the network SFCN cannot be placed in the volume"),
         ({"channels": 0}, "channels=0 is no number of channels. Give 1 or more, or a list."),
         ({"channels": True}, "channels=True is neither a number of channels nor a list of them"),
