@@ -13,6 +13,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from mri3d.cohort.demo import DemoStudy, effect_mask_path
+from mri3d.explain.evidence import KINDS
 from mri3d.inference import predict_scans
 from mri3d.model_folder import Card, Contents, write_model
 from mri3d.nets.seed import Seed
@@ -26,6 +27,8 @@ SPACING_MM = np.array([4.0, 3.0, 5.0])
 SHAPE = (46, 70, 38)
 RADIUS_MM = 20.0
 RESOLUTION = 24
+ORDERED = ("gradcam", "integrated_gradients")
+NOT_ASKED = ("region_occlusion", "weights", "pattern")  # of regions, and of linear models
 
 
 def phantom(*, inside: float) -> tuple[np.ndarray, np.ndarray]:
@@ -121,11 +124,13 @@ def energy_over_chance(heat: np.ndarray, region: np.ndarray, head: np.ndarray) -
     return float(heat[region].sum() / heat.sum() * head.sum() / region.sum())
 
 
-@pytest.mark.parametrize("order", ["RAS", "LIA", "PSR"])
 @pytest.mark.parametrize(
-    ("heatmap", "inside", "prediction"),
-    [("gradcam", 1.8, "well"), ("integrated_gradients", 1.8, "well"), ("integrated_gradients", 0.4, "ill")],
-    ids=["gradcam-bright", "integrated_gradients-bright", "integrated_gradients-dark"],
+    ("heatmap", "inside", "prediction", "order"),
+    [
+        *((way, 1.8, "well", order) for way in ORDERED for order in ("RAS", "LIA", "PSR")),
+        *(("integrated_gradients", 0.4, "ill", order) for order in ("RAS", "LIA", "PSR")),
+        *((way, 1.8, "well", "PSR") for way in KINDS if way not in (*ORDERED, *NOT_ASKED)),
+    ],
 )
 def test_written_heatmap_lies_on_what_decides(tmp_path, order, heatmap, inside, prediction):
     # what is far brighter than the head, anywhere, speaks for `well`; what is missing in the ball speaks for `ill`
@@ -149,7 +154,7 @@ def test_written_heatmap_lies_on_what_decides(tmp_path, order, heatmap, inside, 
     peak = np.unravel_index(heat.argmax(), SHAPE)
     assert ball[peak], "the peak lies in the ball"
     heat = heat.clip(min=0)
-    assert energy_over_chance(heat, ball, head) > 4
+    assert energy_over_chance(heat, ball, head) > (2 if heatmap == "smoothgrad" else 4), "noise lifts what is near 2.5"
     for axis in range(3):  # a flipped axis would put the heat into a mirrored ball
         mirrored = np.flip(ball, axis)
         assert energy_over_chance(heat, mirrored & ~ball, head) < 0.5
