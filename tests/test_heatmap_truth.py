@@ -154,10 +154,11 @@ def test_written_heatmap_lies_on_what_decides(tmp_path, order, heatmap, inside, 
     peak = np.unravel_index(heat.argmax(), SHAPE)
     assert ball[peak], "the peak lies in the ball"
     heat = heat.clip(min=0)
-    assert energy_over_chance(heat, ball, head) > (2 if heatmap == "smoothgrad" else 4), "noise lifts what is near 2.5"
+    noisy = heatmap == "smoothgrad"  # noise lifts cells over the threshold all over the head
+    assert energy_over_chance(heat, ball, head) > (2 if noisy else 4)
     for axis in range(3):  # a flipped axis would put the heat into a mirrored ball
         mirrored = np.flip(ball, axis)
-        assert energy_over_chance(heat, mirrored & ~ball, head) < 0.5
+        assert energy_over_chance(heat, mirrored & ~ball, head) < (1 if noisy else 0.5)
 
 
 @pytest.mark.parametrize("order", ["RAS", "PSR"])
