@@ -167,9 +167,10 @@ def _deal(strata: Strata, shares: np.ndarray, random: np.random.Generator) -> np
                 num_holding[parts[group]] -= held[group]
             # The growth of the weighted squared excess, less what is the same for all parts; but a part that has
             # none of a stratum that it must hold goes first. Rounded, so that equals tie on every machine.
-            lacking = num_holding == 0
-            missing = (lacking & held[group]).sum(axis=1) if every else lacking.all(axis=1)
-            cost = excess @ pulls[group] - totals[-1] * missing
+            cost, lacking = excess @ pulls[group], num_holding == 0
+            if lacking.any():  # seldom after the first groups
+                missing = (lacking & held[group]).sum(axis=1) if every else lacking.all(axis=1)
+                cost -= totals[-1] * missing
             parts[group] = cost.round(9).argmin()
             excess[parts[group]] += columns[group]
             num_holding[parts[group]] += held[group]
