@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from mri3d.report.embedded_volume import embed
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -51,9 +53,13 @@ def run_here(script: str, *arguments: str, cwd: Path, status: int = 0) -> "subpr
 
 @contextlib.contextmanager
 def undrawn() -> Iterator[None]:
-    """Make the pictures of reports but render none, which takes most of the time of a small run; also a decorator."""
+    """Make the pictures of reports but render none, and their volumes no larger than 24 voxels along an edge.
+
+    Both take most of the time of a small run. It is a decorator too.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("matplotlib.figure.Figure.savefig", lambda figure, file, **options: None)
+        patch.setitem(embed.__kwdefaults__, "max_edge", 24)
         yield
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mri3d import KFold, Study, evaluate, models
 from tests.cli.test_train_and_predict import ROOT, rows_of, the_run
-from tests.commands import run_here
+from tests.commands import run_here, undrawn
 
 DATA = ROOT.parent / "shared/data"
 IXI = DATA / "ixi"
@@ -25,6 +25,7 @@ def table_run(cwd, table, *options: str):
     return done, the_run(cwd)
 
 
+@undrawn()
 def test_part_of_ixi_is_learnt_from_and_unlabelled_heads_are_counted(tmp_path):
     rows = rows_of(IXI / "subjects.csv")
     chosen = [row for row in rows if not row["sex"]] + [row for row in rows if row["sex"]][:20]

@@ -11,6 +11,7 @@ from mri3d.errors import UserError
 from tests.cli.test_train_and_predict import rows_of
 from tests.commands import run_here, undrawn
 from tests.report.reader import read
+from tests.studies import write_heads
 
 SCORES = ("auc", "accuracy", "balanced_accuracy")
 
@@ -19,8 +20,10 @@ SCORES = ("auc", "accuracy", "balanced_accuracy")
 @undrawn()
 def swept(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("sweep")
+    write_heads(cwd / "study", 16, group=["north", "south", "south", "north"] * 4)  # of which nothing tells
+    table = ("data=table", "data.root=study", "data.table=study.csv", "data.id=subject", 'data.scan="{id}.nii"')
     done = run_here(
-        "train", "-m", "data.demo.num_subjects=16", "resolution=12,13", "model=knn,ridge", "evaluation=nested",
+        "train", "-m", *table, "data.label=group", "resolution=12,13", "model=knn,ridge", "evaluation=nested",
         "evaluation.folds=2", "model.inner_folds=2", "model.alpha=[0.1,1.0]", cwd=cwd, status=2,
     )  # fmt: skip
     return cwd, done

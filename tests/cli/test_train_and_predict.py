@@ -17,7 +17,7 @@ from tests.report.reader import read
 from tests.studies import write_heads
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("data.demo.num_subjects=16", "resolution=24", "model.network.channels=[4,8,4]", "trainer.accelerator=cpu")
+SMALL = ("data.demo.num_subjects=12", "resolution=24", "model.network.channels=[4,8,4]", "trainer.accelerator=cpu")
 EPOCHS = 5
 
 
@@ -46,9 +46,10 @@ def the_run(cwd):
 
 
 @pytest.fixture(scope="module")
+@undrawn()
 def holdout(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("holdout")
-    done = run("train", *SMALL, f"trainer.max_epochs={EPOCHS}", cwd=cwd)
+    done = run_here("train", *SMALL, f"trainer.max_epochs={EPOCHS}", cwd=cwd)
     return cwd, the_run(cwd), done
 
 
@@ -67,7 +68,7 @@ def test_run_leaves_what_the_contract_names(holdout):
     assert set(metrics["test"]["auc"]) == {"value", "low", "high"}
     assert {"auc", "accuracy", "balanced_accuracy"} <= set(metrics["test"])
     assert len(metrics["folds"]) == 1
-    assert metrics["num_subjects"]["participants"] == 16
+    assert metrics["num_subjects"]["participants"] == 12
     assert metrics["seconds"]["total"] > 0
     assert metrics["peak_memory_mb"] > 0
     predictions = rows_of(folder / "predictions.csv")
@@ -161,7 +162,7 @@ def test_two_devices_share_one_run(command, tmp_path):
     folder = the_run(tmp_path)
     assert len(list(tmp_path.glob("runs/*/*"))) == 1
     rows = rows_of(folder / "predictions.csv")
-    assert len({row["subject"] for row in rows}) == len(rows) == 16
+    assert len({row["subject"] for row in rows}) == len(rows) == 12
 
 
 OWN = """
