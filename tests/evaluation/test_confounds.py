@@ -198,7 +198,7 @@ def test_nothing_of_it_is_done_unasked():
     "codes", [["1", "2", "3", "4"], pytest.param(["s1", "s2", "s3", "s4"], marks=pytest.mark.slow)]
 )
 def test_numbers_of_sites_are_names(codes):
-    study = effect_study(3, number=100, effect=0.0, site_effect=1.5)
+    study = effect_study(3, number=60, effect=0.0, site_effect=1.5)
     sites = [codes["abcd".index(session.site)] for session in study.cohort.sessions]
     named = Study.from_arrays(
         study.volumes.volumes, study.cohort.labels, ids=study.ids, covariates={"scanner_id": sites}
@@ -220,8 +220,7 @@ def test_what_comes_on_top_never_costs_the_evaluation(monkeypatch, caplog):
     assert results.scores["auc"].value is not None
 
 
-@pytest.mark.parametrize("folds", [3, 5, 10])
-@pytest.mark.parametrize("number", [30, 34])
+@pytest.mark.parametrize(("folds", "number"), [(3, 30), (5, 34), (10, 30)])
 def test_together_is_not_worse_than_a_confound_that_says_all(folds, number):
     """Of few sessions boosted trees cannot split the inner folds, and image models rank backwards there."""
     random = np.random.default_rng(folds)

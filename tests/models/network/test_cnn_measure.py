@@ -121,7 +121,7 @@ def test_correction_is_refused_where_nothing_was_learnt_and_for_classes(tmp_path
 @pytest.mark.parametrize("debias", [False, True])
 def test_another_unit_of_the_measure_changes_nothing_but_the_unit(tmp_path, debias):
     volumes, ages = planted_measure()
-    years, months = (still(epochs=12, debias=debias) for _ in range(2))
+    years, months = (still(epochs=6, debias=debias) for _ in range(2))
     years.fit(measured(tmp_path / "years"))
     months.fit(measured(tmp_path / "months", targets=ages * 12 + 5))
     stack = InMemory(volumes)
@@ -199,12 +199,12 @@ class CutOffError(Exception):
 @pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_run_that_was_cut_off_goes_on_to_the_same_bits(tmp_path, monkeypatch, num_workers):
     network = functools.partial(SFCN, channels=[8, 8], norm="none", dropout=0.2)
-    options = {"epochs": 12, "network": network, "augmentation": Augmentation(noise=0.1), "num_workers": num_workers}
+    options = {"epochs": 6, "network": network, "augmentation": Augmentation(noise=0.1), "num_workers": num_workers}
     whole, resumed = (still(**options, debias=True) for _ in range(2))
     whole.fit(measured(tmp_path / "whole"))
 
     def cut_off(learner, optimizer):
-        if learner.current_epoch == 8:
+        if learner.current_epoch == 4:
             raise CutOffError
 
     with monkeypatch.context() as patch, pytest.raises(CutOffError):  # noqa: PT012

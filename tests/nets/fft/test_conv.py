@@ -69,7 +69,7 @@ def test_values_and_gradients_are_torchs(convolution, keep_spectrum, memory_budg
         assert_close(ours, conv3d_and_gradients(functional.conv3d, *tensors, **options), tolerance)
 
 
-@pytest.mark.parametrize("kernel_size", [(1, 1, 1), (2, 3, 4), (6, 6, 6), (9, 4, 5), (20, 17, 30)])
+@pytest.mark.parametrize("kernel_size", [(1, 1, 1), (2, 3, 4), (6, 6, 6), (9, 4, 5), (16, 11, 14)])
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_same_padding_puts_the_odd_voxel_on_the_high_side(kernel_size, dilation):
     tensors = random_tensors(2, 3, (7, 8, 9), kernel_size, 2, 1, torch.float64)
