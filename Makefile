@@ -1,8 +1,9 @@
 # `make demo` and `make test` each do all the set-up by themselves.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# Several test processes share the cores; more threads in each would only get in each other's way.
-TEST_ENV := OMP_NUM_THREADS=1
+# Several test processes share the cores; more threads in each would only get in each other's way. Processes that tests
+# start load what was compiled before, also where the environment has that turned off.
+TEST_ENV := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 
 INSTALL_BRAIN := $(BIN)/python -m pip install --quiet --no-deps "$$(grep '^deepbet==' constraints.txt)"
 
@@ -36,10 +37,19 @@ lint: .venv/.installed-dev
 fast: .venv/.installed-dev
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
-# Simulations share the cores; the other slow tests start processes of their own, or kill them.
+# Simulations share the cores test by test; tests of pages, brains, documents and runs file by file, since those of a
+# file share what they make. The others kill processes, hold themselves against clocks, or train on two devices.
+SIMULATIONS := tests/evaluation tests/volumes
+SHARING := tests/brain tests/cohort tests/contract tests/models/classical tests/nets \
+	$(addprefix tests/browser/test_, charts_page.py run_pages.py viewer_page.py) \
+	$(addprefix tests/cli/test_, folds.py layers.py repeating.py sweep_comparison.py trust.py) \
+	$(addprefix tests/faults/test_, cache_damage.py header_edits.py model_damage.py padding.py scan_damage.py) \
+	$(addprefix tests/test_, documents.py heatmap_truth.py map.py real_scans.py runs.py)
+
 slow: .venv/.installed-dev $(BROWSER)
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m slow tests/evaluation tests/volumes
-	$(TEST_ENV) $(BIN)/python -m pytest -m slow --ignore tests/evaluation --ignore tests/volumes
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal -m slow $(SIMULATIONS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile -m slow $(SHARING)
+	$(TEST_ENV) $(BIN)/python -m pytest -m slow $(patsubst %,--ignore=%,$(SIMULATIONS) $(SHARING))
 
 clean:
 	rm -rf .venv
