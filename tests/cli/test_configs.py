@@ -29,6 +29,7 @@ from mri3d.errors import UserError
 from mri3d.plan import build
 from mri3d.volumes.augmentation import StrongAugmentation
 from mri3d.volumes.recipe import Recipe
+from tests import commands
 
 CONF = Path(mri3d.__file__).parents[1] / "conf"
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*/*.yaml"))
@@ -46,6 +47,7 @@ def composed(*overrides: str):
 
 
 @functools.cache
+@commands.composed_once()
 def composed_once(*overrides: str):
     """Have Hydra compose a command line: several tests look at the same."""
     ConfigStore.instance().store("schema", Schema)

@@ -93,13 +93,23 @@ def test_a_thread_that_finds_no_room_is_silent_and_any_other_is_not(monkeypatch,
     assert "Too large" not in said
 
 
+COMMAND = [sys.executable, str(ROOT / "train.py"), *SMALL, "trainer.max_epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return the folder of a run that nothing cuts off."""
+    cwd, environment = tmp_path_factory.mktemp("whole"), os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*COMMAND, "name=first"], cwd=cwd, check=True, capture_output=True, env=environment)
+    (folder,) = cwd.glob("runs/first/*")
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [2, 4, 8, 30, 60])
-def test_limit_on_the_size_of_files_is_told_and_the_run_can_be_gone_on_with(kilobytes, tmp_path):
-    command = [sys.executable, str(ROOT / "train.py"), *SMALL, "trainer.max_epochs=2"]
+def test_limit_on_the_size_of_files_is_told_and_the_run_can_be_gone_on_with(kilobytes, whole, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, "name=first"], cwd=tmp_path, check=True, capture_output=True, env=environment)
-    limited = ["bash", "-c", f'ulimit -f {kilobytes}; "$@" 2>&1 | cat', "-", *command, "name=cut"]
+    limited = ["bash", "-c", f'ulimit -f {kilobytes}; "$@" 2>&1 | cat', "-", *COMMAND, "name=cut"]
     said = subprocess.run(limited, cwd=tmp_path, check=True, capture_output=True, text=True, env=environment).stdout
     assert "Traceback" not in said
     assert said.count("error:") == 1
@@ -112,9 +122,8 @@ def test_limit_on_the_size_of_files_is_told_and_the_run_can_be_gone_on_with(kilo
         return
     (folder,) = tmp_path.glob("runs/cut/*")
     assert last.endswith(f"Go on with: python train.py resume={folder.relative_to(tmp_path)}")
-    resume = [*command[:2], f"resume={folder}"]
+    resume = [*COMMAND[:2], f"resume={folder}"]
     subprocess.run(resume, cwd=tmp_path, check=True, capture_output=True, env=environment)
-    (whole,) = tmp_path.glob("runs/first/*")
     assert (folder / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
 
 

@@ -116,7 +116,7 @@ def test_what_lies_where_the_run_was_started_is_named():
     ],
 )
 def test_the_command_gives_the_same_predictions(tmp_path, options):
-    run_here("train", "resolution=20", "data.demo.num_subjects=24", *options, cwd=tmp_path)
+    run_here("train", "resolution=20", "data.demo.num_subjects=16", *options, cwd=tmp_path)
     (first,) = tmp_path.glob("runs/*/*/config.yaml")
     kept = check(read_configuration(first.parent), GROUPS)
     _, _, *arguments = shlex.split(repeating_command(kept, "python train.py"))

@@ -80,7 +80,7 @@ def test_a_damaged_run_does_not_end_the_sweep(tmp_path):
 @undrawn()
 def test_a_sweep_tests_the_same_sessions_whatever_the_model(tmp_path):
     run_here(
-        "train", "-m", "data.demo.num_subjects=16", "resolution=24", "model=knn,ridge,sfcn", "evaluation=kfold,nested",
+        "train", "-m", "data.demo.num_subjects=12", "resolution=24", "model=knn,ridge,sfcn", "evaluation=kfold,nested",
         "evaluation.folds=2", "trainer.max_epochs=1", "trainer.accelerator=cpu",
         cwd=tmp_path,
     )  # fmt: skip
