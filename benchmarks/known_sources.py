@@ -18,7 +18,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import nibabel as nib
@@ -64,6 +64,12 @@ class Known:
     label: str | float
     inside: np.ndarray
     brain: np.ndarray
+
+    @cached_property
+    def away_mm(self) -> np.ndarray:
+        """Distance from the source [X, Y, Z], 0 inside."""
+        spacing_mm = nib.affines.voxel_sizes(nib.load(self.scan).affine)
+        return np.asarray(distance_transform_edt(~self.inside, sampling=spacing_mm))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +170,10 @@ class Pointing:
     @classmethod
     def of(cls, evidence: np.ndarray, known: Known) -> "Pointing":
         """Hold evidence [X, Y, Z] against where the source lies."""
-        spacing_mm = nib.affines.voxel_sizes(nib.load(known.scan).affine)
-        away = distance_transform_edt(~known.inside, sampling=spacing_mm)
         positive, chance = evidence.clip(min=0), known.inside.sum() / known.brain.sum()
         found = average_precision_score(known.inside[known.brain], evidence[known.brain])
         return cls(
-            float(away.flat[evidence.argmax()]),
+            float(known.away_mm.flat[evidence.argmax()]),
             float(positive[known.inside].sum() / max(positive.sum(), 1e-12) / chance),
             float(found / known.inside[known.brain].mean()),
         )
@@ -192,18 +196,17 @@ def learnt(model: TrainedModel, source: Source) -> str:
     return f"AUC {roc_auc_score(positive, table[f'p_{WITH}']):.2f}"
 
 
-def pointings(model: TrainedModel, source: Source, method: str) -> dict[str, list[Pointing]]:
-    """Map the evidence for what each head is, and hold it against the source."""
+def pointings(model: TrainedModel, source: Source, methods: Sequence[str]) -> dict[tuple[str, str], list[Pointing]]:
+    """Map the evidence for what each head is, and hold it against the source: by method and kind of head."""
     middle = np.median([each.label for each in source.known]) if source.task == "regression" else None
-    found: dict[str, list[Pointing]] = {WITH: [], WITHOUT: []}
+    found: dict[tuple[str, str], list[Pointing]] = {(way, kind): [] for way in methods for kind in (WITH, WITHOUT)}
     for known in source.known:
-        if middle is None:
-            heat = model.explain(known.scan, str(known.label), method=method, force=True).get_fdata()
-            found[str(known.label)].append(Pointing.of(heat, known))
-        else:
-            larger = float(known.label) > middle
-            heat = model.explain(known.scan, method=method, force=True).get_fdata() * (1 if larger else -1)
-            found[WITH if larger else WITHOUT].append(Pointing.of(heat, known))
+        predicted = model.predict_scan(known.scan.name, known.scan, strict=True, force=True)
+        kind = str(known.label) if middle is None else WITH if float(known.label) > middle else WITHOUT
+        target, sign = (kind, 1) if middle is None else (None, 1 if kind == WITH else -1)
+        for way in methods:
+            heat = model.heatmap(predicted, target, method=model.method(way)).values
+            found[way, kind].append(Pointing.of(sign * heat, known))
     return found
 
 
@@ -237,9 +240,10 @@ def main() -> None:
                 if kept is not None:
                     model.save(kept)
             say(f"\n{name}: {learnt(model, source)} of {len(source.known)} unseen heads")
-            for method in arguments.methods or [way for way in model.heatmaps if way != "region_occlusion"]:
-                found = pointings(model, source, method)
-                say(f"  {method:22}{told(found[WITH])}    {told(found[WITHOUT])}")
+            methods = arguments.methods or [way for way in model.heatmaps if way != "region_occlusion"]
+            found = pointings(model, source, methods)
+            for way in methods:
+                say(f"  {way:22}{told(found[way, WITH])}    {told(found[way, WITHOUT])}")
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def test_what_a_heatmap_shows_is_written_beside_it(model, tmp_path):
     assert 0 <= told.pop("completeness_error") < 0.2
     assert told == {
         "method": "integrated_gradients",
-        "value": "what the voxel's difference from the average training scan adds",
+        "value": "what the voxel's difference from typical training scans adds",
         "positive": f"for {chosen}",
         "negative": f"against {chosen}",
         "unit": f"log odds of {chosen}",
