@@ -21,7 +21,7 @@ from mri3d.explain.contrasted import Contrasted
 from mri3d.explain.evidence import Method, Question
 from mri3d.explain.of_network import explain_network, ways_of
 from mri3d.nets.networks import find_network
-from mri3d.volumes.reference import Reference
+from mri3d.volumes.reference import NUM_VARIATIONS, Reference
 
 REPEATS = 5
 SLOW = ("occlusion", "region_occlusion")  # as many passes as there are blocks, or regions
@@ -45,7 +45,7 @@ def table(network: str, edge: int, *, occlusion: bool) -> None:
     volume, mean, variation = (
         gaussian_filter(random.standard_normal((1, *sides)), (0, 2, 2, 2)).astype(np.float32) * 10 for _ in range(3)
     )
-    reference = Reference(mean, -1.0, 1.0, variation)
+    reference = Reference(mean, -1.0, 1.0, np.stack([variation] * NUM_VARIATIONS))
     batch = explained.batch(volume).requires_grad_()
     passes = median(lambda: torch.autograd.grad(explained(batch).sum(), batch), 2 * REPEATS)
     say(f"\n{network} at {edge}^3: {passes:.3f} s for one forward and backward pass")

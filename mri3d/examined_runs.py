@@ -203,7 +203,7 @@ def _spread(tests: Mapping[str, FirstTest], number: int) -> dict[str, FirstTest]
 def _question(asked: Asked, way: Method, volumes: VolumeSequence) -> Question:
     """Read the volume of a scan and ask."""
     known = None if volumes.covariates is None else volumes.covariates.taking(np.array([asked.row]))
-    return Question(volumes[asked.row], asked.target, way, known)
+    return Question(volumes[asked.row], asked.target, way, known, quick=True)  # as in the report of the run
 
 
 def _map(member: Member, question: Question) -> np.ndarray:

@@ -112,14 +112,14 @@ def card_of_format_1(
 
 
 def check_tensors(
-    tensors: Mapping[str, np.ndarray], mean: np.ndarray, variation: np.ndarray | None, recipe: AnyRecipe | None
+    tensors: Mapping[str, np.ndarray], mean: np.ndarray, variations: np.ndarray | None, recipe: AnyRecipe | None
 ) -> None:
     """Check the arrays of a model folder.
 
     Args:
         tensors: Weights of the model by name.
         mean: The average training volume.
-        variation: How training volumes differ from it; None of earlier versions.
+        variations: How training volumes differ from it; None of earlier versions.
         recipe: What makes volumes of scans; None for a model of arrays.
 
     Raises:
@@ -130,10 +130,11 @@ def check_tensors(
     if recipe is not None and mean.shape[1:] != recipe.volume_shape:
         raise ValueError("reference.mean has other sides than the volumes that the recipe makes")
     usual = {"reference.mean": mean}
-    if variation is not None:
-        if variation.dtype not in (np.float16, np.float32) or variation.shape != mean.shape:
-            raise ValueError("reference.variation is no volume as reference.mean is one")
-        usual["reference.variation"] = variation
+    if variations is not None:
+        known = variations.dtype in (np.float16, np.float32)
+        if not (known and variations.size and variations.shape[1:] == mean.shape):
+            raise ValueError("reference.variations are no volumes as reference.mean is one")
+        usual["reference.variations"] = variations
     for name, volume in usual.items():
         if not float(np.abs(volume).max()) <= LARGEST:
             raise ValueError(f"{name} has values that no scan has")

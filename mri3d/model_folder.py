@@ -100,7 +100,7 @@ def write_model(folder: Path, contents: Contents) -> None:
     weights = safetensors.numpy.save(
         {f"model.{name}": np.ascontiguousarray(tensor) for name, tensor in contents.tensors.items()}
         | {"reference.mean": reference.mean}
-        | ({} if reference.variation is None else {"reference.variation": reference.variation})
+        | ({} if reference.variations is None else {"reference.variations": reference.variations})
         | {f"{_SEEN}{name}": tensor for name, tensor in (prints.tensors() if prints else {}).items()}
         | {f"{_CONTRACT}{name}": tensor for name, tensor in (contract.tensors() if contract else {}).items()}
     )
@@ -171,10 +171,10 @@ def read_model(folder: Path) -> Contents:
 def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
     """Read a card of the newest format."""
     check_entries(card)
-    mean, variation, recipe = tensors.pop("reference.mean"), tensors.pop("reference.variation", None), None
+    mean, variations, recipe = tensors.pop("reference.mean"), tensors.pop("reference.variations", None), None
     if card["recipe"] is not None:
         recipe = recipe_of(card["recipe"])
-    check_tensors(tensors, mean, variation, recipe)
+    check_tensors(tensors, mean, variations, recipe)
     seen = {name.removeprefix(_SEEN): tensors.pop(name) for name in [*tensors] if name.startswith(_SEEN)}
     judging = {n.removeprefix(_CONTRACT): tensors.pop(n) for n in [*tensors] if n.startswith(_CONTRACT)}
     told, outcome = card.get("contract"), outcome_from_json(card["outcome"])
@@ -185,7 +185,7 @@ def _contents(card: dict[str, Any], tensors: dict[str, np.ndarray]) -> Contents:
         card=Card(
             outcome=outcome,
             recipe=recipe,
-            reference=Reference(mean, **card["reference"], variation=variation),
+            reference=Reference(mean, **card["reference"], variations=variations),
             fold=card["fold"],
             num_folds=card["num_folds"],
             run=card.get("run", ""),

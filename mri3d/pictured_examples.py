@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def question(study: Study, trained: TrainedModel, row: int, target: int, covariates: Variables | None) -> Question:
-    """Ask a model about a session of the study, in the model's default way.
+    """Ask a model about a session of the study, in the model's default way, for a page: see `Question.quick`.
 
     Args:
         study: Of the session.
@@ -29,7 +29,7 @@ def question(study: Study, trained: TrainedModel, row: int, target: int, covaria
         covariates: Of all sessions; None where the model has none.
     """
     known = None if covariates is None else covariates.taking(np.array([row]))
-    return Question(study.volumes[row], target, trained.method(None), known)
+    return Question(study.volumes[row], target, trained.method(None), known, quick=True)
 
 
 def example_picture(

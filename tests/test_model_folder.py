@@ -21,10 +21,10 @@ RECIPE = Recipe("native", crop=[[1, 8], [2, 10], [0, 9]], intensity="none", shap
 HELD_OUT = HeldOut.of(np.array([1, 0, 1]), np.array([[1 / 3, 2 / 3], [0.9, 0.1], [0.2, 0.8]]))
 
 
-def card(variation: np.ndarray | None = None, **facts: object):
+def card(variations: np.ndarray | None = None, **facts: object):
     """Return a card whose average volume has values beyond half precision."""
     mean = np.random.default_rng(0).standard_normal((1, *SHAPE)).astype(np.float32) * 90_000
-    reference = Reference(mean, 0.1 + 0.2, 0.9, variation)
+    reference = Reference(mean, 0.1 + 0.2, 0.9, variations)
     kept = {"repeat": 1, "shares": (0.25, 0.75), "steered": HELD_OUT, "tested": HELD_OUT}
     return Card(OUTCOME, RECIPE, reference, fold=2, num_folds=5, suffix="FLAIR", facts={"seed": 3} | facts, **kept)
 
@@ -71,32 +71,34 @@ def test_what_is_saved_comes_back(folder):
         assert held.targets.tolist() == [0, 1, 1]
         assert held.predictions.tolist() == [[0.9, 0.1], [0.333333333, 0.666666667], [0.2, 0.8]]
     np.testing.assert_array_equal(after.card.reference.mean, before.card.reference.mean)
-    assert after.card.reference.variation is None
+    assert after.card.reference.variations is None
     assert (after.card.reference.lowest, after.card.reference.highest) == (0.1 + 0.2, 0.9)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_how_training_volumes_vary_comes_back(tmp_path, dtype):
-    variation = np.random.default_rng(2).standard_normal((1, *SHAPE)).astype(dtype)
-    write_model(tmp_path, replace(contents(), card=card(variation)))
-    found = read_model(tmp_path).card.reference.variation
-    np.testing.assert_array_equal(found, variation)
+    variations = np.random.default_rng(2).standard_normal((4, 1, *SHAPE)).astype(dtype)
+    write_model(tmp_path, replace(contents(), card=card(variations)))
+    found = read_model(tmp_path).card.reference.variations
+    np.testing.assert_array_equal(found, variations)
     assert found.dtype == dtype
 
 
 @pytest.mark.parametrize(
-    ("variation", "reason"),
+    ("variations", "reason"),
     [
-        (np.zeros((1, 7, 8, 8), np.float16), "reference.variation is no volume as reference.mean is one"),
-        (np.zeros((2, *SHAPE), np.float16), "reference.variation is no volume as reference.mean is one"),
-        (np.zeros((1, *SHAPE)), "reference.variation is no volume as reference.mean is one"),
-        (np.full((1, *SHAPE), 1e20, np.float32), "reference.variation has values that no scan has"),
-        (np.full((1, *SHAPE), np.nan, np.float16), "reference.variation has values that no scan has"),
+        (np.zeros((2, 1, 7, 8, 8), np.float16), "reference.variations are no volumes as reference.mean is one"),
+        (np.zeros((2, 2, *SHAPE), np.float16), "reference.variations are no volumes as reference.mean is one"),
+        (np.zeros((2, 1, *SHAPE)), "reference.variations are no volumes as reference.mean is one"),
+        (np.full((1, 1, *SHAPE), 1e20, np.float32), "reference.variations has values that no scan has"),
+        (np.full((1, 1, *SHAPE), np.nan, np.float16), "reference.variations has values that no scan has"),
+        (np.zeros((0, 1, *SHAPE), np.float16), "reference.variations are no volumes as reference.mean is one"),
+        (np.zeros((), np.float16), "reference.variations are no volumes as reference.mean is one"),
     ],
-    ids=["other sides", "two channels", "float64", "huge", "NaN"],
+    ids=["other sides", "two channels", "float64", "huge", "NaN", "none", "a number"],
 )
-def test_variations_that_no_training_leaves_are_refused(tmp_path, variation, reason):
-    write_model(tmp_path, replace(contents(), card=card(variation)))
+def test_variations_that_no_training_leaves_are_refused(tmp_path, variations, reason):
+    write_model(tmp_path, replace(contents(), card=card(variations)))
     with pytest.raises(UserError, match=reason):
         read_model(tmp_path)
 

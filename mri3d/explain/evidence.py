@@ -129,6 +129,8 @@ class Question:
         method: How.
         covariates: Of the one session, where the model has such: usual volumes are given the same.
         regions: Labels on the grid of the volume, int [X, Y, Z], 0 for none of them; for `region_occlusion` only.
+        quick: Whether a map is enough that looks the same and takes a fraction of the time, but need not add up to the
+            change of the number, see `mri3d.explain.gradients.midway_gradients`.
     """
 
     volume: np.ndarray
@@ -136,6 +138,7 @@ class Question:
     method: Method
     covariates: Variables | None = None
     regions: np.ndarray | None = None
+    quick: bool = False
 
 
 @dataclass(frozen=True, eq=False)

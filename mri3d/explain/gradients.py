@@ -11,7 +11,7 @@ from torch import nn
 from mri3d.explain.contrasted import Contrasted, as_map, batch_size
 from mri3d.explain.evidence import Evidence
 
-POINTS = (8, 16, 32, 64)
+POINTS = (32, 64, 128)
 """Points on the ways from all starts at which gradients are taken: the first number for which the sum is right."""
 
 COMPLETENESS = 0.05
@@ -43,9 +43,9 @@ def integrated_gradients(explained: Contrasted, volume: np.ndarray, *, starts: S
         starts: What the volume is compared with, float32 [C, X, Y, Z] each, see `Reference.starts`.
 
     Returns:
-        What each voxel adds, all channels together; negative where it lowers the number. Facts: `num_steps` from
-        each start, `change` of the number from their mean, and `completeness_error`, by how much of the change the sum
-        misses it.
+        What each voxel adds, all channels together; negative where it lowers the number. Facts: `num_steps`, the
+        points at which gradients were taken, `change` of the number from the mean of the starts, and
+        `completeness_error`, by how much of the change the sum misses it.
     """
     size, ends = batch_size(volume), [volume, *starts]
     numbers = np.concatenate([explained.numbers(np.stack(ends[i : i + size])) for i in range(0, len(ends), size)])
@@ -62,11 +62,13 @@ def integrated_gradients(explained: Contrasted, volume: np.ndarray, *, starts: S
         error = abs(float(parts.sum()) - change) / (scale or 1.0)
         if error <= COMPLETENESS:
             break
-    return Evidence(as_map(parts), {"num_steps": num_steps, "change": change, "completeness_error": error})
+    return Evidence(as_map(parts), {"num_steps": num_steps * len(begun), "change": change, "completeness_error": error})
 
 
 def midway_gradients(explained: Contrasted, volume: np.ndarray, *, starts: Sequence[np.ndarray]) -> Evidence:
-    """Approximate integrated gradients by one gradient for each start: at the point midway from there to this head.
+    """Approximate integrated gradients by one gradient for each start, at the point midway from there to this head.
+
+    The evidence then adds up to the change of the number in the rough only.
 
     Of networks that tell sex and age from IXI's heads at 50^3, such maps correlate with those of integrated gradients
     by 0.99 and 0.97 (medians of 12 scans; the lowest 0.96 and 0.92). With the gradient at the volume itself it is 0.95
@@ -80,11 +82,13 @@ def midway_gradients(explained: Contrasted, volume: np.ndarray, *, starts: Seque
     Returns:
         About what each voxel adds, all channels together; negative where it lowers the number.
     """
-    there, total = explained.batch(volume), torch.zeros(1, *volume.shape, device=explained.device)
-    for start in map(explained.batch, starts):
-        midway = ((there + start) / 2).requires_grad_()
+    there, size = explained.batch(volume), batch_size(volume)
+    total = torch.zeros_like(there)
+    for first in range(0, len(starts), size):
+        begun = torch.cat([explained.batch(start) for start in starts[first : first + size]])
+        midway = ((there + begun) / 2).requires_grad_()
         gradient = torch.autograd.grad(explained(midway).sum(), midway)[0]
-        total += gradient * (there - start) / len(starts)
+        total += (gradient * (there - begun)).sum(dim=0, keepdim=True) / len(starts)
     return Evidence(as_map(total))
 
 

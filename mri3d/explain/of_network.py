@@ -7,13 +7,21 @@ from torch import nn
 from mri3d.explain.class_activation import grad_cam, hires_cam
 from mri3d.explain.contrasted import Contrasted
 from mri3d.explain.evidence import Evidence, Question
-from mri3d.explain.gradients import guided_backprop, has_relu, integrated_gradients, smooth_grad
+from mri3d.explain.gradients import (
+    guided_backprop,
+    has_relu,
+    integrated_gradients,
+    midway_gradients,
+    smooth_grad,
+)
 from mri3d.explain.occlusion import occlusion, region_occlusion
 from mri3d.explain.regions import require_regions
 from mri3d.volumes.reference import Reference
 
 _WAYS: Mapping[str, Callable[[Contrasted, Question, Reference], Evidence]] = {
-    "integrated_gradients": lambda net, asked, usual: integrated_gradients(net, asked.volume, starts=usual.starts),
+    "integrated_gradients": lambda net, asked, usual: (midway_gradients if asked.quick else integrated_gradients)(
+        net, asked.volume, starts=usual.starts
+    ),
     "smoothgrad": lambda net, asked, _: smooth_grad(net, asked.volume),
     "gradcam": lambda net, asked, _: grad_cam(net, asked.volume, layer=asked.method.layer),
     "hirescam": lambda net, asked, _: hires_cam(net, asked.volume, layer=asked.method.layer),

@@ -58,13 +58,17 @@ class HarmonizedModel:
         return Encoder((*asked, site))
 
     def explain(self, asked: Question, *, reference: Reference) -> Evidence:
-        """Map the evidence in a volume without the effect of its site, see `FittedModel.explain`."""
-        return self.fitted.explain(self._without_site(asked), reference=reference)
+        """Map the evidence in a volume without the effect of its site, see `FittedModel.explain`.
+
+        It is compared with the average alone: what sets training volumes apart holds the effects of their sites.
+        """
+        return self.fitted.explain(self._without_site(asked), reference=replace(reference, variations=None))
 
     def examined(self, questions: Iterable[Question], *, reference: Reference, form: Form = SHORT) -> Trust | None:
         """Examine the maps of what was fitted, of volumes without the effects of their sites; None of other sites'."""
         try:
-            return self.fitted.examined(map(self._without_site, questions), reference=reference, form=form)
+            usual = replace(reference, variations=None)  # as `explain`
+            return self.fitted.examined(map(self._without_site, questions), reference=usual, form=form)
         except UnknownSiteError:
             return None
 

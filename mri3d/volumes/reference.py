@@ -10,6 +10,9 @@ from mri3d.volumes.sequence import VolumeSequence
 OUTLIER_SCORE = 3.5  # of the modified z-score (Iglewicz and Hoaglin 1993, How to detect and handle outliers)
 OUTLIER_DROP = 0.1  # in correlation; heads that differ by less are heads
 
+NUM_VARIATIONS = 4
+"""Mixtures of how training volumes differ, which are kept; each is added to the average, and taken from it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -26,21 +29,21 @@ class Reference:
     1.2 % of the others lay above, and 80 % of heads blurred by 16 mm (full width at half maximum) did. A margin of a
     tenth of the range would bring these down to 0.1 % and 68 %, and to 65 % with 100 heads, so there is none.
 
-    The average is smoother than any volume. The two `starts` are not: they have the texture of heads, and edges where
+    The average is smoother than any volume. The `starts` are not: they have the texture of heads, and edges where
     heads have them. They are made of all training volumes at once with random weights, so that they show nobody.
 
     Args:
         mean: Average of the training volumes, float32 [C, X, Y, Z].
         lowest: Smallest correlation of a training volume with the average of the others.
         highest: Largest.
-        variation: Sum of what sets training volumes apart from their average, with random weights of such a size that
-            it is as large as what sets one apart: float16 or float32 [C, X, Y, Z]. None of earlier versions.
+        variations: Sums of what sets training volumes apart from their average, with random weights of such a size that
+            they are as large as what sets one apart: float16 or float32 [M, C, X, Y, Z]. None of earlier versions.
     """
 
     mean: np.ndarray
     lowest: float
     highest: float
-    variation: np.ndarray | None = None
+    variations: np.ndarray | None = None
 
     @classmethod
     def fit(cls, volumes: VolumeSequence, rows: np.ndarray) -> Self:
@@ -49,23 +52,24 @@ class Reference:
         for row in rows:
             total += volumes[int(row)]
         mean = (total / len(rows)).astype(np.float32)
-        weights = np.random.default_rng(0).standard_normal(len(rows)) / np.sqrt(max(1, len(rows) - 1))
-        variation, correlations = np.zeros(volumes.shape, np.float32), []
-        for row, weight in zip(rows, weights.astype(np.float32), strict=True):
+        weights = np.random.default_rng(0).standard_normal((len(rows), NUM_VARIATIONS)) / np.sqrt(max(1, len(rows) - 1))
+        variations, correlations = np.zeros((NUM_VARIATIONS, *volumes.shape), np.float32), []
+        for row, of_row in zip(rows, weights.astype(np.float32), strict=True):
             volume = volumes[int(row)]
             correlations.append(_correlation(volume, (total - volume) / (len(rows) - 1)))
-            variation += weight * (volume - mean)
-        return cls(mean, min(correlations), max(correlations), _compact(variation))
+            for variation, weight in zip(variations, of_row, strict=True):
+                variation += weight * (volume - mean)
+        return cls(mean, min(correlations), max(correlations), _compact(variations))
 
     @property
     def starts(self) -> tuple[np.ndarray, ...]:
         """Volumes as typical as those of the training, float32 [C, X, Y, Z], whose average is `mean`.
 
-        It is `mean` alone where no variation is kept.
+        It is `mean` alone where no variations are kept.
         """
-        if self.variation is None:
+        if self.variations is None:
             return (self.mean,)
-        return self.mean + self.variation, self.mean - self.variation
+        return tuple(start for each in self.variations for start in (self.mean + each, self.mean - each))
 
     def correlation(self, volume: np.ndarray) -> float:
         """Correlate a volume [C, X, Y, Z] with the average; 0 for a constant volume."""
@@ -128,10 +132,10 @@ def outliers(volumes: VolumeSequence, rows: np.ndarray) -> dict[int, str]:
     }
 
 
-def _compact(variation: np.ndarray) -> np.ndarray:
-    """Keep a variation in half the bytes, where that holds it."""
-    largest = float(np.abs(variation).max())
-    return variation.astype(np.float16) if 0.1 < largest < float(np.finfo(np.float16).max) else variation
+def _compact(variations: np.ndarray) -> np.ndarray:
+    """Keep variations in half the bytes, where that holds them."""
+    largest = float(np.abs(variations).max())
+    return variations.astype(np.float16) if 0.1 < largest < float(np.finfo(np.float16).max) else variations
 
 
 def _direction(volume: np.ndarray) -> np.ndarray:

@@ -105,7 +105,7 @@ def test_evidence_from_several_starts_is_the_mean_of_that_from_each(monkeypatch)
     (one, volume), other = volumes(), np.random.default_rng(5).uniform(0.5, 1.5, (1, *SHAPE)).astype(np.float32)
     both = integrated_gradients(number, volume, starts=(one, other))
     each = [integrated_gradients(number, volume, starts=(start,)) for start in (one, other)]
-    assert both.facts["num_steps"] == 32
+    assert both.facts["num_steps"] == 64
     assert both.facts["change"] == pytest.approx(np.mean([found.facts["change"] for found in each]), rel=1e-4)
     apart = np.abs(each[0].values - each[1].values).max()
     assert_allclose(both.values, np.mean([found.values for found in each], axis=0), atol=0.02 * apart)
@@ -165,7 +165,10 @@ def error_of(kink: float, num_steps: int) -> float:
     return abs(sizes[(points + 1) / 2 > kink].sum() / 2 / (1 - kink) - 1)
 
 
-@pytest.mark.parametrize(("kink", "num_steps"), [(0.0, 8), (0.5, 8), (0.85, 16), (0.88, 32), (0.97, 64), (0.98, 64)])
+KINKS = [(0.0, 32), (0.5, 32), (0.88, 32), (0.97, 64), (0.99, 128), (0.98, 128)]
+
+
+@pytest.mark.parametrize(("kink", "num_steps"), KINKS)
 def test_steps_grow_until_the_evidence_adds_up(kink, num_steps):
     enough = [count for count in POINTS if error_of(kink, count) <= COMPLETENESS]
     assert num_steps == next(iter(enough), POINTS[-1])

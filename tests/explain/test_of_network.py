@@ -1,13 +1,17 @@
 """All ways to explain, through each of our networks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_array_equal
 from torch import nn
 
 from mri3d.errors import UserError
 from mri3d.explain import gradients
 from mri3d.explain.contrasted import Contrasted
+from mri3d.explain.gradients import midway_gradients
 from mri3d.explain.layers import Layers
 from mri3d.explain.of_network import explain_network, ways_of
 from mri3d.nets.fused import Fused, OfOneSession
@@ -61,6 +65,18 @@ def state_of(network):
     ]
     learnt = [(weights.requires_grad, weights.grad) for weights in network.parameters()]
     return flags, hooks, learnt, [tensor.tolist() for tensor in network.state_dict().values()]
+
+
+@pytest.mark.parametrize("way", ["integrated_gradients", "smoothgrad"])
+def test_quick_integrated_gradients_are_those_midway_and_nothing_else_is_quicker(way):
+    volume, baseline, _ = volumes()
+    explained, asked = Contrasted(build("sfcn"), np.array([3.0])), ask(volume, way)
+    whole, quick = (
+        explain_network(explained, replace(asked, quick=each), reference=usual(baseline)) for each in (False, True)
+    )
+    midway = midway_gradients(explained, volume, starts=[baseline])
+    assert_array_equal(quick.values, (midway if way == "integrated_gradients" else whole).values)
+    assert ("completeness_error" in whole.facts, "completeness_error" in quick.facts) == (way != "smoothgrad", False)
 
 
 @NETS

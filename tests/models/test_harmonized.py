@@ -1,12 +1,14 @@
 """Models of harmonised volumes: what they ask of new scans, what their folders keep, and whom they refuse."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import mri3d
 from mri3d import KFold, LeaveSiteOut, Study, UserError, evaluate, models
+from mri3d.explain.evidence import Question
 from mri3d.models.beside_scans import known_of_arrays
 from mri3d.models.harmonized import HarmonizedModel
 from mri3d.volumes.harmonization import Applied
@@ -59,6 +61,12 @@ def test_saved_and_loaded_it_predicts_what_was_tested(name, tmp_path):
         np.testing.assert_array_equal(seen, fitted.layers.maps(without[int(rows[0])], [layer])[layer])
         assert not np.allclose(seen, fitted.layers.maps(volume, [layer])[layer], atol=1e-3), "the site counts"
         assert one.method("gradcam", layer).layer == layer, "a layer is checked without a session"
+        usual, asked = one.members[0].card.reference, Question(volume, 1, one.method(None), known)
+        inner, average = replace(asked, volume=without[int(rows[0])]), replace(usual, variations=None)
+        found = fitted.explain(asked, reference=usual).values  # from no start that holds the sites' patterns
+        np.testing.assert_array_equal(found, fitted.fitted.explain(inner, reference=average).values)
+        others = fitted.fitted.explain(inner, reference=usual).values
+        assert not np.allclose(found, others, atol=1e-3 * np.abs(found).max())
 
 
 def test_a_site_that_it_was_not_harmonised_for_is_refused():

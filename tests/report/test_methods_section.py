@@ -211,7 +211,7 @@ def test_a_grid_takes_the_place_of_settings():
 def test_examined_maps(trusted, verdict):
     maps = {"method": "integrated_gradients", "num_scans": 6, "p": 0.016, "similarity": [0.5, 0.1], "trusted": trusted}
     told = parts(facts(maps=maps))["explanation"]
-    assert "mapped by integrated gradients from two typical volumes, which are random mixtures" in told
+    assert "mapped by integrated gradients from 8 typical volumes, which are random mixtures" in told
     assert "On 6 tested scans" in told
     assert verdict in told
 

@@ -77,7 +77,7 @@ def test_picture_shows_the_validation_volumes_with_the_evidence_of_the_epoch(tmp
     model.fit(made)
     volumes = made.volumes.volumes
     rows = VALIDATION[[0, 2, 5, 7]]
-    shown, starts = torch.from_numpy(volumes[rows]), Reference.fit(made.volumes, TRAIN).starts
+    shown, starts = torch.from_numpy(volumes[rows]), Reference.fit(made.volumes, TRAIN).starts[:2]
     method = IntegratedGradients(model.network_)
     found = sum(method.attribute(shown, torch.from_numpy(start)[None], n_steps=1) for start in starts) / len(starts)
     maps = [smoothed(each[0].detach().numpy()) for each in found]
@@ -95,7 +95,7 @@ def test_picture_shows_the_validation_volumes_with_the_evidence_of_the_epoch(tmp
 def test_text_says_whose_evidence_is_shown(tmp_path, num_classes, spoken_for):
     text = LiveHeatmaps(training(tmp_path, num_classes=num_classes), scaling=None, columns=None)._reading()
     truth = ["control", "patient", "other"][:num_classes] * 2
-    assert "midway from typical training scans (mixtures of 24)" in text
+    assert "midway from two typical scans (mixtures of 24 training scans)" in text
     assert text.splitlines()[2:] == [
         f"{number}. label {cell}; warm colours: for {name}; cool colours: against {name}"
         for number, (cell, name) in enumerate(zip(truth, spoken_for, strict=False), start=1)
