@@ -247,7 +247,7 @@ def lopsided_heads(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.slow
 def test_evidence_lies_in_what_is_brighter_where_heads_differ_in_shape():
-    """From the average head alone, whose cavity and edges are blurred, 4 of 15 peaks lie in the cavity."""
+    """From the average head alone, whose cavity and edges are blurred, 5 of 15 peaks lie in the cavity."""
     volumes, _ = lopsided_heads(60, seed=0)
     trainer = functools.partial(pl.Trainer, max_epochs=40, accelerator="cpu", enable_progress_bar=False)
     model = fit(

@@ -16,7 +16,8 @@ class Kind:
         title: What people call it.
         value: What a voxel's value is.
         unit: Of the values, `{}` being that of the explained number.
-        adds_up: Whether all voxels together make up the change of the explained number from that of usual volumes.
+        adds_up: Whether all voxels of the volume together make up the change of the explained number from that of usual
+            volumes. On the grid of a scan they are more or fewer.
         source: Who described it.
     """
 
