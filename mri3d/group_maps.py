@@ -62,8 +62,13 @@ class GroupedEvidence:
             evidence: [X, Y, Z].
         """
         step = math.ceil(len(self.study.ids) * evidence.size / _MOST_VOXELS)
-        if row % step == 0 and not any(row in maps for maps in self.maps.values()):
+        if row % step == 0 and row not in self.rows:
             self.maps.setdefault(target, {})[row] = evidence
+
+    @property
+    def rows(self) -> set[int]:
+        """Of the sessions whose evidence is kept."""
+        return {row for maps in self.maps.values() for row in maps}
 
     def write(self, folder: Path) -> list[Picture]:
         """Write group maps as `evidence_<for what>_<what>.nii.gz`, and draw them; none of less than three sessions."""

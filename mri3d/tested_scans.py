@@ -31,7 +31,7 @@ from mri3d.report.subject_table import SimilarScan, SubjectShown, subject_sectio
 from mri3d.report.viewer import ViewedScan, viewer_section
 from mri3d.scans.scan import ScanError
 from mri3d.study import Study
-from mri3d.texts import isolated
+from mri3d.texts import isolated, number_text
 from mri3d.viewed_scans import embedded_scan, scan_of, upright
 from mri3d.volumes.described import Described
 
@@ -155,7 +155,15 @@ class TestedScans:
             better_than_chance: Whether the model is; where not, each caption says so.
             folder: Of the maps.
         """
-        return _captioned(self._grouped.write(folder), better_than_chance)
+        drawn, tested = self._grouped.write(folder), {row for _, row in self._tested}
+        late = {row for (_, row), each in self._tested.items() if _LATE in each.notes} - self._grouped.rows
+        told = (
+            f"Of {number_text(len(tested), 'tested scan')} {len(late)} had no heatmap for want of time; the most wrong "
+            "predictions of each fold came first."
+        )
+        if late:
+            drawn = [replace(each, caption=f"{each.caption} {told}") for each in drawn]
+        return _captioned(drawn, better_than_chance)
 
     def _subjects(self, results: Results) -> list[SubjectShown]:
         """Lay out the tests for their table."""

@@ -12,9 +12,11 @@ from mri3d.evaluation.fold_result import FoldResult
 from mri3d.evaluation.folds import Fold
 from mri3d.explain.evidence import Evidence
 from mri3d.explain.trust import NO_BETTER_THAN_CHANCE
+from mri3d.group_maps import GroupedEvidence
 from mri3d.model_folder import Card
 from mri3d.models.member import Member
 from mri3d.models.trained import TrainedModel
+from mri3d.report.picture import Picture
 from mri3d.tested_scans import NUM_VIEWED
 from mri3d.volumes.reference import Reference
 from tests.studies import SHAPE, class_study
@@ -112,13 +114,18 @@ def test_maps_that_cannot_be_trusted_or_made_are_not_shown():
     assert tested.viewed[1].volumes.heatmap is None
 
 
-def test_when_time_is_over_the_less_wrong_have_no_map(monkeypatch):
+def test_when_time_is_over_the_less_wrong_have_no_map(monkeypatch, tmp_path):
     clock = iter(range(0, 1000, 15))
     monkeypatch.setattr(tested_scans.time, "monotonic", lambda: next(clock))
     tested, results = shown(fitted(), results=[result_of(fitted(), seconds=100.0)])  # 20 s and 5 s: two maps of 15 s
     maps = {each.name: each.picture.heatmap for each in tested._subjects(results)}
     assert maps == {"3": True, "8": True, "11": False}
     assert "took all the time" in tested._subjects(results)[2].notes[0]
+    monkeypatch.setattr(GroupedEvidence, "write", lambda self, folder: [Picture(b"", "image/png", "mean", "mean.")])
+    told = "Of 3 tested scans 1 had no heatmap for want of time; the most wrong predictions of each fold came first."
+    assert [each.caption for each in tested.group(True, tmp_path)] == [f"mean. {told}"]
+    tested, _ = shown(fitted(failing=[8]), results=[result_of(fitted(failing=[8]), seconds=10_000.0)])
+    assert [each.caption for each in tested.group(True, tmp_path)] == ["mean."], "time is not what was wanting"
 
 
 def test_models_that_decide_by_voxels_are_shown_scans_of_like_volumes():
