@@ -1,6 +1,7 @@
 """What the evidence in several scans has in common: written as NIfTI files, and drawn."""
 
-import math
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from mri3d.report.maps import MapView, map_picture
 from mri3d.report.picture import Picture
 from mri3d.study import Study
 from mri3d.texts import file_names, number_text
+
+log = logging.getLogger(__name__)
 
 LEVEL = 0.05
 
@@ -45,43 +48,59 @@ def write_group(
 class GroupedEvidence:
     """The evidence in the sessions of a study, by what it is evidence for.
 
+    Of more sessions than there is memory for, as many are kept as there is, drawn at random, whoever comes first.
+
     Attributes:
         study: Of the sessions.
-        maps: Of each target the evidence in each row [X, Y, Z].
+        targets: Of each row that was met, what its evidence is for.
+        maps: The evidence in each row that is kept [X, Y, Z].
     """
 
     study: Study
-    maps: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
+    targets: dict[int, int] = field(default_factory=dict)
+    maps: dict[int, np.ndarray] = field(default_factory=dict)
+    _random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def keep(self, row: int, target: int, evidence: np.ndarray) -> None:
-        """Keep the evidence in a session, the first of several; of every n-th where there is no room for all.
+        """Keep the evidence in a session, the first of several, as far as there is room (reservoir sampling).
 
         Args:
             row: Of the session.
             target: What it is evidence for, see `Outcome.contrast`.
             evidence: [X, Y, Z].
         """
-        step = math.ceil(len(self.study.ids) * evidence.size / _MOST_VOXELS)
-        if row % step == 0 and row not in self.rows:
-            self.maps.setdefault(target, {})[row] = evidence
-
-    @property
-    def rows(self) -> set[int]:
-        """Of the sessions whose evidence is kept."""
-        return {row for maps in self.maps.values() for row in maps}
+        if row in self.targets:
+            return
+        self.targets[row] = target
+        if len(self.targets) > (room := _MOST_VOXELS // evidence.size):
+            place = int(self._random.integers(len(self.targets)))
+            if place >= room:
+                return
+            del self.maps[list(self.maps)[place]]
+        self.maps[row] = evidence
 
     def write(self, folder: Path) -> list[Picture]:
         """Write group maps as `evidence_<for what>_<what>.nii.gz`, and draw them; none of less than three sessions."""
         recipe, pictures, words = self.study.recipe, list[Picture](), self.study.outcome.words
-        names = file_names({target: words.evidence(target)[0] for target in self.maps})
-        for target, maps in sorted(self.maps.items()):
-            if len(maps) < MIN_SESSIONS or recipe is None:  # volumes that came without scans lie nowhere
+        numbers = Counter(self.targets.values())
+        names = file_names({target: words.evidence(target)[0] for target in numbers})
+        for target, number in sorted(numbers.items()):
+            rows = sorted(row for row in self.maps if self.targets[row] == target)
+            if recipe is None:  # volumes that came without scans lie nowhere
                 continue
-            scans = [self.study.cohort.scans[row] for row in maps]
-            average = np.mean([self.study.volumes[row][0] for row in maps], axis=0)
+            if len(rows) < MIN_SESSIONS:
+                if number >= MIN_SESSIONS:
+                    what = words.evidence(target)[0]
+                    log.warning("no group map of evidence %s: memory held %d of %d", what, len(rows), number)
+                continue
+            scans, maps = [self.study.cohort.scans[row] for row in rows], [self.maps[row] for row in rows]
+            average = np.mean([self.study.volumes[row][0] for row in rows], axis=0)
             space = CohortSpace.of(recipe, scans, (average.shape[0], average.shape[1], average.shape[2]))
-            drawn = write_group(folder, f"evidence_{names[target]}", [*maps.values()], space=space, average=average)
-            told = f"{number_text(len(maps), 'tested scan')}, evidence {words.evidence(target)[0]}. "
+            drawn = write_group(folder, f"evidence_{names[target]}", maps, space=space, average=average)
+            told = f"{number_text(len(rows), 'tested scan')}, evidence {words.evidence(target)[0]}"
+            if number > len(rows):
+                told += f"; {number} have a heatmap, and these were drawn at random to save memory"
+            told += ". "
             pictures += [replace(each, caption=told + each.caption, alt=told + each.alt) for each in drawn]
         return pictures
 

@@ -156,7 +156,7 @@ class TestedScans:
             folder: Of the maps.
         """
         drawn, tested = self._grouped.write(folder), {row for _, row in self._tested}
-        late = {row for (_, row), each in self._tested.items() if _LATE in each.notes} - self._grouped.rows
+        late = {row for (_, row), each in self._tested.items() if _LATE in each.notes} - self._grouped.targets.keys()
         told = (
             f"Of {number_text(len(tested), 'tested scan')} {len(late)} had no heatmap for want of time; the most wrong "
             "predictions of each fold came first."
