@@ -111,7 +111,7 @@ class TestedScans:
         for position in sorted(order, key=lambda position: position not in seen_closely):  # stable
             row = int(rows[position])
             evidence, notes = self._evidence(trained, row, result.predictions[position], mapped=mapped)
-            picture = self._tile(row, self._heat(evidence, row))
+            picture = self._tile(row, None if evidence is None else evidence.heat)
             viewed = self._view(result, position, evidence) if position in seen_closely else ""
             self._tested[fold.number, row] = _Tested(picture, similar[position], notes, viewed)
             if evidence is not None:
@@ -231,17 +231,15 @@ class TestedScans:
         start = time.monotonic()
         try:
             target = self.study.outcome.target_named(None, prediction)
-            return trained.evidence(question(self.study, trained, row, target, self.covariates)), ()
+            asked, recipe = question(self.study, trained, row, target, self.covariates), self.study.recipe
+            evidence = trained.evidence(asked)
+            if recipe is not None and recipe.shows == "brains":  # around a brain there is none
+                evidence = evidence.within(asked.volume[0] != 0)
+            return evidence, ()
         except Exception as error:  # of a network of the user's own, or for other sites than the tested one
             return None, (f"No heatmap: {first_sentence(error)}.",)
         finally:
             self._allowed -= time.monotonic() - start
-
-    def _heat(self, evidence: Evidence | None, row: int) -> np.ndarray | None:
-        """Return evidence as a picture of the volume shows it: around a brain there is none."""
-        if evidence is None or self.study.recipe is None or self.study.recipe.shows != "brains":
-            return None if evidence is None else evidence.heat
-        return evidence.within(self.study.volumes[row][0] != 0).heat
 
     def _tile(self, row: int, heat: np.ndarray | None = None) -> Tile | None:
         """Draw a scan with a heatmap or without; None where it cannot be turned upright any more."""
@@ -259,7 +257,7 @@ class TestedScans:
         row, prediction = int(result.fold.test_rows[position]), result.predictions[position]
         outcome, recipe, repeat = self.study.outcome, self.study.recipe, result.fold.repeat
         name = self.study.ids[row] + (f", repeat {repeat + 1}" if repeat else "")
-        heat = self._heat(evidence, row)
+        heat = None if evidence is None else evidence.heat
         try:
             if recipe is None:
                 volumes = embed(self.study.volumes[row][0], np.eye(4), heat)

@@ -105,6 +105,23 @@ def test_at_chance_every_map_says_so():
     assert NO_BETTER_THAN_CHANCE not in "".join([*tested.viewer(True, faces=False), *tested.table(results)])
 
 
+def test_there_is_no_evidence_around_a_brain_in_any_picture_or_map(monkeypatch):
+    model, study = fitted(), class_study(24)
+    for row in TEST:
+        study.volumes.volumes[row][:, 3, 3, 4] = 0  # where the evidence for patients is
+    monkeypatch.setattr(tested_scans, "upright", lambda study, row: np.eye(4))
+    monkeypatch.setattr(tested_scans, "scan_of", lambda study, row: None)
+    monkeypatch.setattr(tested_scans, "example_picture", lambda *given, **named: None)
+    drawn = []
+    monkeypatch.setattr(tested_scans, "embedded_scan", lambda scan, recipe, heat, affine: drawn.append(heat))
+    recipe = SimpleNamespace(shows="brains", affine=lambda scan: np.eye(4))
+    study.volumes.recipe = recipe
+    monkeypatch.setattr(tested_scans.TestedScans, "_similar", lambda self, result: [[]] * len(TEST))
+    tested, _ = shown(model, study=study)
+    assert {row: float(values.max()) for row, values in tested._grouped.maps.items()} == {3: 2.0, 8: 0.0, 11: 0.0}
+    assert [float(heat.max()) for heat in drawn] == [1.0, 0.0, 0.0]
+
+
 def test_maps_that_cannot_be_trusted_or_made_are_not_shown():
     tested, results = shown(fitted(), mapped=False)
     assert not any(each.picture.heatmap or each.notes for each in tested._subjects(results))
