@@ -84,7 +84,7 @@ class TestedScans:
     _tested: dict[tuple[int, int], _Tested] = field(default_factory=dict)  # by number of the fold, and row
     _plain: dict[int, Tile | None] = field(default_factory=dict)  # by row
     _grouped: GroupedEvidence = field(init=False)
-    _by_features: bool = False  # of the models, by which scans are similar
+    _by_features: dict[int, bool] = field(default_factory=dict)  # by fold, whether scans are similar by its model's
     _allowed: float = 0.0  # seconds for maps, of which some are gone
 
     def __post_init__(self) -> None:
@@ -129,7 +129,10 @@ class TestedScans:
     def table(self, results: Results) -> list[Html]:
         """List all tests: a section of the page."""
         word, words = session_word(self.study.cohort), self.study.outcome.words
-        by = "what their last layer is given" if self._by_features else "coarse copies of their volumes"
+        by, coarse = "what their last layer is given", "coarse copies of their volumes"
+        if without := [str(fold) for fold, known in self._by_features.items() if not known]:
+            several = len(without) < len(self._by_features)
+            by = f"{by} (of fold {', '.join(without)}: {coarse})" if several else coarse
         note = f"Similar are those of the scans that the same model learnt from that {by} make most alike (cosine)."
         if any(each.picture and each.picture.heatmap for each in self._tested.values()):
             note = f"{words.heatmap_reading()} {note}"
@@ -206,7 +209,7 @@ class TestedScans:
             of_learnt, of_tested = (result.model.features(volumes, each) for each in (learnt, rows))
         except UserError:  # a model that was harmonised for other sites than the tested one
             of_learnt = of_tested = None
-        self._by_features = of_learnt is not None
+        self._by_features[result.fold.number] = of_learnt is not None
         if of_learnt is None or of_tested is None:
             of_learnt, of_tested = self._coarse[learnt], self._coarse[rows]
         places, similarity = most_similar(of_tested, of_learnt)

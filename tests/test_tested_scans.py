@@ -170,6 +170,22 @@ def test_a_model_that_does_not_know_the_site_of_a_test_leaves_the_rest_of_the_pa
     assert "coarse copies of their volumes" in "".join(tested.table(results))
 
 
+def test_where_models_of_folds_differ_the_page_says_by_what_scans_are_alike_in_each():
+    def unknown(*given: object, **named: object):
+        raise UserError("there is no such site.")
+
+    model, other = fitted(), fitted()
+    other.features = unknown
+    for models, told in (
+        ([model, other, model], "what their last layer is given (of fold 1: coarse copies of their volumes) make"),
+        ([other, other], "that coarse copies of their volumes make"),
+        ([other, model], "what their last layer is given (of fold 0: coarse copies of their volumes) make"),
+    ):
+        found = [result_of(each, number=number, repeat=number) for number, each in enumerate(models)]
+        tested, results = shown(model, num_folds=len(models), results=found)
+        assert told in "".join(tested.table(results))
+
+
 def test_a_scan_that_cannot_be_turned_upright_any_more_costs_its_own_picture_only(monkeypatch):
     monkeypatch.setattr(tested_scans, "upright", lambda study, row: None if row in (3, 0) else np.eye(4))
     tested, results = shown(fitted())
