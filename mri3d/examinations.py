@@ -3,16 +3,18 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mri3d.csv_files import write_csv
-from mri3d.evaluation.own_tests import own_scores
+from mri3d.evaluation.own_tests import map_verdict, own_scores
 from mri3d.explain.evidence import Method
 from mri3d.explain.faithfulness import SHARES, mean_curves
-from mri3d.explain.trust import NO_BETTER_THAN_CHANCE, SIMILAR, Trust
+from mri3d.explain.trust import SIMILAR, Trust
 from mri3d.files import write_json
 from mri3d.models.trained import TrainedModel
+from mri3d.outcome import Score
 from mri3d.report.trust_page import write_trust_page
 
 RESULTS, TABLE, REPORT = "trust.json", "trust.csv", "report.html"
@@ -60,7 +62,7 @@ class Examinations:
     def lines(self) -> list[str]:
         """Say of each way in a line whether its maps can be trusted, and why."""
         names = [way.name + (f" of {way.layer}" if way.layer else "") for way in self.by_way]
-        verdicts = [self._verdict(trust) for trust in self.by_way.values()]
+        verdicts = [self._verdict(way, trust) for way, trust in self.by_way.items()]
         width = max(map(len, names))
         return [
             f"{name:{width}}  {_VERDICTS[trusted]}: {reason}"
@@ -86,12 +88,16 @@ class Examinations:
     @property
     def _better_than_chance(self) -> bool | None:
         """Whether the run showed that its models predict better than chance."""
-        scores = own_scores(self.model, self.run)
-        return self.model.outcome.above_chance(scores) if scores else None
+        return self.model.outcome.above_chance(self._own_test) if self._own_test else None
 
-    def _verdict(self, trust: Trust) -> tuple[bool | None, str]:
-        """Return whether maps can be trusted, and why: not those of a model that has learnt nothing."""
-        return (False, NO_BETTER_THAN_CHANCE) if self._better_than_chance is False else (trust.trusted, trust.reason)
+    @cached_property
+    def _own_test(self) -> dict[str, Score]:
+        """The scores of the run."""
+        return own_scores(self.model, self.run)
+
+    def _verdict(self, way: Method, trust: Trust) -> tuple[bool | None, str]:
+        """Return whether maps can be trusted, and why."""
+        return map_verdict(self.model, way, self._own_test, examined=trust)
 
     def _rows(self) -> Iterator[dict[str, object]]:
         """List what was found of each scan by each way."""
@@ -111,7 +117,7 @@ class Examinations:
 
     def _content(self, way: Method, trust: Trust) -> dict[str, Any]:
         """Return what trust.json says of a way, see `Trust`: also of each fold, and curves with 95 % intervals."""
-        verdict, reason = self._verdict(trust)
+        verdict, reason = self._verdict(way, trust)
         return {
             **trust.to_json(),
             "layer": way.layer,

@@ -76,7 +76,7 @@ def explain_scans(
         labels = {path.parent / regions.replace("{id}", scan_name(path)) for path in paths}
         paths = [path for path in paths if path not in labels]
     files = trained.masked(paths, mask)
-    made = Explanations(trained, Asked(ways, target, space, regions, force), out)
+    made = Explanations(trained, Asked(ways, target, space, regions, force), out, model)
     _ = made.shared_labels  # told now rather than of each scan
     problems = scan_by_scan(files, lambda name, file: made.explain(name, file, beside))
     facts = {"model": str(model), "scans": str(len(files)), "models that voted": str(len(trained.members))}

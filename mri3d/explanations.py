@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from mri3d.csv_files import write_csv
 from mri3d.errors import UserError
+from mri3d.evaluation.own_tests import map_verdict, own_scores
 from mri3d.explain.cohort_space import CohortSpace
 from mri3d.explain.evidence import Method
 from mri3d.explain.group import MIN_SESSIONS
@@ -67,6 +68,7 @@ class Explanations:
         model: What is explained.
         asked: About each scan.
         out: The folder.
+        loaded: Where the model was loaded from.
         rows: Of regions.csv.
         evidence: By method and target, the map of each scan on the volume grid.
         files: Of the scans of that evidence.
@@ -76,10 +78,17 @@ class Explanations:
     model: TrainedModel
     asked: Asked
     out: Path
+    loaded: Path
     rows: list[dict[str, object]] = field(default_factory=list)
     evidence: dict[tuple[Method, int], list[np.ndarray]] = field(default_factory=dict)
     files: dict[int, list[ScanFile]] = field(default_factory=dict)
     pictures: dict[Method, list[Picture]] = field(default_factory=dict)
+
+    @cached_property
+    def verdicts(self) -> dict[Method, tuple[bool | None, str]]:
+        """Of each way, whether its maps can be trusted, and why."""
+        own_test = own_scores(self.model, self.loaded)
+        return {method: map_verdict(self.model, method, own_test) for method in self.asked.methods}
 
     def explain(self, name: str, file: ScanFile, beside: Beside | None) -> str | None:
         """Explain a scan by all ways; return why it could not be, if so."""
@@ -99,7 +108,7 @@ class Explanations:
         heatmap = self.model.heatmap(found, self.asked.target, method=method, space=self.asked.space, labels=labels)
         folder, outcome = self.out / folder_of(method), self.model.outcome
         heatmap.write(folder / f"{found.name}_heatmap.nii.gz", outcome)
-        facts = heatmap.facts(outcome, num_models=len(self.model.members), trust=self.model.trusted(method))
+        facts = heatmap.facts(outcome, num_models=len(self.model.members), trust=self.verdicts[method])
         write_json(folder / f"{found.name}_heatmap.json", {"scan": found.name, **facts})
         self._write_spread(found, heatmap, folder)
         target = heatmap.asked.target
@@ -182,10 +191,11 @@ class Explanations:
         """Write maps over all scans, the table of regions, and the page."""
         sections: list[tuple[str, Sequence[Picture]]] = []
         for method in self.asked.methods:
-            trusted, reason = self.model.trusted(method)
+            trusted, reason = self.verdicts[method]
             sections += self._group(method)
             title = f"{str(method)[:1].upper()}{str(method)[1:]}"
-            title += {True: "", False: f" (do not trust it: {reason})", None: ""}[trusted]
+            unknown = f"not judged: {reason}" if reason else "whether it can be trusted was not examined"
+            title += {True: "", False: f" (do not trust it: {reason})", None: f" ({unknown})"}[trusted]
             sections.append((title, self.pictures.get(method, [])))
         body = [heading("Where the evidence lies", facts)]
         body += [element("p", f"{name}: {problem}", css="caution") for name, problem in problems.items()]

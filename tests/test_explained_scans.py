@@ -9,8 +9,11 @@ import pytest
 
 from mri3d.cli.explain import Schema, explain
 from mri3d.errors import UserError
+from mri3d.explain.trust import NO_BETTER_THAN_CHANCE
 from mri3d.explained_scans import explain_scans
+from mri3d.inference import predict_scans
 from mri3d.models.loading import load
+from mri3d.outcome import HeldOut
 from tests.scans.phantom import write_scan
 from tests.test_inference import head, write_network
 
@@ -113,6 +116,27 @@ def test_what_was_found_of_the_first_model_alone_is_told_so(scans, tmp_path):
         told = json.loads((out / "integrated_gradients/a_heatmap.json").read_text())
         assert (told["trusted"], told["trusted_reason"]) == (False, f"They look alike.{whose}")
         assert f"do not trust it: They look alike.{whose}" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize("found", [{"method": "integrated_gradients", "trusted": True, "reason": "It follows."}, {}])
+@pytest.mark.parametrize("right", [True, False])
+def test_explain_and_predict_say_the_same_of_whether_to_trust_a_map(scans, tmp_path, right, found):
+    """Of a model that predicts no better than chance, neither says that its maps can be trusted."""
+    targets = np.arange(40) % 2
+    sure = np.where(targets == 1, 0.8, 0.2) if right else np.where(np.arange(40) % 4 < 2, 0.8, 0.2)
+    tested = HeldOut.of(targets, np.c_[1 - sure, sure])
+    write_network(tmp_path / "model", tested=tested, facts={"maps": found} if found else {})
+    way, scan = "integrated_gradients", str(scans / "a.nii")
+    assert explain_scans(tmp_path / "model", [scan], tmp_path / "explained", methods=[way, "smoothgrad"]) == 0
+    predict_scans(tmp_path / "model", scan, tmp_path / "predicted", heatmap=way)
+    explained = json.loads((tmp_path / f"explained/{way}/a_heatmap.json").read_text())
+    predicted = json.loads((tmp_path / "predicted/heatmaps/a_heatmap.json").read_text())
+    told = (True, "It follows.") if right and found else (None, None) if right else (False, NO_BETTER_THAN_CHANCE)
+    for sidecar in (explained, predicted):
+        assert (sidecar["trusted"], sidecar.get("trusted_reason")) == told
+    page = (tmp_path / "explained/report.html").read_text()
+    assert page.count(f"(do not trust it: {NO_BETTER_THAN_CHANCE})") == (0 if right else 2)
+    assert page.count("(whether it can be trusted was not examined)") == (right + (right and not found))
 
 
 def test_how_far_the_models_of_the_folds_differ_is_written(scans, tmp_path):

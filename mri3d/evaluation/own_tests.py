@@ -12,6 +12,8 @@ from mri3d.errors import UserError
 from mri3d.evaluation.intervals import scores_with_intervals
 from mri3d.evaluation.recorded_files import METRICS, described, read_metrics
 from mri3d.evaluation.sampling import Sampling
+from mri3d.explain.evidence import Method
+from mri3d.explain.trust import NO_BETTER_THAN_CHANCE, Trust
 from mri3d.models.trained import TrainedModel
 from mri3d.outcome import Score, outcome_from_json
 
@@ -39,6 +41,24 @@ def own_scores(model: TrainedModel, folder: Path | None = None) -> dict[str, Sco
                 log.warning("the scores of the model's own test are not shown: %s", error)
                 return {}
     return _kept(model)
+
+
+def map_verdict(
+    model: TrainedModel, method: Method, own_test: Mapping[str, Score], *, examined: Trust | None = None
+) -> tuple[bool | None, str]:
+    """Return whether maps of a way to explain can be trusted, and why; None where that is not known.
+
+    Those of a model that predicts no better than chance cannot, whatever else was found.
+
+    Args:
+        model: The model.
+        method: The way.
+        own_test: See `own_scores`.
+        examined: What a later examination found; what training found unless given.
+    """
+    if own_test and model.outcome.above_chance(own_test) is False:
+        return False, NO_BETTER_THAN_CHANCE
+    return model.trusted(method) if examined is None else (examined.trusted, examined.reason)
 
 
 def _written(path: Path, model: TrainedModel) -> dict[str, Score]:

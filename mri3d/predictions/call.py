@@ -8,9 +8,8 @@ from pathlib import Path
 
 from mri3d.csv_files import csv_text
 from mri3d.errors import UserError
-from mri3d.evaluation.own_tests import own_scores
+from mri3d.evaluation.own_tests import map_verdict, own_scores
 from mri3d.explain.evidence import Method
-from mri3d.explain.trust import NO_BETTER_THAN_CHANCE
 from mri3d.files import NO_ROOM, digest, digest_json, write_json
 from mri3d.model_folder import CARD
 from mri3d.model_places import model_folders
@@ -177,10 +176,7 @@ class Call:
         """Whether heatmaps can be trusted, and why; None where that is not known."""
         if self.method is None:
             return None, ""
-        outcome = self.trained.outcome
-        if self.own_test and outcome.above_chance(self.own_test) is False:
-            return False, NO_BETTER_THAN_CHANCE
-        return self.trained.trusted(self.method)
+        return map_verdict(self.trained, self.method, self.own_test)
 
     def _how(self) -> list[str | None]:
         """Name how predictions are explained."""
