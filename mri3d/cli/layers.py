@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mri3d.cli.app import run_command
 from mri3d.cli.configuration import import_from_here, trusted_names
@@ -12,9 +12,6 @@ from mri3d.cli.status import exit_status
 from mri3d.errors import UserError, option
 from mri3d.files import check_folder
 from mri3d.texts import as_list
-
-if TYPE_CHECKING:
-    pass
 
 HELP = """\
 View the layers of a network: what they compute of scans, and the kernels of its first convolution.

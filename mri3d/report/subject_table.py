@@ -197,9 +197,8 @@ def _section(subjects: Sequence[SubjectShown], columns: Sequence[_Column], word:
     grid = " ".join(f"minmax(0, {width:g}fr)" for width in widths)
     width = sum(widths) + _GAP * (len(widths) - 1)
     scroll = element("div", listed, css="subjects-scroll")
-    return element(
-        "div", _filters(subjects, word), scroll, css="subjects", style=f"--grid: {grid}; --width: {width:g}rem"
-    )
+    css = "subjects subjects-wide" if width > _WIDEST else "subjects"
+    return element("div", _filters(subjects, word), scroll, css=css, style=f"--grid: {grid}; --width: {width:g}rem")
 
 
 def _header(column: _Column) -> Html:

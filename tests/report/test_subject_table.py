@@ -136,3 +136,13 @@ def test_the_same_subjects_make_the_same_page_and_a_row_is_small(tmp_path, page)
     several = [subject(number) for number in range(300)]
     text = element("div", *subject_section(several, word="subject", wrongness="w"))
     assert len(text.encode()) < 300 * 2200
+
+
+def test_a_table_too_wide_for_the_page_scrolls_sideways_at_any_width():
+    """Else it would stand over the edge of a wide window, where narrower tables are not held in."""
+    for count, css in ((2, "subjects"), (12, "subjects subjects-wide")):
+        many = [measured(values={f"Probability of {number}": 0.5 for number in range(count)})]
+        page = "".join(subject_section(many, word="s", wrongness="w"))
+        (width,) = re.findall(r"--width: ([0-9.]+)rem", page)
+        assert (float(width) > 71) == (count == 12)
+        assert f'class="{css}"' in page
