@@ -76,6 +76,7 @@ class Examinations:
             "form": "long",
             "num_tested": self.num_tested,
             "num_models": len(self.model.members),
+            "short_form": self._short_form,
             "better_than_chance": self._better_than_chance,
             "similarity_limit": SIMILAR,
             "left_out": self.left_out,
@@ -89,6 +90,16 @@ class Examinations:
     def _better_than_chance(self) -> bool | None:
         """Whether the run showed that its models predict better than chance."""
         return self.model.outcome.above_chance(self._own_test) if self._own_test else None
+
+    @property
+    def _short_form(self) -> int | None:
+        """Of how many scans the maps were examined when the model was trained; None where they were not."""
+        for member in self.model.members:
+            found = member.card.facts.get("maps")
+            number = found.get("num_scans") if isinstance(found, dict) else None
+            if isinstance(number, int):
+                return number
+        return None
 
     @cached_property
     def _own_test(self) -> dict[str, Score]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mri3d.examined_runs import ExaminedRun
 from mri3d.explain.evidence import Question
 from mri3d.explain.faithfulness import curves_of
 from mri3d.model_places import check_own
+from mri3d.models.trained import TrainedModel
 from tests.commands import undrawn
 from tests.finished_runs import rewrite, write_run
 from tests.studies import class_study, cnn
@@ -68,6 +70,7 @@ def test_each_scan_is_explained_by_the_model_that_was_tested_on_it(study, linear
     assert [way["method"] for way in told["ways"]] == ["integrated_gradients", "weights"]
     assert told["ways"][0]["gain"] == pytest.approx(np.mean([float(row["gain"]) for row in rows[:24]]))
     assert told["ways"][0]["trusted"] is None
+    assert told["short_form"] is None, "training does not examine maps of linear models"
     assert [fold["num_scans"] for fold in told["ways"][0]["folds"]] == [12, 12]
     assert -1 <= told["ways"][0]["agreement"] <= 1
     assert found.lines()[1].startswith("weights               not judged: These maps are what the model computes")
@@ -87,6 +90,16 @@ def test_a_network_is_held_against_its_shuffled_weights(study, network, tmp_path
     assert way["similarity"][-1] == pytest.approx(np.mean([float(row["similarity"]) for row in rows]))
     assert set(way["curves"]["insertion"]) == {"random", "map", "shuffled"}
     assert told["num_tested"] == 24
+
+
+def test_what_training_examined_is_told_by_how_many_scans_it_was(study, network, tmp_path):
+    first, second = load(network).members
+    first = replace(first, card=replace(first.card, facts=first.card.facts | {"maps": {"num_scans": 4}}))
+    run = ExaminedRun.of(network, TrainedModel((first, second)), methods=["gradcam"], layer=None, scans=5)
+    with undrawn():
+        run.examine(study, tmp_path)
+    assert json.loads((tmp_path / "trust.json").read_text())["short_form"] == 4
+    assert "looked at 4 scans of the first fold" in (tmp_path / "report.html").read_text()
 
 
 def test_changed_and_missing_scans_are_refused(study, linear, tmp_path):

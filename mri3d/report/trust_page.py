@@ -10,9 +10,11 @@ from mri3d.texts import number_text
 
 _VERDICTS = {True: "trusted", False: "not trusted", None: "not judged"}
 _LONG = (
-    "This is the long form. Each scan is explained by the model that was tested on it, which has not learnt from it. "
-    "The report of the run, and what predict writes beside heatmaps, go by the short form, which looked at 6 scans of "
-    "the first fold when the model was trained. They stay as they are."
+    "This is the long form. Each scan is explained by the model that was tested on it, which has not learnt from it."
+)
+_SHORT = (
+    " The report of the run, and what predict and explain write beside heatmaps, go by the short form, which looked at "
+    "{} of the first fold when the model was trained. They stay as they are."
 )
 _AGREEMENT = (
     "Folds agree: correlation between the maps that the models of different folds make of the same scans. All but one "
@@ -40,7 +42,8 @@ def write_trust_page(path: Path, content: Mapping[str, Any]) -> None:
         told = number_text(len(left_out), "scan", "is left out", "are left out")
         listed = table(["Session", "Reason"], [[name, reason] for name, reason in left_out.items()])
         body += [element("p", f"{told}.", css="caution"), details("Which, and why", listed)]
-    body += [*_summary(ways), element("p", _LONG), *([element("p", _AGREEMENT)] if num_models > 1 else [])]
+    short = _SHORT.format(number_text(content["short_form"], "scan")) if content["short_form"] else ""
+    body += [*_summary(ways), element("p", _LONG + short), *([element("p", _AGREEMENT)] if num_models > 1 else [])]
     if cascaded := {way["title"]: way["similarity"] for way in ways if way["similarity"]}:
         body += [
             element("h2", "Shuffled weights"),

@@ -44,6 +44,7 @@ def content(*ways: dict, **more: object):
         "run": "runs/x/y",
         "num_tested": 14,
         "num_models": 2,
+        "short_form": 5,
         "better_than_chance": True,
         "similarity_limit": 0.5,
         "left_out": {},
@@ -65,6 +66,9 @@ def test_each_way_has_its_verdict_figures_and_reason(tmp_path):
     assert "Fold 1 | 6 | 2.000 | 0.400 | 0.100" in said
     assert " 12 of 14 that were tested" in said
     assert "This is the long form." in said
+    assert "which looked at 5 scans of the first fold when the model was trained." in said
+    write_trust_page(tmp_path / "q.html", content(way("weights", **linear), short_form=None))
+    assert "short form" not in (tmp_path / "q.html").read_text(), "nobody examined it"
     assert len(page.images) == 1 + 3
     assert (tmp_path / "p.html").read_text().count('class="caution"') == 1
 
