@@ -127,19 +127,21 @@ def _of_model(facts: RunFacts) -> dict[str, str]:
     if not facts.is_network:
         kept = "The best parameters in inner folds of the training sessions." if facts.metrics.get("chosen") else ""
     voting = " On new scans the models of the folds vote." if len(facts.folds) > 1 else ""
-    fits = (
-        f"Each prediction is the mean of {seeds} fits."
-        if seeds > 1
-        else "Each tested session was predicted by one fit."
-    )
+    fits = f"Each prediction is {f'the mean of {seeds} fits' if seeds > 1 else 'that of one fit'}."
     imbalance = "Each session had the same weight, whatever its class."
     if facts.is_network:
         imbalance = (
             "In training each class had the same weight; probabilities were then fitted to how frequent they are."
         )
     ours = str(facts.group("model.network").get("_target_", "")).startswith("mri3d.nets.")
+    initial = "Weights were drawn at random; nothing was pre-trained."
+    if facts.columns("model", "covariates"):
+        initial = (
+            "Weights were drawn at random, but for those of the covariates, which began as a linear model of them "
+            "alone; nothing was pre-trained on other people."
+        )
     return {
-        "initial": "Weights were drawn at random; nothing was pre-trained." if ours else "",
+        "initial": initial if ours else "",
         "selection": kept,
         "imbalance": imbalance if facts.outcome.memberships else "A measure is predicted, and no classes.",
         "ensemble": f"{fits}{voting}",

@@ -40,8 +40,21 @@ def test_a_run_answers_what_it_knows():
     assert found["sides"] == "Test sessions are of a site that the model had not learnt from."
     assert found["initial"] == "Weights were drawn at random; nothing was pre-trained."
     assert found["imbalance"].startswith("In training each class had the same weight")
-    assert (
-        found["ensemble"] == "Each tested session was predicted by one fit. On new scans the models of the folds vote."
+    assert found["ensemble"] == "Each prediction is that of one fit. On new scans the models of the folds vote."
+
+
+def test_of_repeats_and_covariates_nothing_is_said_that_is_not_so():
+    """Of repeats each session is predicted by several fits; the weights of covariates are not drawn at random."""
+    repeated = facts("evaluation=kfold", num_folds=10)
+    for number, fold in enumerate(repeated.metrics["folds"]):
+        fold["repeat"] = number // 5
+    assert answers(repeated)["ensemble"].startswith("Each prediction is that of one fit.")
+    seeds = answers(facts("evaluation.seeds=3"))
+    assert seeds["ensemble"] == "Each prediction is the mean of 3 fits."
+    fused = answers(facts(*TABLE, "model.covariates=[age,sex]"))
+    assert fused["initial"] == (
+        "Weights were drawn at random, but for those of the covariates, which began as a linear model of them alone; "
+        "nothing was pre-trained on other people."
     )
 
 
