@@ -18,6 +18,7 @@ from mri3d.explain.group import MIN_SESSIONS
 from mri3d.explain.regions import Labels, by_region
 from mri3d.files import write_json
 from mri3d.group_maps import write_group
+from mri3d.layer_views import folder_of
 from mri3d.models.beside_scans import Beside
 from mri3d.models.explaining import SPACES
 from mri3d.models.heatmap import Heatmap
@@ -106,7 +107,7 @@ class Explanations:
     def _one(self, found: ScanPrediction, file: ScanFile, method: Method, labels: Labels | None) -> None:
         """Write the map of a scan by one way, and note what it adds to the others."""
         heatmap = self.model.heatmap(found, self.asked.target, method=method, space=self.asked.space, labels=labels)
-        folder, outcome = self.out / folder_of(method), self.model.outcome
+        folder, outcome = self.out / _stem(method), self.model.outcome
         heatmap.write(folder / f"{found.name}_heatmap.nii.gz", outcome)
         facts = heatmap.facts(outcome, num_models=len(self.model.members), trust=self.verdicts[method])
         write_json(folder / f"{found.name}_heatmap.json", {"scan": found.name, **facts})
@@ -216,7 +217,7 @@ class Explanations:
                 continue
             space = CohortSpace.of(self.model.require_recipe(), self.files[target], _sides(maps[0]))
             high, average = words.evidence(target)[0], self.model.members[0].card.reference.mean[0]
-            stem = f"{folder_of(method)}_{names[target]}"
+            stem = f"{_stem(method)}_{names[target]}"
             pictures = write_group(self.out / "group", stem, maps, space=space, average=average)
             sections.append((f"{method}, {number_text(len(maps), 'scan')}: {high}", pictures))
         return sections
@@ -239,9 +240,9 @@ class Explanations:
         return parts
 
 
-def folder_of(method: Method) -> str:
+def _stem(method: Method) -> str:
     """Name the folder of the maps of a way to explain."""
-    return method.name if method.layer is None else f"{method.name}_{method.layer}"
+    return method.name if method.layer is None else f"{method.name}_{folder_of(method.layer)}"
 
 
 def _sides(values: np.ndarray) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ import pytest
 
 from mri3d.cli.explain import Schema, explain
 from mri3d.errors import UserError
+from mri3d.explain.evidence import Method
 from mri3d.explain.trust import NO_BETTER_THAN_CHANCE
 from mri3d.explained_scans import explain_scans
 from mri3d.inference import predict_scans
@@ -116,6 +117,21 @@ def test_what_was_found_of_the_first_model_alone_is_told_so(scans, tmp_path):
         told = json.loads((out / "integrated_gradients/a_heatmap.json").read_text())
         assert (told["trusted"], told["trusted_reason"]) == (False, f"They look alike.{whose}")
         assert f"do not trust it: They look alike.{whose}" in (out / "report.html").read_text()
+
+
+def test_a_layer_whose_name_has_slashes_has_one_folder(model, scans, tmp_path, monkeypatch):
+    """As modules of a user's own may have."""
+    trained, heatmap = type(load(model)), type(load(model)).heatmap
+
+    def of_usual_layer(self, found, target, **more):
+        return heatmap(self, found, target, **more | {"method": Method("hirescam")})
+
+    monkeypatch.setattr(trained, "method", lambda self, name, layer=None: Method("hirescam", "left/right"))
+    monkeypatch.setattr(trained, "heatmap", of_usual_layer)
+    assert explain_scans(model, [f"{scans}/?.nii"], tmp_path / "out", methods=["hirescam"], target="b") == 0
+    folders = sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir())
+    assert folders == ["group", "hirescam_left%2Fright"]
+    assert (tmp_path / "out/group/hirescam_left%2Fright_for_b_mean.nii.gz").is_file()
 
 
 @pytest.mark.parametrize("found", [{"method": "integrated_gradients", "trusted": True, "reason": "It follows."}, {}])
