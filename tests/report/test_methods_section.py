@@ -9,6 +9,7 @@ from mri3d.report.elements import write_page
 from mri3d.report.methods_section import methods_paragraphs, methods_section, software_versions
 from mri3d.report.references import DELONG, WILSON, Sentence, numbered
 from mri3d.report.run_facts import RunFacts
+from mri3d.volumes.brain_recipe import BrainRecipe
 from tests.cli.test_configs import configuration
 from tests.report.example import AGE, SEXES, class_metrics, metrics
 from tests.report.reader import HOSTILE, read
@@ -115,6 +116,14 @@ def test_brains_covariates_and_a_group():
     assert "was extracted" not in masked["preprocessing"]
     assert "size of the brain" not in masked["preprocessing"]
     assert "voxels of 1 mm" in masked["preprocessing"]
+
+
+def test_the_voxels_of_brains_are_as_large_as_the_recipe_makes_them():
+    """The report may not import recipes, and has the longest side of their box from here."""
+    for resolution in (50, 96, 144):
+        edge_mm = BrainRecipe(resolution).spacing_mm
+        told = parts(facts(*TABLE, "preprocess=brain", recipe=BRAIN | {"resolution": resolution}))["preprocessing"]
+        assert f"voxels of {edge_mm:.3g} mm" in told
 
 
 @pytest.mark.parametrize(
