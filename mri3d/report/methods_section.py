@@ -20,7 +20,6 @@ from mri3d.report.references import (
 )
 from mri3d.report.run_facts import RunFacts, and_text
 from mri3d.version import __version__
-from mri3d.volumes.reference import NUM_VARIATIONS
 
 _NAMES = {
     "torch": "PyTorch",
@@ -82,7 +81,7 @@ def explanation_sentences(facts: RunFacts) -> list[Sentence]:
         ]
     way, cites = maps["method"].replace("_", " "), tuple[Reference, ...]()
     if maps["method"] == "integrated_gradients":
-        way += f" from {2 * NUM_VARIATIONS} typical volumes, which are random mixtures of the training volumes"
+        way += " from eight typical volumes, which are random mixtures of the training volumes"
         cites = INTEGRATED_GRADIENTS, EXPECTED_GRADIENTS
     verdict = {True: "by these criteria they can be trusted", False: "by these criteria they cannot be trusted"}.get(
         maps["trusted"], "the scans were too few to tell whether they can be trusted"

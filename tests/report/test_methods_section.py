@@ -10,6 +10,7 @@ from mri3d.report.methods_section import methods_paragraphs, methods_section, so
 from mri3d.report.references import DELONG, WILSON, Sentence, numbered
 from mri3d.report.run_facts import RunFacts
 from mri3d.volumes.brain_recipe import BrainRecipe
+from mri3d.volumes.reference import NUM_VARIATIONS
 from tests.cli.test_configs import configuration
 from tests.report.example import AGE, SEXES, class_metrics, metrics
 from tests.report.reader import HOSTILE, read
@@ -220,7 +221,8 @@ def test_a_grid_takes_the_place_of_settings():
 def test_examined_maps(trusted, verdict):
     maps = {"method": "integrated_gradients", "num_scans": 6, "p": 0.016, "similarity": [0.5, 0.1], "trusted": trusted}
     told = parts(facts(maps=maps))["explanation"]
-    assert "mapped by integrated gradients from 8 typical volumes, which are random mixtures" in told
+    assert "mapped by integrated gradients from eight typical volumes, which are random mixtures" in told
+    assert 2 * NUM_VARIATIONS == 8
     assert "On 6 tested scans" in told
     assert verdict in told
 
