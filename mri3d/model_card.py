@@ -25,6 +25,7 @@ FAILURES = (
 
 MAX_FOLDS = 100_000
 ROUNDING = 1e-6  # of a correlation
+MOST_VARIATIONS = 16  # each takes time at every explanation
 LARGEST = 1e15  # of an average volume; squares of what lies beyond overflow in sums over voxels
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
@@ -132,7 +133,7 @@ def check_tensors(
     usual = {"reference.mean": mean}
     if variations is not None:
         known = variations.dtype in (np.float16, np.float32)
-        if not (known and variations.size and variations.shape[1:] == mean.shape):
+        if not (known and 0 < variations.size <= MOST_VARIATIONS * mean.size and variations.shape[1:] == mean.shape):
             raise ValueError("reference.variations are no volumes as reference.mean is one")
         usual["reference.variations"] = variations
     for name, volume in usual.items():

@@ -12,7 +12,6 @@ from mri3d.cli.help import PREDICT
 from mri3d.cli.predict import Schema, predict
 from mri3d.errors import UserError
 from mri3d.explain import contrasted
-from mri3d.explain.gradients import POINTS
 from mri3d.inference import HEATMAPS, predict_scans
 from mri3d.models.classical.models import LinearSVM
 from mri3d.models.heatmap import STEP
@@ -137,7 +136,7 @@ def test_what_a_heatmap_shows_is_written_beside_it(model, tmp_path):
     told = sidecar_of(tmp_path / "out")
     assert told.pop("trusted", None) is None
     assert told.pop("scale") > 0
-    assert told.pop("num_steps") in POINTS
+    assert told.pop("num_steps") in (8, 16, 32, 64)
     assert told.pop("change") != 0
     assert 0 <= told.pop("completeness_error") < 0.2
     assert told == {

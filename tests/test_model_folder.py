@@ -93,9 +93,10 @@ def test_how_training_volumes_vary_comes_back(tmp_path, dtype):
         (np.full((1, 1, *SHAPE), 1e20, np.float32), "reference.variations has values that no scan has"),
         (np.full((1, 1, *SHAPE), np.nan, np.float16), "reference.variations has values that no scan has"),
         (np.zeros((0, 1, *SHAPE), np.float16), "reference.variations are no volumes as reference.mean is one"),
+        (np.zeros((17, 1, *SHAPE), np.float16), "reference.variations are no volumes as reference.mean is one"),
         (np.zeros((), np.float16), "reference.variations are no volumes as reference.mean is one"),
     ],
-    ids=["other sides", "two channels", "float64", "huge", "NaN", "none", "a number"],
+    ids=["other sides", "two channels", "float64", "huge", "NaN", "none", "too many", "a number"],
 )
 def test_variations_that_no_training_leaves_are_refused(tmp_path, variations, reason):
     write_model(tmp_path, replace(contents(), card=card(variations)))

@@ -11,8 +11,11 @@ from torch import nn
 from mri3d.explain.contrasted import Contrasted, as_map, batch_size
 from mri3d.explain.evidence import Evidence
 
-POINTS = (32, 64, 128)
-"""Points on the ways from all starts at which gradients are taken: the first number for which the sum is right."""
+STEPS = (4, 8, 16, 32, 64)
+"""Points on the way from each start at which gradients are taken: the first number for which the sum is right."""
+
+FEWEST, MOST = 8, 128
+"""Points on the ways from all starts."""
 
 COMPLETENESS = 0.05
 """By how much of the change of the explained number the evidence may miss it in sum before more steps are taken."""
@@ -52,8 +55,7 @@ def integrated_gradients(explained: Contrasted, volume: np.ndarray, *, starts: S
     change = float(numbers[0] - numbers[1:].mean())
     there, *begun = (explained.batch(end) for end in ends)
     method = IntegratedGradients(explained)
-    for num_points in POINTS:
-        num_steps = -(-num_points // len(begun))
+    for num_steps in (each for each in STEPS if FEWEST <= each * len(begun) <= MOST):
         of_starts = [
             method.attribute(there, start, n_steps=num_steps, internal_batch_size=size).detach() for start in begun
         ]
