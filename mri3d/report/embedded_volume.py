@@ -20,7 +20,8 @@ MAX_BYTES = 300_000
 _SHADES = 63  # more are not seen, and cost a third more
 _AIR = 0.08  # share of the window from black to white that counts as black: noise does not compress
 _LEVELS = 127  # of a heatmap, on each side of 0
-_SMALLEST_EDGE = 24
+_SMALLEST_EDGE, _FIRST_EDGE = 24, 48
+_AIM = 0.92  # share of the letters that are aimed at: each that does not fit is written in vain
 _GROWTH = 2.6  # power of the edge with which letters grow: less than voxels do, since coarser ones differ more
 
 
@@ -82,11 +83,15 @@ def embed(
     box = bounding_box(volume > black + 0.1 * (white - black), None if heatmap is None else _coloured(heatmap))
     volume, affine = np.asarray(volume[box], np.float32), moved(affine, [side.start for side in box], np.ones(3))
     heatmap = None if heatmap is None else heatmap[box]
-    embedded = _embed(volume, affine, heatmap, (black, white), max_edge)
-    while embedded.num_bytes > max_bytes and max_edge > _SMALLEST_EDGE:
-        smaller = max_edge * (max_bytes / embedded.num_bytes) ** (1 / _GROWTH)
-        max_edge = max(min(int(smaller), max_edge - 1), _SMALLEST_EDGE)
-        embedded = _embed(volume, affine, heatmap, (black, white), max_edge)
+    edge, window = min(max_edge, _FIRST_EDGE), (black, white)  # writing a large one that does not fit takes longest
+    embedded = _embed(volume, affine, heatmap, window, edge)
+    if edge < max_edge and embedded.num_bytes < max_bytes:
+        edge = min(int(edge * (_AIM * max_bytes / embedded.num_bytes) ** (1 / _GROWTH)), max_edge)
+        embedded = _embed(volume, affine, heatmap, window, edge)
+    while embedded.num_bytes > max_bytes and edge > _SMALLEST_EDGE:
+        smaller = edge * (_AIM * max_bytes / embedded.num_bytes) ** (1 / _GROWTH)
+        edge = max(min(int(smaller), edge - 1), _SMALLEST_EDGE)
+        embedded = _embed(volume, affine, heatmap, window, edge)
     return embedded
 
 
