@@ -72,9 +72,8 @@ def midway_gradients(explained: Contrasted, volume: np.ndarray, *, starts: Seque
 
     The evidence then adds up to the change of the number in the rough only.
 
-    Of networks that tell sex and age from IXI's heads at 50^3, such maps correlate with those of integrated gradients
-    by 0.99 and 0.97 (medians of 12 scans; the lowest 0.96 and 0.92). With the gradient at the volume itself it is 0.95
-    and 0.91, and with an image of zeros for a baseline 0.79 and 0.61.
+    Of networks that tell sex and age from IXI's heads at 50^3, such maps from eight starts correlate with the whole by
+    0.98 and 0.95 (medians of 13 scans; the lowest 0.97 and 0.91).
 
     Args:
         explained: The network.

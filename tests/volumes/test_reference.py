@@ -63,7 +63,7 @@ def test_starts_are_as_far_from_the_average_as_volumes_are():
 
 def test_one_volume_is_its_own_start():
     volumes = heads(1)
-    reference = replace(Reference.fit(InMemory(np.concatenate([volumes, volumes])), np.arange(2)))
+    reference = Reference.fit(InMemory(np.concatenate([volumes, volumes])), np.arange(2))
     for start in reference.starts:
         np.testing.assert_array_equal(start, volumes[0])
     (only,) = Reference(volumes[0], -1.0, 1.0).starts  # of a model folder of an earlier version
