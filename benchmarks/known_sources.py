@@ -17,7 +17,7 @@ evidence as a detector of the structure in the brain, over chance.
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -210,6 +210,13 @@ def pointings(model: TrainedModel, source: Source, methods: Sequence[str]) -> di
     return found
 
 
+def from_average(model: TrainedModel) -> TrainedModel:
+    """Return a model whose evidence starts from the average of what it learnt from, as before mri3d 0.4."""
+    (member,) = model.members
+    reference = replace(member.card.reference, variations=None)
+    return replace(model, members=(replace(member, card=replace(member.card, reference=reference)),))
+
+
 def told(found: Sequence[Pointing]) -> str:
     """Sum up how well maps point."""
     distances = np.array([each.distance_mm for each in found])
@@ -223,6 +230,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="*", metavar="source", help=f"of {', '.join(SOURCES)}")
     parser.add_argument("--network", default="sfcn")
     parser.add_argument("--methods", nargs="+", help="ways to explain; all that the network has unless given")
+    parser.add_argument("--average", action="store_true", help="integrated gradients from the average head too")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data")
     parser.add_argument("--keep", type=Path, help="a folder for models; those of an earlier call are taken from it")
     arguments = parser.parse_args()
@@ -244,6 +252,9 @@ def main() -> None:
             found = pointings(model, source, methods)
             for way in methods:
                 say(f"  {way:22}{told(found[way, WITH])}    {told(found[way, WITHOUT])}")
+            if arguments.average:
+                found = pointings(from_average(model), source, ["integrated_gradients"])
+                say(f"  {'from the average':22}" + "    ".join(map(told, found.values())))
 
 
 if __name__ == "__main__":
