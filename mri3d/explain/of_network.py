@@ -7,13 +7,7 @@ from torch import nn
 from mri3d.explain.class_activation import grad_cam, hires_cam
 from mri3d.explain.contrasted import Contrasted
 from mri3d.explain.evidence import Evidence, Question
-from mri3d.explain.gradients import (
-    guided_backprop,
-    has_relu,
-    integrated_gradients,
-    midway_gradients,
-    smooth_grad,
-)
+from mri3d.explain.gradients import guided_backprop, has_relu, integrated_gradients, midway_gradients, smooth_grad
 from mri3d.explain.occlusion import occlusion, region_occlusion
 from mri3d.explain.regions import require_regions
 from mri3d.volumes.reference import Reference
